@@ -1,0 +1,152 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. Sourcing it moves to the project's root and puts the project's own
+# tools, Node 24 among them, first on PATH. Every `need_…` function installs one thing if it is missing and
+# is silent, quick and offline if it is there.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+cd "$root" || exit
+export PATH="$root/node_modules/.bin:$PATH"
+
+# Tools built for this project, one folder per version; shared by all clones of one user.
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/quay-keyless-login"
+# Scratch files that must lie inside the project; ignored by git.
+scratch="$root/.cache"
+mkdir -p "$tools" "$scratch"
+
+die() {
+  printf '%s: %s\n' "${0##*/}" "$1" >&2
+  exit 1
+}
+
+# Runs a command without its output; shows all of it and stops if the command fails.
+quietly() {
+  local log
+  log="$(mktemp)"
+  if "$@" >"$log" 2>&1; then
+    rm -f "$log"
+  else
+    cat "$log" >&2
+    rm -f "$log"
+    die "failed: $*"
+  fi
+}
+
+# Runs a command while nobody else runs one under the same name; a name is a path.
+alone() {
+  local name="$1"
+  shift
+  if command -v flock >/dev/null; then
+    (
+      flock 9
+      "$@" 9>&-
+    ) 9>"$name.lock"
+  else
+    "$@"
+  fi
+}
+
+as_root() {
+  if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+# need_debian PACKAGE… : a package counts as there when it is installed or a command of its name is found.
+need_debian() {
+  local package missing=()
+  for package in "$@"; do
+    command -v "$package" >/dev/null || dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  command -v apt-get >/dev/null || die "needs these programs, please install them: ${missing[*]}"
+  [[ $EUID -eq 0 ]] || command -v sudo >/dev/null || die "needs root or sudo to install: ${missing[*]}"
+  echo "Installing Debian packages: ${missing[*]}"
+  alone "$tools/apt" install_debian "${missing[@]}"
+}
+
+install_debian() {
+  quietly as_root apt-get update
+  quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes "$@"
+  # Debian starts a registry of its own on port 5000; the project starts one where and when it needs it.
+  if [[ " $* " == *" docker-registry "* && -d /run/systemd/system ]]; then
+    quietly as_root systemctl disable --now docker-registry
+  fi
+}
+
+# need_node : node_modules as package-lock.json says, and Node 24 with it.
+need_node() {
+  command -v npm >/dev/null || need_debian npm
+  node_is_ready || alone "$scratch/npm" install_node
+}
+
+node_is_ready() {
+  [[ -x node_modules/.bin/node && -f node_modules/.installed ]] &&
+    [[ $(<node_modules/.installed) == "$(git hash-object package-lock.json)" ]]
+}
+
+install_node() {
+  node_is_ready && return # somebody else did it while we waited
+  if ! node_modules/.bin/node script/installed.ts 2>/dev/null; then
+    echo "Installing npm packages"
+    # Not `npm ci`: it refuses a lock without the packages of other platforms, which a registry may not have
+    # (npm/cli issue 9846). This one installs the same versions, checked by the same hashes.
+    quietly npm install --no-save --prefer-offline
+    node_modules/.bin/node script/installed.ts || die "node_modules is not what package-lock.json says"
+  fi
+  git hash-object package-lock.json >node_modules/.installed
+}
+
+# need_go_tool act|actionlint
+need_go_tool() {
+  local module
+  case "$1" in
+    act) module=github.com/nektos/act@v0.2.89 ;;
+    actionlint) module=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
+    *) die "no such Go tool: $1" ;;
+  esac
+  local folder="$tools/$1@${module##*@}"
+  if [[ ! -x "$folder/$1" ]]; then
+    command -v go >/dev/null || die "needs Go 1.25 or newer to build $1, please install it"
+    echo "Building $1 ${module##*@} (up to a minute, once)"
+    quietly env GOBIN="$folder" go install "$module"
+  fi
+  export PATH="$folder:$PATH"
+}
+
+# need_zizmor : from PyPI, in a virtual environment of its own.
+need_zizmor() {
+  local version=1.32.0
+  local folder="$tools/zizmor@$version"
+  [[ -x "$folder/bin/zizmor" ]] || alone "$folder" install_zizmor "$version" "$folder"
+  export PATH="$folder/bin:$PATH"
+}
+
+install_zizmor() {
+  [[ -x "$2/bin/zizmor" ]] && return
+  need_debian python3
+  python3 -c 'import ensurepip' 2>/dev/null || need_debian python3-venv
+  echo "Installing zizmor $1"
+  quietly python3 -m venv --clear "$2"
+  quietly "$2/bin/pip" install --quiet --disable-pip-version-check "zizmor==$1"
+}
+
+# bundle_into FOLDER : what the source builds, one sub-folder per entry point of the Action.
+bundle_into() {
+  alone "$scratch/build" bundle_alone "$1"
+}
+
+bundle_alone() {
+  # out/ has a fixed place because the bundler derives module numbers from it: the same bytes everywhere.
+  rm -rf out
+  tsc -p tsconfig.json || return
+  local name job jobs=() failed=0
+  for name in main post; do
+    bundle_one "$name" "$1/$name" &
+    jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  return "$failed"
+}
+
+bundle_one() {
+  ncc build "out/github/$1.js" --minify --no-cache --quiet --stats-out "out/$1.json" --out "$2" &&
+    node script/licenses.ts "out/$1.json" >"$2/licenses.txt"
+}

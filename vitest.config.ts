@@ -1,0 +1,23 @@
+import { existsSync } from "node:fs";
+import { defineConfig } from "vitest/config";
+
+const globalSetup = "test/global-setup.ts";
+
+export default defineConfig({
+  test: {
+    environment: "node",
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts"],
+      // The faces are tested from outside, in processes of their own, where coverage isn't measured.
+      exclude: ["src/github/**", "src/cli/**"],
+      reporter: [["text", { skipFull: true }]],
+      thresholds: { lines: 95, branches: 95 },
+    },
+  },
+});
