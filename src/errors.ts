@@ -1,0 +1,119 @@
+/**
+ * Every failure of this project is a `LoginError`: one of a closed set of codes, what happened, what to do.
+ * `docs/troubleshooting.md` has a section for each code; a test holds the two together.
+ */
+
+/** What kind of failure a code is; the command line turns it into its exit code (2, 1, 75). */
+export type Severity = "wrong-use" | "refused" | "temporary";
+
+export const errorCodes = {
+  "invalid-input": "wrong-use",
+  "identity-not-found": "refused",
+  "github-permission-missing": "refused",
+  "github-reusable-workflow": "refused",
+  "github-fork": "refused",
+  "github-dependabot": "refused",
+  "identity-endpoint-refused": "refused",
+  "identity-endpoint-failed": "temporary",
+  "token-file-unusable": "refused",
+  "token-variable-unusable": "refused",
+  "token-not-a-jwt": "refused",
+  "token-algorithm": "refused",
+  "token-incomplete": "refused",
+  "token-expired": "refused",
+  "token-from-the-future": "refused",
+  "token-too-big": "refused",
+  "issuer-cluster-internal": "refused",
+  "issuer-not-https": "refused",
+  "issuer-not-bound": "refused",
+  "issuer-mismatch": "refused",
+  "issuer-unreachable": "refused",
+  "issuer-broken": "refused",
+  "key-not-published": "refused",
+  "signature-refused": "refused",
+  "subject-not-bound": "refused",
+  "audience-refused": "refused",
+  "binding-ambiguous": "refused",
+  "robot-not-found": "refused",
+  "robot-not-federated": "refused",
+  "robots-disabled": "refused",
+  "quay-refused": "refused",
+  "quay-without-federation": "refused",
+  "quay-answer-unusable": "refused",
+  "quay-read-only": "temporary",
+  "quay-unavailable": "temporary",
+  "quay-unreachable": "temporary",
+  "rate-limited": "temporary",
+  "tls-untrusted": "refused",
+  "access-missing": "refused",
+  "tool-not-found": "refused",
+  "tool-failed": "refused",
+  "login-refused": "refused",
+  "credential-helper": "refused",
+  "auth-file-unusable": "refused",
+  "auth-file-locked": "temporary",
+  "logout-incomplete": "refused",
+  timeout: "temporary",
+  cancelled: "temporary",
+} as const satisfies Record<string, Severity>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** The trust to enter at a robot in Quay, as the identity token really is: only these strings will match. */
+export interface Binding {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: string;
+}
+
+export interface LoginErrorOptions {
+  /** What to do, line by line, in the imperative. */
+  readonly remedy: readonly string[];
+  /** Shown below the remedy, ready to paste. */
+  readonly binding?: Binding | undefined;
+  readonly cause?: unknown;
+}
+
+export class LoginError extends Error {
+  override readonly name = "LoginError";
+  readonly code: ErrorCode;
+  readonly remedy: readonly string[];
+  readonly binding: Binding | undefined;
+  /** Failures of other robots in the same login, so that one run shows everything that is to be mended. */
+  also: readonly LoginError[] = [];
+
+  constructor(code: ErrorCode, message: string, options: LoginErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.remedy = options.remedy;
+    this.binding = options.binding;
+  }
+}
+
+/** `invalid-input`: names the option, the value, what is wrong with it, and an example that works. */
+export function invalidInput(option: string, value: string, problem: string, example: string): LoginError {
+  const shown = value.length > 120 ? `${value.slice(0, 120)}…` : value;
+  return new LoginError("invalid-input", `The option "${option}" is ${JSON.stringify(shown)}: ${problem}.`, {
+    remedy: [`Write, for example, ${example}`],
+  });
+}
+
+/** The error as plain text for a log or terminal: headline, remedy, binding, code. Never holds a secret. */
+export function formatError(error: LoginError): string {
+  const lines = [error.message, ...error.remedy.map((line) => `  ${line}`)];
+  if (error.binding) {
+    lines.push(...formatBinding(error.binding).map((line) => `    ${line}`));
+  }
+  lines.push(`  More: docs/troubleshooting.md#${error.code}`);
+  return [lines.join("\n"), ...error.also.map(formatError)].join("\n");
+}
+
+/** The three fields of Quay's dialog "Set robot federation", aligned. */
+export function formatBinding(binding: Binding): string[] {
+  return [`issuer    ${binding.issuer}`, `subject   ${binding.subject}`, `audience  ${binding.audience}`];
+}
+
+/** Makes a `switch` over a union exhaustive: adding a member without handling it no longer compiles. */
+export function unreachable(value: never): never {
+  throw new Error(`unhandled case ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,274 @@
+/** A refusal or failure of the exchange becomes its cause, its remedy, and the binding to add. Pure. */
+import { LoginError, unreachable } from "./errors.ts";
+import type { IssuerFinding } from "./identity/issuer.ts";
+import { bindingOf, type Identity, isoTime } from "./identity/token.ts";
+import type { HttpFailure } from "./platform/http.ts";
+import type { ExchangeResult, RefusalCode } from "./quay/answers.ts";
+
+export interface ExchangeContext {
+  readonly registry: string;
+  readonly robot: string;
+  readonly identity: Identity;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+type Failed = Exclude<ExchangeResult, { kind: "token" }>;
+
+export function explainResult(result: Failed, context: ExchangeContext): LoginError {
+  const { registry, robot, identity } = context;
+  switch (result.kind) {
+    case "refused": {
+      const { remedy, binding } = refusal[result.code](context);
+      const what = concerns[result.code] === "robot" ? robot : "the identity of this job";
+      return new LoginError(result.code, `Quay refused ${what}: "${result.reason}"`, {
+        remedy,
+        binding: binding ? bindingOf(identity) : undefined,
+      });
+    }
+    case "unclear":
+      return new LoginError(
+        "quay-unavailable",
+        `Quay at ${registry} answered ${result.status}, which has no reason in it.`,
+        {
+          remedy: [`Look whether ${registry} is up and starting; then run the job again.`],
+        },
+      );
+    case "busy":
+      return new LoginError(result.code, busy[result.code](registry, result.status), {
+        remedy: busyRemedy[result.code],
+      });
+    case "without-federation":
+      return new LoginError(
+        "quay-without-federation",
+        `${registry} has no robot federation: it does not know the exchange's address.`,
+        {
+          remedy: [
+            "Quay has it since 3.13: have its administrator update it.",
+            "If this host is not a Quay, set the option registry.",
+          ],
+        },
+      );
+    case "too-big":
+      return new LoginError(
+        "token-too-big",
+        `${registry} refused the identity token's size: ${identity.token.length} characters.`,
+        {
+          remedy: [
+            "Have the issuer leave claims out, such as groups and roles: a token of about 6 kB is the most a Quay takes.",
+          ],
+        },
+      );
+    case "unusable":
+      return new LoginError(
+        "quay-answer-unusable",
+        `${registry} answered the exchange with something else than a robot token: ${result.why}.`,
+        {
+          remedy: [
+            "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
+          ],
+        },
+      );
+    default:
+      return unreachable(result);
+  }
+}
+
+/** After a 500 or 502: what looking at the issuer ourselves has shown. */
+export function explainIssuer(
+  finding: IssuerFinding,
+  status: number,
+  { registry, identity }: ExchangeContext,
+): LoginError {
+  const because = `Quay at ${registry} answered ${status}`;
+  const note = "It is Quay that must reach the issuer; this look was taken from here.";
+  switch (finding.kind) {
+    case "sound":
+      return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
+        remedy:
+          status === 502
+            ? [
+                `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
+                "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
+              ]
+            : [
+                "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
+              ],
+      });
+    case "unreachable":
+      return new LoginError(
+        "issuer-unreachable",
+        `${because}: the issuer of this job's identity cannot be reached. ${finding.why}.`,
+        {
+          remedy: [note, `Make ${identity.issuer} reachable by https from Quay, with a certificate that Quay trusts.`],
+        },
+      );
+    case "broken":
+      return new LoginError(
+        "issuer-broken",
+        `${because}: the issuer of this job's identity answers wrongly. ${finding.why}.`,
+        {
+          remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
+        },
+      );
+    case "key-not-published":
+      return new LoginError(
+        "key-not-published",
+        `${because}: the key that signed this job's identity token is not among its issuer's RSA keys.`,
+        {
+          remedy: [
+            `The token's kid is ${identity.keyId}; published are ${finding.keys.join(", ")}.`,
+            "Wait until the issuer has published its new key, or get a new token: this one may be from before a key rotation.",
+          ],
+        },
+      );
+    default:
+      return unreachable(finding);
+  }
+}
+
+/** Below HTTP: names, connections, certificates, limits. */
+export function explainFailure(failure: HttpFailure, { registry }: Pick<ExchangeContext, "registry">): LoginError {
+  switch (failure.kind) {
+    case "untrusted":
+      return new LoginError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
+        remedy: [
+          "A private authority: give its root certificate, ca-file: path/to/root.pem",
+          "TLS verification can't be turned off: the identity token would go to whoever answers.",
+        ],
+        cause: failure,
+      });
+    case "too-big":
+    case "cut":
+      return new LoginError(
+        "quay-answer-unusable",
+        `${registry} answered the exchange with something unusable: ${failure.message}.`,
+        {
+          remedy: [
+            "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
+          ],
+          cause: failure,
+        },
+      );
+    case "unknown-name":
+    case "unreachable":
+    case "timeout":
+      return new LoginError("quay-unreachable", `Quay cannot be reached: ${failure.message}.`, {
+        remedy: [
+          `Check the option registry (${registry}), and the way there: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
+        ],
+        cause: failure,
+      });
+    default:
+      return unreachable(failure.kind);
+  }
+}
+
+const concerns: Readonly<Partial<Record<RefusalCode, "robot">>> = {
+  "robot-not-found": "robot",
+  "robot-not-federated": "robot",
+  "robots-disabled": "robot",
+};
+
+interface Refusal {
+  readonly remedy: readonly string[];
+  /** Whether what the remedy asks for is the binding below it. */
+  readonly binding?: true;
+}
+
+const dialog = (robot: string): string => `under Robot accounts > ${robot} > Set robot federation:`;
+
+const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusal>> = {
+  "robot-not-found": ({ robot, registry }) => ({
+    remedy: [
+      `There is no robot ${robot} on ${registry}. Check the option robot: organization+name, as Quay's page Robot accounts shows it.`,
+    ],
+  }),
+  "robot-not-federated": ({ robot, registry }) => ({
+    remedy: [`${robot} on ${registry} has no binding at all.`, `Add this one, ${dialog(robot)}`],
+    binding: true,
+  }),
+  "issuer-not-bound": ({ robot, registry }) => ({
+    remedy: [
+      `${robot} on ${registry} has no binding for this issuer; it must match letter by letter, a slash at the end included.`,
+      `Add to it, ${dialog(robot)}`,
+    ],
+    binding: true,
+  }),
+  "subject-not-bound": ({ robot, registry }) => ({
+    remedy: [
+      `${robot} on ${registry} has a binding for this issuer, but for another subject.`,
+      `Add to it, ${dialog(robot)}`,
+    ],
+    binding: true,
+  }),
+  "audience-refused": ({ robot, registry }) => ({
+    remedy: [
+      `The binding of ${robot} on ${registry} expects another audience than this token has.`,
+      `Either set the option audience to what the binding says, or give the binding this one, ${dialog(robot)}`,
+    ],
+    binding: true,
+  }),
+  "binding-ambiguous": ({ robot, registry }) => ({
+    remedy: [
+      `${robot} on ${registry} has more than one binding that fits this identity.`,
+      `Leave only this one, ${dialog(robot)}`,
+    ],
+    binding: true,
+  }),
+  "issuer-mismatch": ({ identity }) => ({
+    remedy: [
+      `The discovery document at ${identity.issuer}/.well-known/openid-configuration names another issuer than the token does.`,
+      "Have both name the same address, and enter exactly that at the robot. A Quay before 3.18 also minds a slash at the end.",
+    ],
+  }),
+  "signature-refused": ({ identity }) => ({
+    remedy: [
+      `The key that ${identity.issuer} publishes as ${identity.keyId} is not the one that signed this token.`,
+      "Check that the issuer's address leads to the issuer that gave the token, not to a twin (another cluster, a restored copy).",
+    ],
+  }),
+  "token-expired": ({ identity, now }) => ({
+    remedy: [
+      `The token says that it ended at ${isoTime(identity.expiresAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
+      "If that is still to come, Quay's clock is ahead. Otherwise provide a fresh token.",
+    ],
+  }),
+  "token-from-the-future": ({ identity, now }) => ({
+    remedy: [
+      `The token says that it was issued at ${isoTime(identity.issuedAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
+      "The clocks of Quay and the issuer are more than 30 s apart: set the one that is wrong.",
+    ],
+  }),
+  "token-incomplete": () => ({
+    remedy: ["Quay requires kid, iss, sub, iat and exp. Set the issuer up so that its tokens carry them."],
+  }),
+  "token-algorithm": ({ identity }) => ({
+    remedy: [
+      `The token is signed with ${identity.algorithm}; Quay takes RS256 and RS384 with an RSA key of the issuer.`,
+    ],
+  }),
+  "robots-disabled": ({ registry }) => ({
+    remedy: [
+      `Robot accounts are turned off on ${registry} (ROBOTS_DISALLOW). Only its administrator can turn them on.`,
+    ],
+  }),
+  "quay-refused": ({ robot, registry }) => ({
+    remedy: [`Compare this identity with the bindings of ${robot} on ${registry}, ${dialog(robot)}`],
+    binding: true,
+  }),
+};
+
+type BusyCode = Extract<Failed, { kind: "busy" }>["code"];
+
+const busy: Readonly<Record<BusyCode, (registry: string, status: number) => string>> = {
+  "quay-unavailable": (registry, status) => `${registry} is not available at the moment: it answered ${status}.`,
+  "rate-limited": (registry) => `${registry} has had too many requests from here (429).`,
+  "quay-read-only": (registry) => `${registry} is in read-only mode and exchanges no tokens.`,
+};
+
+const busyRemedy: Readonly<Record<BusyCode, readonly string[]>> = {
+  "quay-unavailable": ["Run the job again; if it stays so, look at the status page of this Quay."],
+  "rate-limited": ["Run the job again later, or spread the jobs that log in over time."],
+  "quay-read-only": ["Wait until its administrators end the maintenance, then run the job again."],
+};

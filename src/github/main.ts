@@ -1,0 +1,115 @@
+/** The Action's main step. */
+import { tmpdir } from "node:os";
+import { LoginError } from "../errors.ts";
+import { isoTime } from "../identity/token.ts";
+import { type LoginResult, login } from "../login.ts";
+import { logout } from "../logout.ts";
+import { type OptionName, type OptionValues, type OutputName, options, outputs } from "../options.ts";
+import { systemClock } from "../platform/clock.ts";
+import { createPlatform } from "../platform/platform.ts";
+import { readRoots } from "../registry/certificates.ts";
+import { type LoginRequest, parseRequest } from "../request.ts";
+import { createReporter, reportFailure } from "./reporter.ts";
+import { createRunner } from "./runner.ts";
+import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
+
+const env = process.env;
+const runner = createRunner(env);
+const reporter = createReporter(runner);
+let sessionFolder: string | undefined;
+let request: LoginRequest | undefined;
+let close = () => {};
+
+try {
+  request = parseRequest(readInputs());
+  runner.set("GITHUB_STATE", "logout", String(request.logout));
+  const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
+  const platform = createPlatform({
+    env,
+    reporter,
+    timeoutSeconds: request.timeoutSeconds,
+    extraRoots: roots,
+    cancelled: cancellation(),
+  });
+  close = platform.close;
+  const place = {
+    temporaryFolder: env["RUNNER_TEMP"] || tmpdir(),
+    workspace: env["GITHUB_WORKSPACE"],
+    isDisposable: env["RUNNER_ENVIRONMENT"] === "github-hosted",
+    roots,
+    onSession: (folder: string) => {
+      sessionFolder = folder;
+      runner.set("GITHUB_STATE", "session", folder);
+    },
+  };
+  publish(request, await login(request, place, platform));
+} catch (error) {
+  await takeBack();
+  if (error instanceof LoginError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
+    reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
+    setOutputs({ "logged-in": "false", registry: request.registry });
+    runner.summarize(skippedSummary(error));
+  } else {
+    reportFailure(runner, error);
+    if (error instanceof LoginError) {
+      runner.summarize(failureSummary(error));
+    }
+  }
+} finally {
+  close();
+}
+
+function readInputs(): OptionValues {
+  return Object.fromEntries(options.map(({ name }) => [name, runner.input(name)])) as Partial<
+    Record<OptionName, string>
+  >;
+}
+
+/** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */
+function cancellation(): AbortSignal {
+  const controller = new AbortController();
+  const cancel = () =>
+    controller.abort(
+      new LoginError("cancelled", "The job was cancelled during the login.", { remedy: ["Nothing is left to do."] }),
+    );
+  process.once("SIGINT", cancel);
+  process.once("SIGTERM", cancel);
+  return controller.signal;
+}
+
+function publish({ registry, exportToken }: LoginRequest, result: LoginResult): void {
+  const { identity, session, tokens, authFile, files } = result;
+  runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", authFile);
+  setOutputs({
+    "logged-in": "true",
+    registry,
+    robot: session.robots.map(({ robot }) => robot).join("\n"),
+    "expires-at": isoTime(Math.min(...tokens.map(({ expiresAt }) => expiresAt))),
+    "auth-file": authFile,
+    issuer: identity.issuer,
+    subject: identity.subject,
+    audience: identity.audience.join(" "),
+    token: (exportToken && tokens[0]?.token) || "",
+  });
+  reporter.info(`The login stands in ${files.join(" and ")}.`);
+  runner.summarize(successSummary(registry, result));
+}
+
+function setOutputs(values: Partial<Record<OutputName, string>>): void {
+  for (const { name } of outputs) {
+    runner.set("GITHUB_OUTPUT", name, values[name] ?? "");
+  }
+}
+
+/** What a failed login has left goes at once, whatever the option logout says. */
+async function takeBack(): Promise<void> {
+  if (sessionFolder !== undefined) {
+    await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) }).catch((error) =>
+      reportFailure(runner, error),
+    );
+  }
+}
+
+function isWithoutIdentity({ code }: LoginError): boolean {
+  return code === "github-fork" || code === "github-dependabot";
+}

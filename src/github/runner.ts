@@ -1,0 +1,49 @@
+/**
+ * The runner's protocol: inputs and state from the environment, commands on standard output, the rest through files
+ * (GitHub docs, "Workflow commands"). Six small functions instead of @actions/core: docs/decisions/0002-no-actions-core.md.
+ */
+import { randomUUID } from "node:crypto";
+import { appendFileSync } from "node:fs";
+import type { Environment } from "../platform/environment.ts";
+
+type Command = "add-mask" | "debug" | "notice" | "warning" | "error";
+type FileCommand = "GITHUB_OUTPUT" | "GITHUB_ENV" | "GITHUB_STATE";
+
+export interface Runner {
+  input(name: string): string | undefined;
+  state(name: string): string | undefined;
+  print(line: string): void;
+  command(command: Command, message: string, title?: string): void;
+  /** A name and its value for later steps, for the post step, or as an output. */
+  set(file: FileCommand, name: string, value: string): void;
+  /** Markdown for the job's summary page. */
+  summarize(markdown: string): void;
+}
+
+export function createRunner(env: Environment): Runner {
+  const print = (line: string) => void process.stdout.write(`${line}\n`);
+  const append = (file: string, text: string) => {
+    const path = env[file];
+    if (path) {
+      appendFileSync(path, text);
+    }
+  };
+  return {
+    print,
+    input: (name) => env[`INPUT_${name.replaceAll(" ", "_").toUpperCase()}`],
+    state: (name) => env[`STATE_${name}`],
+    command: (command, message, title) =>
+      print(`::${command}${title ? ` title=${escapeProperty(title)}` : ""}::${escapeData(message)}`),
+    set: (file, name, value) => {
+      // A delimiter that nobody can guess, so that no value can end itself and set something else.
+      const delimiter = `end_${randomUUID()}`;
+      append(file, `${name}<<${delimiter}\n${value}\n${delimiter}\n`);
+    },
+    summarize: (markdown) => append("GITHUB_STEP_SUMMARY", markdown),
+  };
+}
+
+const escapeData = (text: string): string =>
+  text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+
+const escapeProperty = (text: string): string => escapeData(text).replaceAll(":", "%3A").replaceAll(",", "%2C");

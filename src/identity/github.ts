@@ -1,0 +1,147 @@
+/** GitHub's OIDC token for the job, and why it may be missing. */
+import { readFile } from "node:fs/promises";
+import { LoginError } from "../errors.ts";
+import type { Environment } from "../platform/environment.ts";
+import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
+import type { LoginRequest } from "../request.ts";
+
+/** The runner sets both for every step of a job that has `permissions: id-token: write`. */
+const urlVariable = "ACTIONS_ID_TOKEN_REQUEST_URL";
+const secretVariable = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+
+export function hasGitHubEndpoint(env: Environment): boolean {
+  return Boolean(env[urlVariable] && env[secretVariable]);
+}
+
+/**
+ * `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` answers `{"value": "<JWT>"}`.
+ * @throws LoginError `identity-endpoint-refused`, `identity-endpoint-failed`
+ */
+export async function fetchGitHubToken(audience: string, platform: Platform): Promise<string> {
+  const url = endpoint(platform.env[urlVariable] ?? "", audience);
+  const secret = platform.env[secretVariable] ?? "";
+  platform.reporter.secret(secret);
+  return retry(platform, "GitHub's token endpoint", async (): Promise<Attempt<string>> => {
+    let answer: HttpAnswer;
+    try {
+      answer = await platform.http
+        .open(url, { timeoutMs: 20_000, maxBytes: 65_536 })
+        .send({ authorization: `bearer ${secret}`, accept: "application/json" });
+    } catch (cause) {
+      if (!(cause instanceof HttpFailure)) {
+        throw cause;
+      }
+      return { retry: persistenceOf(cause), error: failed(cause.message, cause) };
+    }
+    return readAnswer(answer, platform);
+  });
+}
+
+function endpoint(base: string, audience: string): URL {
+  if (!URL.canParse(base)) {
+    throw failed(`${urlVariable} is not an address`);
+  }
+  const url = new URL(base);
+  url.searchParams.set("audience", audience);
+  return url;
+}
+
+function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
+  if (answer.status !== 200) {
+    const error =
+      answer.status >= 500 || answer.status === 429
+        ? failed(`it answered ${answer.status}`)
+        : new LoginError(
+            "identity-endpoint-refused",
+            `GitHub's token endpoint refused this job: it answered ${answer.status}.`,
+            {
+              remedy: [
+                "Check that the job has permissions: id-token: write, that it is still running, and that the organization allows the audience.",
+              ],
+            },
+          );
+    return { retry: error.code === "identity-endpoint-failed" ? "patient" : "no", error, answer };
+  }
+  try {
+    const body: unknown = JSON.parse(answer.body);
+    if (
+      typeof body === "object" &&
+      body !== null &&
+      "value" in body &&
+      typeof body.value === "string" &&
+      body.value !== ""
+    ) {
+      return { value: body.value };
+    }
+  } catch {
+    // said below; what came may be half a token, so it is not quoted
+    platform.reporter.debug("the answer of GitHub's token endpoint is not JSON");
+  }
+  return { retry: "quick", error: failed("its answer holds no token") };
+}
+
+function failed(why: string, cause?: unknown): LoginError {
+  return new LoginError("identity-endpoint-failed", `GitHub's token endpoint gave no identity token: ${why}.`, {
+    remedy: [
+      "Run the job again; if it stays so, look at githubstatus.com, or at the network between the runner and GitHub.",
+    ],
+    cause,
+  });
+}
+
+/**
+ * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do.
+ * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
+ */
+export async function missingGitHubEndpoint(request: LoginRequest, { env }: Platform): Promise<LoginError> {
+  const event = env["GITHUB_EVENT_NAME"] ?? "";
+  const skip = "To let such runs go on without a login: without-identity: skip";
+  if (env["GITHUB_ACTOR"] === "dependabot[bot]") {
+    return new LoginError("github-dependabot", "GitHub gives no identity to a run that Dependabot started.", {
+      remedy: ["Let Dependabot's runs build without pushing; push from a run that a person or a merge starts.", skip],
+    });
+  }
+  // pull_request_target runs in the base repository, with its rights: a fork is no reason there.
+  if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env))) {
+    return new LoginError("github-fork", "GitHub gives no identity to a pull request from a fork.", {
+      remedy: ["Build without pushing here; push after the merge, in a run of this repository.", skip],
+    });
+  }
+  const permission = ["permissions:", "  contents: read", "  id-token: write"];
+  if (request.workflowRef && env["GITHUB_WORKFLOW_REF"] && request.workflowRef !== env["GITHUB_WORKFLOW_REF"]) {
+    return new LoginError(
+      "github-reusable-workflow",
+      `This job stands in the reusable workflow ${request.workflowRef}, and its caller does not grant it id-token: write.`,
+      {
+        remedy: [
+          `Add to the job that calls it, in ${env["GITHUB_WORKFLOW_REF"]}:`,
+          ...permission.map((line) => `  ${line}`),
+        ],
+      },
+    );
+  }
+  return new LoginError(
+    "github-permission-missing",
+    `The job ${env["GITHUB_JOB"] ?? ""} may not ask GitHub for an identity token.`,
+    {
+      remedy: [
+        "Add to the job (its own permissions block replaces the workflow's):",
+        ...permission.map((line) => `  ${line}`),
+        "If the job stands in a reusable workflow, add the same to the job that calls it.",
+      ],
+    },
+  );
+}
+
+async function isFromFork(env: Environment): Promise<boolean> {
+  try {
+    const event = JSON.parse(await readFile(env["GITHUB_EVENT_PATH"] ?? "", "utf8"));
+    const head = event?.pull_request?.head;
+    // A fork that was deleted since leaves `repo: null`.
+    return head !== undefined && head.repo?.full_name !== env["GITHUB_REPOSITORY"];
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,85 @@
+/** Which identity this place has, and its token. The one place that knows all sources. */
+import { access } from "node:fs/promises";
+import { LoginError, unreachable } from "../errors.ts";
+import type { Platform } from "../platform/platform.ts";
+import { conventionalTokenFile, type IdentityRequest, type LoginRequest } from "../request.ts";
+import { readTokenVariable } from "./environment.ts";
+import { readTokenFile } from "./file.ts";
+import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "./github.ts";
+import { type Identity, readIdentity } from "./token.ts";
+
+/** A source that was found or asked for, with the reason, for the log. */
+export type IdentityChoice = Exclude<IdentityRequest, { source: "auto" }> & { readonly why: string };
+
+/**
+ * Decides where the token comes from; `auto` takes the first that is there.
+ * @throws LoginError `identity-not-found`, or one of the `github-…` codes where GitHub withholds its token
+ */
+export async function chooseIdentity(request: LoginRequest, platform: Platform): Promise<IdentityChoice> {
+  const wanted = request.identity;
+  const inActions = platform.env["GITHUB_ACTIONS"] === "true";
+  if (wanted.source === "file" || wanted.source === "environment") {
+    return { ...wanted, why: wanted.source === "file" ? `the file ${wanted.path}` : `the variable ${wanted.variable}` };
+  }
+  if (hasGitHubEndpoint(platform.env)) {
+    return { source: "github", why: "GitHub's token endpoint, which this job may use" };
+  }
+  if (wanted.source === "github") {
+    throw await missingGitHubEndpoint(request, platform);
+  }
+  if (await exists(conventionalTokenFile)) {
+    return { source: "file", path: conventionalTokenFile, why: `the file ${conventionalTokenFile}, which is there` };
+  }
+  if (inActions) {
+    throw await missingGitHubEndpoint(request, platform);
+  }
+  throw new LoginError("identity-not-found", "This place gives the job no identity token that could be found.", {
+    remedy: [
+      `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), the file ${conventionalTokenFile}.`,
+      "Kubernetes: mount a projected service-account token there. GitLab and others: token-env: NAME_OF_A_VARIABLE.",
+    ],
+  });
+}
+
+/**
+ * Fetches the token, hides it from all output before anything else is done with it, and reads it.
+ * @throws LoginError for each way a source can fail, and those of `readIdentity`
+ */
+export async function fetchIdentity(choice: IdentityChoice, audience: string, platform: Platform): Promise<Identity> {
+  const token = await fetchToken(choice, audience, platform);
+  platform.reporter.secret(token);
+  return readIdentity(token, originOf(choice), choice.source === "github");
+}
+
+async function fetchToken(choice: IdentityChoice, audience: string, platform: Platform): Promise<string> {
+  switch (choice.source) {
+    case "github":
+      return fetchGitHubToken(audience, platform);
+    case "file":
+      return readTokenFile(choice.path);
+    case "environment":
+      return readTokenVariable(choice.variable, platform.env);
+    default:
+      return unreachable(choice);
+  }
+}
+
+function originOf(choice: IdentityChoice): string {
+  switch (choice.source) {
+    case "github":
+      return "GitHub's token endpoint";
+    case "file":
+      return `the file ${choice.path}`;
+    case "environment":
+      return `the variable ${choice.variable}`;
+    default:
+      return unreachable(choice);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,69 @@
+/** Looks at an issuer as Quay does, when Quay's answer leaves open whether the issuer is at fault. */
+import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { Identity } from "./token.ts";
+
+export type IssuerFinding =
+  /** Discovery and keys are as Quay needs them, the token's key among them. */
+  | { readonly kind: "sound" }
+  | { readonly kind: "unreachable"; readonly why: string }
+  | { readonly kind: "broken"; readonly why: string }
+  | { readonly kind: "key-not-published"; readonly keys: readonly string[] };
+
+const limits = { timeoutMs: 5_000, maxBytes: 1_048_576 };
+
+/** Fetches `<iss>/.well-known/openid-configuration` and its `jwks_uri` (OpenID Connect Discovery 1.0, 4), without any secret. */
+export async function examineIssuer(identity: Identity, platform: Platform): Promise<IssuerFinding> {
+  const address = `${identity.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  const discovery = await fetchObject(address, platform);
+  if (discovery.kind !== "object") {
+    return discovery;
+  }
+  const { issuer, jwks_uri: keysAddress } = discovery.object;
+  if (typeof issuer === "string" && issuer.replace(/\/$/, "") !== identity.issuer.replace(/\/$/, "")) {
+    return { kind: "broken", why: `${address} names another issuer, ${issuer}` };
+  }
+  if (typeof keysAddress !== "string" || !keysAddress.startsWith("https://") || !URL.canParse(keysAddress)) {
+    return { kind: "broken", why: `${address} names no https address for its keys (jwks_uri)` };
+  }
+  const keys = await fetchObject(keysAddress, platform);
+  if (keys.kind !== "object") {
+    return keys;
+  }
+  const published = Array.isArray(keys.object["keys"]) ? keys.object["keys"] : [];
+  if (published.length === 0) {
+    return { kind: "broken", why: `${keysAddress} holds no keys` };
+  }
+  if (!published.some((key) => key?.kid === identity.keyId && key?.kty === "RSA")) {
+    return { kind: "key-not-published", keys: published.map((key) => String(key?.kid)) };
+  }
+  return { kind: "sound" };
+}
+
+type Fetched =
+  | { readonly kind: "object"; readonly object: Record<string, unknown> }
+  | Extract<IssuerFinding, { why: string }>;
+
+async function fetchObject(address: string, platform: Platform): Promise<Fetched> {
+  let answer: HttpAnswer;
+  try {
+    answer = await platform.http.open(new URL(address), limits).send({ accept: "application/json" });
+  } catch (failure) {
+    if (!(failure instanceof HttpFailure)) {
+      throw failure;
+    }
+    return { kind: failure.kind === "too-big" ? "broken" : "unreachable", why: `${address}: ${failure.message}` };
+  }
+  if (answer.status !== 200) {
+    return { kind: "broken", why: `${address} answers ${answer.status}` };
+  }
+  try {
+    const object: unknown = JSON.parse(answer.body);
+    if (typeof object === "object" && object !== null) {
+      return { kind: "object", object: object as Record<string, unknown> };
+    }
+  } catch {
+    // said below
+  }
+  return { kind: "broken", why: `${address} is not JSON` };
+}

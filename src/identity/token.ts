@@ -1,0 +1,180 @@
+/** Reading an identity token without trusting it, and the checks that spare Quay's vague answers. Pure. */
+import { decodeProtectedHeader } from "jose/decode/protected_header";
+import { decodeJwt } from "jose/jwt/decode";
+import { type Binding, LoginError } from "../errors.ts";
+
+export interface Identity {
+  /** The JWT itself: a secret. */
+  readonly token: string;
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: readonly string[];
+  readonly algorithm: string;
+  readonly keyId: string;
+  /** Seconds since 1970, as in the token. */
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  /** How a person would name the place it came from: `GitHub's token endpoint`, `the file /…`. */
+  readonly origin: string;
+  /** Minted for this login, so that it can only look expired when a clock is wrong. */
+  readonly fresh: boolean;
+}
+
+/** Seconds of clock difference that Quay forgives (facts/quay.md, "times"). */
+export const leewaySeconds = 30;
+
+/** gunicorn's limit on the value of a header, measured on a running Quay: 8170 passes, 8174 is a 431. */
+const largestAuthorization = 8170;
+
+/**
+ * Decodes `token` and checks that Quay could accept it at all.
+ * @throws LoginError `token-not-a-jwt`, `token-algorithm`, `token-incomplete`, `issuer-cluster-internal`, `issuer-not-https`
+ */
+export function readIdentity(token: string, origin: string, fresh: boolean): Identity {
+  const { header, claims } = decode(token, origin);
+  const algorithm = String(header.alg);
+  if (algorithm !== "RS256" && algorithm !== "RS384") {
+    throw new LoginError(
+      "token-algorithm",
+      `The identity token from ${origin} is signed with ${algorithm}, which Quay refuses.`,
+      {
+        remedy: [
+          "Quay takes RS256 and RS384 only. Have the issuer sign with an RSA key.",
+          'SPIRE: jwt_key_type = "rsa-2048" in the server\'s configuration. Keycloak, Forgejo: choose RS256 for this client.',
+        ],
+      },
+    );
+  }
+  const missing = [
+    ...(typeof header.kid === "string" && header.kid ? [] : ["kid (in the header)"]),
+    ...(["iss", "sub"] as const).filter((name) => typeof claims[name] !== "string" || claims[name] === ""),
+    ...(["iat", "exp"] as const).filter((name) => !Number.isInteger(claims[name])),
+  ];
+  if (missing.length > 0) {
+    throw new LoginError(
+      "token-incomplete",
+      `The identity token from ${origin} lacks ${missing.join(", ")}, which Quay requires.`,
+      {
+        remedy: [
+          "Set the issuer up so that its tokens carry kid, iss, sub, iat and exp.",
+          "SPIRE without iss: set jwt_issuer in the server's configuration.",
+        ],
+      },
+    );
+  }
+  const identity: Identity = {
+    token,
+    issuer: claims.iss as string,
+    subject: claims.sub as string,
+    audience: [claims.aud ?? []].flat().map(String),
+    algorithm,
+    keyId: header.kid as string,
+    issuedAt: claims.iat as number,
+    expiresAt: claims.exp as number,
+    origin,
+    fresh,
+  };
+  assertReachableIssuer(identity);
+  return identity;
+}
+
+/**
+ * The checks that depend on the moment and on the robot.
+ * @param now milliseconds since 1970
+ * @throws LoginError `token-expired`, `token-too-big`
+ */
+export function assertUsable(identity: Identity, robots: readonly string[], now: number): void {
+  // A token minted a moment ago that looks expired means a wrong clock here: Quay, not we, must judge it.
+  if (!identity.fresh && identity.expiresAt + leewaySeconds <= now / 1000) {
+    throw new LoginError(
+      "token-expired",
+      `The identity token from ${identity.origin} expired at ${isoTime(identity.expiresAt)}; it is ${isoTime(now / 1000)} here.`,
+      {
+        remedy: [
+          "Provide a fresh token: the kubelet renews a projected one by itself; a variable of GitLab lasts as long as its job's token.",
+          "If the time shown here is wrong, set this machine's clock.",
+        ],
+      },
+    );
+  }
+  const longest = robots.reduce((a, b) => (b.length > a.length ? b : a), "");
+  const authorization = basicAuthorization(longest, identity.token).length;
+  if (authorization > largestAuthorization) {
+    throw new LoginError(
+      "token-too-big",
+      `The identity token from ${identity.origin} has ${identity.token.length} characters: too many for a header that Quay accepts.`,
+      {
+        remedy: [
+          `Together with the robot's name it makes a header of ${authorization} characters; Quay's limit is ${largestAuthorization} (a token of about 6 kB).`,
+          "Have the issuer leave claims out, such as groups and roles.",
+        ],
+      },
+    );
+  }
+}
+
+/** What the token has instead of the expected audience, as a warning's text; undefined where all is well. */
+export function audienceWarning(identity: Identity, expected: string): string | undefined {
+  if (identity.audience.includes(expected)) {
+    return undefined;
+  }
+  const has = identity.audience.length === 0 ? "no audience" : `the audience ${identity.audience.join(" ")}`;
+  return `The identity token from ${identity.origin} has ${has}, not ${expected}. Quay may refuse it; set the option audience to what the binding in Quay says.`;
+}
+
+export function bindingOf(identity: Identity): Binding {
+  return { issuer: identity.issuer, subject: identity.subject, audience: identity.audience.join(" ") || "(none)" };
+}
+
+/** RFC 7617: what stands in the Authorization header of the exchange. A secret. */
+export function basicAuthorization(user: string, password: string): string {
+  return `Basic ${basicCredentials(user, password)}`;
+}
+
+export function basicCredentials(user: string, password: string): string {
+  return Buffer.from(`${user}:${password}`).toString("base64");
+}
+
+/** Seconds since 1970 as 2026-11-24T07:00:00Z. */
+export function isoTime(seconds: number): string {
+  return new Date(Math.floor(seconds) * 1000).toISOString().replace(".000Z", "Z");
+}
+
+function decode(token: string, origin: string) {
+  try {
+    return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
+  } catch (cause) {
+    // jose's messages describe the form only; they never quote the token.
+    throw new LoginError("token-not-a-jwt", `What ${origin} gives is not a JWT.`, {
+      remedy: [
+        "Give a signed JWT in its compact form: three parts with dots between them. A robot's own password does not do.",
+      ],
+      cause,
+    });
+  }
+}
+
+function assertReachableIssuer({ issuer, origin }: Identity): void {
+  if (/^https:\/\/kubernetes\.default\.svc(?:[./:]|$)/.test(issuer)) {
+    throw new LoginError(
+      "issuer-cluster-internal",
+      `The identity token from ${origin} has the issuer ${issuer}, which exists only inside its cluster. Quay cannot fetch its keys.`,
+      {
+        remedy: [
+          "Give the cluster an issuer that Quay can reach: on OpenShift an external OIDC issuer (as for AWS STS or Azure",
+          "workload identity), elsewhere --service-account-issuer and --service-account-jwks-uri of the API server.",
+          "Where that is not possible, use SPIFFE: SPIRE brings an issuer of its own.",
+        ],
+      },
+    );
+  }
+  if (!URL.canParse(issuer) || !issuer.startsWith("https://")) {
+    throw new LoginError(
+      "issuer-not-https",
+      `The identity token from ${origin} has the issuer ${issuer}, which is not an https address.`,
+      {
+        remedy: ["Quay fetches an issuer's keys over https only. Have the issuer name itself by its https address."],
+      },
+    );
+  }
+}

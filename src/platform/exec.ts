@@ -1,0 +1,78 @@
+/** Child processes: a secret goes in by standard input, what comes out is bounded, nothing is inherited but what is named. */
+import { spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import type { Environment } from "./environment.ts";
+
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Environment;
+}
+
+export interface Finished {
+  /** undefined where a signal ended it or it could not be started */
+  readonly exitCode: number | undefined;
+  /** stdout and stderr as they came, at most 64 KiB */
+  readonly output: string;
+}
+
+export interface Running {
+  /** Gives `input` to the waiting process and waits for its end. */
+  finish(input: string): Promise<Finished>;
+  /** Ends it at once; resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+const mostOutput = 65_536;
+
+/** Starts `command`, which will wait for its standard input: so its own start costs no time later. */
+export function start(command: Command, signal: AbortSignal): Running {
+  const child = spawn(command.file, command.args, {
+    env: command.env as NodeJS.ProcessEnv,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let output = "";
+  const collect = (chunk: Buffer) => {
+    output = (output + chunk.toString("utf8")).slice(0, mostOutput);
+  };
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  // A tool that ends before it has read everything breaks the pipe; its exit code tells the story.
+  child.stdin.on("error", () => {});
+  const ended = new Promise<Finished>((resolve) => {
+    child.on("error", (error) => resolve({ exitCode: undefined, output: error.message }));
+    child.on("close", (exitCode) => resolve({ exitCode: exitCode ?? undefined, output }));
+  });
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  signal.addEventListener("abort", kill, { once: true });
+  void ended.then(() => signal.removeEventListener("abort", kill));
+  return {
+    kill,
+    async finish(input) {
+      child.stdin.end(input);
+      const finished = await ended;
+      signal.throwIfAborted();
+      return finished;
+    },
+  };
+}
+
+/** The first executable of this name on PATH, as the shell would find it. */
+export async function which(name: string, env: Environment): Promise<string | undefined> {
+  for (const folder of (env["PATH"] ?? "").split(delimiter).filter(Boolean)) {
+    const candidate = join(folder, name);
+    const found = await access(candidate, constants.X_OK).then(
+      async () => (await stat(candidate)).isFile(),
+      () => false,
+    );
+    if (found) {
+      return candidate;
+    }
+  }
+  return undefined;
+}

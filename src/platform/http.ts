@@ -1,0 +1,204 @@
+/**
+ * GET over node:https: roots, proxy, limits, and a connection that can be opened before the request is known.
+ * (Why not a client library: docs/decisions/0001-node-https.md.)
+ */
+import http from "node:http";
+import https from "node:https";
+import tls from "node:tls";
+import { invalidInput } from "../errors.ts";
+import type { Environment } from "./environment.ts";
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** What went wrong below HTTP: `untrusted` is TLS, `cut` an answer that broke off. */
+export type FailureKind = "unreachable" | "unknown-name" | "untrusted" | "timeout" | "cut" | "too-big";
+
+/** Its message is a whole phrase that can follow a colon, and holds no secret. */
+export class HttpFailure extends Error {
+  override readonly name = "HttpFailure";
+  readonly kind: FailureKind;
+
+  constructor(kind: FailureKind, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.kind = kind;
+  }
+}
+
+export interface Limits {
+  /** Milliseconds from `send` until the answer is whole. */
+  readonly timeoutMs: number;
+  readonly maxBytes: number;
+}
+
+export interface PendingRequest {
+  /** @throws HttpFailure; the platform's abort reason when that came first */
+  send(headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+  abandon(): void;
+}
+
+export interface Http {
+  /** Opens the connection now; nothing is sent before `send`. Redirects are answers like any other. */
+  open(url: URL, limits: Limits): PendingRequest;
+  close(): void;
+}
+
+export interface HttpOptions {
+  readonly env: Environment;
+  readonly extraRoots: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
+  const options = { keepAlive: true, proxyEnv: proxyEnvironment(env) };
+  const agents = {
+    "http:": withProxy(() => new http.Agent(options)),
+    "https:": withProxy(() => new https.Agent(options)),
+  };
+  const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
+
+  return {
+    open(url, limits) {
+      const secure = url.protocol === "https:";
+      const request = secure
+        ? https.request(url, { agent: agents["https:"], signal, ...(secureContext && { secureContext }) })
+        : http.request(url, { agent: agents["http:"], signal });
+      request.setHeader("user-agent", "quay-keyless-login");
+      // What fails before `send` is kept for it, not thrown into the void.
+      const opened = Promise.withResolvers<never>();
+      opened.promise.catch(() => {});
+      request.on("error", opened.reject);
+      return {
+        abandon: () => void request.destroy(),
+        async send(headers = {}) {
+          for (const [name, value] of Object.entries(headers)) {
+            request.setHeader(name, value);
+          }
+          try {
+            return await Promise.race([opened.promise, receive(request, limits)]);
+          } catch (error) {
+            signal.throwIfAborted();
+            throw error instanceof HttpFailure ? error : failureOf(error, url);
+          } finally {
+            request.destroy();
+          }
+        },
+      };
+    },
+    close() {
+      agents["http:"].destroy();
+      agents["https:"].destroy();
+    },
+  };
+}
+
+function receive(request: http.ClientRequest, limits: Limits): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new HttpFailure("timeout", `no answer within ${limits.timeoutMs / 1000} s`)),
+      limits.timeoutMs,
+    );
+    const settle =
+      <T>(done: (value: T) => void) =>
+      (value: T) => {
+        clearTimeout(timer);
+        done(value);
+      };
+    request.on("error", settle(reject));
+    request.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size > limits.maxBytes) {
+          settle(reject)(new HttpFailure("too-big", `the answer is larger than ${limits.maxBytes} bytes`));
+        }
+      });
+      response.on("error", (error) => settle(reject)(new HttpFailure("cut", "the answer broke off", error)));
+      response.on("end", () =>
+        settle(resolve)({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(chunks).toString("utf8"),
+        }),
+      );
+    });
+    request.end();
+  });
+}
+
+/** Node's own roots and `pem`. `ca` would replace them, and parsing them all again costs 20 ms. */
+function contextWith(pem: string): tls.SecureContext {
+  const context = tls.createSecureContext();
+  (context.context as { addCACert(pem: string): void }).addCACert(pem);
+  return context;
+}
+
+const untrusted: Readonly<Record<string, string>> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is signed by an authority that this machine does not know",
+  UNABLE_TO_GET_ISSUER_CERT: "its certificate is signed by an authority that this machine does not know",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is signed by an authority that this machine does not know",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is signed by an authority that this machine does not know",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed, and this machine does not know it",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
+};
+
+function failureOf(error: unknown, url: URL): HttpFailure {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const at = url.host;
+  const certificate = untrusted[code];
+  if (certificate) {
+    return new HttpFailure("untrusted", `${at} cannot be trusted: ${certificate}`, error);
+  }
+  switch (code) {
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new HttpFailure("unknown-name", `the name ${url.hostname} cannot be resolved`, error);
+    case "ECONNREFUSED":
+      return new HttpFailure("unreachable", `${at} refuses the connection`, error);
+    case "ECONNRESET":
+    case "EPIPE":
+      return new HttpFailure("unreachable", `${at} broke off the connection`, error);
+    case "ERR_PROXY_TUNNEL":
+      return new HttpFailure("unreachable", `the proxy made no tunnel to ${at}`, error);
+    case "EPROTO":
+      return new HttpFailure("unreachable", `${at} does not speak TLS`, error);
+    default:
+      return new HttpFailure("unreachable", `${at} cannot be reached (${code || "no code"})`, error);
+  }
+}
+
+function proxyEnvironment(env: Environment): Record<string, string> {
+  const pick = (name: string) => env[name.toLowerCase()] || env[name] || "";
+  return { HTTP_PROXY: pick("HTTP_PROXY"), HTTPS_PROXY: pick("HTTPS_PROXY"), NO_PROXY: noProxy(pick("NO_PROXY")) };
+}
+
+/** curl and the Go tools let `example.com` cover its subdomains; Node's agent wants `.example.com` for that. */
+function noProxy(value: string): string {
+  return value
+    .split(",")
+    .map((entry) => entry.trim())
+    .flatMap((entry) => (/^[a-z][a-z0-9.-]*$/i.test(entry) ? [entry, `.${entry}`] : [entry]))
+    .filter(Boolean)
+    .join(",");
+}
+
+function withProxy<T>(make: () => T): T {
+  try {
+    return make();
+  } catch {
+    // The value may hold the proxy's password, so it is not shown.
+    throw invalidInput(
+      "HTTPS_PROXY",
+      "…",
+      "the proxy variable is not an address",
+      "HTTPS_PROXY=http://proxy.example.com:3128",
+    );
+  }
+}

@@ -1,0 +1,49 @@
+/** Everything a login needs from the machine, made once by a face and handed down. */
+import { LoginError } from "../errors.ts";
+import type { Reporter } from "../reporter.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Environment } from "./environment.ts";
+import { createHttp, type Http } from "./http.ts";
+
+export interface Platform {
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly http: Http;
+  readonly reporter: Reporter;
+  /** Aborts when the time for the whole login is over, or the job is cancelled; its reason is a LoginError. */
+  readonly signal: AbortSignal;
+  /** When that time is over, in milliseconds since 1970. */
+  readonly deadline: number;
+}
+
+/** The part that needs no network: enough to take a login back. */
+export type LocalPlatform = Pick<Platform, "clock" | "reporter" | "signal">;
+
+export interface PlatformOptions {
+  readonly env: Environment;
+  readonly reporter: Reporter;
+  readonly timeoutSeconds: number;
+  /** PEM, trusted besides the system's roots. */
+  readonly extraRoots?: string | undefined;
+  readonly cancelled?: AbortSignal;
+}
+
+/** @throws LoginError `invalid-input` where a proxy variable is not an address */
+export function createPlatform(options: PlatformOptions): Platform & { close(): void } {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(timedOut(options.timeoutSeconds)), options.timeoutSeconds * 1000);
+  const signal = options.cancelled ? AbortSignal.any([timeout.signal, options.cancelled]) : timeout.signal;
+  const http = createHttp({ env: options.env, extraRoots: options.extraRoots, signal });
+  const close = () => {
+    clearTimeout(timer);
+    http.close();
+  };
+  const deadline = systemClock.now() + options.timeoutSeconds * 1000;
+  return { env: options.env, reporter: options.reporter, clock: systemClock, http, signal, deadline, close };
+}
+
+function timedOut(seconds: number): LoginError {
+  return new LoginError("timeout", `The login was not done within ${seconds} seconds.`, {
+    remedy: ["The log above says what it waited for. If that is expected to take longer, raise the option timeout."],
+  });
+}

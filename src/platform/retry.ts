@@ -1,0 +1,79 @@
+/** One place for what is tried again, how often and how long. */
+import { type LoginError, unreachable } from "../errors.ts";
+import type { HttpAnswer, HttpFailure } from "./http.ts";
+import type { Platform } from "./platform.ts";
+
+/**
+ * `no`: never (a refusal). `quick`: twice, for what mostly stays wrong but sometimes passes.
+ * `patient`: until the time for the login is over.
+ */
+export type Persistence = "no" | "quick" | "patient";
+
+export type Attempt<T> =
+  | { readonly value: T }
+  | {
+      readonly retry: Persistence;
+      readonly error: LoginError;
+      readonly answer?: HttpAnswer;
+      /** A costlier look for the cause, taken once no attempt is left. */
+      readonly examine?: () => Promise<LoginError>;
+    };
+
+const schedule = {
+  quick: { attempts: 3, firstMs: 250, mostMs: 1_000 },
+  patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, mostMs: 10_000 },
+} as const;
+
+/** A name that can't be resolved is mostly misspelt, and a broken certificate stays broken; a connection comes back. */
+export function persistenceOf(failure: HttpFailure): Persistence {
+  switch (failure.kind) {
+    case "unreachable":
+    case "timeout":
+      return "patient";
+    case "unknown-name":
+    case "cut":
+      return "quick";
+    case "untrusted":
+    case "too-big":
+      return "no";
+    default:
+      return unreachable(failure.kind);
+  }
+}
+
+/**
+ * Runs `attempt` until it gives a value or an error that time won't heal. Waits grow by two, with full jitter above the
+ * half, and are at least what `Retry-After` asks for. A wait that the time for the login does not allow is not begun.
+ * @throws LoginError that of the last attempt
+ */
+export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
+  for (let count = 1; ; count++) {
+    const result = await attempt();
+    if ("value" in result) {
+      return result.value;
+    }
+    const { error } = result;
+    if (result.retry === "no" || count >= schedule[result.retry].attempts) {
+      throw (await result.examine?.()) ?? error;
+    }
+    const { firstMs, mostMs } = schedule[result.retry];
+    const backoff = Math.min(mostMs, firstMs * 2 ** (count - 1)) * (0.5 + platform.clock.random() / 2);
+    const wait = Math.max(backoff, retryAfterMs(result.answer, platform.clock.now()));
+    if (platform.clock.now() + wait >= platform.deadline) {
+      platform.reporter.info(`The time for the login (option timeout) leaves none for another attempt at ${what}.`);
+      throw error;
+    }
+    platform.reporter.info(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s.`);
+    await platform.clock.sleep(wait, platform.signal);
+  }
+}
+
+/** RFC 9110, 10.2.3: seconds or a date. */
+function retryAfterMs(answer: HttpAnswer | undefined, now: number): number {
+  const value = answer?.headers["retry-after"];
+  if (typeof value !== "string") {
+    return 0;
+  }
+  const ms = /^\s*[0-9]+\s*$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
+  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
+}

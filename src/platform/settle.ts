@@ -1,0 +1,35 @@
+import { LoginError } from "../errors.ts";
+
+/**
+ * Runs `work` on all items, at most `limit` at a time, and waits for every one.
+ * @throws LoginError the first of the failures, with the others in `also`: one run shows everything that is to be mended
+ */
+export async function settleAll<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = new Array(items.length);
+  const failures: { readonly index: number; readonly error: unknown }[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        results[index] = await work(items[index] as T, index);
+      } catch (error) {
+        failures.push({ index, error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (failures.length === 0) {
+    return results;
+  }
+  const errors = [...new Set(failures.sort((a, b) => a.index - b.index).map(({ error }) => error))];
+  const first = errors.find((error) => !(error instanceof LoginError)) ?? errors[0];
+  if (first instanceof LoginError) {
+    first.also = errors.filter((error) => error !== first) as LoginError[];
+  }
+  throw first;
+}

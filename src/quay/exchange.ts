@@ -1,0 +1,82 @@
+/** Sends an identity token to Quay, brings a robot token back. What an answer means stands in answers.ts. */
+import { explainFailure, explainIssuer, explainResult } from "../explain.ts";
+import { examineIssuer } from "../identity/issuer.ts";
+import { basicAuthorization, type Identity } from "../identity/token.ts";
+import { HttpFailure, type Limits, type PendingRequest } from "../platform/http.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, type Persistence, persistenceOf, retry } from "../platform/retry.ts";
+import { type ExchangeResult, readExchangeAnswer } from "./answers.ts";
+
+export interface RobotToken {
+  readonly robot: string;
+  /** A secret. */
+  readonly token: string;
+  /** Seconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** Quay may wait 60 s for an issuer's keys before it answers: a shorter limit would give up on answers that come. */
+const limits: Limits = { timeoutMs: 65_000, maxBytes: 65_536 };
+
+/** Opens a connection for an exchange, so that the handshake runs while the identity token is still on its way. */
+export function connect(registry: string, platform: Platform): PendingRequest {
+  return platform.http.open(new URL(`https://${registry}/oauth2/federation/robot/token`), limits);
+}
+
+/**
+ * `GET /oauth2/federation/robot/token` with Basic robot:identity token. Quay lets an identity token be exchanged any number
+ * of times until it expires, so trying again is safe.
+ * @param currentIdentity gives a token that still lives, at each attempt
+ * @param opened a connection to use for the first attempt
+ * @throws LoginError that explains Quay's refusal with the identity as it is
+ */
+export async function exchange(
+  registry: string,
+  robot: string,
+  currentIdentity: () => Promise<Identity>,
+  opened: PendingRequest,
+  platform: Platform,
+): Promise<RobotToken> {
+  let ready: PendingRequest | undefined = opened;
+  return retry(platform, `the exchange for ${robot}`, async (): Promise<Attempt<RobotToken>> => {
+    const identity = await currentIdentity();
+    const context = { registry, robot, identity, now: platform.clock.now() };
+    const authorization = basicAuthorization(robot, identity.token);
+    platform.reporter.secret(authorization.slice("Basic ".length));
+    const request = ready ?? connect(registry, platform);
+    ready = undefined;
+    try {
+      const answer = await request.send({ authorization, accept: "application/json" });
+      platform.reporter.debug(`Quay answered ${answer.status} to the exchange for ${robot}`);
+      const result = readExchangeAnswer(answer, robot);
+      if (result.kind === "token") {
+        platform.reporter.secret(result.token);
+        return { value: { robot, token: result.token, expiresAt: result.expiresAt } };
+      }
+      return {
+        retry: persistence(result),
+        error: explainResult(result, context),
+        answer,
+        ...(result.kind === "unclear" && {
+          examine: async () => explainIssuer(await examineIssuer(identity, platform), result.status, context),
+        }),
+      };
+    } catch (failure) {
+      if (!(failure instanceof HttpFailure)) {
+        throw failure;
+      }
+      return { retry: persistenceOf(failure), error: explainFailure(failure, context) };
+    }
+  });
+}
+
+function persistence(result: Exclude<ExchangeResult, { kind: "token" }>): Persistence {
+  switch (result.kind) {
+    case "unclear":
+      return "quick";
+    case "busy":
+      return result.code === "quay-read-only" ? "no" : "patient";
+    default:
+      return "no";
+  }
+}

@@ -1,0 +1,64 @@
+/** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
+import { X509Certificate } from "node:crypto";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { invalidInput } from "../errors.ts";
+import { makeFolders, removeFolders } from "../platform/folders.ts";
+
+/**
+ * @returns the PEM text
+ * @throws LoginError `invalid-input`: unreadable, empty, not PEM, a certificate that can't be parsed
+ */
+export async function readRoots(path: string): Promise<string> {
+  const example = "ca-file: /path/to/root.pem";
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw invalidInput("ca-file", path, `the file cannot be read (${(error as NodeJS.ErrnoException).code})`, example);
+  }
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) {
+    throw invalidInput(
+      "ca-file",
+      path,
+      text.trim() ? "the file holds no PEM certificate" : "the file is empty",
+      example,
+    );
+  }
+  for (const [index, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block);
+    } catch {
+      throw invalidInput("ca-file", path, `certificate ${index + 1} in the file is damaged`, example);
+    }
+  }
+  return `${blocks.join("\n")}\n`;
+}
+
+export interface CertificateRecord {
+  readonly path: string;
+  readonly folders: readonly string[];
+}
+
+/**
+ * Puts the roots into `folder` under a name of our own.
+ * @param remember is called with the record before the file is written
+ */
+export async function installRoots(
+  pem: string,
+  folder: string,
+  id: string,
+  remember: (record: CertificateRecord) => Promise<void>,
+): Promise<void> {
+  const folders = await makeFolders(folder);
+  const path = join(folder, `quay-keyless-login-${id}.crt`);
+  await remember({ path, folders });
+  await writeFile(path, pem, { mode: 0o644 });
+}
+
+/** Also when it is gone already. */
+export async function removeRoots({ path, folders }: CertificateRecord): Promise<void> {
+  await rm(path, { force: true });
+  await removeFolders(folders);
+}

@@ -1,0 +1,147 @@
+/** One login by a tool, into a folder of its own: so the tool verifies the credential, and no two tools touch one file. */
+import { rm } from "node:fs/promises";
+import { LoginError } from "../errors.ts";
+import { basicCredentials } from "../identity/token.ts";
+import type { Environment } from "../platform/environment.ts";
+import { type Running, start } from "../platform/exec.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, retry } from "../platform/retry.ts";
+import type { RobotToken } from "../quay/exchange.ts";
+import type { RobotLogin } from "../request.ts";
+import { whyRefused } from "./access.ts";
+import type { AuthEntry } from "./authfile.ts";
+import { classifyToolFailure, prepareLogin, readLogin, type Tool } from "./tools.ts";
+
+export interface ToolLogin {
+  /**
+   * Hands over the robot token and waits until the tool has logged in.
+   * @returns the entry that the tool wrote
+   * @throws LoginError `login-refused`, `tls-untrusted`, `tool-failed`, `robots-disabled`
+   */
+  finish(token: RobotToken): Promise<AuthEntry>;
+  abandon(): Promise<void>;
+}
+
+export interface ToolLoginOptions {
+  readonly tool: Tool;
+  readonly registry: string;
+  readonly login: RobotLogin;
+  /** Not there yet; gone afterwards. */
+  readonly folder: string;
+  /** A folder of root certificates to trust besides the system's. */
+  readonly certificates: string | undefined;
+}
+
+/** Starts the tool, which waits for the password: its own start then costs no time once the token is there. */
+export async function startToolLogin(options: ToolLoginOptions, platform: Platform): Promise<ToolLogin> {
+  const { tool, registry, login, folder, certificates } = options;
+  const launch = async (): Promise<Running> => {
+    const args = await prepareLogin(tool, folder, login.robot, login.scope);
+    return start({ file: tool.file, args, env: toolEnvironment(platform.env, certificates) }, platform.signal);
+  };
+  let ready: Running | undefined = await launch();
+  return {
+    async abandon() {
+      await ready?.kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+    async finish(credential) {
+      const auth = basicCredentials(login.robot, credential.token);
+      platform.reporter.secret(auth);
+      return retry(platform, `${tool.name} login`, async (): Promise<Attempt<AuthEntry>> => {
+        const running = ready ?? (await launch());
+        ready = undefined;
+        try {
+          const { exitCode, output } = await running.finish(credential.token);
+          const entry = await readLogin(tool, folder, login.scope);
+          if (exitCode === 0 && entry?.["auth"] === auth) {
+            return { value: entry };
+          }
+          const said = lastLine(output).replaceAll(credential.token, "***").replaceAll(auth, "***");
+          return explainToolFailure(exitCode, said);
+        } finally {
+          await rm(folder, { recursive: true, force: true });
+        }
+      });
+
+      function explainToolFailure(exitCode: number | undefined, said: string): Attempt<AuthEntry> {
+        const quoted = `${tool.name} login ${login.scope}: ${said || "no words"}`;
+        if (exitCode === 0) {
+          return {
+            retry: "no",
+            error: new LoginError(
+              "tool-failed",
+              `${tool.name} says that it has logged in, but left no login for ${login.scope}.`,
+              {
+                remedy: [
+                  `Check which ${tool.name} this is: ${tool.file}`,
+                  "Or choose another one with the option tool.",
+                ],
+              },
+            ),
+          };
+        }
+        const kind = classifyToolFailure(said);
+        switch (kind) {
+          case "refused": {
+            const error = new LoginError(
+              "login-refused",
+              `${registry} does not accept the robot token that Quay has just given. ${quoted}`,
+              {
+                remedy: [
+                  `Check that ${login.robot} still exists and that ${registry} is one Quay, not two behind one name.`,
+                ],
+              },
+            );
+            return {
+              retry: "no",
+              error,
+              examine: async () => (await whyRefused(registry, credential, platform)) ?? error,
+            };
+          }
+          case "untrusted":
+            return {
+              retry: "no",
+              error: new LoginError(
+                "tls-untrusted",
+                `${tool.name} does not trust the certificate of ${registry}. ${quoted}`,
+                {
+                  remedy: ["A private authority: give its root certificate, ca-file: path/to/root.pem"],
+                },
+              ),
+            };
+          default:
+            return {
+              retry: kind === "gateway" ? "patient" : "no",
+              error: new LoginError("tool-failed", `The exchange worked, but the tool's login failed. ${quoted}`, {
+                remedy: [
+                  `Try the same by hand: ${tool.name} login ${login.scope}`,
+                  "Or choose another tool with the option tool.",
+                ],
+              }),
+            };
+        }
+      }
+    },
+  };
+}
+
+/**
+ * Only what the tools need: the job's environment holds secrets (GitHub's request token, a variable with the identity token)
+ * that no child of ours should inherit. REGISTRY_AUTH_FILE and DOCKER_CONFIG are replaced by arguments.
+ */
+export function toolEnvironment(env: Environment, certificates: string | undefined): Environment {
+  const names =
+    /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_.+|TMPDIR|XDG_.+|_?CONTAINERS_.+|BUILDAH_.+|STORAGE_.+|REGISTRIES_CONFIG_PATH|DOCKER_(?:HOST|CONTEXT|TLS_VERIFY|CERT_PATH|API_VERSION)|(?:HTTPS?|NO)_PROXY|SSL_CERT_(?:FILE|DIR))$/i;
+  const kept = Object.fromEntries(Object.entries(env).filter(([name]) => names.test(name)));
+  if (certificates === undefined) {
+    return kept;
+  }
+  // Go's crypto/x509: SSL_CERT_DIR adds folders to the system's bundle file. All four tools are Go programs.
+  return { ...kept, SSL_CERT_DIR: [certificates, kept["SSL_CERT_DIR"]].filter(Boolean).join(":") };
+}
+
+function lastLine(output: string): string {
+  const line = output.trim().split("\n").at(-1) ?? "";
+  return (/msg="(.*)"$/.exec(line)?.[1]?.replaceAll('\\"', '"') ?? line).slice(0, 500);
+}

@@ -1,0 +1,12 @@
+/**
+ * How the core speaks. Each face (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
+ * would publish it in a container's.
+ */
+export interface Reporter {
+  info(message: string): void;
+  warning(message: string): void;
+  /** For whoever asked for details. Never given a secret. */
+  debug(message: string): void;
+  /** Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. */
+  secret(value: string): void;
+}
