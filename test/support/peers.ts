@@ -1,0 +1,113 @@
+/** All the peers of a login, wired together: what a test, the demo and the benchmark start. */
+import { type Delay, startDelay } from "./delay.ts";
+import { type Github, startGithub } from "./github.ts";
+import { type IssuerServer, SUBJECT, startIssuer } from "./issuer.ts";
+import { type Quay, type QuayOptions, startQuay } from "./quay/server.ts";
+import { addOauthToken, addOrganization, addRepository, addRobot } from "./quay/store.ts";
+import { type Registry, startRegistry } from "./registry.ts";
+import { type Authority, createAuthority } from "./tls.ts";
+
+export interface PeersOptions {
+  quay?: QuayOptions;
+  /** `false`: no docker-registry behind the stand-in (logins work, pushes don't). */
+  registry?: boolean;
+  /** What one round trip to Quay and to GitHub's endpoint costs, milliseconds. */
+  delayMs?: number;
+  /** That many robots more: acme+ci1 … acme+ciN, bound and with write to acme/app, like acme+ci. */
+  robots?: number;
+  /** Claims of GitHub's tokens, over the issuer's defaults. */
+  claims?: Record<string, unknown>;
+}
+
+export interface Peers {
+  authority: Authority;
+  issuer: IssuerServer;
+  github: Github;
+  quay: Quay;
+  /** `localhost:PORT`. */
+  registryHost: string;
+  /** The root that all of them are verified with. */
+  caFile: string;
+  /** A folder with it, for `--cert-dir`. */
+  certDir: string;
+  githubEnv: Record<string, string>;
+  /** An OAuth application's token of the organization's admin. */
+  oauthToken: string;
+  close(): Promise<void>;
+}
+
+/** The subject of acme+release's binding: a job of the environment `production`. */
+export const RELEASE_SUBJECT = "repo:acme/app:environment:production";
+
+/**
+ * Organization acme with robots acme+ci (bound to the main branch's jobs, write to acme/app), acme+release (bound to
+ * another subject, write to acme/app), acme+bare (no binding), acme+noperm (bound, no permissions); repositories
+ * acme/app and acme/private (no permissions); user admin, password `password`.
+ */
+export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
+  const { delayMs = 0 } = options;
+  const closers: (() => Promise<unknown>)[] = [];
+  const keep = <T extends { close(): Promise<unknown> }>(peer: T): T => {
+    closers.unshift(() => peer.close());
+    return peer;
+  };
+  const close = async () => {
+    for (const each of closers.splice(0)) await each();
+  };
+  try {
+    const authority = keep(await createAuthority());
+    await authority.issue();
+    let quayPort = 0;
+    let githubPort = 0;
+    const delayed = async (target: () => number): Promise<Delay | undefined> =>
+      delayMs > 0 ? keep(await startDelay(target, delayMs)) : undefined;
+    const quayDelay = await delayed(() => quayPort);
+    const githubDelay = await delayed(() => githubPort);
+    const quayOptions = quayDelay === undefined ? {} : { publicPort: quayDelay.port };
+    const [issuer, quay] = await Promise.all([
+      startIssuer(authority).then(keep),
+      startQuay(authority, { ...quayOptions, ...options.quay }).then(keep),
+    ]);
+    quayPort = quay.port;
+    const [github] = await Promise.all([
+      startGithub(authority, issuer, options.claims ? { claims: options.claims } : {}).then(keep),
+      options.registry === false ? undefined : startRegistry(quay).then((registry: Registry) => keep(registry)),
+    ]);
+    const githubUrl = new URL(github.env.ACTIONS_ID_TOKEN_REQUEST_URL);
+    githubPort = Number(githubUrl.port);
+    if (githubDelay !== undefined) githubUrl.port = String(githubDelay.port);
+    return {
+      authority,
+      issuer,
+      github,
+      quay,
+      registryHost: quay.host,
+      caFile: authority.caFile,
+      certDir: authority.certDir,
+      githubEnv: { ...github.env, ACTIONS_ID_TOKEN_REQUEST_URL: githubUrl.href },
+      oauthToken: furnish(quay, issuer.url, options.robots ?? 0),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** @returns the admin's OAuth token. */
+function furnish({ store }: Quay, issuer: string, robots: number): string {
+  store.users.set("admin", "password");
+  addOrganization(store, "acme", ["admin"]);
+  const binding = { issuer, subject: SUBJECT };
+  addRobot(store, "acme+ci", [binding]);
+  addRobot(store, "acme+release", [{ issuer, subject: RELEASE_SUBJECT }]);
+  addRobot(store, "acme+bare");
+  addRobot(store, "acme+noperm", [binding]);
+  addRepository(store, "acme/app", { "acme+ci": "write", "acme+release": "write" });
+  addRepository(store, "acme/private");
+  for (let number = 1; number <= robots; number++) {
+    const { name } = addRobot(store, `acme+ci${number}`, [binding]);
+    addRepository(store, "acme/app", { [name]: "write" });
+  }
+  return addOauthToken(store, "admin");
+}

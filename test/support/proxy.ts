@@ -1,0 +1,46 @@
+/** An HTTP proxy that knows CONNECT only: what `HTTPS_PROXY` names. It records where clients wanted to go. */
+import { createServer, type IncomingMessage } from "node:http";
+import { connect, type Socket } from "node:net";
+import { listen } from "./listen.ts";
+
+export interface Proxy {
+  /** With the credentials in it, where some are required. */
+  url: string;
+  /** `host:port` of every CONNECT, the refused ones included. */
+  targets: string[];
+  close(): Promise<void>;
+}
+
+export interface ProxyOptions {
+  /** Required as `Proxy-Authorization: Basic`; without it 407. */
+  credentials?: { user: string; password: string };
+}
+
+export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
+  const { credentials } = options;
+  const expected = credentials && `Basic ${btoa(`${credentials.user}:${credentials.password}`)}`;
+  const targets: string[] = [];
+  const server = createServer((_request, response) => void response.writeHead(405).end());
+  server.on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
+    targets.push(request.url ?? "");
+    if (expected && request.headers["proxy-authorization"] !== expected) {
+      client.end('HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="proxy"\r\n\r\n');
+      return;
+    }
+    const { hostname, port } = new URL(`tcp://${request.url}`);
+    const upstream = connect(Number(port), hostname, () => {
+      client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      upstream.write(head);
+      upstream.pipe(client).pipe(upstream);
+    });
+    upstream.on("error", () => client.destroy());
+    upstream.on("close", () => client.destroy());
+    client.on("error", () => upstream.destroy());
+    client.on("close", () => upstream.destroy());
+  });
+  const listening = await listen(server);
+  const userinfo = credentials
+    ? `${encodeURIComponent(credentials.user)}:${encodeURIComponent(credentials.password)}@`
+    : "";
+  return { url: `http://${userinfo}127.0.0.1:${listening.port}`, targets, close: listening.close };
+}

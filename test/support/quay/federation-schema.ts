@@ -1,0 +1,66 @@
+/** The management API's check of a federation request: jsonschema's words, Python's notation (section A). */
+
+const ISSUER = { description: "The issuer of the token", type: "string" };
+const SUBJECT = { description: "The subject of the token", type: "string" };
+const PROPERTIES: Record<string, { description: string }> = { issuer: ISSUER, subject: SUBJECT };
+
+const ITEMS = `    {'properties': {'issuer': {'description': 'The issuer of the token',
+                               'type': 'string'},
+                    'subject': {'description': 'The subject of the token',
+                                'type': 'string'}},
+     'required': ['issuer', 'subject'],
+     'type': 'object'}`;
+const ARRAY = `    {'description': 'Federation configuration for the robot',
+     'items': {'properties': {'issuer': {'description': 'The issuer of the '
+                                                        'token',
+                                         'type': 'string'},
+                              'subject': {'description': 'The subject of '
+                                                         'the token',
+                                          'type': 'string'}},
+               'required': ['issuer', 'subject'],
+               'type': 'object'},
+     'type': 'array'}`;
+
+/** @returns the complaint about a body that isn't an array of `{issuer, subject}`, or undefined. */
+export function schemaProblem(body: unknown): string | undefined {
+  if (!Array.isArray(body)) {
+    return `${python(body)} is not of type 'array'\n\nFailed validating 'type' in schema:\n${ARRAY}\n\nOn instance:\n${pretty(body)}`;
+  }
+  for (const [index, item] of body.entries()) {
+    const on = `\n\nOn instance[${index}]`;
+    if (typeof item !== "object" || item === null || Array.isArray(item)) {
+      return `${python(item)} is not of type 'object'\n\nFailed validating 'type' in schema['items']:\n${ITEMS}${on}:\n${pretty(item)}`;
+    }
+    for (const [name, property] of Object.entries(PROPERTIES)) {
+      const value = (item as Record<string, unknown>)[name];
+      if (value === undefined || typeof value === "string") continue;
+      const place = `schema['items']['properties']['${name}']`;
+      return `${python(value)} is not of type 'string'\n\nFailed validating 'type' in ${place}:\n${pretty(property)}${on}['${name}']:\n${pretty(value)}`;
+    }
+    const missing = Object.keys(PROPERTIES).find((name) => (item as Record<string, unknown>)[name] === undefined);
+    if (missing !== undefined) {
+      return `'${missing}' is a required property\n\nFailed validating 'required' in schema['items']:\n${ITEMS}${on}:\n${pretty(item)}`;
+    }
+  }
+  return undefined;
+}
+
+/** Python's `repr`. */
+function python(value: unknown): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "string") return value.includes("'") ? JSON.stringify(value) : `'${value}'`;
+  if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
+  if (typeof value !== "object") return String(value);
+  const entries = Object.entries(value as object).map(([key, each]) => `${python(key)}: ${python(each)}`);
+  return `{${entries.join(", ")}}`;
+}
+
+/** Python's `pprint`, indented by four: one line if it fits into 72 letters, else a line for each key. */
+function pretty(value: unknown): string {
+  const line = python(value);
+  if (line.length <= 72 || typeof value !== "object" || value === null || Array.isArray(value)) return `    ${line}`;
+  return `    {${Object.entries(value)
+    .map(([key, each]) => `${python(key)}: ${python(each)}`)
+    .join(",\n     ")}}`;
+}

@@ -1,0 +1,84 @@
+/**
+ * `/v2/…` but `/v2/auth`: a real registry (registry.ts) does the work and decides by the bearer token; Quay's words
+ * stand in for its refusals (quay-answers.md section C), so that clients print what they print with Quay.
+ */
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { bearerRefused, challenge, compactJson, NOT_AUTHORIZED, pong, type Reply, registryError } from "./pages.ts";
+import type { Settings } from "./settings.ts";
+import type { Store } from "./store.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** @param registryPort of the real registry on loopback; without one, only `/v2/` and refusals work. */
+export async function answerRegistry(
+  request: IncomingMessage,
+  response: ServerResponse,
+  context: { store: Store; tokens: Tokens; settings: Settings; registryPort: number | undefined },
+): Promise<Reply | undefined> {
+  const { store, tokens, settings, registryPort } = context;
+  const { pathname } = new URL(request.url ?? "/", "https://localhost");
+  const [, repository, what] = /^\/v2\/(.+?)\/((?:manifests|blobs|tags)\/.*)$/.exec(pathname) ?? [];
+  const reads = request.method === "GET" || request.method === "HEAD";
+  const scope = repository && `repository:${repository}:${reads ? "pull" : "pull,push"}`;
+  const headers = challenge(settings.host, scope);
+
+  const { authorization } = request.headers;
+  if (authorization) {
+    const problem = await bearerProblem(authorization, tokens, settings);
+    if (problem !== undefined) return { ...bearerRefused(problem), headers };
+  }
+  if (pathname === "/v2/") {
+    const reply = pong(authorization ? 200 : 401);
+    return { ...reply, headers: { ...reply.headers, ...headers } };
+  }
+  const unauthorized = { ...registryError(401, "UNAUTHORIZED", NOT_AUTHORIZED), headers };
+  if (registryPort === undefined) return unauthorized;
+
+  const upstream = await forward(request, registryPort, settings.host);
+  const status = upstream.statusCode ?? 502;
+  if (status < 400) {
+    // Quay's answer to an upload has no body and yet a type.
+    const type = status === 202 ? { "content-type": "text/html; charset=utf-8" } : {};
+    response.writeHead(status, { ...upstream.headers, ...type });
+    upstream.pipe(response);
+    return undefined;
+  }
+  if (status === 401 || status === 403) {
+    upstream.resume();
+    return unauthorized;
+  }
+  const empty = what?.startsWith("tags/list") && repository !== undefined && store.repositories.has(repository);
+  const reply = await reword(upstream);
+  return empty ? compactJson(200, { name: repository, tags: [] }) : reply;
+}
+
+async function bearerProblem(authorization: string, tokens: Tokens, settings: Settings): Promise<string | undefined> {
+  // The pattern of Quay's util/security/jwtutil.py, TOKEN_REGEX.
+  const [, token] = /^Bearer ((?:[a-zA-Z0-9+\-_/]+\.)+[a-zA-Z0-9+\-_/]+)$/.exec(authorization) ?? [];
+  if (token === undefined) return "Invalid bearer token format";
+  const verified = await tokens.verify(token, { offset: 0, leeway: settings.leeway });
+  if (!verified.ok) return verified.reason === "expired" ? "Signature has expired" : "Invalid bearer token format";
+  return Array.isArray(verified.claims.access) ? undefined : "Token contained invalid or malformed access grants";
+}
+
+function forward(request: IncomingMessage, port: number, host: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const { method = "GET", url = "/" } = request;
+    const headers = { ...request.headers, host };
+    const upstream = httpRequest({ host: "127.0.0.1", port, method, path: url, headers, agent: false }, resolve);
+    upstream.on("error", reject);
+    request.pipe(upstream);
+  });
+}
+
+/** distribution's error in Quay's form: `detail` is always empty. */
+async function reword(upstream: IncomingMessage): Promise<Reply> {
+  let body = "";
+  for await (const chunk of upstream.setEncoding("utf8")) body += chunk;
+  const status = upstream.statusCode ?? 500;
+  try {
+    const [{ code, message }] = JSON.parse(body).errors;
+    return registryError(status, code, message);
+  } catch {
+    return { status, type: upstream.headers["content-type"] ?? "text/plain", body };
+  }
+}

@@ -1,0 +1,39 @@
+/** What kind of Quay the stand-in is. Read at each request: tests may change it while it runs. */
+
+/** `main`: as of 2026-08-21. `newer`: source read later. `without-federation`: before 3.13. */
+export type Release = "main" | "3.17" | "newer" | "without-federation";
+
+export interface Settings {
+  /** SERVER_HOSTNAME, with the port. */
+  host: string;
+  release: Release;
+  /** ROBOTS_DISALLOW. */
+  robotsDisallowed: boolean;
+  readOnly: boolean;
+  /** Life of a robot token, seconds; Quay's is 3600. */
+  robotTokenLife: number;
+  /** Forgiven difference of clocks, seconds; Quay's is 30. */
+  leeway: number;
+  /** Quay's clock minus ours, seconds. */
+  clockOffset: number;
+  /** How long discovery may take; Quay's is 5 s. */
+  issuerTimeoutMs: number;
+  /** How long a request may take at all; nginx's is 60 s. */
+  gatewayTimeoutMs: number;
+  /** What an exchange takes on top of its work: a real one took about 145 ms. */
+  exchangeMs: number;
+  /** Root that issuers are verified with, PEM. */
+  ca: string;
+}
+
+export const DEFAULTS: Omit<Settings, "host" | "ca"> = {
+  release: "main",
+  robotsDisallowed: false,
+  readOnly: false,
+  robotTokenLife: 3600,
+  leeway: 30,
+  clockOffset: 0,
+  issuerTimeoutMs: 5000,
+  gatewayTimeoutMs: 60_000,
+  exchangeMs: 0,
+};

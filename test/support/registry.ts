@@ -1,0 +1,84 @@
+/**
+ * A real registry (Debian's docker-registry: distribution 2.8.2) on loopback, with token authentication: it verifies
+ * for itself every bearer token that the stand-in's `/v2/auth` issued.
+ */
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Quay } from "./quay/server.ts";
+
+export interface Registry {
+  port: number;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts it behind a stand-in.
+ * The token's key is found by the `kid` (libtrust's fingerprint, see quay/tokens.ts) among the certificates of
+ * `rootcertbundle`, so that certificate may sign itself.
+ */
+export async function startRegistry(quay: Quay): Promise<Registry> {
+  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-registry-"));
+  const at = (name: string) => join(folder, name);
+  await writeFile(at("token.key"), quay.tokens.privateKey, { mode: 0o600 });
+  const subject = ["-subj", "/CN=quay", "-days", "2"];
+  await promisify(execFile)("openssl", [
+    ...["req", "-x509", "-new", "-key", at("token.key"), ...subject, "-out", at("token.crt")],
+  ]);
+  await rm(at("token.key"));
+  const config = {
+    version: "0.1",
+    log: { level: "info", formatter: "json", accesslog: { disabled: true } },
+    storage: { filesystem: { rootdirectory: at("storage") }, delete: { enabled: true } },
+    // `host` is what Location headers are made from: the public address.
+    http: { addr: "127.0.0.1:0", host: quay.url, secret: "the uploads of a test" },
+    auth: {
+      token: {
+        realm: `${quay.url}/v2/auth`,
+        service: quay.host,
+        issuer: "quay",
+        rootcertbundle: at("token.crt"),
+      },
+    },
+  };
+  // JSON is YAML.
+  await writeFile(at("config.yml"), JSON.stringify(config));
+
+  // The shell lives as long as our end of its standard input: whatever happens to this process, the registry ends
+  // and its folder goes.
+  const script = 'docker-registry serve "$1/config.yml" & cat >/dev/null; kill $!; wait; rm -rf "$1"';
+  const child = spawn("sh", ["-c", script, "registry", folder], { stdio: ["pipe", "ignore", "pipe"] });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const close = () => {
+    child.stdin.end();
+    return ended;
+  };
+  try {
+    const port = await readPort(child.stderr);
+    quay.attachRegistry(port);
+    return { port, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The registry says where it listens: `listening on 127.0.0.1:44321`. */
+function readPort(stderr: NodeJS.ReadableStream): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let log = "";
+    const give = (problem: string) => reject(new Error(`docker-registry ${problem}:\n${log}`));
+    const timer = setTimeout(give, 10_000, "did not start in 10 s");
+    stderr.on("data", (chunk) => {
+      log = `${log}${chunk}`.slice(-10_000);
+      const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(log) ?? [];
+      const failed = /level=fatal|"fatal"|panic:|not found/.test(log);
+      if (port === undefined && !failed) return;
+      clearTimeout(timer);
+      if (port === undefined) give("failed");
+      else resolve(Number(port));
+    });
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * Answers that a test scripts in advance, to see how a client takes them: refusals, hangs, cut connections,
+ * bodies that don't end. Shared by the GitHub endpoint and the Quay stand-in.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+export type Scripted =
+  | { kind: "answer"; status: number; body: string; headers: Record<string, string> }
+  /** Takes the request and never says a word. */
+  | { kind: "hang" }
+  /** Drops the connection before an answer (the client sees a reset). */
+  | { kind: "reset" }
+  /** Announces a body, sends the half of it, drops the connection. */
+  | { kind: "cut" }
+  /** A body of so many bytes of JSON-looking text. */
+  | { kind: "huge"; bytes: number }
+  /** Waits, then lets the request take its ordinary way. */
+  | { kind: "slow"; ms: number }
+  /** Takes its ordinary way: fills a place in the queue, as in "fail the second time". */
+  | { kind: "pass" };
+
+export const answer = (status: number, body: string | object = "", headers: Record<string, string> = {}): Scripted => ({
+  kind: "answer",
+  status,
+  body: typeof body === "string" ? body : JSON.stringify(body),
+  headers: { "content-type": typeof body === "string" ? "text/html" : "application/json", ...headers },
+});
+/** One of Quay's own answers (quay/pages.ts), such as `page(TOO_MANY_REQUESTS)`. */
+export const page = (reply: {
+  status: number;
+  type?: string;
+  body: string;
+  headers?: Record<string, string>;
+}): Scripted =>
+  answer(reply.status, reply.body, { ...(reply.type && { "content-type": reply.type }), ...reply.headers });
+export const redirect = (to: string, status = 302): Scripted => answer(status, "", { location: to });
+export const notJson = (): Scripted => answer(200, "<html>hello</html>");
+export const hang = (): Scripted => ({ kind: "hang" });
+export const reset = (): Scripted => ({ kind: "reset" });
+export const cut = (): Scripted => ({ kind: "cut" });
+export const huge = (bytes = 10 * 1024 * 1024): Scripted => ({ kind: "huge", bytes });
+export const slow = (ms: number): Scripted => ({ kind: "slow", ms });
+export const pass = (): Scripted => ({ kind: "pass" });
+
+/** Scripted answers of one endpoint: a queue for the next requests, and standing rules. */
+export interface Script<More = never> {
+  /** For the next requests, one each, before any rule. */
+  next(...answers: (Scripted | More)[]): void;
+  /** For every request that the predicate accepts (default: all), until `clear`. */
+  always(answer: Scripted | More, predicate?: (request: IncomingMessage) => boolean): void;
+  clear(): void;
+  /** What this request shall get, if anything is scripted for it. */
+  take(request: IncomingMessage): Scripted | More | undefined;
+}
+
+export function createScript<More = never>(): Script<More> {
+  let queue: (Scripted | More)[] = [];
+  let rules: { answer: Scripted | More; predicate: (request: IncomingMessage) => boolean }[] = [];
+  return {
+    next: (...answers) => void queue.push(...answers),
+    always: (answer, predicate = () => true) => void rules.push({ answer, predicate }),
+    clear() {
+      queue = [];
+      rules = [];
+    },
+    take: (request) => queue.shift() ?? rules.find((rule) => rule.predicate(request))?.answer,
+  };
+}
+
+/**
+ * Plays a scripted answer.
+ * @returns whether the request is dealt with; if not, it takes its ordinary way now.
+ */
+export async function play(scripted: Scripted, response: ServerResponse): Promise<boolean> {
+  switch (scripted.kind) {
+    case "answer":
+      response.writeHead(scripted.status, scripted.headers).end(scripted.body);
+      return true;
+    case "hang":
+      return true;
+    case "reset":
+      response.socket?.destroy();
+      return true;
+    case "cut":
+      response.writeHead(200, { "content-type": "application/json", "content-length": 1000 });
+      response.write('{"token":"eyJhbGciOi', () => response.socket?.destroy());
+      return true;
+    case "huge":
+      response.writeHead(200, { "content-type": "application/json" });
+      await writeHuge(response, scripted.bytes);
+      return true;
+    case "slow":
+      await new Promise((resolve) => setTimeout(resolve, scripted.ms));
+      return false;
+    case "pass":
+      return false;
+    default:
+      return scripted satisfies never;
+  }
+}
+
+async function writeHuge(response: ServerResponse, bytes: number): Promise<void> {
+  const chunk = "x".repeat(64 * 1024);
+  response.write('{"token":"');
+  for (let sent = 0; sent < bytes && !response.destroyed; sent += chunk.length) {
+    if (!response.write(chunk)) {
+      await new Promise<void>((resolve) => {
+        response.once("drain", resolve).once("close", resolve);
+      });
+    }
+  }
+  response.end('"}');
+}
