@@ -1,5 +1,5 @@
 /** A refusal or failure of the exchange becomes its cause, its remedy, and the binding to add. Pure. */
-import { LoginError, unreachable } from "./errors.ts";
+import { formatBinding, LoginError, unreachable } from "./errors.ts";
 import type { IssuerFinding } from "./identity/issuer.ts";
 import { bindingOf, type Identity, isoTime } from "./identity/token.ts";
 import type { HttpFailure } from "./platform/http.ts";
@@ -21,8 +21,10 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
     case "refused": {
       const { remedy, binding } = refusal[result.code](context);
       const what = concerns[result.code] === "robot" ? robot : "the identity of this job";
+      // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
+      const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
       return new LoginError(result.code, `Quay refused ${what}: "${result.reason}"`, {
-        remedy,
+        remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
         binding: binding ? bindingOf(identity) : undefined,
       });
     }

@@ -2,8 +2,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
-import { chooseIdentity, fetchIdentity, type IdentityChoice } from "./identity/index.ts";
+import { chooseIdentity, fetchIdentity, type IdentityChoice, openIdentity } from "./identity/index.ts";
 import { assertUsable, audienceWarning, type Identity, isoTime } from "./identity/token.ts";
+import type { PendingRequest } from "./platform/http.ts";
 import type { Platform } from "./platform/platform.ts";
 import { settleAll } from "./platform/settle.ts";
 import { connect, exchange, type RobotToken } from "./quay/exchange.ts";
@@ -53,9 +54,14 @@ export interface LoginResult {
  * @throws LoginError
  */
 export async function login(request: LoginRequest, place: Place, platform: Platform): Promise<LoginResult> {
+  const choice = await chooseIdentity(request, platform);
+  // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
+  const early = {
+    identity: openIdentity(choice, request.audience, platform),
+    quay: connect(request.registry, platform),
+  };
   const tool = await findTool(request.tool, hasNamespacedScope(request), platform.env);
   const files = await planFiles(request, tool, place, platform);
-  const choice = await chooseIdentity(request, platform);
   platform.reporter.info(`Identity: ${choice.why}.`);
 
   let session = await openSession(place.temporaryFolder);
@@ -64,13 +70,14 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
     session = await saveSession({ ...session, ...change });
   };
 
-  const identities = keepIdentity(request, choice, platform);
+  const identities = keepIdentity(request, choice, early.identity, platform);
   const certificates = place.roots === undefined ? undefined : await offerRoots(session.folder, place.roots);
-  const logins = await settleAll(request.robots, 4, (robot, index) =>
+  const logins = await settleAll(request.robots, atOnce, (robot, index) =>
     signIn(robot, join(session.folder, `tool-${index}`), {
       request,
       tool,
       certificates,
+      connection: index === 0 ? early.quay : connect(request.registry, platform),
       currentIdentity: identities.current,
       platform,
     }),
@@ -81,7 +88,8 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
   await keep({ robots: logins.map(({ robot, token }) => ({ ...robot, expiresAt: token.expiresAt })) });
   const entries: Record<string, AuthEntry> = Object.fromEntries(logins.map(({ robot, entry }) => [robot.scope, entry]));
   const authFile = files.containers?.path ?? join(session.folder, "auth.json");
-  for (const path of [authFile, ...(files.docker ? [files.docker.path] : [])]) {
+  // Both may be one file: a second merge would take our own entry for what stood there before.
+  for (const path of new Set([authFile, ...(files.docker ? [files.docker.path] : [])])) {
     const isPrivate = files.containers === undefined && path === authFile;
     await mergeEntries(
       {
@@ -108,6 +116,9 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
     files: session.files.map(({ path }) => path),
   };
 }
+
+/** Robots that log in at the same time: more gain nothing on the two cores of a common runner, and Quay is asked as often. */
+const atOnce = 10;
 
 interface Files {
   /** undefined: a private file of the job */
@@ -146,11 +157,11 @@ async function planFiles(request: LoginRequest, tool: Tool, place: Place, platfo
 function outsideWorkspace(path: string, { workspace }: Place): string {
   const absolute = resolve(path);
   if (workspace && (absolute === resolve(workspace) || absolute.startsWith(resolve(workspace) + sep))) {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
     throw invalidInput(
       "auth-file",
       path,
       "it is in the workspace, whose files end up in images and artifacts",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
       "auth-file: ${{ runner.temp }}/auth.json",
     );
   }
@@ -164,15 +175,20 @@ interface Identities {
 }
 
 /** One token serves all robots; one that is about to end is replaced before it is used again. */
-function keepIdentity(request: LoginRequest, choice: IdentityChoice, platform: Platform): Identities {
+function keepIdentity(
+  request: LoginRequest,
+  choice: IdentityChoice,
+  opened: PendingRequest | undefined,
+  platform: Platform,
+): Identities {
   const robots = request.robots.map(({ robot }) => robot);
   const enoughSeconds = 10;
-  const fetch = async () => {
-    const identity = await fetchIdentity(choice, request.audience, platform);
+  const fetch = async (connection?: PendingRequest) => {
+    const identity = await fetchIdentity(choice, request.audience, platform, connection);
     assertUsable(identity, robots, platform.clock.now());
     return identity;
   };
-  const first = fetch().then((identity) => {
+  const first = fetch(opened).then((identity) => {
     announce(identity, request, platform);
     return identity;
   });
@@ -202,18 +218,15 @@ interface SignIn {
   readonly request: LoginRequest;
   readonly tool: Tool;
   readonly certificates: string | undefined;
+  readonly connection: PendingRequest;
   readonly currentIdentity: () => Promise<Identity>;
   readonly platform: Platform;
 }
 
-/** One robot. The connection to Quay and the tool are started first: both are ready when the identity token is. */
-async function signIn(
-  robot: RobotLogin,
-  folder: string,
-  { request, tool, certificates, currentIdentity, platform }: SignIn,
-) {
+/** One robot. Its connection to Quay and its tool have been started by the time the identity token is there. */
+async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
+  const { request, tool, certificates, connection, currentIdentity, platform } = options;
   const { registry } = request;
-  const connection = connect(registry, platform);
   const toolLogin = await startToolLogin({ tool, registry, login: robot, folder, certificates }, platform);
   try {
     const token = await exchange(registry, robot.robot, currentIdentity, connection, platform);

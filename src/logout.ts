@@ -43,6 +43,9 @@ export async function logout(folder: string, platform: LocalPlatform): Promise<S
     throw first;
   }
   await rm(session.folder, { recursive: true, force: true });
+  if (session.robots.length > 0) {
+    platform.reporter.info(`Logged out of ${session.robots.map(({ scope }) => scope).join(", ")}.`);
+  }
   for (const { robot, expiresAt } of session.robots) {
     platform.reporter.info(
       `The robot token of ${robot} can't be revoked in Quay: it ends by itself at ${isoTime(expiresAt)}.`,

@@ -296,7 +296,7 @@ function parseMode(value: string | undefined): number | undefined {
   if (value === undefined) {
     return undefined;
   }
-  const mode = Number.parseInt(value, 8);
+  const mode = Number.parseInt(value.replace("0o", ""), 8);
   if (!/^(?:0o?)?[0-7]{3}$/.test(value) || (mode & 0o600) !== 0o600 || (mode & 0o111) !== 0) {
     throw invalidInput(
       "auth-file-mode",

@@ -33,9 +33,9 @@ try {
   });
   close = platform.close;
   const place = {
-    temporaryFolder: env["RUNNER_TEMP"] || tmpdir(),
-    workspace: env["GITHUB_WORKSPACE"],
-    isDisposable: env["RUNNER_ENVIRONMENT"] === "github-hosted",
+    temporaryFolder: env.RUNNER_TEMP || tmpdir(),
+    workspace: env.GITHUB_WORKSPACE,
+    isDisposable: env.RUNNER_ENVIRONMENT === "github-hosted",
     roots,
     onSession: (folder: string) => {
       sessionFolder = folder;

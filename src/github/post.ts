@@ -15,11 +15,9 @@ if (!folder) {
 } else {
   try {
     const session = await logout(folder, { clock: systemClock, reporter, signal: AbortSignal.timeout(60_000) });
-    reporter.info(
-      session
-        ? `Logged out of ${session.robots.map(({ scope }) => scope).join(", ") || "nothing: the login had not got so far"}.`
-        : "The login was taken back already.",
-    );
+    if (!session?.robots.length) {
+      reporter.info("There is no login to take back any more.");
+    }
   } catch (error) {
     reportFailure(runner, error);
   }

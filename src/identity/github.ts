@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
-import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
+import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import type { LoginRequest } from "../request.ts";
@@ -15,20 +15,26 @@ export function hasGitHubEndpoint(env: Environment): boolean {
   return Boolean(env[urlVariable] && env[secretVariable]);
 }
 
+export function openGitHub(audience: string, platform: Platform): PendingRequest {
+  const url = endpoint(platform.env[urlVariable] ?? "", audience);
+  return platform.http.open(url, { timeoutMs: 20_000, maxBytes: 65_536 });
+}
+
 /**
  * `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` answers `{"value": "<JWT>"}`.
+ * @param opened from `openGitHub`, for the first attempt
  * @throws LoginError `identity-endpoint-refused`, `identity-endpoint-failed`
  */
-export async function fetchGitHubToken(audience: string, platform: Platform): Promise<string> {
-  const url = endpoint(platform.env[urlVariable] ?? "", audience);
+export async function fetchGitHubToken(audience: string, platform: Platform, opened?: PendingRequest): Promise<string> {
+  let ready: PendingRequest | undefined = opened ?? openGitHub(audience, platform);
   const secret = platform.env[secretVariable] ?? "";
   platform.reporter.secret(secret);
   return retry(platform, "GitHub's token endpoint", async (): Promise<Attempt<string>> => {
+    const request = ready ?? openGitHub(audience, platform);
+    ready = undefined;
     let answer: HttpAnswer;
     try {
-      answer = await platform.http
-        .open(url, { timeoutMs: 20_000, maxBytes: 65_536 })
-        .send({ authorization: `bearer ${secret}`, accept: "application/json" });
+      answer = await request.send({ authorization: `bearer ${secret}`, accept: "application/json" });
     } catch (cause) {
       if (!(cause instanceof HttpFailure)) {
         throw cause;
@@ -96,9 +102,9 @@ function failed(why: string, cause?: unknown): LoginError {
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
 export async function missingGitHubEndpoint(request: LoginRequest, { env }: Platform): Promise<LoginError> {
-  const event = env["GITHUB_EVENT_NAME"] ?? "";
+  const event = env.GITHUB_EVENT_NAME ?? "";
   const skip = "To let such runs go on without a login: without-identity: skip";
-  if (env["GITHUB_ACTOR"] === "dependabot[bot]") {
+  if (env.GITHUB_ACTOR === "dependabot[bot]") {
     return new LoginError("github-dependabot", "GitHub gives no identity to a run that Dependabot started.", {
       remedy: ["Let Dependabot's runs build without pushing; push from a run that a person or a merge starts.", skip],
     });
@@ -110,13 +116,13 @@ export async function missingGitHubEndpoint(request: LoginRequest, { env }: Plat
     });
   }
   const permission = ["permissions:", "  contents: read", "  id-token: write"];
-  if (request.workflowRef && env["GITHUB_WORKFLOW_REF"] && request.workflowRef !== env["GITHUB_WORKFLOW_REF"]) {
+  if (request.workflowRef && env.GITHUB_WORKFLOW_REF && request.workflowRef !== env.GITHUB_WORKFLOW_REF) {
     return new LoginError(
       "github-reusable-workflow",
       `This job stands in the reusable workflow ${request.workflowRef}, and its caller does not grant it id-token: write.`,
       {
         remedy: [
-          `Add to the job that calls it, in ${env["GITHUB_WORKFLOW_REF"]}:`,
+          `Add to the job that calls it, in ${env.GITHUB_WORKFLOW_REF}:`,
           ...permission.map((line) => `  ${line}`),
         ],
       },
@@ -124,7 +130,7 @@ export async function missingGitHubEndpoint(request: LoginRequest, { env }: Plat
   }
   return new LoginError(
     "github-permission-missing",
-    `The job ${env["GITHUB_JOB"] ?? ""} may not ask GitHub for an identity token.`,
+    `The job ${env.GITHUB_JOB ?? ""} may not ask GitHub for an identity token.`,
     {
       remedy: [
         "Add to the job (its own permissions block replaces the workflow's):",
@@ -137,10 +143,10 @@ export async function missingGitHubEndpoint(request: LoginRequest, { env }: Plat
 
 async function isFromFork(env: Environment): Promise<boolean> {
   try {
-    const event = JSON.parse(await readFile(env["GITHUB_EVENT_PATH"] ?? "", "utf8"));
+    const event = JSON.parse(await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8"));
     const head = event?.pull_request?.head;
     // A fork that was deleted since leaves `repo: null`.
-    return head !== undefined && head.repo?.full_name !== env["GITHUB_REPOSITORY"];
+    return head !== undefined && head.repo?.full_name !== env.GITHUB_REPOSITORY;
   } catch {
     return false;
   }

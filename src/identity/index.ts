@@ -1,11 +1,12 @@
 /** Which identity this place has, and its token. The one place that knows all sources. */
 import { access } from "node:fs/promises";
 import { LoginError, unreachable } from "../errors.ts";
+import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { conventionalTokenFile, type IdentityRequest, type LoginRequest } from "../request.ts";
 import { readTokenVariable } from "./environment.ts";
 import { readTokenFile } from "./file.ts";
-import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "./github.ts";
+import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub } from "./github.ts";
 import { type Identity, readIdentity } from "./token.ts";
 
 /** A source that was found or asked for, with the reason, for the log. */
@@ -17,7 +18,7 @@ export type IdentityChoice = Exclude<IdentityRequest, { source: "auto" }> & { re
  */
 export async function chooseIdentity(request: LoginRequest, platform: Platform): Promise<IdentityChoice> {
   const wanted = request.identity;
-  const inActions = platform.env["GITHUB_ACTIONS"] === "true";
+  const inActions = platform.env.GITHUB_ACTIONS === "true";
   if (wanted.source === "file" || wanted.source === "environment") {
     return { ...wanted, why: wanted.source === "file" ? `the file ${wanted.path}` : `the variable ${wanted.variable}` };
   }
@@ -41,20 +42,36 @@ export async function chooseIdentity(request: LoginRequest, platform: Platform):
   });
 }
 
+/** Opens the connection that the source needs, so that its handshake is over when the token is fetched. */
+export function openIdentity(choice: IdentityChoice, audience: string, platform: Platform): PendingRequest | undefined {
+  return choice.source === "github" ? openGitHub(audience, platform) : undefined;
+}
+
 /**
  * Fetches the token, hides it from all output before anything else is done with it, and reads it.
+ * @param opened from `openIdentity`, for the first attempt
  * @throws LoginError for each way a source can fail, and those of `readIdentity`
  */
-export async function fetchIdentity(choice: IdentityChoice, audience: string, platform: Platform): Promise<Identity> {
-  const token = await fetchToken(choice, audience, platform);
+export async function fetchIdentity(
+  choice: IdentityChoice,
+  audience: string,
+  platform: Platform,
+  opened?: PendingRequest,
+): Promise<Identity> {
+  const token = await fetchToken(choice, audience, platform, opened);
   platform.reporter.secret(token);
   return readIdentity(token, originOf(choice), choice.source === "github");
 }
 
-async function fetchToken(choice: IdentityChoice, audience: string, platform: Platform): Promise<string> {
+async function fetchToken(
+  choice: IdentityChoice,
+  audience: string,
+  platform: Platform,
+  opened: PendingRequest | undefined,
+): Promise<string> {
   switch (choice.source) {
     case "github":
-      return fetchGitHubToken(audience, platform);
+      return fetchGitHubToken(audience, platform, opened);
     case "file":
       return readTokenFile(choice.path);
     case "environment":

@@ -30,7 +30,7 @@ export async function examineIssuer(identity: Identity, platform: Platform): Pro
   if (keys.kind !== "object") {
     return keys;
   }
-  const published = Array.isArray(keys.object["keys"]) ? keys.object["keys"] : [];
+  const published = Array.isArray(keys.object.keys) ? keys.object.keys : [];
   if (published.length === 0) {
     return { kind: "broken", why: `${keysAddress} holds no keys` };
   }

@@ -21,7 +21,7 @@ export interface Identity {
 }
 
 /** Seconds of clock difference that Quay forgives (facts/quay.md, "times"). */
-export const leewaySeconds = 30;
+const leewaySeconds = 30;
 
 /** gunicorn's limit on the value of a header, measured on a running Quay: 8170 passes, 8174 is a 431. */
 const largestAuthorization = 8170;

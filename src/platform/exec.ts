@@ -29,6 +29,7 @@ const mostOutput = 65_536;
 
 /** Starts `command`, which will wait for its standard input: so its own start costs no time later. */
 export function start(command: Command, signal: AbortSignal): Running {
+  signal.throwIfAborted();
   const child = spawn(command.file, command.args, {
     env: command.env as NodeJS.ProcessEnv,
     stdio: ["pipe", "pipe", "pipe"],
@@ -47,6 +48,9 @@ export function start(command: Command, signal: AbortSignal): Running {
   });
   const kill = async () => {
     child.kill("SIGKILL");
+    // A child of its own may outlive it and hold these open.
+    child.stdout.destroy();
+    child.stderr.destroy();
     await ended;
   };
   signal.addEventListener("abort", kill, { once: true });
@@ -64,7 +68,7 @@ export function start(command: Command, signal: AbortSignal): Running {
 
 /** The first executable of this name on PATH, as the shell would find it. */
 export async function which(name: string, env: Environment): Promise<string | undefined> {
-  for (const folder of (env["PATH"] ?? "").split(delimiter).filter(Boolean)) {
+  for (const folder of (env.PATH ?? "").split(delimiter).filter(Boolean)) {
     const candidate = join(folder, name);
     const found = await access(candidate, constants.X_OK).then(
       async () => (await stat(candidate)).isFile(),

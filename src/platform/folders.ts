@@ -1,13 +1,25 @@
 /** Folders made on the way to a file, so that they can be taken back with it. */
-import { mkdir, rmdir } from "node:fs/promises";
+import { mkdir, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** @returns the folders that had to be made, outermost first */
-export async function makeFolders(folder: string): Promise<readonly string[]> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+export async function makeFolders(folder: string, mode = 0o700): Promise<readonly string[]> {
+  // Not by mkdir's own `recursive`: Node's never ends where the file system has no room for folders (/proc).
+  const missing: string[] = [];
+  for (let at = folder; !(await isThere(at)); at = dirname(at)) {
+    missing.unshift(at);
+  }
   const made: string[] = [];
-  for (let at = folder; first !== undefined && at.length >= first.length; at = dirname(at)) {
-    made.unshift(at);
+  for (const at of missing) {
+    try {
+      await mkdir(at, { mode });
+      made.push(at);
+    } catch (error) {
+      // Somebody else was faster.
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+        throw error;
+      }
+    }
   }
   return made;
 }
@@ -17,4 +29,11 @@ export async function removeFolders(folders: readonly string[]): Promise<void> {
   for (const folder of [...folders].reverse()) {
     await rmdir(folder).catch(() => {});
   }
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -55,8 +55,8 @@ export interface HttpOptions {
 export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
   const options = { keepAlive: true, proxyEnv: proxyEnvironment(env) };
   const agents = {
-    "http:": withProxy(() => new http.Agent(options)),
-    "https:": withProxy(() => new https.Agent(options)),
+    "http:": new http.Agent(options),
+    "https:": new https.Agent(options),
   };
   const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
 
@@ -77,12 +77,18 @@ export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
           for (const [name, value] of Object.entries(headers)) {
             request.setHeader(name, value);
           }
+          const late = Promise.withResolvers<never>();
+          const timer = setTimeout(
+            () => late.reject(new HttpFailure("timeout", `no answer within ${limits.timeoutMs / 1000} s`)),
+            limits.timeoutMs,
+          );
           try {
-            return await Promise.race([opened.promise, receive(request, limits)]);
+            return await Promise.race([opened.promise, late.promise, receive(request, limits.maxBytes)]);
           } catch (error) {
             signal.throwIfAborted();
             throw error instanceof HttpFailure ? error : failureOf(error, url);
           } finally {
+            clearTimeout(timer);
             request.destroy();
           }
         },
@@ -95,32 +101,22 @@ export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
   };
 }
 
-function receive(request: http.ClientRequest, limits: Limits): Promise<HttpAnswer> {
+function receive(request: http.ClientRequest, maxBytes: number): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new HttpFailure("timeout", `no answer within ${limits.timeoutMs / 1000} s`)),
-      limits.timeoutMs,
-    );
-    const settle =
-      <T>(done: (value: T) => void) =>
-      (value: T) => {
-        clearTimeout(timer);
-        done(value);
-      };
-    request.on("error", settle(reject));
+    request.on("error", reject);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk);
         size += chunk.length;
-        if (size > limits.maxBytes) {
-          settle(reject)(new HttpFailure("too-big", `the answer is larger than ${limits.maxBytes} bytes`));
+        if (size > maxBytes) {
+          reject(new HttpFailure("too-big", `the answer is larger than ${maxBytes} bytes`));
         }
       });
-      response.on("error", (error) => settle(reject)(new HttpFailure("cut", "the answer broke off", error)));
+      response.on("error", (error) => reject(new HttpFailure("cut", "the answer broke off", error)));
       response.on("end", () =>
-        settle(resolve)({
+        resolve({
           status: response.statusCode ?? 0,
           headers: response.headers,
           body: Buffer.concat(chunks).toString("utf8"),
@@ -176,7 +172,21 @@ function failureOf(error: unknown, url: URL): HttpFailure {
 
 function proxyEnvironment(env: Environment): Record<string, string> {
   const pick = (name: string) => env[name.toLowerCase()] || env[name] || "";
-  return { HTTP_PROXY: pick("HTTP_PROXY"), HTTPS_PROXY: pick("HTTPS_PROXY"), NO_PROXY: noProxy(pick("NO_PROXY")) };
+  const proxies = ["HTTP_PROXY", "HTTPS_PROXY"].map((name) => [name, proxyAddress(name, pick(name))] as const);
+  return { ...Object.fromEntries(proxies), NO_PROXY: noProxy(pick("NO_PROXY")) };
+}
+
+/** Node's agent leaves a proxy out silently where it can't read its address; curl and the Go tools read `host:port` too. */
+function proxyAddress(name: string, value: string): string {
+  if (value === "") {
+    return "";
+  }
+  const address = value.includes("://") ? value : `http://${value}`;
+  if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) {
+    return address;
+  }
+  // The value may hold the proxy's password, so it is not shown.
+  throw invalidInput(name, "…", "the proxy variable is not an http address", `${name}=http://proxy.example.com:3128`);
 }
 
 /** curl and the Go tools let `example.com` cover its subdomains; Node's agent wants `.example.com` for that. */
@@ -187,18 +197,4 @@ function noProxy(value: string): string {
     .flatMap((entry) => (/^[a-z][a-z0-9.-]*$/i.test(entry) ? [entry, `.${entry}`] : [entry]))
     .filter(Boolean)
     .join(",");
-}
-
-function withProxy<T>(make: () => T): T {
-  try {
-    return make();
-  } catch {
-    // The value may hold the proxy's password, so it is not shown.
-    throw invalidInput(
-      "HTTPS_PROXY",
-      "…",
-      "the proxy variable is not an address",
-      "HTTPS_PROXY=http://proxy.example.com:3128",
-    );
-  }
 }

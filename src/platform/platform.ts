@@ -31,9 +31,10 @@ export interface PlatformOptions {
 /** @throws LoginError `invalid-input` where a proxy variable is not an address */
 export function createPlatform(options: PlatformOptions): Platform & { close(): void } {
   const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(timedOut(options.timeoutSeconds)), options.timeoutSeconds * 1000);
   const signal = options.cancelled ? AbortSignal.any([timeout.signal, options.cancelled]) : timeout.signal;
   const http = createHttp({ env: options.env, extraRoots: options.extraRoots, signal });
+  // Only now: where that fails, nobody would stop the timer, and it would keep the process alive.
+  const timer = setTimeout(() => timeout.abort(timedOut(options.timeoutSeconds)), options.timeoutSeconds * 1000);
   const close = () => {
     clearTimeout(timer);
     http.close();
@@ -44,6 +45,6 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
 
 function timedOut(seconds: number): LoginError {
   return new LoginError("timeout", `The login was not done within ${seconds} seconds.`, {
-    remedy: ["The log above says what it waited for. If that is expected to take longer, raise the option timeout."],
+    remedy: ["If that is expected to take longer, raise the option timeout. The log above tells what came before."],
   });
 }

@@ -1,5 +1,5 @@
 /** One place for what is tried again, how often and how long. */
-import { type LoginError, unreachable } from "../errors.ts";
+import { LoginError, unreachable } from "../errors.ts";
 import type { HttpAnswer, HttpFailure } from "./http.ts";
 import type { Platform } from "./platform.ts";
 
@@ -47,17 +47,21 @@ export function persistenceOf(failure: HttpFailure): Persistence {
  * @throws LoginError that of the last attempt
  */
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
-  for (let count = 1; ; count++) {
-    const result = await attempt();
+  // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
+  const counts = { quick: 0, patient: 0 };
+  for (;;) {
+    const result = await attempt().catch((error) => {
+      throw namingWhat(error, what, platform);
+    });
     if ("value" in result) {
       return result.value;
     }
     const { error } = result;
-    if (result.retry === "no" || count >= schedule[result.retry].attempts) {
-      throw (await result.examine?.()) ?? error;
+    if (result.retry === "no" || ++counts[result.retry] >= schedule[result.retry].attempts) {
+      throw (await result.examine?.().catch(() => undefined)) ?? error;
     }
     const { firstMs, mostMs } = schedule[result.retry];
-    const backoff = Math.min(mostMs, firstMs * 2 ** (count - 1)) * (0.5 + platform.clock.random() / 2);
+    const backoff = Math.min(mostMs, firstMs * 2 ** (counts[result.retry] - 1)) * (0.5 + platform.clock.random() / 2);
     const wait = Math.max(backoff, retryAfterMs(result.answer, platform.clock.now()));
     if (platform.clock.now() + wait >= platform.deadline) {
       platform.reporter.info(`The time for the login (option timeout) leaves none for another attempt at ${what}.`);
@@ -66,6 +70,13 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
     platform.reporter.info(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s.`);
     await platform.clock.sleep(wait, platform.signal);
   }
+}
+
+/** When the time for the login runs out during an attempt, the error should say what was waited for. */
+function namingWhat(error: unknown, what: string, { signal }: Platform): unknown {
+  return error === signal.reason && error instanceof LoginError && error.code === "timeout"
+    ? new LoginError("timeout", `${error.message} It was waiting for ${what}.`, { remedy: error.remedy })
+    : error;
 }
 
 /** RFC 9110, 10.2.3: seconds or a date. */

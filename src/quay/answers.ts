@@ -94,7 +94,7 @@ const isRedirect = (status: number): boolean => status >= 300 && status < 400;
 
 /** A Quay without the feature sends the path on to itself with a slash at its end, which is a page of the user interface. */
 function readRedirect(answer: HttpAnswer): ExchangeResult {
-  const location = String(answer.headers["location"] ?? "");
+  const location = String(answer.headers.location ?? "");
   if (/\/oauth2\/federation\/robot\/token\/$/i.test(location)) {
     return { kind: "without-federation" };
   }
@@ -108,12 +108,12 @@ function readRedirect(answer: HttpAnswer): ExchangeResult {
 /** Refusals come as `{"message"}` or, from another layer of Quay, `{"error"}` or `{"detail"}`; content types can't be trusted. */
 function reasonIn(body: string): string | undefined {
   const parsed = parseObject(body);
-  const reason = parsed?.["message"] ?? parsed?.["error"] ?? parsed?.["detail"];
+  const reason = parsed?.message ?? parsed?.error ?? parsed?.detail;
   return typeof reason === "string" ? reason.slice(0, 500) : undefined;
 }
 
 function readRobotToken(body: string, robot: string): ExchangeResult {
-  const token = parseObject(body)?.["token"];
+  const token = parseObject(body)?.token;
   if (typeof token !== "string" || token === "") {
     return { kind: "unusable", why: "its answer holds no token" };
   }

@@ -85,7 +85,7 @@ function ask(registry: string, { robot, token }: RobotToken, platform: Platform,
 /** The registry's token has `access: [{type, name, actions}]` (the distribution project's token specification). */
 function readGrant(body: string, repository: string): readonly string[] | undefined {
   try {
-    const access = decodeJwt(JSON.parse(body).token)["access"];
+    const access = decodeJwt(JSON.parse(body).token).access;
     const entry = Array.isArray(access) ? access.find(({ name }) => name === repository) : undefined;
     return Array.isArray(entry?.actions) ? entry.actions.map(String) : [];
   } catch {

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { chmod, chown, lstat, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
-import { makeFolders, removeFolders } from "../platform/folders.ts";
+import { isThere, makeFolders, removeFolders } from "../platform/folders.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { withLock } from "./lock.ts";
 
@@ -93,7 +93,7 @@ function parse(text: string, fail: (problem: string, remedy: string) => LoginErr
     // The parser's message quotes the text, which holds secrets.
     throw fail("is not JSON", remedy);
   }
-  if (!isObject(content) || !isObjectOrAbsent(content["auths"]) || !isObjectOrAbsent(content["credHelpers"])) {
+  if (!isObject(content) || !isObjectOrAbsent(content.auths) || !isObjectOrAbsent(content.credHelpers)) {
     throw fail('is JSON, but not an auth file: {"auths": {"host": {"auth": "…"}}}', remedy);
   }
   return content;
@@ -150,7 +150,8 @@ export async function mergeEntries(
 export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
   await writingTo(record.path, async () => {
     await rm(temporaryName(record.path, id), { force: true });
-    if ((await readAuthFile(record.path)).existing) {
+    // Also where the file is gone: the lock of a login that was killed goes with it.
+    if (await isThere(dirname(record.path))) {
       await changeUnderLock(record.path, platform, async (file) => restored(file, record, id));
     }
     await removeFolders(record.folders);
@@ -284,6 +285,7 @@ const writeProblems: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is used up",
   ENOTDIR: "a part of its path is a file",
+  ENOENT: "there can be no file or folder",
   ENAMETOOLONG: "its name is too long",
 };
 

@@ -51,7 +51,8 @@ export async function installRoots(
   id: string,
   remember: (record: CertificateRecord) => Promise<void>,
 ): Promise<void> {
-  const folders = await makeFolders(folder);
+  // No secrets here, and a tool run by another user fails on a ~/.config/containers that it may not enter.
+  const folders = await makeFolders(folder, 0o755);
   const path = join(folder, `quay-keyless-login-${id}.crt`);
   await remember({ path, folders });
   await writeFile(path, pem, { mode: 0o644 });

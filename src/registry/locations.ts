@@ -10,18 +10,18 @@ export interface Location {
 
 /** The files that skopeo, buildah and podman would read, the first that has an entry winning. A variable excludes all others. */
 export function containersLocations(env: Environment, uid: number): readonly Location[] {
-  if (env["REGISTRY_AUTH_FILE"]) {
-    return [{ path: env["REGISTRY_AUTH_FILE"] }];
+  if (env.REGISTRY_AUTH_FILE) {
+    return [{ path: env.REGISTRY_AUTH_FILE }];
   }
-  if (env["DOCKER_CONFIG"]) {
-    return [{ path: join(env["DOCKER_CONFIG"], "config.json") }];
+  if (env.DOCKER_CONFIG) {
+    return [{ path: join(env.DOCKER_CONFIG, "config.json") }];
   }
-  const home = env["HOME"];
-  const configuration = env["XDG_CONFIG_HOME"] || (home && join(home, ".config"));
+  const home = env.HOME;
+  const configuration = env.XDG_CONFIG_HOME || (home && join(home, ".config"));
   return [
     {
-      path: env["XDG_RUNTIME_DIR"]
-        ? join(env["XDG_RUNTIME_DIR"], "containers/auth.json")
+      path: env.XDG_RUNTIME_DIR
+        ? join(env.XDG_RUNTIME_DIR, "containers/auth.json")
         : `/run/containers/${uid}/auth.json`,
     },
     ...(configuration ? [{ path: join(configuration, "containers/auth.json") }] : []),
@@ -32,11 +32,11 @@ export function containersLocations(env: Environment, uid: number): readonly Loc
 }
 
 export function dockerConfigPath(env: Environment): string | undefined {
-  const folder = env["DOCKER_CONFIG"] || (env["HOME"] && join(env["HOME"], ".docker"));
+  const folder = env.DOCKER_CONFIG || (env.HOME && join(env.HOME, ".docker"));
   return folder ? join(folder, "config.json") : undefined;
 }
 
 /** Read by every containers tool for this host, besides the system's roots (measured: as root too, whatever XDG says). */
 export function certificatesFolder(env: Environment, registry: string): string | undefined {
-  return env["HOME"] ? join(env["HOME"], ".config/containers/certs.d", registry) : undefined;
+  return env.HOME ? join(env.HOME, ".config/containers/certs.d", registry) : undefined;
 }

@@ -3,7 +3,7 @@
  * ids (which mean nothing across containers that share a volume). A holder that was killed blocks for `staleMs` at most.
  */
 import { randomUUID } from "node:crypto";
-import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 
@@ -43,7 +43,7 @@ async function acquire(
 ): Promise<void> {
   const giveUp = clock.now() + 6 * staleMs;
   while (!(await tryToMake(lockPath, id))) {
-    await breakIfStale(lockPath, clock.now());
+    await breakIfStale(lockPath, id, clock.now());
     if (clock.now() > giveUp) {
       throw new LoginError(
         "auth-file-locked",
@@ -58,36 +58,52 @@ async function acquire(
 }
 
 async function tryToMake(lockPath: string, id: string): Promise<boolean> {
+  let file: FileHandle;
   try {
-    await writeFile(lockPath, id, { flag: "wx", mode: 0o600 });
-    return true;
+    file = await open(lockPath, "wx", 0o600);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") {
       return false;
     }
     throw error;
   }
+  try {
+    await file.writeFile(id);
+  } catch (error) {
+    await rm(lockPath, { force: true }); // the disk is full: the lock is made, and says nobody's name
+    throw error;
+  } finally {
+    await file.close();
+  }
+  return true;
 }
 
-/** Renaming, not deleting: of several that find the lock stale, one moves it away, and it can see what it has moved. */
-async function breakIfStale(lockPath: string, now: number): Promise<void> {
+/** Of several that find the lock stale, one deletes it: under a second lock, and only if it still finds it so. */
+async function breakIfStale(lockPath: string, id: string, now: number): Promise<void> {
+  if (!(await isStale(lockPath, now))) {
+    return;
+  }
+  const breaking = `${lockPath}.break`;
+  if (await tryToMake(breaking, id)) {
+    try {
+      if (await isStale(lockPath, now)) {
+        await rm(lockPath, { force: true });
+      }
+    } finally {
+      await rm(breaking, { force: true });
+    }
+  } else if (await isStale(breaking, now)) {
+    await rm(breaking, { force: true });
+  }
+}
+
+async function isStale(path: string, now: number): Promise<boolean> {
   try {
-    const [holder, { mtimeMs }] = await Promise.all([readFile(lockPath, "utf8"), stat(lockPath)]);
-    if (now - mtimeMs < staleMs) {
-      return;
-    }
-    const aside = `${lockPath}.${randomUUID()}`;
-    await rename(lockPath, aside);
-    const moved = await readFile(aside, "utf8");
-    if (moved === holder) {
-      await rm(aside, { force: true });
-    } else {
-      // Somebody broke it first and holds it now: give it back. Its holder checks before it writes.
-      await rename(aside, lockPath);
-    }
+    return now - (await stat(path)).mtimeMs >= staleMs;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
-      throw error;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+      return false;
     }
+    throw error;
   }
 }

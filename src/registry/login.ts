@@ -37,7 +37,9 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
   const { tool, registry, login, folder, certificates } = options;
   const launch = async (): Promise<Running> => {
     const args = await prepareLogin(tool, folder, login.robot, login.scope);
-    return start({ file: tool.file, args, env: toolEnvironment(platform.env, certificates) }, platform.signal);
+    // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even where --authfile is given.
+    const env = { ...toolEnvironment(platform.env, certificates), DOCKER_CONFIG: folder };
+    return start({ file: tool.file, args, env }, platform.signal);
   };
   let ready: Running | undefined = await launch();
   return {
@@ -54,10 +56,11 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
         try {
           const { exitCode, output } = await running.finish(credential.token);
           const entry = await readLogin(tool, folder, login.scope);
-          if (exitCode === 0 && entry?.["auth"] === auth) {
+          if (exitCode === 0 && entry?.auth === auth) {
             return { value: entry };
           }
-          const said = lastLine(output).replaceAll(credential.token, "***").replaceAll(auth, "***");
+          // Hidden first, shortened then: the beginning of a secret would no longer be found.
+          const said = lastLine(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
           return explainToolFailure(exitCode, said);
         } finally {
           await rm(folder, { recursive: true, force: true });
@@ -138,7 +141,7 @@ export function toolEnvironment(env: Environment, certificates: string | undefin
     return kept;
   }
   // Go's crypto/x509: SSL_CERT_DIR adds folders to the system's bundle file. All four tools are Go programs.
-  return { ...kept, SSL_CERT_DIR: [certificates, kept["SSL_CERT_DIR"]].filter(Boolean).join(":") };
+  return { ...kept, SSL_CERT_DIR: [certificates, kept.SSL_CERT_DIR].filter(Boolean).join(":") };
 }
 
 function lastLine(output: string): string {

@@ -1,0 +1,157 @@
+/** What the tests of our own side share: a reporter that remembers, a clock that a test owns, platforms, fake tools. */
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished } from "vitest";
+import { type ErrorCode, formatError, LoginError } from "../src/errors.ts";
+import type { Identity } from "../src/identity/token.ts";
+import type { Clock } from "../src/platform/clock.ts";
+import { systemClock } from "../src/platform/clock.ts";
+import type { Environment } from "../src/platform/environment.ts";
+import { createHttp } from "../src/platform/http.ts";
+import type { Platform } from "../src/platform/platform.ts";
+import type { Reporter } from "../src/reporter.ts";
+
+export interface Recorder extends Reporter {
+  readonly infos: string[];
+  readonly warnings: string[];
+  readonly debugs: string[];
+  readonly secrets: string[];
+  /** Everything said so far. */
+  text(): string;
+}
+
+export function createRecorder(): Recorder {
+  const [infos, warnings, debugs, secrets]: string[][] = [[], [], [], []] as const;
+  return {
+    infos,
+    warnings,
+    debugs,
+    secrets,
+    info: (message) => void infos.push(message),
+    warning: (message) => void warnings.push(message),
+    debug: (message) => void debugs.push(message),
+    secret: (value) => void secrets.push(value),
+    text: () => [...infos, ...warnings, ...debugs].join("\n"),
+  };
+}
+
+export interface FakeClock extends Clock {
+  /** What was slept, milliseconds each. */
+  readonly waits: number[];
+  advance(ms: number): void;
+}
+
+/** Sleeping takes no time but moves the clock. */
+export function fakeClock(start = Date.now(), random = () => 0.5): FakeClock {
+  const waits: number[] = [];
+  let time = start;
+  return {
+    waits,
+    random,
+    now: () => time,
+    advance: (ms) => {
+      time += ms;
+    },
+    sleep: async (ms, signal) => {
+      signal.throwIfAborted();
+      waits.push(ms);
+      time += ms;
+    },
+  };
+}
+
+export type TestPlatform = Platform & { readonly reporter: Recorder };
+
+export interface TestPlatformOptions {
+  readonly env?: Environment;
+  readonly roots?: string | undefined;
+  readonly clock?: Clock;
+  readonly signal?: AbortSignal;
+  /** From now, by the platform's clock. Default: two minutes, as the option has it. */
+  readonly timeoutMs?: number;
+}
+
+/** A platform for one test; nothing that it told its reporter may hold a secret that it had told as well. */
+export function testPlatform(options: TestPlatformOptions = {}): TestPlatform {
+  const { env = {}, roots, clock = systemClock, signal = new AbortController().signal, timeoutMs = 120_000 } = options;
+  const reporter = createRecorder();
+  const http = createHttp({ env, extraRoots: roots, signal });
+  onTestFinished(() => {
+    http.close();
+    expectNoSecret(reporter.text(), reporter.secrets);
+  });
+  return { env, clock, http, reporter, signal, deadline: clock.now() + timeoutMs };
+}
+
+export function expectNoSecret(text: string, secrets: readonly string[]): void {
+  for (const secret of secrets) {
+    expect(text.includes(secret), `a secret of ${secret.length} characters in: ${text.slice(0, 200)}`).toBe(false);
+  }
+}
+
+/** A folder for one test. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-test-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The LoginError that `work` ends with; whatever else it does fails the test. */
+export async function failure(work: Promise<unknown> | (() => unknown)): Promise<LoginError> {
+  const error = await (typeof work === "function" ? (async () => work())() : work).then(
+    (value) => expect.unreachable(`no error but ${JSON.stringify(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof LoginError)) {
+    throw error;
+  }
+  return error;
+}
+
+/** The same, with its code checked. @returns the whole text as a person sees it */
+export async function failureText(code: ErrorCode, work: Promise<unknown> | (() => unknown)): Promise<string> {
+  const error = await failure(work);
+  expect(`${error.code}: ${error.message}`).toMatch(new RegExp(`^${code}: `));
+  return formatError(error);
+}
+
+const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** A token that nobody has signed: for what only decodes. */
+export function unsignedJwt(claims: unknown, header: unknown = { alg: "RS256", kid: "rsa1", typ: "JWT" }): string {
+  return `${part(header)}.${part(claims)}.c2lnbmF0dXJl`;
+}
+
+export const now = Math.floor(Date.now() / 1000);
+
+export const issuer = "https://token.actions.githubusercontent.com";
+export const subject = "repo:acme/app:environment:production";
+
+/** Claims of a job's token, valid for five minutes. */
+export const claims = { iss: issuer, sub: subject, aud: "quay", iat: now, exp: now + 300 };
+
+export function testIdentity(change: Partial<Identity> = {}): Identity {
+  return {
+    token: unsignedJwt(claims),
+    issuer,
+    subject,
+    audience: ["quay"],
+    algorithm: "RS256",
+    keyId: "rsa1",
+    issuedAt: claims.iat,
+    expiresAt: claims.exp,
+    origin: "GitHub's token endpoint",
+    fresh: true,
+    ...change,
+  };
+}
+
+/** Puts a shell script on a PATH of its own. @returns the folder, for PATH */
+export async function fakeTool(folder: string, name: string, script: string): Promise<string> {
+  const bin = join(folder, "bin");
+  await mkdir(bin, { recursive: true });
+  await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);
+  await chmod(join(bin, name), 0o755);
+  return bin;
+}

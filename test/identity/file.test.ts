@@ -1,0 +1,52 @@
+import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readTokenFile } from "../../src/identity/file.ts";
+import { claims, failureText, makeFolder, unsignedJwt } from "../fixtures.ts";
+
+const token = unsignedJwt(claims);
+
+test.each([token, `${token}\n`, `  ${token} \r\n\n`])("the token, without the blanks around it", async (text) => {
+  const path = join(await makeFolder(), "token");
+  await writeFile(path, text);
+  expect(await readTokenFile(path)).toBe(token);
+});
+
+test("is read anew each time, as the kubelet turns the link", async () => {
+  const folder = await makeFolder();
+  const turn = async (time: string, text: string) => {
+    await mkdir(join(folder, `..${time}`));
+    await writeFile(join(folder, `..${time}`, "quay-token"), text);
+    await symlink(`..${time}`, join(folder, "..data_tmp"));
+    await rename(join(folder, "..data_tmp"), join(folder, "..data"));
+  };
+  await turn("2026_11_24_07", "first");
+  await symlink("..data/quay-token", join(folder, "quay-token"));
+  expect(await readTokenFile(join(folder, "quay-token"))).toBe("first");
+  await turn("2026_11_24_08", "second");
+  expect(await readTokenFile(join(folder, "quay-token"))).toBe("second");
+});
+
+test.each<[string, string, string]>([
+  ["empty", "", "is empty"],
+  ["blank", " \n", "is empty"],
+  ["two lines", `${token}\n${token}\n`, "holds more than one word or line; a token is a single one"],
+  ["two words", `Bearer ${token}`, "holds more than one word or line; a token is a single one"],
+])("%s", async (_, text, problem) => {
+  const path = join(await makeFolder(), "token");
+  await writeFile(path, text);
+  const said = await failureText("token-file-unusable", readTokenFile(path));
+  expect(said).toContain(`The token file ${path} ${problem}.`);
+  expect(said).not.toContain(token);
+});
+
+test("what is no file", async () => {
+  const folder = await makeFolder();
+  const said = (path: string) => failureText("token-file-unusable", readTokenFile(path));
+  expect(await said(join(folder, "nothing"))).toContain("does not exist");
+  await writeFile(join(folder, "file"), "x");
+  expect(await said(join(folder, "file/token"))).toContain("does not exist");
+  expect(await said(folder)).toContain("is a folder");
+  await symlink("self", join(folder, "self"));
+  expect(await said(join(folder, "self"))).toContain("cannot be read (ELOOP)");
+});

@@ -1,0 +1,216 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { ErrorCode } from "../../src/errors.ts";
+import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "../../src/identity/github.ts";
+import type { Environment } from "../../src/platform/environment.ts";
+import { parseRequest } from "../../src/request.ts";
+import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
+import { type Github, startGithub } from "../support/github.ts";
+import { type IssuerServer, startIssuer } from "../support/issuer.ts";
+import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../support/scripted.ts";
+import { type Authority, createAuthority } from "../support/tls.ts";
+
+let authority: Authority;
+let issuer: IssuerServer;
+let github: Github;
+beforeAll(async () => {
+  authority = await createAuthority();
+  issuer = await startIssuer(authority);
+  github = await startGithub(authority, issuer);
+});
+afterAll(async () => {
+  await Promise.all([github.close(), issuer.close()]);
+  await authority.close();
+});
+afterEach(() => {
+  github.script.clear();
+  github.requests.length = 0;
+});
+
+function local(env: Environment = github.env, signal = new AbortController().signal) {
+  const clock = fakeClock();
+  return { ...testPlatform({ env, roots: authority.ca, clock, signal }), waits: clock.waits };
+}
+
+test("the token for an audience; the address keeps the query that it has", async () => {
+  const platform = local();
+  const token = await fetchGitHubToken("https://quay.example.com?a=b&c", platform);
+  expect(token).toBe(github.issued.at(-1));
+  // The endpoint refuses a request without api-version=2.0.
+  expect(github.requests).toEqual([{ audience: "https://quay.example.com?a=b&c", authorized: true }]);
+  expect(platform.reporter.secrets).toEqual([github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN]);
+});
+
+test("an address without a query, or with an audience of its own", async () => {
+  const url = new URL(github.env.ACTIONS_ID_TOKEN_REQUEST_URL);
+  url.searchParams.set("audience", "other");
+  await fetchGitHubToken("quay", local({ ...github.env, ACTIONS_ID_TOKEN_REQUEST_URL: url.href }));
+  url.search = "";
+  const bare = { ...github.env, ACTIONS_ID_TOKEN_REQUEST_URL: url.href };
+  const error = await failure(fetchGitHubToken("quay", local(bare)));
+  expect(error.code).toBe("identity-endpoint-refused"); // it wants api-version
+  expect(github.requests.map(({ audience }) => audience)).toEqual(["quay", "quay"]);
+});
+
+describe("faults that pass are waited for", () => {
+  test.each<[string, Scripted]>([
+    ["429", answer(429, "")],
+    ["500", answer(500, "")],
+    ["502", answer(502, "")],
+    ["503", answer(503, "")],
+    ["504", answer(504, "")],
+    ["a reset", reset()],
+    ["half an answer", cut()],
+    ["a page", notJson()],
+    ["an empty object", answer(200, {})],
+    ["an empty token", answer(200, { value: "" })],
+    ["a number", answer(200, { value: 5 })],
+    ["null", answer(200, "null")],
+  ])("%s, twice", async (_, fault) => {
+    github.script.next(fault, fault);
+    const platform = local();
+    expect(await fetchGitHubToken("quay", platform)).toBe(github.issued.at(-1));
+    expect(platform.waits).toHaveLength(2);
+  });
+
+  test("Retry-After is kept to", async () => {
+    github.script.next(answer(503, "", { "retry-after": "21" }));
+    const platform = local();
+    await fetchGitHubToken("quay", platform);
+    expect(platform.waits).toEqual([21_000]);
+  });
+});
+
+describe("faults that stay", () => {
+  test.each<[string, Scripted, RegExp, number]>([
+    ["a page", notJson(), /gave no identity token: its answer holds no token\./, 3],
+    ["half an answer", cut(), /the answer broke off/, 3],
+    ["10 MB", huge(), /larger than 65536 bytes/, 1],
+  ])("%s", async (_, fault, said, times) => {
+    github.script.always(fault);
+    expect(await failureText("identity-endpoint-failed", fetchGitHubToken("quay", local()))).toMatch(said);
+    expect(github.requests).toHaveLength(times);
+  });
+
+  test("503 until the time is over", async () => {
+    github.script.always(answer(503, ""));
+    const platform = local();
+    const text = await failureText("identity-endpoint-failed", fetchGitHubToken("quay", platform));
+    expect(text).toContain("it answered 503");
+    expect(github.requests.length).toBeGreaterThan(10);
+    expect(platform.reporter.infos.at(-1)).toContain("GitHub's token endpoint");
+  });
+
+  test.each<[string, Scripted]>([
+    ["400", answer(400, { message: "no" })],
+    ["401", answer(401, "")],
+    ["403", answer(403, "")],
+    ["404", answer(404, "")],
+    ["a redirect, which is not followed", redirect("https://localhost:1/")],
+  ])("%s is a refusal", async (_, fault) => {
+    github.script.next(fault);
+    const platform = local();
+    const text = await failureText("identity-endpoint-refused", fetchGitHubToken("quay", platform));
+    expect(text).toContain("id-token: write");
+    expect(platform.waits).toEqual([]);
+  });
+
+  test("a wrong request token", async () => {
+    const env = { ...github.env, ACTIONS_ID_TOKEN_REQUEST_TOKEN: "wrong" };
+    expect(await failureText("identity-endpoint-refused", fetchGitHubToken("quay", local(env)))).toContain("401");
+  });
+
+  test("an address that is none, or nothing at all", async () => {
+    for (const url of ["no address", undefined]) {
+      const env = { ACTIONS_ID_TOKEN_REQUEST_URL: url };
+      const text = await failureText("identity-endpoint-failed", fetchGitHubToken("quay", local(env)));
+      expect(text).toContain("ACTIONS_ID_TOKEN_REQUEST_URL is not an address");
+    }
+  });
+
+  test("the end of the time", async () => {
+    github.script.next(hang());
+    const controller = new AbortController();
+    const running = fetchGitHubToken("quay", local(github.env, controller.signal));
+    await expect.poll(() => github.requests.length).toBe(1);
+    controller.abort(new Error("over"));
+    await expect(running).rejects.toThrow("over");
+  });
+});
+
+test.each<[Environment, boolean]>([
+  [{}, false],
+  [{ ACTIONS_ID_TOKEN_REQUEST_URL: "https://x" }, false],
+  [{ ACTIONS_ID_TOKEN_REQUEST_TOKEN: "x" }, false],
+  [{ ACTIONS_ID_TOKEN_REQUEST_URL: "https://x", ACTIONS_ID_TOKEN_REQUEST_TOKEN: "" }, false],
+  [{ ACTIONS_ID_TOKEN_REQUEST_URL: "https://x", ACTIONS_ID_TOKEN_REQUEST_TOKEN: "x" }, true],
+])("both variables are needed: %j", (env, expected) => {
+  expect(hasGitHubEndpoint(env)).toBe(expected);
+});
+
+describe("why the variables are missing", () => {
+  const fork = { pull_request: { head: { repo: { full_name: "stranger/app" } } } };
+  const own = { pull_request: { head: { repo: { full_name: "acme/app" } } } };
+  const deleted = { pull_request: { head: { repo: null } } };
+  const here = "acme/app/.github/workflows/release.yml@refs/heads/main";
+  const shared = "acme/shared/.github/workflows/push.yml@v1";
+
+  test.each<[string, ErrorCode, Environment, event?: unknown, workflowRef?: string]>([
+    ["Dependabot", "github-dependabot", { GITHUB_ACTOR: "dependabot[bot]" }, own],
+    ["Dependabot in a fork", "github-dependabot", { GITHUB_ACTOR: "dependabot[bot]" }, fork],
+    ["a fork", "github-fork", {}, fork],
+    ["a fork that is gone", "github-fork", {}, deleted],
+    ["a review of a fork's", "github-fork", { GITHUB_EVENT_NAME: "pull_request_review" }, fork],
+    ["a fork, in a reusable workflow", "github-fork", {}, fork, shared],
+    ["pull_request_target", "github-permission-missing", { GITHUB_EVENT_NAME: "pull_request_target" }, fork],
+    ["a pull request of our own", "github-permission-missing", {}, own],
+    ["a pull request without its event", "github-permission-missing", { GITHUB_EVENT_PATH: "/nothing" }],
+    ["an event that is no pull request", "github-permission-missing", {}, { issue: {} }],
+    ["an event that is nothing", "github-permission-missing", {}, null],
+    ["a push", "github-permission-missing", { GITHUB_EVENT_NAME: "push", GITHUB_EVENT_PATH: undefined }],
+    ["a push without a name", "github-permission-missing", { GITHUB_EVENT_NAME: undefined }],
+    ["a reusable workflow", "github-reusable-workflow", { GITHUB_EVENT_NAME: "push" }, {}, shared],
+    ["a workflow of our own", "github-permission-missing", { GITHUB_EVENT_NAME: "push" }, {}, here],
+    [
+      "a reusable workflow on a runner that doesn't name the caller",
+      "github-permission-missing",
+      { GITHUB_EVENT_NAME: "push", GITHUB_WORKFLOW_REF: undefined },
+      {},
+      shared,
+    ],
+  ])("%s: %s", async (_, code, change, event, workflowRef) => {
+    const path = join(await makeFolder(), "event.json");
+    await writeFile(path, JSON.stringify(event) ?? "");
+    const env = {
+      GITHUB_EVENT_NAME: "pull_request",
+      GITHUB_EVENT_PATH: path,
+      GITHUB_REPOSITORY: "acme/app",
+      GITHUB_ACTOR: "somebody",
+      GITHUB_WORKFLOW_REF: here,
+      GITHUB_JOB: "push",
+      ...change,
+    };
+    const request = parseRequest({ robot: "acme+ci", "workflow-ref": workflowRef });
+    const error = await missingGitHubEndpoint(request, testPlatform({ env }));
+    expect(error.code).toBe(code);
+    const remedy = error.remedy.join("\n");
+    if (code === "github-fork" || code === "github-dependabot") {
+      expect(remedy).toContain("without-identity: skip");
+    } else {
+      expect(remedy).toMatch(/permissions:\n +contents: read\n +id-token: write/);
+    }
+    if (code === "github-reusable-workflow") {
+      expect(error.message).toContain(shared);
+      expect(remedy).toContain(here);
+    }
+    if (code === "github-permission-missing") {
+      expect(error.message).toContain("The job push may not");
+    }
+  });
+
+  test("the job's name may be unknown", async () => {
+    const error = await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), testPlatform());
+    expect(error.code).toBe("github-permission-missing");
+  });
+});

@@ -1,0 +1,196 @@
+import { describe, expect, test } from "vitest";
+import { formatError } from "../../src/errors.ts";
+import {
+  assertUsable,
+  audienceWarning,
+  basicAuthorization,
+  basicCredentials,
+  bindingOf,
+  isoTime,
+  readIdentity,
+} from "../../src/identity/token.ts";
+import { claims, failure, issuer, now, subject, testIdentity, unsignedJwt } from "../fixtures.ts";
+
+const origin = "the file /t";
+const read = (change: Record<string, unknown> = {}, header: Record<string, unknown> = {}) =>
+  readIdentity(unsignedJwt({ ...claims, ...change }, { alg: "RS256", kid: "rsa1", ...header }), origin, false);
+
+test("what a good token says", () => {
+  const token = unsignedJwt(claims);
+  expect(readIdentity(token, origin, true)).toEqual({
+    token,
+    issuer,
+    subject,
+    audience: ["quay"],
+    algorithm: "RS256",
+    keyId: "rsa1",
+    issuedAt: now,
+    expiresAt: now + 300,
+    origin,
+    fresh: true,
+  });
+});
+
+test.each<[unknown, string[], string]>([
+  ["quay", ["quay"], "quay"],
+  [["quay", "sts"], ["quay", "sts"], "quay sts"],
+  [[], [], "(none)"],
+  [undefined, [], "(none)"],
+])("the audience %j", (aud, audience, shown) => {
+  const identity = read({ aud });
+  expect(identity.audience).toEqual(audience);
+  expect(bindingOf(identity)).toEqual({ issuer, subject, audience: shown });
+});
+
+test("RS384 is accepted", () => {
+  expect(read({}, { alg: "RS384" }).algorithm).toBe("RS384");
+});
+
+describe("what Quay could never accept is told before any call", () => {
+  test.each([
+    ["nothing", ""],
+    ["a word", "ABCDEF"],
+    ["garbage with two dots", "a.b.c"],
+    ["a claims part that is no JSON", `${unsignedJwt(claims).split(".")[0]}.bm8gSlNPTg.c2ln`],
+    ["a list for claims", unsignedJwt([])],
+    ["an encrypted token of five parts", "a.b.c.d.e"],
+  ])("%s is not a JWT", async (_, token) => {
+    const error = await failure(() => readIdentity(token, origin, false));
+    expect(error.code).toBe("token-not-a-jwt");
+    expect(error.message).toBe("What the file /t gives is not a JWT.");
+    if (token !== "") {
+      expect(`${formatError(error)}${String(error.cause)}`).not.toContain(token);
+    }
+  });
+
+  test.each(["ES256", "RS512", "PS256", "HS256", "EdDSA", "none", undefined])("algorithm %s", async (alg) => {
+    const error = await failure(() => read({}, { alg }));
+    expect(error.code).toBe("token-algorithm");
+    expect(error.message).toBe(`The identity token from the file /t is signed with ${alg}, which Quay refuses.`);
+    expect(error.remedy.join("\n")).toMatch(/RS256.*RS384/);
+    expect(error.remedy.join("\n")).toMatch(/SPIRE/);
+  });
+
+  test.each<[string, Record<string, unknown>, Record<string, unknown>, string]>([
+    ["no kid", {}, { kid: undefined }, "kid (in the header)"],
+    ["an empty kid", {}, { kid: "" }, "kid (in the header)"],
+    ["a number for kid", {}, { kid: 5 }, "kid (in the header)"],
+    ["no iss", { iss: undefined }, {}, "iss"],
+    ["an empty iss", { iss: "" }, {}, "iss"],
+    ["a number for iss", { iss: 5 }, {}, "iss"],
+    ["no sub", { sub: undefined }, {}, "sub"],
+    ["a list for sub", { sub: ["a"] }, {}, "sub"],
+    ["no iat", { iat: undefined }, {}, "iat"],
+    ["text for iat", { iat: String(now) }, {}, "iat"],
+    ["no exp", { exp: undefined }, {}, "exp"],
+    ["text for exp", { exp: String(now + 300) }, {}, "exp"],
+    ["half a second in exp", { exp: now + 0.5 }, {}, "exp"],
+    [
+      "nothing but a subject",
+      { iss: undefined, iat: undefined, exp: undefined },
+      { kid: undefined },
+      "kid (in the header), iss, iat, exp",
+    ],
+  ])("%s", async (_, change, header, missing) => {
+    const error = await failure(() => read(change, header));
+    expect(error.code).toBe("token-incomplete");
+    expect(error.message).toBe(`The identity token from the file /t lacks ${missing}, which Quay requires.`);
+  });
+
+  test.each([
+    "https://kubernetes.default.svc",
+    "https://kubernetes.default.svc/",
+    "https://kubernetes.default.svc.cluster.local",
+    "https://kubernetes.default.svc:443",
+  ])("%s exists in its cluster only", async (iss) => {
+    const error = await failure(() => read({ iss }));
+    expect(error.code).toBe("issuer-cluster-internal");
+    expect(error.message).toContain(iss);
+    expect(error.remedy.join("\n")).toMatch(/--service-account-issuer/);
+  });
+
+  test.each([
+    "http://issuer.example.com",
+    "issuer.example.com",
+    "kubernetes/serviceaccount",
+    "https://",
+    "HTTPS issuer",
+  ])("%s is no https address", async (iss) => {
+    const error = await failure(() => read({ iss }));
+    expect(error.code).toBe("issuer-not-https");
+    expect(error.message).toContain(iss);
+  });
+
+  test.each(["https://kubernetes.default.svc-proxy.example.com", "https://oidc.example.com/kubernetes.default.svc"])(
+    "%s may well be reachable",
+    (iss) => {
+      expect(read({ iss }).issuer).toBe(iss);
+    },
+  );
+});
+
+describe("a token's end", () => {
+  const usable = (secondsAfterEnd: number, fresh = false) =>
+    assertUsable(testIdentity({ expiresAt: now, fresh, origin }), ["acme+ci"], (now + secondsAfterEnd) * 1000);
+
+  test("Quay's leeway of 30 s is used", async () => {
+    expect(() => usable(29)).not.toThrow();
+    const error = await failure(() => usable(30));
+    expect(error.code).toBe("token-expired");
+    expect(error.message).toBe(
+      `The identity token from the file /t expired at ${isoTime(now)}; it is ${isoTime(now + 30)} here.`,
+    );
+  });
+
+  test("one that was minted just now can only look expired: Quay judges it", () => {
+    expect(() => usable(3600, true)).not.toThrow();
+  });
+});
+
+describe("a token's size: Quay takes a header of 8170 bytes and refuses one of 8174", () => {
+  /** A token whose header has just this size, with the longest robot's name. */
+  const sized = (authorization: number) => {
+    const bytes = ((authorization - "Basic ".length) / 4) * 3;
+    return testIdentity({ token: "x".repeat(bytes - "acme+release:".length), origin });
+  };
+  const robots = ["acme+ci", "acme+release", "acme+x1"];
+
+  test("8170 passes", () => {
+    expect(basicAuthorization("acme+release", sized(8170).token)).toHaveLength(8170);
+    expect(() => assertUsable(sized(8170), robots, now * 1000)).not.toThrow();
+  });
+
+  test("8174 is refused, in numbers", async () => {
+    const error = await failure(() => assertUsable(sized(8174), robots, now * 1000));
+    expect(error.code).toBe("token-too-big");
+    expect(error.message).toContain(`${sized(8174).token.length} characters`);
+    expect(error.remedy[0]).toMatch(/header of 8174 characters; Quay's limit is 8170/);
+    expect(() => assertUsable(sized(8174), ["acme+ci"], now * 1000)).not.toThrow();
+  });
+});
+
+test.each<[string[], string | undefined]>([
+  [["quay"], undefined],
+  [["other", "quay"], undefined],
+  [["other"], "has the audience other, not quay"],
+  [["other", "sts"], "has the audience other sts, not quay"],
+  [[], "has no audience, not quay"],
+])("the audience %j where quay is expected", (audience, warning) => {
+  const said = audienceWarning(testIdentity({ audience, origin }), "quay");
+  if (warning === undefined) {
+    expect(said).toBeUndefined();
+  } else {
+    expect(said).toContain(warning);
+    expect(said).toContain("option audience");
+  }
+});
+
+test("RFC 7617", () => {
+  expect(basicCredentials("Aladdin", "open sesame")).toBe("QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+  expect(basicAuthorization("Aladdin", "open sesame")).toBe("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+});
+
+test("times are given to the second, in UTC", () => {
+  expect(isoTime(1795507766)).toBe("2026-11-24T08:09:26Z");
+  expect(isoTime(1795507766.9)).toBe("2026-11-24T08:09:26Z");
+});

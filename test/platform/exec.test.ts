@@ -1,0 +1,134 @@
+import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { start, which } from "../../src/platform/exec.ts";
+import { fakeTool, makeFolder } from "../fixtures.ts";
+
+const never = new AbortController().signal;
+const env = { PATH: "/usr/bin:/bin" };
+const shell = (script: string, signal = never) => start({ file: "/bin/sh", args: ["-c", script], env }, signal);
+
+/** Whether the process is still there (a zombie is not). */
+async function lives(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return status !== "" && !/^\d+ \(.*\) Z/.test(status);
+}
+
+test("gives the input, brings output and exit code", async () => {
+  const running = shell("read secret; echo out $secret; echo err >&2; exit 3");
+  const { exitCode, output } = await running.finish("hello");
+  expect(exitCode).toBe(3);
+  expect(output.split("\n").sort()).toEqual(["", "err", "out hello"]);
+});
+
+test("hands down the environment that it is given, and nothing else", async () => {
+  process.env.QUAY_KEYLESS_TEST = "inherited";
+  const running = start({ file: "/usr/bin/env", args: [], env: { A: "1", B: undefined } }, never);
+  expect((await running.finish("")).output).toBe("A=1\n");
+});
+
+test("keeps 64 KiB of output", async () => {
+  const { exitCode, output } = await shell("head -c 1000000 /dev/zero | tr '\\0' x").finish("");
+  expect(exitCode).toBe(0);
+  expect(output).toHaveLength(65_536);
+});
+
+test("a tool that ends before it has read its input breaks nothing", async () => {
+  const running = shell("exit 7");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await running.finish("x".repeat(1_000_000))).toEqual({ exitCode: 7, output: "" });
+});
+
+test("a file that is not there, and one that is no program", async () => {
+  const file = join(await makeFolder(), "no-program");
+  expect(await start({ file, args: [], env }, never).finish("x")).toEqual({
+    exitCode: undefined,
+    output: expect.stringContaining("ENOENT"),
+  });
+  await writeFile(file, "x");
+  expect(await start({ file, args: [], env }, never).finish("x")).toEqual({
+    exitCode: undefined,
+    output: expect.stringContaining("EACCES"),
+  });
+});
+
+test("one that a signal ended has no exit code", async () => {
+  expect(await shell("kill -9 $$").finish("")).toEqual({ exitCode: undefined, output: "" });
+});
+
+describe("the end of the time", () => {
+  const reason = new Error("the time is over");
+  const started = async (script: string, signal: AbortSignal) => {
+    const file = join(await makeFolder(), "pid");
+    const running = shell(`echo $$ > ${file}; ${script}`, signal);
+    await expect.poll(() => readFile(file, "utf8").catch(() => "")).toMatch(/\n/);
+    return { running, pid: Number(await readFile(file, "utf8")) };
+  };
+
+  test("kills it", async () => {
+    const controller = new AbortController();
+    const { running, pid } = await started("exec sleep 60", controller.signal);
+    const finished = running.finish("");
+    controller.abort(reason);
+    await expect(finished).rejects.toBe(reason);
+    await expect.poll(() => lives(pid)).toBe(false);
+  });
+
+  test("kills it also where a child of its own holds the output", async () => {
+    const controller = new AbortController();
+    const { running, pid } = await started("sleep 5; echo late", controller.signal);
+    const before = performance.now();
+    const finished = running.finish("");
+    controller.abort(reason);
+    await expect(finished).rejects.toBe(reason);
+    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(await lives(pid)).toBe(false);
+  });
+
+  test("kills one that waits for its input", async () => {
+    const controller = new AbortController();
+    const { running, pid } = await started("cat", controller.signal);
+    controller.abort(reason);
+    await expect.poll(() => lives(pid)).toBe(false);
+    await running.kill();
+  });
+
+  test("starts nothing afterwards", () => {
+    expect(() => shell("exit 0", AbortSignal.abort(reason))).toThrow(reason);
+  });
+});
+
+test("kill ends it, and again does nothing", async () => {
+  const running = shell("cat");
+  await running.kill();
+  await running.kill();
+  expect((await running.finish("x")).exitCode).toBeUndefined();
+});
+
+describe("which", () => {
+  test("takes the first executable file on PATH", async () => {
+    const [one, two] = [await makeFolder(), await makeFolder()];
+    const [first, second] = [await fakeTool(one, "tool", ""), await fakeTool(two, "tool", "")];
+    expect(await which("tool", { PATH: `${first}:${second}` })).toBe(join(first, "tool"));
+    expect(await which("tool", { PATH: `${second}:${first}` })).toBe(join(second, "tool"));
+    expect(await which("other", { PATH: `${first}:${second}` })).toBeUndefined();
+  });
+
+  test("passes over folders, files that may not be run, and empty parts of PATH", async () => {
+    const folder = await makeFolder();
+    await mkdir(join(folder, "a/tool"), { recursive: true });
+    await mkdir(join(folder, "b"));
+    await writeFile(join(folder, "b/tool"), "");
+    await chmod(join(folder, "b/tool"), 0o644);
+    const bin = await fakeTool(folder, "real", "");
+    await mkdir(join(folder, "c"));
+    await symlink(join(bin, "real"), join(folder, "c/tool"));
+    const PATH = ["", join(folder, "a"), join(folder, "b"), join(folder, "none"), join(folder, "c")].join(":");
+    expect(await which("tool", { PATH })).toBe(join(folder, "c/tool"));
+  });
+
+  test("finds nothing without PATH", async () => {
+    expect(await which("sh", {})).toBeUndefined();
+    expect(await which("sh", { PATH: "" })).toBeUndefined();
+  });
+});

@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { LoginError } from "../../src/errors.ts";
+import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
+import { createRecorder, failure } from "../fixtures.ts";
+
+const make = (options: Partial<PlatformOptions> = {}) =>
+  createPlatform({ env: {}, reporter: createRecorder(), timeoutSeconds: 60, ...options });
+
+test("hands down what it was given", () => {
+  const [env, reporter] = [{ A: "1" }, createRecorder()];
+  const platform = make({ env, reporter });
+  platform.close();
+  expect(platform.env).toBe(env);
+  expect(platform.reporter).toBe(reporter);
+  expect(Math.abs(platform.deadline - Date.now() - 60_000)).toBeLessThan(1_000);
+  expect(platform.signal.aborted).toBe(false);
+});
+
+test("its time ends, with a reason that people understand", async () => {
+  const platform = make({ timeoutSeconds: 0.05 });
+  await sleep(100);
+  const reason = platform.signal.reason;
+  platform.close();
+  expect(reason).toBeInstanceOf(LoginError);
+  expect(reason.code).toBe("timeout");
+  expect(reason.message).toBe("The login was not done within 0.05 seconds.");
+  expect(reason.remedy.join()).toContain("option timeout");
+});
+
+test("a cancellation comes through with its own reason", async () => {
+  const cancelled = new AbortController();
+  const platform = make({ cancelled: cancelled.signal });
+  const sleeping = platform.clock.sleep(60_000, platform.signal);
+  cancelled.abort(new LoginError("cancelled", "The job was cancelled.", { remedy: [] }));
+  expect((await failure(sleeping)).code).toBe("cancelled");
+  platform.close();
+});
+
+test("a closed one keeps no process alive", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  const platform = make();
+  expect(timers()).toBe(before + 1);
+  platform.close();
+  expect(timers()).toBe(before);
+});
+
+test("a proxy variable that is no address is refused, and nothing keeps the process alive then", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  expect((await failure(() => make({ env: { HTTPS_PROXY: "http://" } }))).code).toBe("invalid-input");
+  expect(timers()).toBe(before);
+});

@@ -1,0 +1,179 @@
+import { describe, expect, test } from "vitest";
+import { LoginError } from "../../src/errors.ts";
+import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
+import { type Attempt, type Persistence, persistenceOf, retry } from "../../src/platform/retry.ts";
+import { type FakeClock, failure, fakeClock, testPlatform } from "../fixtures.ts";
+
+const error = new LoginError("quay-unavailable", "Quay is away.", { remedy: [] });
+const answer = (retryAfter: string) => ({ status: 429, headers: { "retry-after": retryAfter }, body: "" });
+
+/** Fails `times` times, then gives "done". */
+function failing(times: number, attempt: Exclude<Attempt<string>, { value: string }>) {
+  let count = 0;
+  const run = async (): Promise<Attempt<string>> => (count++ < times ? attempt : { value: "done" });
+  return { run, count: () => count };
+}
+
+const run = (clock: FakeClock, work: () => Promise<Attempt<string>>, timeoutMs = 120_000) => {
+  const platform = testPlatform({ clock, timeoutMs });
+  return { platform, result: retry(platform, "the thing", work) };
+};
+
+test("a value ends it", async () => {
+  const clock = fakeClock();
+  const work = failing(0, { retry: "no", error });
+  expect(await run(clock, work.run).result).toBe("done");
+  expect(clock.waits).toEqual([]);
+});
+
+test("a refusal is never tried again", async () => {
+  const clock = fakeClock();
+  const work = failing(1, { retry: "no", error });
+  expect(await failure(run(clock, work.run).result)).toBe(error);
+  expect(work.count()).toBe(1);
+  expect(clock.waits).toEqual([]);
+});
+
+test("quick: twice more, within about a second", async () => {
+  const clock = fakeClock();
+  const work = failing(9, { retry: "quick", error });
+  expect(await failure(run(clock, work.run).result)).toBe(error);
+  expect(work.count()).toBe(3);
+  expect(clock.waits).toHaveLength(2);
+  expect(clock.waits.reduce((a, b) => a + b)).toBeLessThan(1000);
+});
+
+test("patient: waits double up to 10 s, as long as the login's time lasts", async () => {
+  const clock = fakeClock(Date.now(), () => 0.999999);
+  const work = failing(99, { retry: "patient", error });
+  const { platform, result } = run(clock, work.run, 60_000);
+  expect(await failure(result)).toBe(error);
+  const waits = clock.waits.map((ms) => Math.round(ms / 10) * 10);
+  expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000, 10_000]);
+  expect(clock.now()).toBeLessThan(platform.deadline);
+  expect(platform.reporter.infos.at(-1)).toBe(
+    "The time for the login (option timeout) leaves none for another attempt at the thing.",
+  );
+});
+
+test("each kind counts for itself: refused connections don't use up the two that a 502 has", async () => {
+  const clock = fakeClock(Date.now(), () => 0.999999);
+  const kinds: Persistence[] = ["patient", "patient", "patient", "quick", "patient", "quick"];
+  const work = async (): Promise<Attempt<string>> => {
+    const kind = kinds.shift();
+    return kind === undefined ? { value: "done" } : { retry: kind, error };
+  };
+  expect(await run(clock, work).result).toBe("done");
+  expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 2000, 250, 4000, 500]);
+});
+
+test.each([0, 0.25, 0.5, 0.999999])("jitter of %d stays between the half and the whole", async (random) => {
+  const clock = fakeClock(Date.now(), () => random);
+  await run(clock, failing(6, { retry: "patient", error }).run).result;
+  for (const [index, wait] of clock.waits.entries()) {
+    const whole = Math.min(10_000, 500 * 2 ** index);
+    expect(wait).toBeGreaterThanOrEqual(whole / 2);
+    expect(wait).toBeLessThanOrEqual(whole);
+    expect(wait / whole).toBeCloseTo(0.5 + random / 2);
+  }
+});
+
+test("each wait is announced with its reason", async () => {
+  const { platform, result } = run(fakeClock(), failing(1, { retry: "patient", error }).run);
+  await result;
+  expect(platform.reporter.infos).toEqual(["Quay is away. Trying again in 0.4 s."]);
+});
+
+describe("Retry-After", () => {
+  const start = Date.parse("2026-11-24T07:00:00Z");
+  test.each<[string, number]>([
+    ["30", 30_000],
+    [" 7 ", 7_000],
+    ["Tue, 24 Nov 2026 07:00:42 GMT", 42_000],
+    // Less than our own wait, in the past, or no time at all: ours is taken.
+    ["0", 375],
+    ["Tue, 24 Nov 2026 06:00:00 GMT", 375],
+    ["soon", 375],
+    ["-5", 375],
+    ["", 375],
+  ])("%j: %i ms", async (value, ms) => {
+    const clock = fakeClock(start);
+    await run(clock, failing(1, { retry: "patient", error, answer: answer(value) }).run).result;
+    expect(clock.waits).toEqual([ms]);
+  });
+
+  test("more than there is time: no wait is begun", async () => {
+    for (const value of ["120", "99999999999", "Tue, 24 Nov 2099 07:00:00 GMT"]) {
+      const clock = fakeClock(start);
+      const work = failing(1, { retry: "patient", error, answer: answer(value) });
+      expect(await failure(run(clock, work.run).result)).toBe(error);
+      expect(clock.waits).toEqual([]);
+      expect(work.count()).toBe(1);
+    }
+  });
+
+  test("several of them are no time", async () => {
+    const clock = fakeClock(start);
+    const headers = { "retry-after": ["60", "60"] };
+    await run(clock, failing(1, { retry: "patient", error, answer: { status: 503, headers, body: "" } }).run).result;
+    expect(clock.waits).toEqual([375]);
+  });
+});
+
+describe("a costlier look for the cause", () => {
+  const better = new LoginError("issuer-broken", "It is the issuer.", { remedy: [] });
+
+  test("is taken once, after the last attempt", async () => {
+    let looks = 0;
+    const examine = async () => {
+      looks++;
+      return better;
+    };
+    const quick = failing(9, { retry: "quick", error, examine });
+    expect(await failure(run(fakeClock(), quick.run).result)).toBe(better);
+    expect(looks).toBe(1);
+    const recovered = failing(2, { retry: "quick", error, examine });
+    expect(await run(fakeClock(), recovered.run).result).toBe("done");
+    expect(looks).toBe(1);
+  });
+
+  test("that fails itself changes nothing", async () => {
+    const examine = () => Promise.reject(new Error("the look failed"));
+    expect(await failure(run(fakeClock(), failing(1, { retry: "no", error, examine }).run).result)).toBe(error);
+  });
+});
+
+describe("the end of the time", () => {
+  const reason = new LoginError("timeout", "The login was not done within 5 seconds.", { remedy: ["Raise it."] });
+
+  test("in the middle of a wait stops it", async () => {
+    const platform = testPlatform({ signal: AbortSignal.abort(reason) });
+    expect(await failure(retry(platform, "x", failing(1, { retry: "patient", error }).run))).toBe(reason);
+  });
+
+  test("in the middle of an attempt says what was waited for", async () => {
+    const platform = testPlatform({ signal: AbortSignal.abort(reason) });
+    const said = await failure(retry(platform, "the exchange for acme+ci", () => Promise.reject(reason)));
+    expect(said.code).toBe("timeout");
+    expect(said.message).toBe("The login was not done within 5 seconds. It was waiting for the exchange for acme+ci.");
+    expect(said.remedy).toEqual(["Raise it."]);
+  });
+
+  test("a cancellation and a mistake in the program pass as they are", async () => {
+    const cancelled = new LoginError("cancelled", "The job was cancelled.", { remedy: [] });
+    const platform = testPlatform({ signal: AbortSignal.abort(cancelled) });
+    expect(await failure(retry(platform, "x", () => Promise.reject(cancelled)))).toBe(cancelled);
+    await expect(retry(platform, "x", () => Promise.reject(new TypeError("oh")))).rejects.toThrow(TypeError);
+  });
+});
+
+test.each<[FailureKind, Persistence]>([
+  ["unreachable", "patient"],
+  ["timeout", "patient"],
+  ["unknown-name", "quick"],
+  ["cut", "quick"],
+  ["untrusted", "no"],
+  ["too-big", "no"],
+])("%s: %s", (kind, expected) => {
+  expect(persistenceOf(new HttpFailure(kind, ""))).toBe(expected);
+});

@@ -1,0 +1,226 @@
+/** Every answer recorded on a running Quay (facts/quay-answers.md, sections B, D and F), and what it means to us. */
+import { describe, expect, test } from "vitest";
+import { type ExchangeResult, type RefusalCode, readExchangeAnswer } from "../../src/quay/answers.ts";
+import { unsignedJwt } from "../fixtures.ts";
+import {
+  GATEWAY_TIMEOUT,
+  HEADERS_TOO_LARGE,
+  INTERNAL_ERROR,
+  LOADING,
+  MOVED,
+  methodNotAllowed,
+  notFound,
+  PLAIN_HTTP,
+  REQUEST_TOO_LARGE,
+  type Reply,
+  slashRedirect,
+  TOO_MANY_LOGINS,
+  TOO_MANY_REQUESTS,
+} from "../support/quay/pages.ts";
+
+const read = ({ status, body, headers = {} }: Reply, robot = "acme+ci"): ExchangeResult =>
+  readExchangeAnswer({ status, body, headers }, robot);
+
+/** The robot token of the recorded success. */
+const recorded = {
+  iss: "quay",
+  aud: "localhost:8443",
+  nbf: 1795504166,
+  iat: 1795504166,
+  exp: 1795507766,
+  sub: "acme+ci",
+  access: {},
+  context: { version: 2, entity_kind: "robot", entity_reference: "acme+ci", kind: "user", user: "acme+ci" },
+};
+
+describe("success", () => {
+  test("the robot token, and its own exp", () => {
+    const token = unsignedJwt(recorded);
+    expect(read({ status: 200, body: `{"token":"${token}"}\n` })).toEqual({
+      kind: "token",
+      token,
+      expiresAt: 1795507766,
+    });
+  });
+
+  test.each<[string, string, string]>([
+    ["nothing, as to HEAD and OPTIONS", "", "its answer holds no token"],
+    ["a page", "<!doctype html><title>Sign in</title>", "its answer holds no token"],
+    ["null", "null", "its answer holds no token"],
+    ["a list", "[]", "its answer holds no token"],
+    ["another object", '{"access_token":"x"}', "its answer holds no token"],
+    ["an empty token", '{"token":""}', "its answer holds no token"],
+    ["a number", '{"token":5}', "its answer holds no token"],
+    ["the robot's static token", '{"token":"ABCDEF0123456789"}', "its token is not a JWT"],
+    [
+      "another robot's token",
+      JSON.stringify({ token: unsignedJwt({ ...recorded, sub: "acme+other" }) }),
+      'its token is for "acme+other", not for acme+ci',
+    ],
+    [
+      "nobody's token",
+      JSON.stringify({ token: unsignedJwt({ ...recorded, sub: undefined }) }),
+      "its token is for undefined, not for acme+ci",
+    ],
+    [
+      "a token without end",
+      JSON.stringify({ token: unsignedJwt({ ...recorded, exp: undefined }) }),
+      "its token does not say when it ends",
+    ],
+  ])("200 with %s is unusable", (_, body, why) => {
+    expect(read({ status: 200, body })).toEqual({ kind: "unusable", why });
+  });
+});
+
+const refusals: [status: number, key: "error" | "message", reason: string, code: RefusalCode][] = [
+  [401, "error", "No auth header", "quay-refused"],
+  [401, "error", "Invalid basic auth header", "quay-refused"],
+  [401, "error", "Could not parse basic auth header", "quay-refused"],
+  [401, "error", "Unexpected number of credentials found in basic auth header", "quay-refused"],
+  [401, "error", "Invalid robot", "robot-not-found"],
+  [400, "message", "Could not find robot with specified username", "robot-not-found"],
+  [400, "message", "Robot does not have federated login configured", "robot-not-federated"],
+  [400, "message", "issuer quay not configured for this robot", "issuer-not-bound"],
+  [400, "message", "issuer https://localhost:9443/unbound not configured for this robot", "issuer-not-bound"],
+  [400, "message", "issuer 5 not configured for this robot", "issuer-not-bound"],
+  [400, "message", "issuer https://localhost:9443/slash/ not configured for this robot", "issuer-not-bound"],
+  [400, "message", "Token does not contain issuer", "token-incomplete"],
+  [400, "message", "Invalid token: Signature has expired", "token-expired"],
+  [400, "message", "Invalid token: Issued At claim (iat) cannot be in the future.", "token-from-the-future"],
+  [400, "message", 'Invalid token: Token is missing the "exp" claim', "token-incomplete"],
+  [400, "message", 'Invalid token: Token is missing the "iat" claim', "token-incomplete"],
+  [400, "message", "Invalid token: Expiration Time claim (exp) must be an integer.", "token-incomplete"],
+  [400, "message", "Invalid token: Issued At claim (iat) must be an integer.", "token-incomplete"],
+  [400, "message", "Invalid token: Missing `kid` header", "token-incomplete"],
+  [400, "message", "Invalid token: Subject must be a string", "token-incomplete"],
+  [400, "message", "Invalid token: The specified alg value is not allowed", "token-algorithm"],
+  [400, "message", "Invalid token: Signature verification failed", "signature-refused"],
+  [400, "message", "Token does not match robot", "subject-not-bound"],
+  [400, "message", "Invalid token: Audience doesn't match", "audience-refused"],
+  [400, "message", 'Invalid token: Token is missing the "aud" claim', "audience-refused"],
+  [
+    400,
+    "message",
+    "Invalid token: Issuer 'https://localhost:9443/redirect' not in configured issuers: ['https://localhost:9443/main']",
+    "issuer-mismatch",
+  ],
+  [
+    400,
+    "message",
+    "Invalid token: Issuer 'https://localhost:9443/mismatch' not in configured issuers: ['https://localhost:9443/elsewhere']",
+    "issuer-mismatch",
+  ],
+  [400, "message", "Invalid token: Invalid issuer", "issuer-mismatch"], // 3.17
+  // Read in newer source, not seen on the wire.
+  [400, "message", "Token audience is not allowed for this robot", "audience-refused"],
+  [400, "message", "Ambiguous federation binding for this robot", "binding-ambiguous"],
+  // Its wording at /v2/auth and in the management API, in case the exchange learns it.
+  [401, "message", "Robot account have been disabled. Please contact your administrator.", "robots-disabled"],
+  [400, "message", "Robot accounts have been disabled. Please contact your administrator.", "robots-disabled"],
+  // What nobody has seen yet is shown as it is.
+  [400, "message", "The moon is in the wrong phase", "quay-refused"],
+  [403, "message", "Forbidden by policy", "quay-refused"],
+];
+
+describe("refusals, in Quay's words", () => {
+  test.each(refusals)('%i {"%s": %j} is %s', (status, key, reason, code) => {
+    expect(read({ status, body: `${JSON.stringify({ [key]: reason })}\n` })).toEqual({ kind: "refused", code, reason });
+  });
+
+  test("an issuer may hold anything, line feeds included", () => {
+    const reason = "issuer a\nToken does not match robot not configured for this robot";
+    expect(read({ status: 400, body: JSON.stringify({ message: reason }) })).toMatchObject({
+      code: "issuer-not-bound",
+    });
+  });
+
+  test("the long shape of the management API has its reason in detail", () => {
+    const body = JSON.stringify({ detail: "Unauthorized", error_type: "insufficient_scope", status: 403 });
+    expect(read({ status: 403, body })).toEqual({ kind: "refused", code: "quay-refused", reason: "Unauthorized" });
+  });
+
+  test("a reason without end is shortened", () => {
+    const body = JSON.stringify({ message: "x".repeat(10_000) });
+    expect(read({ status: 400, body })).toMatchObject({ reason: "x".repeat(500) });
+  });
+});
+
+describe("answers without a reason in them", () => {
+  const path = "/oauth2/federation/robot/token/";
+  test.each<[string, Reply, ExchangeResult]>([
+    ["gunicorn's 500", INTERNAL_ERROR, { kind: "unclear", status: 500 }],
+    ["the page Quay Loading", LOADING, { kind: "unclear", status: 502 }],
+    ["nginx's 504", GATEWAY_TIMEOUT, { kind: "busy", code: "quay-unavailable", status: 504 }],
+    ["nginx's 429", TOO_MANY_REQUESTS, { kind: "busy", code: "rate-limited", status: 429 }],
+    ["Quay's own 429", TOO_MANY_LOGINS, { kind: "busy", code: "rate-limited", status: 429 }],
+    ["a proxy's 503", { status: 503, body: "<h1>503</h1>" }, { kind: "busy", code: "quay-unavailable", status: 503 }],
+    [
+      "read-only mode",
+      {
+        status: 503,
+        body: '{"message": "System is currently read-only. Pulls will succeed but all write operations are currently suspended.", "is_readonly": true}',
+      },
+      { kind: "busy", code: "quay-read-only", status: 503 },
+    ],
+    ["a CDN's 520", { status: 520, body: "" }, { kind: "busy", code: "quay-unavailable", status: 520 }],
+    ["gunicorn's 431", HEADERS_TOO_LARGE, { kind: "too-big" }],
+    ["nginx's 400 for headers", REQUEST_TOO_LARGE, { kind: "too-big" }],
+    ["a Quay without the feature", slashRedirect(`https://localhost:8543${path}`), { kind: "without-federation" }],
+    [
+      "the same, in capitals",
+      slashRedirect(`https://localhost:8443${path.toUpperCase()}`),
+      { kind: "without-federation" },
+    ],
+    ["the same, followed", notFound(67_919), { kind: "without-federation" }],
+    [
+      "http instead of https",
+      { ...MOVED, headers: { location: "https://localhost/oauth2/federation/robot/token" } },
+      {
+        kind: "unusable",
+        why: "a redirect to localhost, which is not followed since the identity token would go there",
+      },
+    ],
+    [
+      "a login portal",
+      { status: 302, body: "", headers: { location: "https://sso.example.com/?next=quay" } },
+      {
+        kind: "unusable",
+        why: "a redirect to sso.example.com, which is not followed since the identity token would go there",
+      },
+    ],
+    [
+      "a redirect on the same host",
+      { status: 302, body: "", headers: { location: "/login" } },
+      {
+        kind: "unusable",
+        why: "a redirect to another path, which is not followed since the identity token would go there",
+      },
+    ],
+    [
+      "a redirect to nowhere",
+      { status: 304, body: "" },
+      {
+        kind: "unusable",
+        why: "a redirect to another path, which is not followed since the identity token would go there",
+      },
+    ],
+    [
+      "plain http sent to the https port",
+      PLAIN_HTTP,
+      { kind: "unusable", why: "status 400 with a page instead of a reason" },
+    ],
+    [
+      "a wrong method",
+      methodNotAllowed("GET, OPTIONS, HEAD"),
+      { kind: "unusable", why: "status 405 with a page instead of a reason" },
+    ],
+    [
+      "a reason that is no text",
+      { status: 400, body: '{"message": {"code": 5}}' },
+      { kind: "unusable", why: "status 400 with a page instead of a reason" },
+    ],
+    ["201", { status: 201, body: "{}" }, { kind: "unusable", why: "status 201 with a page instead of a reason" }],
+  ])("%s", (_, reply, expected) => {
+    expect(read(reply)).toEqual(expected);
+  });
+});

@@ -1,0 +1,272 @@
+/** The exchange over real TLS with the stand-in: what is tried again, what is not, and what each failure is called. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { ErrorCode } from "../../src/errors.ts";
+import { type Identity, readIdentity } from "../../src/identity/token.ts";
+import { connect, exchange } from "../../src/quay/exchange.ts";
+import { failure, failureText, fakeClock, type TestPlatform, testPlatform } from "../fixtures.ts";
+import { type Peers, RELEASE_SUBJECT, startPeers } from "../support/peers.ts";
+import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, type Reply, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
+import { startQuay, tokenText, tokenWith } from "../support/quay/server.ts";
+import { addRobot } from "../support/quay/store.ts";
+import { answer, cut, hang, huge, notJson, pass, redirect, reset, slow } from "../support/scripted.ts";
+
+let peers: Peers;
+beforeAll(async () => {
+  peers = await startPeers({ registry: false });
+});
+afterAll(() => peers.close());
+afterEach(() => {
+  peers.quay.exchangeScript.clear();
+  peers.quay.requests.length = 0;
+  peers.issuer.requests.length = 0;
+  peers.issuer.behave({});
+});
+
+const page = ({ status, body }: Reply) => answer(status, body);
+
+const identity = async (claims = {}, options = {}): Promise<Identity> =>
+  readIdentity(await peers.issuer.sign(claims, options), "a test", true);
+
+async function run(
+  current: Identity | (() => Promise<Identity>),
+  { robot = "acme+ci", platform = local(), registry = peers.registryHost } = {},
+) {
+  const currentIdentity = typeof current === "function" ? current : async () => current;
+  return exchange(registry, robot, currentIdentity, connect(registry, platform), platform);
+}
+
+const local = (options: { timeoutMs?: number; signal?: AbortSignal } = {}): TestPlatform & { waits: number[] } => {
+  const clock = fakeClock();
+  return { ...testPlatform({ roots: peers.authority.ca, clock, ...options }), waits: clock.waits };
+};
+
+const exchanges = () => peers.quay.requests.filter(({ path }) => path === "/oauth2/federation/robot/token").length;
+
+test("an identity token becomes a robot token, and both are hidden", async () => {
+  const platform = local();
+  const current = await identity();
+  const got = await run(current, { platform });
+  expect(got.robot).toBe("acme+ci");
+  expect(Math.abs(got.expiresAt - Date.now() / 1000 - 3600)).toBeLessThan(5);
+  const basic = Buffer.from(`acme+ci:${current.token}`).toString("base64");
+  expect(platform.reporter.secrets).toEqual([basic, got.token]);
+  expect(platform.reporter.debugs).toEqual(["Quay answered 200 to the exchange for acme+ci"]);
+  expect(peers.quay.seen(current.token)).toHaveLength(1);
+});
+
+test("the same identity token serves again", async () => {
+  const current = await identity();
+  await run(current);
+  await run(current, { robot: "acme+noperm" });
+  expect(peers.quay.seen(current.token)).toHaveLength(2);
+});
+
+describe("what may pass by itself is tried again", () => {
+  test.each<[string, Reply]>([
+    ["500", INTERNAL_ERROR],
+    ["502", LOADING],
+  ])("%s: twice", async (_, reply) => {
+    peers.quay.exchangeScript.next(page(reply), page(reply));
+    const platform = local();
+    await run(await identity(), { platform });
+    expect(exchanges()).toBe(3);
+    expect(platform.waits).toHaveLength(2);
+  });
+
+  test.each<[string, Parameters<typeof peers.quay.exchangeScript.next>]>([
+    ["429", [page(TOO_MANY_REQUESTS), page(TOO_MANY_REQUESTS), page(TOO_MANY_REQUESTS), page(TOO_MANY_REQUESTS)]],
+    ["503", [answer(503, "<h1>503</h1>"), answer(503, ""), answer(503, ""), answer(503, "")]],
+    ["504", [page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT)]],
+    ["a connection that breaks off", [reset(), reset(), reset(), reset()]],
+  ])("%s: as long as it takes", async (_, answers) => {
+    peers.quay.exchangeScript.next(...answers);
+    const platform = local();
+    await run(await identity(), { platform });
+    expect(exchanges()).toBe(5);
+    expect(platform.waits).toHaveLength(4);
+  });
+
+  test("no sooner than Retry-After says", async () => {
+    peers.quay.exchangeScript.next(answer(429, "", { "retry-after": "17" }));
+    const platform = local();
+    await run(await identity(), { platform });
+    expect(platform.waits).toEqual([17_000]);
+  });
+
+  test("a name that can't be resolved: twice, then it is told", async () => {
+    const platform = local();
+    const text = await failureText("quay-unreachable", run(await identity(), { platform, registry: "quay.invalid" }));
+    expect(text).toContain("the name quay.invalid cannot be resolved");
+    expect(platform.waits).toHaveLength(2);
+  });
+
+  test("nobody there: until the time is over", async () => {
+    const platform = local({ timeoutMs: 20_000 });
+    const text = await failureText("quay-unreachable", run(await identity(), { platform, registry: "127.0.0.1:1" }));
+    expect(text).toContain("127.0.0.1:1 refuses the connection");
+    expect(platform.waits.length).toBeGreaterThan(3);
+    expect(platform.reporter.infos.at(-1)).toContain("another attempt at the exchange for acme+ci");
+  });
+});
+
+describe("refusals are never tried again", () => {
+  const cases: [string, ErrorCode, () => Promise<Identity>, robot?: string, said?: RegExp][] = [
+    ["another subject", "subject-not-bound", () => identity(), "acme+release", /subject {3}repo:acme\/app:ref/],
+    ["no binding", "robot-not-federated", () => identity(), "acme+bare", /audience {2}quay/],
+    ["no such robot", "robot-not-found", () => identity(), "acme+ghost"],
+    [
+      "another issuer",
+      "issuer-not-bound",
+      async () => readIdentity(await peers.issuer.at("other").sign(), "a test", true),
+      "acme+ci",
+      /issuer {4}https:\/\/localhost:\d+\/other\n/,
+    ],
+    ["a spoiled signature", "signature-refused", () => identity({}, { spoiled: true })],
+    ["an old token", "token-expired", () => identity({ exp: Math.floor(Date.now() / 1000) - 600 })],
+    [
+      "a token of tomorrow",
+      "token-from-the-future",
+      () => identity({ iat: Math.floor(Date.now() / 1000) + 86_400, exp: Math.floor(Date.now() / 1000) + 90_000 }),
+    ],
+  ];
+  test.each(cases)("%s: %s", async (_, code, current, robot = "acme+ci", said = /./) => {
+    const platform = local();
+    const text = await failureText(code, run(await current(), { robot, platform }));
+    expect(text).toMatch(said);
+    expect(exchanges()).toBe(1);
+    expect(platform.waits).toEqual([]);
+  });
+
+  test("a discovery document of another issuer", async () => {
+    peers.issuer.behave({ discovery: "other-issuer" });
+    await failureText("issuer-mismatch", run(await identity()));
+    expect(exchanges()).toBe(1);
+  });
+
+  test.each<[ErrorCode, Partial<Peers["quay"]["settings"]>, number]>([
+    ["quay-without-federation", { release: "without-federation" }, 1],
+    ["quay-read-only", { readOnly: true }, 1],
+  ])("%s", async (code, change, times) => {
+    const before = { ...peers.quay.settings };
+    Object.assign(peers.quay.settings, change);
+    await failureText(code, run(await identity())).finally(() => Object.assign(peers.quay.settings, before));
+    expect(peers.quay.requests).toHaveLength(times);
+  });
+
+  test("an audience or a binding that the newer Quay minds", async () => {
+    const { settings, store } = peers.quay;
+    const binding = { issuer: peers.issuer.url, subject: RELEASE_SUBJECT };
+    addRobot(store, "acme+strict", [{ ...binding, audiences: ["quay"] }]);
+    addRobot(store, "acme+twice", [binding, binding]);
+    settings.release = "newer";
+    const current = await identity({ sub: RELEASE_SUBJECT, aud: "other" });
+    await failureText("audience-refused", run(current, { robot: "acme+strict" }));
+    await failureText("binding-ambiguous", run(current, { robot: "acme+twice" }));
+    settings.release = "main";
+  });
+
+  test("a token over Quay's limit", async () => {
+    await failureText("token-too-big", run(await identity({ groups: "g".repeat(6_000) })));
+  });
+});
+
+describe("answers that are no use", () => {
+  test.each<[string, Parameters<typeof peers.quay.exchangeScript.next>, RegExp, number]>([
+    ["not JSON", [notJson()], /its answer holds no token/, 1],
+    ["another robot's token", [tokenWith({ sub: "acme+other" })], /for "acme\+other", not for acme\+ci/, 1],
+    ["a token without end", [tokenWith({ exp: undefined })], /does not say when it ends/, 1],
+    ["no JWT", [tokenText("ABCDEF")], /not a JWT/, 1],
+    ["10 MB", [huge()], /larger than 65536 bytes/, 1],
+    ["cut in the middle, three times", [cut(), cut(), cut()], /the answer broke off/, 3],
+  ])("%s", async (_, answers, said, times) => {
+    peers.quay.exchangeScript.next(...answers);
+    expect(await failureText("quay-answer-unusable", run(await identity()))).toMatch(said);
+    expect(exchanges()).toBe(times);
+  });
+
+  test("cut in the middle once", async () => {
+    peers.quay.exchangeScript.next(cut());
+    expect((await run(await identity())).robot).toBe("acme+ci");
+  });
+
+  test.each([301, 302, 307, 308])("a %i to another host: the identity token does not go there", async (status) => {
+    const other = await startQuay(peers.authority);
+    peers.quay.exchangeScript.next(redirect(`${other.url}/oauth2/federation/robot/other`, status));
+    const text = await failureText("quay-answer-unusable", run(await identity()));
+    expect(text).toContain(`a redirect to ${other.host}`);
+    expect(other.requests).toEqual([]);
+    await other.close();
+  });
+});
+
+describe("500 and 502 are looked into, once it is clear that they stay", () => {
+  type Behaviour = Parameters<Peers["issuer"]["behave"]>[0];
+  test.each<[string, Behaviour, Reply, ErrorCode, RegExp]>([
+    ["discovery answers 404", { discovery: "404" }, INTERNAL_ERROR, "issuer-broken", /answered 500.*answers 404/],
+    ["no keys", { keys: "empty" }, INTERNAL_ERROR, "issuer-broken", /holds no keys/],
+    ["the issuer is fine", {}, INTERNAL_ERROR, "quay-unavailable", /answered 500, and the issuer looks right/],
+    ["the issuer is fine, from here", {}, LOADING, "quay-unavailable", /answered 502, and the issuer looks right/],
+  ])("%s: %s", async (_, behaviour, reply, code, said) => {
+    peers.issuer.behave(behaviour);
+    peers.quay.exchangeScript.always(page(reply));
+    const platform = local();
+    expect(await failureText(code, run(await identity(), { platform }))).toMatch(said);
+    expect(exchanges()).toBe(3);
+    // One look, without any secret.
+    expect(peers.issuer.requests.filter((path) => path.includes("openid-configuration"))).toHaveLength(1);
+  });
+
+  test("a key that is not published, as the stand-in really answers", async () => {
+    const text = await failureText("key-not-published", run(await identity({}, { kid: "rsa0" })));
+    expect(text).toContain("The token's kid is rsa0; published are rsa1, ec1.");
+    expect(exchanges()).toBe(3);
+  });
+
+  test("an issuer that can't be reached", async () => {
+    const current = readIdentity(await peers.issuer.sign({ iss: "https://127.0.0.1:1/gone" }), "a test", true);
+    addRobot(peers.quay.store, "acme+gone", [{ issuer: current.issuer, subject: current.subject }]);
+    const text = await failureText("issuer-unreachable", run(current, { robot: "acme+gone" }));
+    expect(text).toContain("answered 502");
+    expect(text).toContain("127.0.0.1:1 refuses the connection");
+  });
+});
+
+test("each attempt uses the identity token of its moment", async () => {
+  const [first, second] = [await identity(), await identity({ jti: "2" })];
+  const queue = [first, second];
+  peers.quay.exchangeScript.next(answer(503, ""));
+  await run(async () => queue.shift() ?? first);
+  expect(peers.quay.seen(first.token)).toHaveLength(1);
+  expect(peers.quay.seen(second.token)).toHaveLength(1);
+});
+
+test("an identity that can't be had ends it, before anything is sent", async () => {
+  const reason = new TypeError("no identity");
+  await expect(run(() => Promise.reject(reason))).rejects.toBe(reason);
+  expect(peers.quay.requests).toEqual([]);
+});
+
+test("the end of the time ends an exchange that hangs", async () => {
+  peers.quay.exchangeScript.next(hang());
+  const controller = new AbortController();
+  const running = run(await identity(), { platform: local({ signal: controller.signal }) });
+  await expect.poll(exchanges).toBe(1);
+  controller.abort(new Error("over"));
+  await expect(running).rejects.toThrow("over");
+});
+
+test("a certificate that is not trusted is told at once; nothing is sent", async () => {
+  const flawed = await startQuay(peers.authority, { certificate: await peers.authority.issueFlawed("other-root") });
+  const platform = local();
+  const error = await failure(run(await identity(), { platform, registry: flawed.host }));
+  expect(error.code).toBe("tls-untrusted");
+  expect(error.remedy.join()).toContain("ca-file");
+  expect(flawed.requests).toEqual([]);
+  expect(platform.waits).toEqual([]);
+  await flawed.close();
+});
+
+test("a slow answer is waited for", async () => {
+  peers.quay.exchangeScript.next(slow(300), pass());
+  expect((await run(await identity())).robot).toBe("acme+ci");
+});

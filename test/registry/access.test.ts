@@ -1,0 +1,186 @@
+/** What a robot may do, asked at the stand-in's `/v2/auth`, which grants as Quay does. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { LoginError } from "../../src/errors.ts";
+import type { RobotToken } from "../../src/quay/exchange.ts";
+import { assertAccess, whyRefused } from "../../src/registry/access.ts";
+import { type LoginRequest, parseRequest } from "../../src/request.ts";
+import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
+import { type Peers, startPeers } from "../support/peers.ts";
+import { INTERNAL_ERROR } from "../support/quay/pages.ts";
+import { addRepository } from "../support/quay/store.ts";
+import { answer, huge, notJson, reset } from "../support/scripted.ts";
+
+let peers: Peers;
+beforeAll(async () => {
+  peers = await startPeers({ registry: false });
+  addRepository(peers.quay.store, "acme/base", { "acme+ci": "read" });
+});
+afterAll(() => peers.close());
+afterEach(() => {
+  peers.quay.authScript.clear();
+  peers.quay.requests.length = 0;
+});
+
+function local(signal = new AbortController().signal) {
+  const clock = fakeClock();
+  return { ...testPlatform({ roots: peers.authority.ca, clock, signal }), waits: clock.waits };
+}
+
+const tokenOf = async (robot: string): Promise<RobotToken> => ({
+  robot,
+  token: await peers.quay.tokens.robotToken(robot),
+  expiresAt: 0,
+});
+
+async function check(access: string, { robot = "acme+ci", platform = local() } = {}): Promise<void> {
+  const request: LoginRequest = parseRequest({ registry: peers.registryHost, robot, access });
+  const tokens = await Promise.all(request.robots.map((login) => tokenOf(login.robot)));
+  await assertAccess(request.registry, request.robots, tokens, request.access, platform);
+}
+
+const missing = async (access: string, robot?: string): Promise<LoginError> => {
+  const error = await failure(check(access, robot === undefined ? {} : { robot }));
+  expect(error.code).toBe("access-missing");
+  return error;
+};
+
+const asked = () => peers.quay.requests.filter(({ path }) => path === "/v2/auth");
+
+test("nothing wanted, nothing asked", async () => {
+  await check("");
+  expect(asked()).toEqual([]);
+});
+
+test("what is granted passes, with one question per repository and with the robot's own token", async () => {
+  await check("acme/app:pull,push\nacme/base:pull");
+  expect(asked()).toEqual([
+    { method: "GET", path: "/v2/auth", scheme: "basic", user: "acme+ci" },
+    { method: "GET", path: "/v2/auth", scheme: "basic", user: "acme+ci" },
+  ]);
+});
+
+describe("what is lacking is told with the permission to give", () => {
+  test("push, where only pull is allowed", async () => {
+    const error = await missing("acme/base:pull,push");
+    expect(error.message).toBe(`acme+ci may not push to acme/base on ${peers.registryHost}; it may pull.`);
+    expect(error.remedy).toEqual([
+      "Give it the permission, under Repositories > acme/base > Settings > User and robot permissions: acme+ci, Write.",
+    ]);
+  });
+
+  test("all of it, where nothing is allowed: perhaps the repository isn't there", async () => {
+    const error = await missing("acme/new:pull,push");
+    expect(error.message).toBe(
+      `acme+ci may not pull and push to acme/new on ${peers.registryHost}; it may do nothing there.`,
+    );
+    expect(error.remedy[1]).toContain("If acme/new does not exist yet: create it");
+  });
+
+  test("pull", async () => {
+    const error = await missing("acme/app:pull", "acme+noperm");
+    expect(error.message).toContain("acme+noperm may not pull from acme/app");
+    expect(error.remedy).toEqual([expect.stringMatching(/: acme\+noperm, Read\.$/)]);
+  });
+
+  test("several at once", async () => {
+    const error = await missing("acme/app:push\nacme/base:push\nacme/private:pull");
+    expect([error, ...error.also].map(({ message }) => /(?:to|from) (\S+) on/.exec(message)?.[1])).toEqual([
+      "acme/base",
+      "acme/private",
+    ]);
+  });
+
+  test("of several robots, the one whose login serves the repository is asked", async () => {
+    const robots = `${peers.registryHost}/acme/private=acme+noperm\nacme+ci`;
+    const error = await missing("acme/app:push\nacme/private:pull", robots);
+    expect(error.message).toContain("acme+noperm may not pull from acme/private");
+    expect(error.also).toEqual([]);
+  });
+});
+
+test("a repository that no robot of this login serves is nobody's matter here", async () => {
+  await assertAccess(
+    peers.registryHost,
+    [{ robot: "acme+ci", scope: `${peers.registryHost}/acme` }],
+    [],
+    [{ repository: "acme/app", actions: ["pull"] }],
+    local(),
+  );
+  expect(asked()).toEqual([]);
+});
+
+describe("other answers", () => {
+  const grant = (access: unknown) => answer(200, { token: unsignedJwt({ access }) });
+
+  test.each([
+    ["no list", undefined],
+    ["an empty list", []],
+    ["another repository", [{ type: "repository", name: "acme/other", actions: ["push"] }]],
+    ["no actions", [{ type: "repository", name: "acme/app" }]],
+  ])("%s grants nothing", async (_, access) => {
+    peers.quay.authScript.next(grant(access));
+    expect((await missing("acme/app:push")).message).toContain("it may do nothing there");
+  });
+
+  test("502 and a reset are tried again", async () => {
+    peers.quay.authScript.next(answer(502, ""), reset(), answer(429, "", { "retry-after": "9" }));
+    const platform = local();
+    await check("acme/app:push", { platform });
+    expect(platform.waits).toHaveLength(3);
+    expect(platform.waits[2]).toBe(9_000);
+  });
+
+  test.each([
+    ["500", () => answer(500, INTERNAL_ERROR.body), "quay-unavailable", /it answered 500/],
+    ["404", () => answer(404, ""), "quay-unavailable", /it answered 404/],
+    ["a page", notJson, "quay-unavailable", /it answered 200/],
+    ["no token", () => answer(200, {}), "quay-unavailable", /it answered 200/],
+    ["a strange list", () => grant([null]), "quay-unavailable", /it answered 200/],
+    ["10 MB", huge, "quay-answer-unusable", /larger than 262144 bytes/],
+  ])("%s is told, once", async (_, reply, code, said) => {
+    peers.quay.authScript.next(reply());
+    const platform = local();
+    const error = await failure(check("acme/app:push", { platform }));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(said);
+    expect(platform.waits).toEqual([]);
+  });
+
+  test("the end of the time", async () => {
+    const platform = local(AbortSignal.abort(new Error("over")));
+    await expect(check("acme/app:push", { platform })).rejects.toThrow("over");
+  });
+});
+
+describe("why a robot token is not accepted", () => {
+  const why = async (robot: string, token?: string) => {
+    const credential = { robot, token: token ?? (await peers.quay.tokens.robotToken(robot)), expiresAt: 0 };
+    return whyRefused(peers.registryHost, credential, local());
+  };
+
+  test("robot accounts are turned off", async () => {
+    peers.quay.settings.robotsDisallowed = true;
+    const error = await why("acme+ci");
+    peers.quay.settings.robotsDisallowed = false;
+    expect(error?.code).toBe("robots-disabled");
+    expect(error?.message).toContain("Robot account have been disabled. Please contact your administrator.");
+    expect(error?.remedy.join()).toContain("ROBOTS_DISALLOW");
+  });
+
+  test("the robot is gone, or another's token", async () => {
+    expect(await why("acme+ghost")).toMatchObject({
+      code: "login-refused",
+      message: expect.stringContaining("Could not find robot with specified username"),
+    });
+    const other = await peers.quay.tokens.robotToken("acme+release");
+    expect((await why("acme+ci", other))?.message).toContain("Token does not match robot");
+  });
+
+  test("it is accepted, or nobody knows", async () => {
+    expect(await why("acme+ci")).toBeUndefined();
+    for (const reply of [notJson(), answer(500, INTERNAL_ERROR.body), reset(), answer(401, { errors: [] })]) {
+      peers.quay.authScript.next(reply);
+      expect(await why("acme+ci")).toBeUndefined();
+    }
+  });
+});

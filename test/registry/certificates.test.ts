@@ -1,0 +1,88 @@
+import { existsSync } from "node:fs";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type CertificateRecord, installRoots, readRoots, removeRoots } from "../../src/registry/certificates.ts";
+import { failure, makeFolder } from "../fixtures.ts";
+import { type Authority, createAuthority } from "../support/tls.ts";
+
+let authority: Authority;
+beforeAll(async () => {
+  authority = await createAuthority();
+});
+afterAll(() => authority.close());
+
+describe("the file of roots", () => {
+  const write = async (text: string) => {
+    const path = join(await makeFolder(), "ca.pem");
+    await writeFile(path, text);
+    return path;
+  };
+
+  test("its certificates are taken, what people write around them is not", async () => {
+    const root = authority.ca.trim();
+    expect(await readRoots(authority.caFile)).toBe(`${root}\n`);
+    expect(await readRoots(await write(`# Our root\r\n${root}\n\nsubject=x\n${root}\n-- end`))).toBe(
+      `${root}\n${root}\n`,
+    );
+  });
+
+  test.each<[string, string, string]>([
+    ["empty", " \n", "the file is empty"],
+    ["a page", "<html>", "the file holds no PEM certificate"],
+    ["a key", "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n", "the file holds no PEM certificate"],
+    [
+      "a damaged certificate",
+      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+      "certificate 1 in the file is damaged",
+    ],
+  ])("%s", async (_, text, problem) => {
+    const path = await write(text);
+    const error = await failure(readRoots(path));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toBe(`The option "ca-file" is ${JSON.stringify(path)}: ${problem}.`);
+  });
+
+  test("the damaged one of several is named", async () => {
+    const broken = authority.ca.replace(/^MI../m, "AAAA");
+    const error = await failure(readRoots(await write(`${authority.ca}\n${broken}`)));
+    expect(error.message).toContain("certificate 2 in the file is damaged");
+  });
+
+  test("not there, or a folder", async () => {
+    const folder = await makeFolder();
+    expect((await failure(readRoots(join(folder, "nothing")))).message).toContain("cannot be read (ENOENT)");
+    expect((await failure(readRoots(folder))).message).toContain("cannot be read (EISDIR)");
+  });
+});
+
+test("roots are left in a folder and taken back with it, again and again", async () => {
+  const home = await makeFolder();
+  const folder = join(home, ".config/containers/certs.d/quay.io");
+  const records: CertificateRecord[] = [];
+  await installRoots(authority.ca, folder, "abc123", async (record) => {
+    expect(existsSync(record.path)).toBe(false); // written down first
+    records.push(record);
+  });
+  const [record] = records;
+  if (!record) {
+    return expect.unreachable("nothing was remembered");
+  }
+  expect(dirname(record.path)).toBe(folder);
+  expect(record.path).toMatch(/\.crt$/); // the tools read nothing else
+  expect(await readFile(record.path, "utf8")).toBe(authority.ca);
+  expect((await stat(record.path)).mode & 0o777).toBe(0o644);
+  await removeRoots(record);
+  await removeRoots(record);
+  expect(existsSync(join(home, ".config"))).toBe(false);
+});
+
+test("a folder with other people's roots stays", async () => {
+  const home = await makeFolder();
+  const records: CertificateRecord[] = [];
+  await installRoots("x", join(home, "certs.d/quay.io"), "a", async (record) => void records.push(record));
+  await writeFile(join(home, "certs.d/quay.io/corporate.crt"), "theirs");
+  await Promise.all(records.map(removeRoots));
+  expect(await readFile(join(home, "certs.d/quay.io/corporate.crt"), "utf8")).toBe("theirs");
+  await rm(home, { recursive: true });
+});

@@ -1,0 +1,53 @@
+import { describe, expect, test } from "vitest";
+import type { Environment } from "../../src/platform/environment.ts";
+import { certificatesFolder, containersLocations, dockerConfigPath } from "../../src/registry/locations.ts";
+
+const home = "/home/ci";
+const legacy = { path: "/home/ci/.dockercfg", legacy: true };
+
+describe("where the containers tools look", () => {
+  test.each<[Environment, unknown[]]>([
+    [{ REGISTRY_AUTH_FILE: "/a.json", DOCKER_CONFIG: "/d", HOME: home }, [{ path: "/a.json" }]],
+    [{ DOCKER_CONFIG: "/d", HOME: home, XDG_RUNTIME_DIR: "/run/user/1" }, [{ path: "/d/config.json" }]],
+    [
+      { HOME: home, XDG_RUNTIME_DIR: "/run/user/1" },
+      [
+        { path: "/run/user/1/containers/auth.json" },
+        { path: "/home/ci/.config/containers/auth.json" },
+        { path: "/home/ci/.docker/config.json" },
+        legacy,
+      ],
+    ],
+    [
+      { HOME: home, XDG_CONFIG_HOME: "/etc/ci", REGISTRY_AUTH_FILE: "", DOCKER_CONFIG: "", XDG_RUNTIME_DIR: "" },
+      [
+        { path: "/run/containers/1001/auth.json" },
+        { path: "/etc/ci/containers/auth.json" },
+        { path: "/home/ci/.docker/config.json" },
+        legacy,
+      ],
+    ],
+    [
+      { XDG_CONFIG_HOME: "/etc/ci" },
+      [{ path: "/run/containers/1001/auth.json" }, { path: "/etc/ci/containers/auth.json" }],
+    ],
+    [{}, [{ path: "/run/containers/1001/auth.json" }]],
+  ])("%j", (env, expected) => {
+    expect(containersLocations(env, 1001)).toEqual(expected);
+  });
+});
+
+test.each<[Environment, string | undefined]>([
+  [{ DOCKER_CONFIG: "/d", HOME: home }, "/d/config.json"],
+  [{ DOCKER_CONFIG: "", HOME: home }, "/home/ci/.docker/config.json"],
+  [{}, undefined],
+])("docker's config with %j", (env, expected) => {
+  expect(dockerConfigPath(env)).toBe(expected);
+});
+
+test("roots for one host lie in the user's certs.d", () => {
+  expect(certificatesFolder({ HOME: home, XDG_CONFIG_HOME: "/x" }, "quay.example.com:8443")).toBe(
+    "/home/ci/.config/containers/certs.d/quay.example.com:8443",
+  );
+  expect(certificatesFolder({}, "quay.io")).toBeUndefined();
+});

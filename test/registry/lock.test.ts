@@ -1,0 +1,197 @@
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test, vi } from "vitest";
+import { systemClock } from "../../src/platform/clock.ts";
+import { staleMs, withLock } from "../../src/registry/lock.ts";
+import { failure, fakeClock, makeFolder } from "../fixtures.ts";
+
+// Real files; one test gets between two steps.
+vi.mock("node:fs/promises", { spy: true });
+
+const platform = { clock: systemClock, signal: new AbortController().signal };
+
+const makePath = async () => join(await makeFolder(), "auth.json");
+
+/** A lock whose holder was killed so long ago. */
+async function abandonedLock(path: string, ageMs: number, suffix = ".lock"): Promise<void> {
+  await writeFile(`${path}${suffix}`, "somebody who is gone");
+  const then = new Date(Date.now() - ageMs);
+  await utimes(`${path}${suffix}`, then, then);
+}
+
+test("stands while the work runs, for the user alone, and is gone afterwards", async () => {
+  const path = await makePath();
+  const result = await withLock(path, platform, async (lock) => {
+    expect((await stat(`${path}.lock`)).mode & 0o777).toBe(0o600);
+    expect(await lock.isHeld()).toBe(true);
+    return "done";
+  });
+  expect(result).toBe("done");
+  expect(existsSync(`${path}.lock`)).toBe(false);
+});
+
+test("goes also when the work fails", async () => {
+  const path = await makePath();
+  await expect(withLock(path, platform, () => Promise.reject(new Error("work")))).rejects.toThrow("work");
+  expect(existsSync(`${path}.lock`)).toBe(false);
+});
+
+test("lets one in at a time", async () => {
+  const path = await makePath();
+  let inside = 0;
+  let most = 0;
+  await Promise.all(
+    Array.from({ length: 20 }, () =>
+      withLock(path, platform, async () => {
+        most = Math.max(most, ++inside);
+        await sleep(2);
+        inside--;
+      }),
+    ),
+  );
+  expect(most).toBe(1);
+});
+
+test("one that was abandoned a while ago is broken; of several that find it, one holds it at a time", async () => {
+  const path = await makePath();
+  await abandonedLock(path, staleMs + 100);
+  let inside = 0;
+  let most = 0;
+  const before = performance.now();
+  const held = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      withLock(path, platform, async (lock) => {
+        most = Math.max(most, ++inside);
+        await sleep(2);
+        const isHeld = await lock.isHeld();
+        inside--;
+        return isHeld;
+      }),
+    ),
+  );
+  expect(held).toEqual(held.map(() => true));
+  expect(most).toBe(1);
+  expect(performance.now() - before).toBeLessThan(staleMs);
+  expect(await readdir(join(path, ".."))).toEqual([]);
+});
+
+test("one that was abandoned just now is waited for, not longer than the seconds it takes to go stale", async () => {
+  const path = await makePath();
+  await abandonedLock(path, staleMs - 300);
+  const before = performance.now();
+  await withLock(path, platform, async () => {});
+  const took = performance.now() - before;
+  expect(took).toBeGreaterThan(200);
+  expect(took).toBeLessThan(2_000);
+});
+
+describe("of several that find it stale", () => {
+  /** Does `meanwhile` just before the lock for breaking is made. */
+  const beforeBreaking = async (meanwhile: () => Promise<void>) => {
+    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+    vi.mocked(open)
+      .mockImplementationOnce(actual.open)
+      .mockImplementationOnce(async (...args) => {
+        expect(args[0]).toMatch(/\.lock\.break$/);
+        await meanwhile();
+        return actual.open(...args);
+      });
+  };
+  const fails = async (path: string) => {
+    const controller = new AbortController();
+    const waiting = withLock(path, { clock: systemClock, signal: controller.signal }, async () => {});
+    setTimeout(() => controller.abort(new Error("over")), 100);
+    await expect(waiting).rejects.toThrow("over");
+  };
+
+  test("the slower ones leave the lock of the faster one alone", async () => {
+    const path = await makePath();
+    await abandonedLock(path, staleMs + 100);
+    await beforeBreaking(async () => {
+      await rm(`${path}.lock`);
+      await writeFile(`${path}.lock`, "the faster one");
+    });
+    await fails(path);
+    expect(await readFile(`${path}.lock`, "utf8")).toBe("the faster one");
+    expect(await readdir(join(path, ".."))).toEqual(["auth.json.lock"]);
+  });
+
+  test("one breaks it, the others wait", async () => {
+    const path = await makePath();
+    await abandonedLock(path, staleMs + 100);
+    await writeFile(`${path}.lock.break`, "the one that breaks it");
+    await fails(path);
+    expect((await readdir(join(path, ".."))).sort()).toEqual(["auth.json.lock", "auth.json.lock.break"]);
+  });
+
+  test("one that was killed on the way is no obstacle", async () => {
+    const path = await makePath();
+    await abandonedLock(path, staleMs + 100);
+    await abandonedLock(path, staleMs + 100, ".lock.break");
+    await withLock(path, platform, async () => {});
+    expect(await readdir(join(path, ".."))).toEqual([]);
+  });
+});
+
+test("a holder that lost it leaves the new holder's lock alone", async () => {
+  const path = await makePath();
+  await withLock(path, platform, async (lock) => {
+    await writeFile(`${path}.lock`, "the new holder");
+    expect(await lock.isHeld()).toBe(false);
+  });
+  expect(await readFile(`${path}.lock`, "utf8")).toBe("the new holder");
+});
+
+test("one that is renewed again and again ends the waiting with an error that names it", async () => {
+  const path = await makePath();
+  const clock = fakeClock();
+  const busy = {
+    ...clock,
+    sleep: async (ms: number, signal: AbortSignal) => {
+      await clock.sleep(ms * 100, signal);
+      const now = new Date(clock.now());
+      await utimes(`${path}.lock`, now, now);
+    },
+  };
+  await writeFile(`${path}.lock`, "a busy holder");
+  const error = await failure(withLock(path, { ...platform, clock: busy }, async () => {}));
+  expect(error.code).toBe("auth-file-locked");
+  expect(error.message).toContain(`more than 30 s: ${path}.lock stands.`);
+  expect(error.remedy).toEqual([`If no other login is running, delete ${path}.lock.`]);
+  expect(await readFile(`${path}.lock`, "utf8")).toBe("a busy holder");
+});
+
+test("the end of the time ends the waiting", async () => {
+  const path = await makePath();
+  await writeFile(`${path}.lock`, "somebody");
+  const controller = new AbortController();
+  const waiting = withLock(path, { clock: systemClock, signal: controller.signal }, async () => {});
+  controller.abort(new Error("over"));
+  await expect(waiting).rejects.toThrow("over");
+});
+
+test("one that the disk has no room for does not stay, to block those who have room later", async () => {
+  const path = await makePath();
+  const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+  vi.mocked(open).mockImplementationOnce(async (...args) => {
+    const file = await actual.open(...args);
+    vi.spyOn(file, "writeFile").mockRejectedValueOnce(new Error("ENOSPC"));
+    return file;
+  });
+  await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOSPC");
+  expect(await readdir(join(path, ".."))).toEqual([]);
+});
+
+test("what the file system says against it is passed on", async () => {
+  const path = await makePath();
+  await rm(join(path, ".."), { recursive: true });
+  await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOENT");
+  await mkdir(`${path}.lock`, { recursive: true });
+  await utimes(`${path}.lock`, 0, 0);
+  await expect(withLock(path, platform, async () => {})).rejects.toThrow("EISDIR");
+  await rm(join(path, ".."), { recursive: true });
+  await writeFile(join(path, ".."), "a file");
+  await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOTDIR");
+});

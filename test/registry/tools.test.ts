@@ -1,0 +1,118 @@
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { classifyToolFailure, findTool, prepareLogin, readLogin, type ToolFailure } from "../../src/registry/tools.ts";
+import { type ToolName, toolNames } from "../../src/request.ts";
+import { failure, fakeTool, makeFolder } from "../fixtures.ts";
+
+describe("what a tool's words mean (facts/quay-answers.md, section G; facts/registry-auth.md)", () => {
+  test.each<[string, ToolFailure]>([
+    ['logging into "localhost:8443": invalid username/password', "refused"],
+    ["Error response from daemon: Get https://quay.io/v2/: unauthorized: authentication required", "refused"],
+    ["Error response from daemon: login attempt failed: incorrect username or password", "refused"],
+    [
+      'authenticating creds for "localhost:8443": pinging container registry localhost:8443: Get "https://localhost:8443/v2/": x509: certificate signed by unknown authority',
+      "untrusted",
+    ],
+    ["tls: failed to verify certificate: x509: certificate is valid for a, not b", "untrusted"],
+    ["remote error: tls: bad certificate", "untrusted"],
+    ["Requesting bearer token: invalid status code from registry 502 (Bad Gateway)", "gateway"],
+    ["Requesting bearer token: invalid status code from registry 503 (Service Unavailable)", "gateway"],
+    ["invalid status code from registry 504 (Gateway Timeout)", "gateway"],
+    ["Too Many Requests", "gateway"],
+    ["received unexpected HTTP status: 429", "gateway"],
+    ["dial tcp 127.0.0.1:8443: connect: connection refused", "gateway"],
+    ["read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer", "gateway"],
+    ["net/http: TLS handshake timeout", "gateway"],
+    ["Client.Timeout exceeded while awaiting headers", "gateway"],
+    ["unexpected EOF", "gateway"],
+    ["dial tcp: i/o timeout", "gateway"],
+    // An expired or spoiled robot token: an answer of Quay, that won't change.
+    ["Requesting bearer token: invalid status code from registry 500 (Internal Server Error)", "other"],
+    ["dial tcp: lookup quay.example.com: no such host", "other"],
+    ["skopeo: command not found", "other"],
+    ["a port like 5029 or 15030 is no status", "other"],
+    ["", "other"],
+  ])("%j: %s", (output, expected) => {
+    expect(classifyToolFailure(output)).toBe(expected);
+  });
+});
+
+describe("finding a tool", () => {
+  const nothing = "exit 0";
+
+  test("auto takes the first in the order of the design", async () => {
+    const folder = await makeFolder();
+    for (const [index, name] of [...toolNames].reverse().entries()) {
+      const bin = await fakeTool(folder, name, nothing);
+      expect(await findTool("auto", false, { PATH: bin })).toEqual({ name, file: join(bin, name) });
+      expect(index).toBeLessThan(4);
+    }
+  });
+
+  test("one that is asked for", async () => {
+    const folder = await makeFolder();
+    await fakeTool(folder, "skopeo", nothing);
+    const bin = await fakeTool(folder, "podman", nothing);
+    expect(await findTool("podman", true, { PATH: `/nowhere:${bin}` })).toEqual({
+      name: "podman",
+      file: join(bin, "podman"),
+    });
+  });
+
+  test("docker is no choice for a login to an organization", async () => {
+    const bin = await fakeTool(await makeFolder(), "docker", nothing);
+    expect((await findTool("auto", false, { PATH: bin })).name).toBe("docker");
+    const error = await failure(findTool("auto", true, { PATH: bin }));
+    expect(error.code).toBe("tool-not-found");
+    expect(error.message).toBe("None of these is installed here: skopeo, buildah, podman (looked for on PATH).");
+  });
+
+  test("where none is, the error says which were looked for", async () => {
+    const error = await failure(findTool("auto", false, { PATH: await makeFolder() }));
+    expect(error.message).toBe(
+      "None of these is installed here: skopeo, buildah, podman, docker (looked for on PATH).",
+    );
+    const one = await failure(findTool("buildah", false, {}));
+    expect(one.message).toBe("None of these is installed here: buildah (looked for on PATH).");
+  });
+});
+
+describe("the fresh folder for a login", () => {
+  test.each<[ToolName, string]>([
+    ["skopeo", "auth.json"],
+    ["buildah", "auth.json"],
+    ["podman", "auth.json"],
+    ["docker", "config.json"],
+  ])("%s", async (name, file) => {
+    const folder = join(await makeFolder(), "new");
+    const tool = { name, file: `/usr/bin/${name}` };
+    const args = await prepareLogin(tool, folder, "acme+ci", "quay.io");
+    expect(args).toContain("--password-stdin");
+    expect(args.slice(args.indexOf("--username"))[1]).toBe("acme+ci");
+    expect(args.at(-1)).toBe("quay.io");
+    expect(args.some((arg) => arg.startsWith(folder))).toBe(true);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    if (name === "docker") {
+      // A helper that docker finds on the machine would keep the login otherwise.
+      expect(JSON.parse(await readFile(join(folder, file), "utf8"))).toEqual({ auths: { "quay.io": {} } });
+    } else {
+      await expect(stat(join(folder, file))).rejects.toThrow("ENOENT");
+    }
+    await writeFile(join(folder, file), '{"auths":{"quay.io":{"auth":"eDp5"}}}');
+    expect(await readLogin(tool, folder, "quay.io")).toEqual({ auth: "eDp5" });
+    expect(await readLogin(tool, folder, "quay.io/acme")).toBeUndefined();
+  });
+
+  test("what a tool left instead of a login", async () => {
+    const folder = await makeFolder();
+    const tool = { name: "skopeo", file: "/usr/bin/skopeo" } as const;
+    expect(await readLogin(tool, folder, "quay.io")).toBeUndefined();
+    for (const text of ["", "garbage", "null", "{}"]) {
+      await writeFile(join(folder, "auth.json"), text);
+      expect(await readLogin(tool, folder, "quay.io")).toBeUndefined();
+    }
+    await mkdir(join(folder, "f/auth.json"), { recursive: true });
+    expect(await readLogin(tool, join(folder, "f"), "quay.io")).toBeUndefined();
+  });
+});
