@@ -1,4 +1,4 @@
-/** The exchange, row by row: facts/quay-answers.md, section B. */
+/** The exchange, row by row, as recorded on a running Quay. */
 import { type SignOptions, SUBJECT } from "../support/issuer.ts";
 import { basic } from "./ask.ts";
 import type { World } from "./target.ts";

@@ -1,5 +1,5 @@
 /**
- * Setting a robot up, step by step: facts/quay-answers.md, section A. The steps of one table run in order, since each
+ * Setting a robot up, step by step, as recorded on a running Quay. The steps of one table run in order, since each
  * builds on those before it.
  */
 import { SUBJECT } from "../support/issuer.ts";

@@ -1,4 +1,4 @@
-/** The registry's side, row by row: facts/quay-answers.md, section C. */
+/** The registry's side, row by row, as recorded on a running Quay. */
 import { spoil } from "../support/issuer.ts";
 import { basic, type Question } from "./ask.ts";
 import type { World } from "./target.ts";

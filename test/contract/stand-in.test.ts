@@ -1,7 +1,6 @@
 /**
  * What can't be brought about on a foreign Quay: other releases and settings, audiences in the database, forged robot
- * tokens, time. For the stand-in only; facts/quay-answers.md, sections B to F, and the "source, newer" lines of
- * facts/quay.md.
+ * tokens, time, and what was only read in newer source (docs/quay.md). For the stand-in only.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type IssuerServer, SUBJECT, startIssuer } from "../support/issuer.ts";

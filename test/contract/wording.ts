@@ -1,5 +1,5 @@
 /**
- * What the suite expects, copied from facts/quay-answers.md and on purpose not from the stand-in, which has its own
+ * What the suite expects: answers recorded on a running Quay (docs/quay.md), and on purpose not from the stand-in, which has its own
  * copy: a slip in one of them shows.
  */
 import { expect } from "vitest";

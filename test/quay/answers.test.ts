@@ -1,4 +1,4 @@
-/** Every answer recorded on a running Quay (facts/quay-answers.md, sections B, D and F), and what it means to us. */
+/** Every answer recorded on a running Quay (docs/quay.md), and what it means to us. */
 import { describe, expect, test } from "vitest";
 import { type ExchangeResult, type RefusalCode, readExchangeAnswer } from "../../src/quay/answers.ts";
 import { unsignedJwt } from "../fixtures.ts";

@@ -5,7 +5,7 @@ import { classifyToolFailure, findTool, prepareLogin, readLogin, type ToolFailur
 import { type ToolName, toolNames } from "../../src/request.ts";
 import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 
-describe("what a tool's words mean (facts/quay-answers.md, section G; facts/registry-auth.md)", () => {
+describe("what a tool's words mean", () => {
   test.each<[string, ToolFailure]>([
     ['logging into "localhost:8443": invalid username/password', "refused"],
     ["Error response from daemon: Get https://quay.io/v2/: unauthorized: authentication required", "refused"],

@@ -1,6 +1,6 @@
 /**
  * GitHub's token endpoint: `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=<aud>` with the request token as bearer gives
- * `{"value": "<JWT>"}` (facts/identity.md). The address has a query of its own already, as on GitHub.
+ * `{"value": "<JWT>"}`. The address has a query of its own already, as on GitHub.
  */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";

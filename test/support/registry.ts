@@ -49,7 +49,11 @@ export async function startRegistry(quay: Quay): Promise<Registry> {
   // The shell lives as long as our end of its standard input: whatever happens to this process, the registry ends
   // and its folder goes.
   const script = 'docker-registry serve "$1/config.yml" & cat >/dev/null; kill $!; wait; rm -rf "$1"';
-  const child = spawn("sh", ["-c", script, "registry", folder], { stdio: ["pipe", "ignore", "pipe"] });
+  const child = spawn("sh", ["-c", script, "registry", folder], {
+    stdio: ["pipe", "ignore", "pipe"],
+    // A terminal's Ctrl-C must not reach this shell: it cleans up when its standard input ends.
+    detached: true,
+  });
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const close = () => {
     child.stdin.end();

@@ -1,5 +1,5 @@
 /**
- * What a real Quay says, word for word (facts/quay-answers.md): the pages of gunicorn, nginx, Flask and the browser
+ * What a real Quay says, word for word (docs/quay.md): the pages of gunicorn, nginx, Flask and the browser
  * UI, and the two shapes of JSON errors. Pure: a `Reply` is data, `server.ts` sends it.
  */
 

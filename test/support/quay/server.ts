@@ -1,6 +1,6 @@
 /**
  * The Quay stand-in: everything that this project sees of a Quay, over TLS, with the answers of a real one
- * (facts/quay.md, facts/quay-answers.md). This file starts it and sends requests their way.
+ * (docs/quay.md). This file starts it and sends requests their way.
  */
 import { createHash } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";

@@ -1,0 +1,221 @@
+/** The built Action in real workflows, run by act: main, later steps, post, on a runner that is not ours. */
+import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { writeImage } from "../support/image.ts";
+import { SUBJECT } from "../support/issuer.ts";
+import { differences, kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
+import { type Peers, startPeers } from "../support/peers.ts";
+import { systemPath } from "../support/runner.ts";
+import { entryOf } from "./world.ts";
+
+const project = resolve(import.meta.dirname, "../..");
+const node = join(project, "node_modules/node/bin");
+const version = "v0.2.89";
+/** script/test puts it on PATH; script/lib.sh says where it is otherwise. */
+const act = [
+  ...(process.env.PATH ?? "").split(":"),
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), `quay-keyless-login/act@${version}`),
+]
+  .map((folder) => join(folder, "act"))
+  .find(existsSync);
+
+let peers: Peers;
+let folder: string;
+beforeAll(async () => {
+  [peers, folder] = await Promise.all([startPeers(), mkdtemp(join(tmpdir(), "quay-keyless-act-"))]);
+  watch(peers);
+});
+afterAll(async () => {
+  await Promise.all([peers.close(), rm(folder, { recursive: true, force: true })]);
+});
+
+const workflow = (auth: string, image: string) => `
+name: release
+on: push
+permissions: { id-token: write, contents: read }
+jobs:
+  publish:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5
+      - id: quay
+        uses: ./
+        with:
+          registry: ${peers.registryHost}
+          robot: acme+ci
+          audience: act
+          ca-file: ${peers.caFile}
+          auth-file: ${auth}
+          docker-config: true
+          access: acme/app:pull,push
+          export-token: true
+      - name: push
+        run: |
+          skopeo copy ${image} docker://${peers.registryHost}/acme/app:copied
+          printf 'FROM scratch\\nCOPY action.yml /\\n' > Containerfile
+          buildah bud --isolation chroot --tag ${peers.registryHost}/acme/app:built .
+          buildah push ${peers.registryHost}/acme/app:built
+      - name: look
+        env: { TOKEN: "\${{ steps.quay.outputs.token }}" }
+        run: |
+          echo "the token is [$TOKEN], of \${#TOKEN} letters"
+          echo "\${{ steps.quay.outputs.logged-in }} \${{ steps.quay.outputs.robot }} \${{ steps.quay.outputs.subject }}"
+          echo "until \${{ steps.quay.outputs.expires-at }}, in $REGISTRY_AUTH_FILE"
+          unset TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN
+          env > ${auth}.env
+          grep -rlE 'eyJ[A-Za-z0-9_-]{20}|ZXlK' . --exclude-dir=.git --exclude-dir=.github --exclude-dir=dist > ${auth}.found || true
+          stat -c 'private: %a' "$RUNNER_TEMP"/quay-keyless-login-* "$REGISTRY_AUTH_FILE"
+`;
+
+const failing = (auth: string) => `
+name: fails
+on: push
+jobs:
+  fails:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5
+      - uses: ./
+        with:
+          registry: ${peers.registryHost}
+          robot: acme+ci
+          ca-file: ${peers.caFile}
+          auth-file: ${auth}
+      - run: |
+          echo "logged in: $(grep -c '${peers.registryHost}' ${auth})"
+          exit 3
+`;
+
+const odd = `{ "auths": { "registry.example.com": ${JSON.stringify(entryOf("kept", "a-kept-password"))} }, "x": 1 }\n\n`;
+
+/** A repository with the Action in it, as `uses: ./` wants it; a home of its own. */
+async function prepare(name: string, text: (auth: string, image: string) => string) {
+  const root = join(folder, name);
+  const [repository, home, auth] = [join(root, "repository"), join(root, "home"), join(root, "auth/auth.json")];
+  for (const each of [join(repository, ".github/workflows"), home, dirname(auth)])
+    await mkdir(each, { recursive: true });
+  for (const each of ["action.yml", "dist"]) await cp(join(project, each), join(repository, each), { recursive: true });
+  const image = await writeImage(join(root, "image"));
+  await writeFile(join(repository, ".github/workflows/test.yml"), text(auth, image.reference));
+  const git = (...args: string[]) => promisify(execFile)("git", ["-C", repository, ...args]);
+  await git("init", "-q", "-b", "main");
+  await git("-c", "user.name=t", "-c", "user.email=t@example.org", "add", "-A");
+  await git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "test");
+  await git("remote", "add", "origin", "https://github.com/acme/app.git");
+  await writeFile(auth, odd);
+  await chmod(auth, 0o600);
+  const storage = { driver: "vfs", graphroot: join(root, "storage/graph"), runroot: join(root, "storage/run") };
+  const lines = Object.entries(storage).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  await writeFile(join(root, "storage.conf"), `[storage]\n${lines.join("\n")}\n`);
+  return { root, repository, home, auth, image };
+}
+
+async function run({ root, repository, home }: { root: string; repository: string; home: string }, identity: boolean) {
+  const flags = [
+    "-P",
+    "ubuntu-latest=-self-hosted",
+    "--no-cache-server",
+    "--action-offline-mode",
+    "--use-gitignore=false",
+  ];
+  const child = spawn(act ?? "act", ["push", ...flags], {
+    cwd: repository,
+    env: {
+      PATH: `${node}:${systemPath}`,
+      HOME: home,
+      XDG_CACHE_HOME: join(root, "cache"),
+      XDG_CONFIG_HOME: join(root, "config"),
+      XDG_RUNTIME_DIR: join(root, "run"),
+      CONTAINERS_STORAGE_CONF: join(root, "storage.conf"),
+      ...(identity && peers.githubEnv),
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (chunk) => {
+      log += chunk;
+    });
+  }
+  const code = await new Promise<number | null>((done) => child.on("close", done));
+  return { code, log };
+}
+
+const secrets = (): Secret[] => [
+  ...peers.github.issued.map((value): Secret => ({ kind: "identity", value })),
+  ...watch(peers).robot.map((value): Secret => ({ kind: "robot", value })),
+  { kind: "request", value: peers.github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN },
+];
+
+describe.skipIf(act === undefined).concurrent("act", () => {
+  test("logs in, pushes with skopeo and buildah, logs out", async ({ expect }) => {
+    const place = await prepare("publish", workflow);
+    const before = await readTree(place.home);
+    const { code, log } = await run(place, true);
+    expect(log).toContain("Success - Main push");
+    expect(code, log).toBe(0);
+
+    // The job's steps know what they need to, and see what GitHub would show: stars.
+    const robotToken = watch(peers).robot.find((token) => log.includes(`of ${token.length} letters`));
+    expect(log).toContain(`the token is [***], of ${robotToken?.length} letters`);
+    expect(log).toContain(`true acme+ci ${SUBJECT}`);
+    expect(log).toMatch(/until 20\d\d-\S+Z, in \S+\/auth\/auth\.json/);
+    expect([...kindsIn(log.replaceAll(/::add-mask::\S+/g, ""), secrets())]).toEqual([]);
+    expect([...kindsIn(await readFile(`${place.auth}.env`, "utf8"), secrets())]).toEqual([]);
+    expect(await readFile(`${place.auth}.found`, "utf8")).toBe("");
+    expect(log.match(/private: \d+/g)).toEqual(["private: 700", "private: 600"]);
+
+    // It was really there.
+    const inspect = [
+      "inspect",
+      "--cert-dir",
+      peers.certDir,
+      "--creds",
+      `acme+ci:${peers.quay.store.robots.get("acme+ci")?.token}`,
+    ];
+    for (const tag of ["copied", "built"]) {
+      const { stdout } = await promisify(execFile)("skopeo", [
+        ...inspect,
+        `docker://${peers.registryHost}/acme/app:${tag}`,
+      ]);
+      expect(JSON.parse(stdout).Digest).toMatch(/^sha256:/);
+    }
+
+    expect(log).toMatch(/Success - Post \.\//);
+    expect(log).toContain(`Logged out of ${peers.registryHost}.`);
+    expect(await readFile(place.auth, "utf8")).toBe(odd);
+    expect(differences(before, await readTree(place.home))).toEqual([]);
+  });
+
+  test("logs out after a job that failed", async ({ expect }) => {
+    const place = await prepare("fails", failing);
+    const before = await readTree(place.home);
+    const { code, log } = await run(place, true);
+    expect(code).toBe(1);
+    expect(log).toContain("logged in: 1");
+    expect(log).toContain("exit status 3");
+    expect(log).toContain(`Logged out of ${peers.registryHost}.`);
+    expect(await readFile(place.auth, "utf8")).toBe(odd);
+    expect(differences(before, await readTree(place.home))).toEqual([]);
+    // Here act leaves the job's folder, RUNNER_TEMP in it: nothing of ours is left.
+    const cache = await readTree(join(place.root, "cache"));
+    const left = [...cache.values()].filter(({ content }) => kindsIn(content, secrets()).size > 0);
+    expect(left.map(({ path }) => path)).toEqual([]);
+    expect([...cache.keys()].filter((path) => path.includes("quay-keyless-login-"))).toEqual([]);
+  });
+
+  test("without the permission: says so, though act knows no job.workflow_ref", async ({ expect }) => {
+    const place = await prepare("without", failing);
+    const { code, log } = await run(place, false);
+    expect(code).toBe(1);
+    expect(log).toContain("may not ask GitHub for an identity token");
+    expect(log).toContain("#github-permission-missing");
+    expect(log).toContain("There is no login to take back.");
+    expect(await readFile(place.auth, "utf8")).toBe(odd);
+  });
+});

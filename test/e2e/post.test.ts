@@ -1,0 +1,144 @@
+/** What post leaves: the files as they were, whatever main did and whoever wrote to them in between. */
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "vitest";
+import { createJob } from "../support/action.ts";
+import type { Job } from "../support/job.ts";
+import { differences } from "../support/leaks.ts";
+import { authsIn, entryOf, failure, newRobot, usePeers, userOf } from "./world.ts";
+
+const peers = usePeers({ registry: false });
+const host = () => peers().registryHost;
+
+/** Written by hand: no tool would format it so, and none would keep these fields. */
+const oddFile = () =>
+  `{"auths":\n {  "registry.example.com" : ${JSON.stringify(entryOf("kept", "a-kept-password"))},\n   "${host()}":` +
+  `${JSON.stringify({ ...entryOf("replaced", "a-replaced-password"), note: "ours" })} }, "z": 1, "a": 2}\n\n`;
+
+async function jobWithFile(options: { tolerateLeaks?: boolean } = {}): Promise<{ job: Job; path: string }> {
+  const job = await createJob({ peers: peers(), ...options });
+  return { job, path: await job.write(join(job.temp, "auth.json"), oddFile()) };
+}
+
+async function change(path: string, work: (auths: Record<string, unknown>) => void): Promise<void> {
+  const content = JSON.parse(await readFile(path, "utf8"));
+  work(content.auths);
+  await writeFile(path, JSON.stringify(content));
+}
+
+describe.concurrent("post", () => {
+  test("puts back byte for byte what stood there, twice if need be", async ({ expect }) => {
+    const { job, path } = await jobWithFile();
+    await job.write(join(job.home, ".docker/config.json"), oddFile(), 0o644);
+    const before = await job.snapshot();
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path });
+    expect(userOf((await authsIn(path))[host()])).toMatch(/^acme\+s/);
+    expect(userOf((await authsIn(join(job.home, ".docker/config.json")))[host()])).toMatch(/^acme\+s/);
+    for (const words of ["Logged out of", "There is no login to take back"]) {
+      const post = await main.post();
+      expect(post).toMatchObject({ code: 0, annotations: [] });
+      expect(post.shown).toContain(words);
+      expect(differences(before, await job.snapshot())).toEqual([]);
+    }
+  });
+
+  test("leaves what a real login of somebody else has added meanwhile", async ({ expect }) => {
+    const { job, path } = await jobWithFile();
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
+    const args = ["login", "--username", "admin", "--password", "password", `${host()}/other`];
+    expect(await job.later("skopeo", args)).toMatchObject({ code: 0 });
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    const auths = await authsIn(path);
+    expect(Object.fromEntries(Object.entries(auths).map(([scope, entry]) => [scope, userOf(entry)]))).toEqual({
+      "registry.example.com": "kept",
+      [host()]: "replaced",
+      [`${host()}/other`]: "admin",
+    });
+    expect(auths[host()]).toEqual({ ...entryOf("replaced", "a-replaced-password"), note: "ours" });
+  });
+
+  test("of many jobs that share a file takes back each its own", async ({ expect }) => {
+    const { job: first, path } = await jobWithFile();
+    const robots = Array.from({ length: 6 }, () => newRobot(peers()));
+    const jobs = await Promise.all(robots.map(() => createJob({ peers: peers() })));
+    const mains = await Promise.all(
+      robots.map(({ name, repository }, index) =>
+        (jobs[index] ?? first).run({ robot: `${host()}/${repository}=${name}`, "auth-file": path }),
+      ),
+    );
+    const auths = await authsIn(path);
+    expect(robots.map(({ repository }) => userOf(auths[`${host()}/${repository}`]))).toEqual(
+      robots.map(({ name }) => name),
+    );
+    for (const post of await Promise.all(mains.map((main) => main.post()))) {
+      expect(post).toMatchObject({ code: 0, annotations: [] });
+    }
+    expect(JSON.parse(await readFile(path, "utf8"))).toEqual(JSON.parse(oddFile()));
+    expect([...(await first.snapshot()).keys()].filter((each) => each.startsWith(path))).toEqual([path]);
+  });
+
+  test("leaves a login that has replaced ours meanwhile", async ({ expect }) => {
+    const { job, path } = await jobWithFile();
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
+    await change(path, (auths) => {
+      auths[host()] = entryOf("newer", "a-newer-password");
+    });
+    const changed = await readFile(path, "utf8");
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    expect(await readFile(path, "utf8")).toBe(changed);
+  });
+
+  test("leaves a login that has been taken away meanwhile away", async ({ expect }) => {
+    const { job, path } = await jobWithFile();
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
+    expect(await job.later("skopeo", ["logout", host()])).toMatchObject({ code: 0 });
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    expect(Object.keys(await authsIn(path))).toEqual(["registry.example.com"]);
+  });
+
+  test("has nothing to do where the files are gone", async ({ expect }) => {
+    const { job, path } = await jobWithFile();
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path });
+    await rm(path);
+    await rm(join(job.home, ".docker"), { recursive: true });
+    await rm(join(job.home, ".config"), { recursive: true });
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    expect([...(await job.snapshot()).keys()].toSorted()).toEqual([job.home, job.temp, job.workspace].toSorted());
+  });
+
+  test("has nothing to do where even RUNNER_TEMP was emptied", async ({ expect }) => {
+    const job = await createJob({ peers: peers() });
+    const main = await job.run({ robot: newRobot(peers()).name, "docker-config": "false" });
+    await rm(main.state.session ?? "", { recursive: true });
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+  });
+
+  test("that can't take a login back fails, takes the rest back, and can be run again", async ({ expect }) => {
+    const { job, path } = await jobWithFile({ tolerateLeaks: true });
+    const before = await job.snapshot();
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path });
+    const held = await readFile(path, "utf8");
+    await writeFile(path, "{ broken");
+    const post = await main.post();
+    expect(post).toMatchObject({ code: 1, annotations: [{ title: "quay-keyless-login: auth-file-unusable" }] });
+    expect(post.annotations[0]?.message).toContain(`${path} is not JSON`);
+    expect([...(await job.snapshot()).keys()].filter((each) => each.startsWith(job.home))).toEqual([job.home]);
+    await writeFile(path, held);
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    expect(differences(before, await job.snapshot())).toEqual([]);
+  });
+
+  test("after a main that failed between one file and the next", async ({ expect }) => {
+    const env: Record<string, string> = {};
+    const job = await createJob({ peers: peers(), env });
+    const path = await job.write(join(job.temp, "auth.json"), oddFile());
+    const before = await job.snapshot();
+    // Nobody makes folders here, root neither. The explicit file has the login by then.
+    env.DOCKER_CONFIG = "/sys/docker";
+    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "true" });
+    expect(failure(expect, main, "auth-file-unusable")).toContain("/sys/docker/config.json cannot be written");
+    expect(main.shown).toContain("Logged in to");
+    expect(differences(before, await job.snapshot())).toEqual([]);
+    expect((await main.post()).shown).toContain("There is no login to take back");
+  });
+});

@@ -1,0 +1,141 @@
+/** Applies the leak harness to the steps of a job: knows its secrets, and which of its files may hold which of them now. */
+import { existsSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import type { JobOptions, Step } from "./job.ts";
+import { type Entry, findLeaks, type Kind, type Leak, type Secret, secretsIn, unmasked, watch } from "./leaks.ts";
+import type { Peers } from "./peers.ts";
+import type { Inputs } from "./runner.ts";
+
+/** A file that a login of the job stands in, until its post step. */
+interface Standing {
+  login: Login;
+  path: string;
+  kinds: readonly Kind[];
+  mode: number;
+}
+
+/** A main step, for itself and for its post step. */
+export interface Login {
+  readonly inputs: Inputs;
+  /** How many robot tokens had been handed out before it: those of earlier steps are other people's for this one. */
+  readonly robotsBefore: number;
+  session: string | undefined;
+}
+
+/** What of a step is not in `Step`, or not as it came. */
+export interface RawTraces {
+  stderr: string;
+  state: string;
+  env: string;
+  before: Map<string, Entry>;
+  after: Map<string, Entry>;
+}
+
+export interface Guard {
+  open(inputs: Inputs): Login;
+  check(step: Step, login: Login, script: "main" | "post", traces: RawTraces): Leak[];
+}
+
+export function createGuard(options: JobOptions, place: { temp: string; dockerConfig: () => string }): Guard {
+  const { peers } = options;
+  const seen = peers && watch(peers);
+  const fromEnvironment = () => secretsIn(Object.values(options.env ?? {}).join("\n"));
+  let standing: Standing[] = [];
+
+  const authFileOf = ({ inputs, session }: Login) =>
+    realPath(inputs["auth-file"] ?? join(session ?? place.temp, "auth.json"));
+
+  function collectSecrets({ robotsBefore }: Login, before: Map<string, Entry>): Secret[] {
+    const proxies = Object.entries(options.env ?? {}).filter(([name]) => /_proxy$/i.test(name));
+    return [
+      ...(options.secrets ?? []),
+      ...[...before.values()].flatMap(({ content }) => secretsIn(content)),
+      ...fromEnvironment(),
+      ...proxies.flatMap(([, url]) => passwordOf(url ?? "")),
+      ...secretsOf(peers),
+      ...(seen?.robot ?? []).map(
+        (value, index): Secret => ({ kind: index < robotsBefore ? "foreign" : "robot", value }),
+      ),
+      ...(seen?.registry ?? []).map((value): Secret => ({ kind: "registry", value })),
+    ];
+  }
+
+  /** What a successful login has got hold of and should have hidden first. */
+  function notMasked({ masks }: Step, login: Login, after: Map<string, Entry>): Leak[] {
+    const content = after.get(authFileOf(login))?.content ?? "";
+    const leaks = unmasked(content, seen?.robot.slice(login.robotsBefore) ?? [], masks);
+    const { "token-file": file, "token-env": variable } = login.inputs;
+    const identities = variable ? fromEnvironment().map(({ value }) => value) : (peers?.github.issued ?? []);
+    const asCredential = (value: string) =>
+      masks.some((mask) => Buffer.from(mask, "base64").toString("latin1").endsWith(`:${value}`));
+    if (peers && !file && !identities.some((value) => masks.includes(value) && asCredential(value))) {
+      leaks.push({ where: "masks", what: "an identity token that was not masked, alone and as a credential" });
+    }
+    return leaks;
+  }
+
+  /** Which files may hold what after a main step. */
+  function noteLogin(step: Step, login: Login, { before, after }: RawTraces): void {
+    const { inputs, session } = login;
+    const auth = authFileOf(login);
+    const files = [auth, place.dockerConfig()];
+    const kinds = ["robot", "foreign"] as const;
+    if (step.signal !== null) {
+      // It had no time to tidy up: whatever it was about must be private, and go in the post step.
+      const touched = [...after.keys()].filter((path) => session && path.startsWith(`${session}/`));
+      standing.push(...touched.map((path) => ({ login, path, kinds, mode: 0o600 })));
+      for (const file of files) {
+        const mode = before.get(file)?.mode ?? 0o600;
+        const beside = [...after.keys()].filter((path) => path === file || path.startsWith(`${file}.`));
+        standing.push(...beside.map((path) => ({ login, path, kinds, mode })));
+      }
+    } else if (step.outputs["logged-in"] === "true") {
+      for (const path of files) {
+        const asked = path === auth ? inputs["auth-file-mode"] : undefined;
+        const mode = asked ? Number.parseInt(asked, 8) : (before.get(path)?.mode ?? 0o600);
+        standing.push({ login, path, kinds, mode });
+      }
+      standing.push({ login, path: join(session ?? place.temp, "session.json"), kinds: ["foreign"], mode: 0o600 });
+    }
+  }
+
+  return {
+    open: (inputs) => ({ inputs, robotsBefore: seen?.robot.length ?? 0, session: undefined }),
+    check(step, login, script, traces) {
+      if (script === "main") {
+        login.session = step.state.session;
+        noteLogin(step, login, traces);
+      } else if (login.inputs.logout !== "false") {
+        standing = standing.filter((each) => each.login !== login);
+      }
+      const leaks = findLeaks(
+        { ...traces, log: step.shown, outputs: step.outputs, summary: step.summary, children: step.children },
+        collectSecrets(login, traces.before),
+        {
+          tokenOutput: login.inputs["export-token"] === "true",
+          files: (file) => new Set(standing.filter(({ path }) => path === file).flatMap(({ kinds }) => kinds)),
+          mode: (file) => standing.find(({ path }) => path === file)?.mode ?? traces.before.get(file)?.mode ?? 0o600,
+        },
+      );
+      return step.outputs["logged-in"] === "true" ? [...leaks, ...notMasked(step, login, traces.after)] : leaks;
+    },
+  };
+}
+
+/** The file behind a link; the path itself where there is none. */
+const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
+
+function secretsOf(peers: Peers | undefined): Secret[] {
+  if (peers === undefined) return [];
+  const { github, quay } = peers;
+  return [
+    ...github.issued.map((value): Secret => ({ kind: "identity", value })),
+    { kind: "request", value: github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN },
+    ...[...quay.store.robots.values()].map(({ token }): Secret => ({ kind: "static", value: token })),
+  ];
+}
+
+function passwordOf(url: string): Secret[] {
+  const password = URL.canParse(url) ? new URL(url).password : "";
+  return password === "" ? [] : [{ kind: "proxy", value: decodeURIComponent(password) }];
+}

@@ -1,0 +1,77 @@
+/** What a job is made of, for a test that runs the Action in it. */
+import type { Entry, Leak, Secret } from "./leaks.ts";
+import type { Peers } from "./peers.ts";
+import type { Child, Finished, Inputs, ToolName } from "./runner.ts";
+import type { Annotation } from "./workflow-commands.ts";
+
+export interface JobOptions {
+  /** Gives the inputs registry and ca-file, and GitHub's two variables. */
+  peers?: Peers;
+  /** `false`: without GitHub's two variables, as without `id-token: write`. */
+  idToken?: boolean;
+  /** Added to the runner's variables; undefined takes one away. */
+  env?: Record<string, string | undefined>;
+  /** Only these are on PATH; default: all, and everything else of the system. */
+  tools?: readonly ToolName[];
+  /** Payload of the event. */
+  event?: unknown;
+  /** What GitHub makes of `${{ job.workflow_ref }}`; default nothing, as where it isn't known. */
+  workflowRef?: string;
+  /** To look for, besides what the harness knows of. */
+  secrets?: readonly Secret[];
+  /** A folder with action.yml; default: the project's, copied without its sources and packages, as a runner has it. */
+  action?: string;
+  /** Report leaks in `leaks` instead of failing. */
+  tolerateLeaks?: boolean;
+  /** The user that steps run as; default: the one of the tests. */
+  uid?: number;
+}
+
+/** A job on a runner of its own. */
+export interface Job {
+  readonly home: string;
+  /** RUNNER_TEMP */
+  readonly temp: string;
+  readonly workspace: string;
+  /** Where nobody looks for leaks. */
+  readonly scratch: string;
+  /** What its steps have exported so far. */
+  readonly exported: Readonly<Record<string, string>>;
+  /** Writes a file, its folders too. */
+  write(path: string, content: string, mode?: number): Promise<string>;
+  /** HOME, workspace and RUNNER_TEMP as they are now. */
+  snapshot(): Promise<Map<string, Entry>>;
+  /** Runs the Action's main. */
+  run(inputs?: Inputs): Promise<Main>;
+  start(inputs?: Inputs): Promise<Running>;
+  /** A later step: a command with what the Action has exported, and without knowing anything else. */
+  later(command: string, args: readonly string[], env?: Record<string, string>): Promise<Finished>;
+}
+
+export interface Step {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  raw: { stdout: string; stderr: string };
+  /** The log as people see it. */
+  shown: string;
+  masks: string[];
+  annotations: Annotation[];
+  outputs: Record<string, string>;
+  state: Record<string, string>;
+  /** For later steps. */
+  exported: Record<string, string>;
+  summary: string;
+  children: Child[];
+  milliseconds: number;
+  leaks: Leak[];
+}
+
+export interface Main extends Step {
+  /** Runs the post step that belongs to it. */
+  post(): Promise<Step>;
+}
+
+export interface Running {
+  kill(signal: NodeJS.Signals): void;
+  readonly done: Promise<Main>;
+}

@@ -1,0 +1,122 @@
+/** What GitHub's runner gives a step: variables, inputs, tools on PATH; here, tools that write down what they were given. */
+import type { ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ActionFile } from "./workflow-commands.ts";
+
+export const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export type ToolName = "skopeo" | "buildah" | "podman" | "docker";
+const toolNames: readonly ToolName[] = ["skopeo", "buildah", "podman", "docker"];
+
+/** Where a tool really is; undefined: not on this machine. */
+export const findTool = (name: string): string | undefined =>
+  systemPath
+    .split(":")
+    .map((folder) => join(folder, name))
+    .find(existsSync);
+
+export type Inputs = Record<string, string>;
+
+export interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Child {
+  argv: string[];
+  env: string;
+}
+
+export function runnerVariables(place: Record<"home" | "temp" | "workspace" | "path" | "event" | "action", string>) {
+  return {
+    CI: "true",
+    GITHUB_ACTIONS: "true",
+    GITHUB_ACTION: "__quay-keyless-login",
+    GITHUB_ACTION_PATH: place.action,
+    GITHUB_ACTOR: "octocat",
+    GITHUB_EVENT_NAME: "push",
+    GITHUB_EVENT_PATH: place.event,
+    GITHUB_JOB: "publish",
+    GITHUB_REF: "refs/heads/main",
+    GITHUB_REPOSITORY: "acme/app",
+    GITHUB_REPOSITORY_OWNER: "acme",
+    GITHUB_RUN_ID: "1",
+    GITHUB_SERVER_URL: "https://github.com",
+    GITHUB_WORKFLOW: "release",
+    GITHUB_WORKFLOW_REF: "acme/app/.github/workflows/release.yml@refs/heads/main",
+    GITHUB_WORKSPACE: place.workspace,
+    HOME: place.home,
+    LANG: "C.UTF-8",
+    PATH: place.path,
+    RUNNER_ARCH: "X64",
+    RUNNER_ENVIRONMENT: "github-hosted",
+    RUNNER_NAME: "test",
+    RUNNER_OS: "Linux",
+    RUNNER_TEMP: place.temp,
+  };
+}
+
+/** Every input has a variable, an empty one where neither the workflow nor action.yml gives a value. */
+export function inputVariables(action: ActionFile, given: Inputs, workflowRef: string): Record<string, string> {
+  for (const name of Object.keys(given)) {
+    if (!(name in action.inputs)) throw new Error(`action.yml has no input ${name}`);
+  }
+  const evaluate = (text: string) => {
+    const value = text.replace(/\$\{\{ job\.workflow_ref \}\}/, workflowRef);
+    if (value.includes("{{")) throw new Error(`an expression that this harness does not know: ${value}`);
+    return value;
+  };
+  return Object.fromEntries(
+    Object.entries(action.inputs).map(([name, fallback]) => [
+      `INPUT_${name.toUpperCase()}`,
+      given[name] ?? evaluate(fallback),
+    ]),
+  );
+}
+
+/** Wrappers, first on PATH, that write down what a tool was given, then become the tool. */
+export async function spyOnTools(folder: string, record: string, tools?: readonly ToolName[]): Promise<string> {
+  for (const name of tools ?? toolNames) {
+    const file = findTool(name);
+    if (file === undefined) continue;
+    const script = [
+      "#!/bin/sh",
+      `/bin/cat /proc/$$/cmdline > '${record}/'$$.argv`,
+      `/bin/cat /proc/$$/environ > '${record}/'$$.env`,
+      `exec '${file}' "$@"`,
+    ];
+    await writeFile(join(folder, name), `${script.join("\n")}\n`, { mode: 0o755 });
+  }
+  return tools === undefined ? `${folder}:${systemPath}` : folder;
+}
+
+/** What the spies have written since the last time. The shell stands before the wrapper's path in argv. */
+export async function readChildren(record: string): Promise<Child[]> {
+  const children: Child[] = [];
+  for (const name of (await readdir(record)).filter((each) => each.endsWith(".argv")).toSorted()) {
+    const path = join(record, name);
+    const argv = (await readFile(path, "utf8")).split("\0").slice(1, -1);
+    const env = await readFile(path.replace(/argv$/, "env"), "utf8").catch(() => "");
+    children.push({ argv, env });
+    await rm(path);
+    await rm(path.replace(/argv$/, "env"), { force: true });
+  }
+  return children;
+}
+
+export function finish(child: ChildProcess): Promise<Finished> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (chunk) => {
+    stderr += chunk;
+  });
+  return new Promise((done, failed) => {
+    child.on("error", failed);
+    child.on("close", (code) => done({ code, stdout, stderr }));
+  });
+}
