@@ -19,7 +19,7 @@ import {
 } from "./registry/authfile.ts";
 import { installRoots } from "./registry/certificates.ts";
 import { certificatesFolder, containersLocations, dockerConfigPath } from "./registry/locations.ts";
-import { startToolLogin } from "./registry/login.ts";
+import { startToolLogin, type ToolLogin } from "./registry/login.ts";
 import { findTool, type Tool } from "./registry/tools.ts";
 import { hasNamespacedScope, type LoginRequest, type RobotLogin } from "./request.ts";
 import { openFolderTo, openSession, type Session, saveSession } from "./session.ts";
@@ -223,13 +223,18 @@ interface SignIn {
   readonly platform: Platform;
 }
 
-/** One robot. Its connection to Quay and its tool have been started by the time the identity token is there. */
+/** One robot. Its tool starts while Quay answers, and waits for the robot token. */
 async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
   const { request, tool, certificates, connection, currentIdentity, platform } = options;
   const { registry } = request;
-  const toolLogin = await startToolLogin({ tool, registry, login: robot, folder, certificates }, platform);
+  let toolLogin: ToolLogin | undefined;
   try {
-    const token = await exchange(registry, robot.robot, currentIdentity, connection, platform);
+    // Starting a process stops this one for milliseconds: during the exchange nothing else waits for it.
+    await currentIdentity();
+    const exchanging = exchange(registry, robot.robot, currentIdentity, connection, platform);
+    exchanging.catch(() => {}); // awaited below
+    toolLogin = await startToolLogin({ tool, registry, login: robot, folder, certificates }, platform);
+    const token = await exchanging;
     const entry = await toolLogin.finish(token);
     platform.reporter.info(
       `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
@@ -237,7 +242,7 @@ async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
     return { robot, token, entry };
   } finally {
     connection.abandon();
-    await toolLogin.abandon();
+    await toolLogin?.abandon();
   }
 }
 

@@ -20,7 +20,7 @@ export interface Identity {
   readonly fresh: boolean;
 }
 
-/** Seconds of clock difference that Quay forgives (facts/quay.md, "times"). */
+/** Seconds of clock difference that Quay forgives (docs/quay.md). */
 const leewaySeconds = 30;
 
 /** gunicorn's limit on the value of a header, measured on a running Quay: 8170 passes, 8174 is a 431. */

@@ -38,7 +38,7 @@ export type RefusalCode = Extract<
   | "quay-refused"
 >;
 
-/** Quay's wordings, as recorded on a running Quay (facts/quay-answers.md) and read in its newer source. */
+/** Quay's wordings, as recorded on a running Quay (docs/quay.md) and read in its newer source. */
 const refusals: readonly (readonly [pattern: RegExp, code: RefusalCode])[] = [
   [/^Could not find robot/, "robot-not-found"],
   [/^Invalid robot$/, "robot-not-found"],
