@@ -4,10 +4,11 @@ import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { formatError } from "../src/errors.ts";
-import { type LoginResult, login, type Place } from "../src/login.ts";
+import { type LoginResult, login } from "../src/login.ts";
 import { logout } from "../src/logout.ts";
 import type { OptionValues } from "../src/options.ts";
 import type { Clock } from "../src/platform/clock.ts";
+import type { Place } from "../src/platform/place.ts";
 import { parseRequest } from "../src/request.ts";
 import { failure, fakeClock, fakeTool, makeFolder, type TestPlatform, testPlatform } from "./fixtures.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "./support/peers.ts";

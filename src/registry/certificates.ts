@@ -1,6 +1,6 @@
 /** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
 import { X509Certificate } from "node:crypto";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { invalidInput } from "../errors.ts";
 import { makeFolders, removeFolders } from "../platform/folders.ts";
@@ -41,8 +41,15 @@ export interface CertificateRecord {
   readonly folders: readonly string[];
 }
 
+/** For the tools that log in now: a folder that holds nothing else. */
+export async function offerRoots(pem: string, folder: string): Promise<string> {
+  await mkdir(folder, { mode: 0o700 });
+  await writeFile(join(folder, "ca.crt"), pem, { mode: 0o600 });
+  return folder;
+}
+
 /**
- * Puts the roots into `folder` under a name of our own.
+ * For the tools of later steps, until logout: puts the roots into `folder` under a name of our own.
  * @param remember is called with the record before the file is written
  */
 export async function installRoots(

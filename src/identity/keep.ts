@@ -1,0 +1,55 @@
+/** The identity token during a login: fetched once for all robots, told once, replaced when it is about to end. */
+import type { PendingRequest } from "../platform/http.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { LoginRequest } from "../request.ts";
+import { fetchIdentity, type IdentityChoice } from "./index.ts";
+import { assertUsable, audienceWarning, type Identity } from "./token.ts";
+
+export interface Identities {
+  /** The one that the log and the results speak of. */
+  readonly first: Promise<Identity>;
+  readonly current: () => Promise<Identity>;
+}
+
+/**
+ * One token serves all robots; one that is about to end is replaced before it is used again.
+ * @param opened from `openIdentity`, for the first token
+ */
+export function keepIdentity(
+  request: LoginRequest,
+  choice: IdentityChoice,
+  opened: PendingRequest | undefined,
+  platform: Platform,
+): Identities {
+  const robots = request.robots.map(({ robot }) => robot);
+  const enoughSeconds = 10;
+  const fetch = async (connection?: PendingRequest) => {
+    const identity = await fetchIdentity(choice, request.audience, platform, connection);
+    assertUsable(identity, robots, platform.clock.now());
+    return identity;
+  };
+  const first = fetch(opened).then((identity) => {
+    announce(identity, request, platform);
+    return identity;
+  });
+  first.catch(() => {}); // every robot that waits for it gets the error
+  let latest = first;
+  const current = async () => {
+    const identity = await latest;
+    if (identity.expiresAt - enoughSeconds <= platform.clock.now() / 1000) {
+      latest = fetch();
+    }
+    return latest;
+  };
+  return { first, current };
+}
+
+function announce(identity: Identity, request: LoginRequest, { reporter }: Platform): void {
+  reporter.info(`  issuer    ${identity.issuer}`);
+  reporter.info(`  subject   ${identity.subject}`);
+  reporter.info(`  audience  ${identity.audience.join(" ") || "(none)"}`);
+  const warning = audienceWarning(identity, request.audience);
+  if (warning !== undefined) {
+    reporter.warning(warning);
+  }
+}

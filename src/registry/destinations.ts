@@ -1,0 +1,124 @@
+/** Where the logins go: a file named by the user or a private one, and docker's configuration. */
+import { join, resolve, sep } from "node:path";
+import { invalidInput, LoginError } from "../errors.ts";
+import type { Place } from "../platform/place.ts";
+import type { Platform } from "../platform/platform.ts";
+import { hasNamespacedScope, type LoginRequest } from "../request.ts";
+import {
+  type AuthContent,
+  type AuthEntry,
+  type AuthFile,
+  assertNotHidden,
+  type FileRecord,
+  mergeEntries,
+  readAuthFile,
+} from "./authfile.ts";
+import { containersLocations, dockerConfigPath } from "./locations.ts";
+import type { Tool } from "./tools.ts";
+
+/** Where the logins go. */
+export interface Destinations {
+  /** undefined: a private file of the job */
+  readonly containers: AuthFile | undefined;
+  readonly docker: AuthFile | undefined;
+}
+
+/**
+ * Everything that could be wrong with the files is found before the first request leaves this machine.
+ * @throws LoginError `invalid-input`, `auth-file-unusable`, `credential-helper`
+ */
+export async function planDestinations(
+  request: LoginRequest,
+  tool: Tool,
+  place: Place,
+  platform: Platform,
+): Promise<Destinations> {
+  const containers =
+    request.authFile === undefined ? undefined : await readAuthFile(outsideWorkspace(request.authFile, place));
+  if (containers) {
+    assertNotHidden("containers", containers.path, containers.content, request.registry);
+  }
+  const dockerIsUsed = place.isDisposable || tool.name === "docker";
+  if (
+    request.dockerConfig === false ||
+    (request.dockerConfig === "auto" && (!dockerIsUsed || hasNamespacedScope(request)))
+  ) {
+    return { containers, docker: undefined };
+  }
+  const path = dockerConfigPath(platform.env);
+  if (path === undefined) {
+    throw invalidInput(
+      "docker-config",
+      String(request.dockerConfig),
+      "neither HOME nor DOCKER_CONFIG is set, so there is no place for it",
+      "docker-config: false",
+    );
+  }
+  const docker = await readAuthFile(path);
+  assertNotHidden("docker", docker.path, docker.content, request.registry);
+  return { containers, docker };
+}
+
+function outsideWorkspace(path: string, { workspace }: Place): string {
+  const absolute = resolve(path);
+  if (workspace && (absolute === resolve(workspace) || absolute.startsWith(resolve(workspace) + sep))) {
+    throw invalidInput(
+      "auth-file",
+      path,
+      "it is in the workspace, whose files end up in images and artifacts",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
+      "auth-file: ${{ runner.temp }}/auth.json",
+    );
+  }
+  return absolute;
+}
+
+/**
+ * Puts the logins there, in each file in one step.
+ * @param session the private folder, and what distinguishes its files
+ * @param remember is called with what is about to be done to a file
+ * @returns the auth file, for REGISTRY_AUTH_FILE
+ */
+export async function storeLogins(
+  entries: Readonly<Record<string, AuthEntry>>,
+  destinations: Destinations,
+  session: { readonly folder: string; readonly id: string },
+  request: LoginRequest,
+  platform: Platform,
+  remember: (record: FileRecord) => Promise<void>,
+): Promise<string> {
+  const isPrivate = destinations.containers === undefined;
+  const authFile = destinations.containers?.path ?? join(session.folder, "auth.json");
+  const start = isPrivate ? await otherLogins(request.registry, platform) : undefined;
+  await mergeEntries(
+    { path: authFile, entries, mode: request.authFileMode, ...(start && { start }), id: session.id },
+    platform,
+    remember,
+  );
+  const docker = destinations.docker?.path;
+  // Both may be one file: a second merge would take our own entry for what stood there before.
+  if (docker !== undefined && docker !== authFile) {
+    await mergeEntries({ path: docker, entries, mode: undefined, id: session.id }, platform, remember);
+  }
+  return authFile;
+}
+
+/** The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them. */
+async function otherLogins(registry: string, platform: Platform): Promise<AuthContent> {
+  let found: { auths: Record<string, AuthEntry>; credHelpers: Record<string, string> } = { auths: {}, credHelpers: {} };
+  for (const { path, legacy } of containersLocations(platform.env, process.getuid?.() ?? 0)) {
+    try {
+      const { content } = await readAuthFile(path);
+      const auths = legacy ? (content as Record<string, AuthEntry>) : content.auths;
+      found = { auths: { ...auths, ...found.auths }, credHelpers: { ...content.credHelpers, ...found.credHelpers } };
+    } catch (error) {
+      if (!(error instanceof LoginError)) {
+        throw error;
+      }
+      platform.reporter.warning(`Logins in ${path} are left out. ${error.message}`);
+    }
+  }
+  // In a file of our own, a helper for this host would only hide the login that the file is made for.
+  const { [registry]: _, ...credHelpers } = found.credHelpers;
+  return { auths: found.auths, ...(Object.keys(credHelpers).length > 0 && { credHelpers }) };
+}
