@@ -16,7 +16,7 @@ export type Attempt<T> =
       readonly error: LoginError;
       readonly answer?: HttpAnswer;
       /** A costlier look for the cause, taken once no attempt is left. */
-      readonly examine?: () => Promise<LoginError>;
+      readonly examine?: () => Promise<LoginError | undefined>;
     };
 
 const schedule = {
@@ -57,19 +57,35 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
       return result.value;
     }
     const { error } = result;
-    if (result.retry === "no" || ++counts[result.retry] >= schedule[result.retry].attempts) {
+    const wait =
+      result.retry === "no" ? undefined : waitMs(what, result.retry, ++counts[result.retry], result.answer, platform);
+    if (wait === undefined) {
       throw (await result.examine?.().catch(() => undefined)) ?? error;
-    }
-    const { firstMs, mostMs } = schedule[result.retry];
-    const backoff = Math.min(mostMs, firstMs * 2 ** (counts[result.retry] - 1)) * (0.5 + platform.clock.random() / 2);
-    const wait = Math.max(backoff, retryAfterMs(result.answer, platform.clock.now()));
-    if (platform.clock.now() + wait >= platform.deadline) {
-      platform.reporter.info(`The time for the login (option timeout) leaves none for another attempt at ${what}.`);
-      throw error;
     }
     platform.reporter.info(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s.`);
     await platform.clock.sleep(wait, platform.signal);
   }
+}
+
+/** @returns undefined where there is to be no further attempt */
+function waitMs(
+  what: string,
+  persistence: Exclude<Persistence, "no">,
+  failures: number,
+  answer: HttpAnswer | undefined,
+  { clock, deadline, reporter }: Platform,
+): number | undefined {
+  const { attempts, firstMs, mostMs } = schedule[persistence];
+  if (failures >= attempts) {
+    return undefined;
+  }
+  const backoff = Math.min(mostMs, firstMs * 2 ** (failures - 1)) * (0.5 + clock.random() / 2);
+  const wait = Math.max(backoff, retryAfterMs(answer, clock.now()));
+  if (clock.now() + wait >= deadline) {
+    reporter.info(`The time for the login (option timeout) leaves none for another attempt at ${what}.`);
+    return undefined;
+  }
+  return wait;
 }
 
 /** When the time for the login runs out during an attempt, the error should say what was waited for. */

@@ -1,6 +1,6 @@
 /** One login by a tool, into a folder of its own: so the tool verifies the credential, and no two tools touch one file. */
 import { rm } from "node:fs/promises";
-import { LoginError } from "../errors.ts";
+import { type ErrorCode, LoginError, unreachable } from "../errors.ts";
 import { basicCredentials } from "../identity/token.ts";
 import type { Environment } from "../platform/environment.ts";
 import { type Running, start } from "../platform/exec.ts";
@@ -61,72 +61,54 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           }
           // Hidden first, shortened then: the beginning of a secret would no longer be found.
           const said = lastLine(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
-          return explainToolFailure(exitCode, said);
+          return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, platform));
         } finally {
           await rm(folder, { recursive: true, force: true });
         }
       });
-
-      function explainToolFailure(exitCode: number | undefined, said: string): Attempt<AuthEntry> {
-        const quoted = `${tool.name} login ${login.scope}: ${said || "no words"}`;
-        if (exitCode === 0) {
-          return {
-            retry: "no",
-            error: new LoginError(
-              "tool-failed",
-              `${tool.name} says that it has logged in, but left no login for ${login.scope}.`,
-              {
-                remedy: [
-                  `Check which ${tool.name} this is: ${tool.file}`,
-                  "Or choose another one with the option tool.",
-                ],
-              },
-            ),
-          };
-        }
-        const kind = classifyToolFailure(said);
-        switch (kind) {
-          case "refused": {
-            const error = new LoginError(
-              "login-refused",
-              `${registry} does not accept the robot token that Quay has just given. ${quoted}`,
-              {
-                remedy: [
-                  `Check that ${login.robot} still exists and that ${registry} is one Quay, not two behind one name.`,
-                ],
-              },
-            );
-            return {
-              retry: "no",
-              error,
-              examine: async () => (await whyRefused(registry, credential, platform)) ?? error,
-            };
-          }
-          case "untrusted":
-            return {
-              retry: "no",
-              error: new LoginError(
-                "tls-untrusted",
-                `${tool.name} does not trust the certificate of ${registry}. ${quoted}`,
-                {
-                  remedy: ["A private authority: give its root certificate, ca-file: path/to/root.pem"],
-                },
-              ),
-            };
-          default:
-            return {
-              retry: kind === "gateway" ? "patient" : "no",
-              error: new LoginError("tool-failed", `The exchange worked, but the tool's login failed. ${quoted}`, {
-                remedy: [
-                  `Try the same by hand: ${tool.name} login ${login.scope}`,
-                  "Or choose another tool with the option tool.",
-                ],
-              }),
-            };
-        }
-      }
     },
   };
+}
+
+/** What a tool's failure means; `said` is its last words, without secrets. */
+function explainToolFailure(
+  { tool, registry, login }: ToolLoginOptions,
+  exitCode: number | undefined,
+  said: string,
+  askQuay: () => Promise<LoginError | undefined>,
+): Attempt<AuthEntry> {
+  const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new LoginError(code, message, { remedy });
+  const another = "Or choose another tool with the option tool.";
+  if (exitCode === 0) {
+    const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;
+    return {
+      retry: "no",
+      error: fail("tool-failed", message, `Check which ${tool.name} this is: ${tool.file}`, another),
+    };
+  }
+  const quoted = `${tool.name} login ${login.scope}: ${said || "no words"}`;
+  const kind = classifyToolFailure(said);
+  switch (kind) {
+    case "refused": {
+      const message = `${registry} does not accept the robot token that Quay has just given. ${quoted}`;
+      const remedy = `Check that ${login.robot} still exists and that ${registry} is one Quay, not two behind one name.`;
+      const error = fail("login-refused", message, remedy);
+      return { retry: "no", error, examine: askQuay };
+    }
+    case "untrusted": {
+      const message = `${tool.name} does not trust the certificate of ${registry}. ${quoted}`;
+      const remedy = "A private authority: give its root certificate, ca-file: path/to/root.pem";
+      return { retry: "no", error: fail("tls-untrusted", message, remedy) };
+    }
+    case "gateway":
+    case "other": {
+      const message = `The exchange worked, but the tool's login failed. ${quoted}`;
+      const error = fail("tool-failed", message, `Try the same by hand: ${tool.name} login ${login.scope}`, another);
+      return { retry: kind === "gateway" ? "patient" : "no", error };
+    }
+    default:
+      return unreachable(kind);
+  }
 }
 
 /**

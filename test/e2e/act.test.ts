@@ -95,7 +95,7 @@ const odd = `{ "auths": { "registry.example.com": ${JSON.stringify(entryOf("kept
 
 /** A repository with the Action in it, as `uses: ./` wants it; a home of its own. */
 async function prepare(name: string, text: (auth: string, image: string) => string) {
-  const root = join(folder, name);
+  const root = await mkdtemp(join(folder, `${name}-`));
   const [repository, home, auth] = [join(root, "repository"), join(root, "home"), join(root, "auth/auth.json")];
   for (const each of [join(repository, ".github/workflows"), home, dirname(auth)])
     await mkdir(each, { recursive: true });
@@ -152,7 +152,8 @@ const secrets = (): Secret[] => [
   { kind: "request", value: peers.github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN },
 ];
 
-describe.skipIf(act === undefined).concurrent("act", () => {
+// act ends a step without its last output now and then, on a machine that is busy: another try, then.
+describe.skipIf(act === undefined).concurrent("act", { retry: 2 }, () => {
   test("logs in, pushes with skopeo and buildah, logs out", async ({ expect }) => {
     const place = await prepare("publish", workflow);
     const before = await readTree(place.home);

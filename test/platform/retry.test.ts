@@ -137,6 +137,12 @@ describe("a costlier look for the cause", () => {
     expect(looks).toBe(1);
   });
 
+  test("is taken too where the time allows no further attempt", async () => {
+    const work = failing(9, { retry: "quick", error, examine: async () => better });
+    expect(await failure(run(fakeClock(), work.run, 100).result)).toBe(better);
+    expect(work.count()).toBe(1);
+  });
+
   test("that fails itself changes nothing", async () => {
     const examine = () => Promise.reject(new Error("the look failed"));
     expect(await failure(run(fakeClock(), failing(1, { retry: "no", error, examine }).run).result)).toBe(error);
