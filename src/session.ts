@@ -4,6 +4,7 @@
  */
 import { chmod, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { LoginError } from "./errors.ts";
 import type { FileRecord } from "./registry/authfile.ts";
 import type { CertificateRecord } from "./registry/certificates.ts";
 
@@ -20,9 +21,17 @@ export interface Session {
 
 const prefix = "quay-keyless-login-";
 
-/** @param temporaryFolder where the job's private files belong, outside of its workspace */
+/**
+ * @param temporaryFolder where the job's private files belong, outside of its workspace
+ * @throws LoginError `auth-file-unusable`
+ */
 export async function openSession(temporaryFolder: string): Promise<Session> {
-  const folder = await mkdtemp(join(temporaryFolder, prefix));
+  const folder = await mkdtemp(join(temporaryFolder, prefix)).catch((cause) => {
+    throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${cause.code}).`, {
+      remedy: ["Let the job's temporary folder (RUNNER_TEMP) exist, be writable, and have room."],
+      cause,
+    });
+  });
   return saveSession({ folder, id: basename(folder).slice(prefix.length), files: [], certificates: [], robots: [] });
 }
 
@@ -34,15 +43,27 @@ export async function saveSession(session: Session): Promise<Session> {
   return session;
 }
 
-/** @returns undefined where the session was taken back already */
+/**
+ * @returns undefined where the session was taken back already
+ * @throws LoginError `logout-incomplete`
+ */
 export async function readSession(folder: string): Promise<Session | undefined> {
+  const path = join(folder, "session.json");
   try {
-    return JSON.parse(await readFile(join(folder, "session.json"), "utf8"));
+    return JSON.parse(await readFile(path, "utf8"));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") {
       return undefined;
     }
-    throw error;
+    // A parser's message quotes the text, which holds secrets: it is not passed on.
+    throw new LoginError(
+      "logout-incomplete",
+      `The record of the login, ${path}, ${code ? `can't be read (${code})` : "is damaged"}.`,
+      {
+        remedy: ["Log out by hand, of each file that held the login: skopeo logout --authfile FILE HOST"],
+      },
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
 import { openFolderTo, openSession, readSession, saveSession } from "../src/session.ts";
@@ -15,6 +15,14 @@ test("a session is a private folder with its record, which is there from the fir
   expect(session).toMatchObject({ files: [], certificates: [], robots: [] });
   expect(await modeOf(session.folder)).toBe(0o700);
   expect(await readSession(session.folder)).toEqual(session);
+});
+
+test("without a place for it, the place is named", async () => {
+  const nowhere = join(await makeFolder(), "nothing");
+  await expect(openSession(nowhere)).rejects.toMatchObject({
+    code: "auth-file-unusable",
+    message: `No private folder can be made in ${nowhere} (ENOENT).`,
+  });
 });
 
 test("two of them share nothing", async () => {
@@ -36,7 +44,13 @@ test("what is saved is read back; the file is the user's alone, and never half",
 test("one that is gone is nothing; one that can't be read is not the same", async () => {
   const session = await openSession(await makeFolder());
   await writeFile(join(session.folder, "session.json"), "half");
-  await expect(readSession(session.folder)).rejects.toThrow(SyntaxError);
+  await expect(readSession(session.folder)).rejects.toMatchObject({
+    code: "logout-incomplete",
+    message: `The record of the login, ${session.folder}/session.json, is damaged.`,
+  });
+  await rm(join(session.folder, "session.json"));
+  await mkdir(join(session.folder, "session.json"));
+  await expect(readSession(session.folder)).rejects.toThrow("can't be read (EISDIR)");
   await rm(session.folder, { recursive: true });
   expect(await readSession(session.folder)).toBeUndefined();
   await writeFile(session.folder, "a file");

@@ -21,6 +21,8 @@ export interface Destinations {
   /** undefined: a private file of the job */
   readonly containers: AuthFile | undefined;
   readonly docker: AuthFile | undefined;
+  /** What the private file starts with. */
+  readonly start: AuthContent | undefined;
 }
 
 /**
@@ -38,12 +40,13 @@ export async function planDestinations(
   if (containers) {
     assertNotHidden("containers", containers.path, containers.content, request.registry);
   }
+  const start = containers ? undefined : await otherLogins(request.registry, platform);
   const dockerIsUsed = place.isDisposable || tool.name === "docker";
   if (
     request.dockerConfig === false ||
     (request.dockerConfig === "auto" && (!dockerIsUsed || hasNamespacedScope(request)))
   ) {
-    return { containers, docker: undefined };
+    return { containers, docker: undefined, start };
   }
   const path = dockerConfigPath(platform.env);
   if (path === undefined) {
@@ -56,7 +59,7 @@ export async function planDestinations(
   }
   const docker = await readAuthFile(path);
   assertNotHidden("docker", docker.path, docker.content, request.registry);
-  return { containers, docker };
+  return { containers, docker, start };
 }
 
 function outsideWorkspace(path: string, { workspace }: Place): string {
@@ -87,9 +90,8 @@ export async function storeLogins(
   platform: Platform,
   remember: (record: FileRecord) => Promise<void>,
 ): Promise<string> {
-  const isPrivate = destinations.containers === undefined;
   const authFile = destinations.containers?.path ?? join(session.folder, "auth.json");
-  const start = isPrivate ? await otherLogins(request.registry, platform) : undefined;
+  const { start } = destinations;
   await mergeEntries(
     { path: authFile, entries, mode: request.authFileMode, ...(start && { start }), id: session.id },
     platform,

@@ -44,8 +44,10 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
   let ready: Running | undefined = await launch();
   return {
     async abandon() {
-      await ready?.kill();
-      await rm(folder, { recursive: true, force: true });
+      if (ready) {
+        await ready.kill();
+        await rm(folder, { recursive: true, force: true });
+      }
     },
     async finish(credential) {
       const auth = basicCredentials(login.robot, credential.token);
