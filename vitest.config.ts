@@ -1,7 +1,4 @@
-import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
-
-const globalSetup = "test/global-setup.ts";
 
 export default defineConfig({
   test: {
@@ -10,7 +7,6 @@ export default defineConfig({
     pool: "forks",
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
