@@ -219,7 +219,8 @@ function parseRobot(robot: string): string {
   return robot;
 }
 
-function parseScope(scope: string, registry: string): string {
+function parseScope(text: string, registry: string): string {
+  const scope = text.replace(/^[^/]*/, (host) => host.toLowerCase()); // as registry is
   const example = `${registry}/acme=acme+ci`;
   if (scope !== registry && !scope.startsWith(`${registry}/`)) {
     throw invalidInput("robot", `${scope}=…`, `the scope is on another host than registry (${registry})`, example);

@@ -90,6 +90,7 @@ test.each<[OptionValues, object]>([
 
 describe("robots and scopes", () => {
   test.each<[string, string, [robot: string, scope: string][]]>([
+    ["its host may be in capitals", "QUAY.io/acme/app=acme+ci", [["acme+ci", "quay.io/acme/app"]]],
     ["a robot alone gets the host", "acme+ci", [["acme+ci", "quay.io"]]],
     ["its scope can be named", "quay.io/acme = acme+ci", [["acme+ci", "quay.io/acme"]]],
     ["a scope may be one repository", "quay.io/acme/app=acme+ci", [["acme+ci", "quay.io/acme/app"]]],

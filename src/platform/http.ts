@@ -148,6 +148,8 @@ const untrusted: Readonly<Record<string, string>> = {
 function failureOf(error: unknown, url: URL): HttpFailure {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const at = url.host;
+  // Node tries all addresses of a name, and tells whom it really asked: a proxy, perhaps.
+  const asked = ((error as AggregateError).errors?.[0] ?? error) as Partial<Asked>;
   const certificate = untrusted[code];
   if (certificate) {
     return new HttpFailure("untrusted", `${at} cannot be trusted: ${certificate}`, error);
@@ -155,9 +157,9 @@ function failureOf(error: unknown, url: URL): HttpFailure {
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":
-      return new HttpFailure("unknown-name", `the name ${url.hostname} cannot be resolved`, error);
+      return new HttpFailure("unknown-name", `the name ${asked.hostname ?? url.hostname} cannot be resolved`, error);
     case "ECONNREFUSED":
-      return new HttpFailure("unreachable", `${at} refuses the connection`, error);
+      return new HttpFailure("unreachable", `${refusing(asked, url)} refuses the connection`, error);
     case "ECONNRESET":
     case "EPIPE":
       return new HttpFailure("unreachable", `${at} broke off the connection`, error);
@@ -168,6 +170,17 @@ function failureOf(error: unknown, url: URL): HttpFailure {
     default:
       return new HttpFailure("unreachable", `${at} cannot be reached (${code || "no code"})`, error);
   }
+}
+
+interface Asked {
+  readonly hostname: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+function refusing({ address, port }: Partial<Asked>, url: URL): string {
+  const own = Number(url.port || (url.protocol === "https:" ? 443 : 80));
+  return port === undefined || port === own ? url.host : `the proxy at ${address}:${port}`;
 }
 
 function proxyEnvironment(env: Environment): Record<string, string> {

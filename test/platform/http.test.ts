@@ -363,6 +363,14 @@ describe("proxies", () => {
     expect(`${error.message}${error.cause}`).not.toMatch(/word/);
   });
 
+  test("one that is not there is named, not the server behind it", async () => {
+    const url = new URL("https://quay.invalid/");
+    const refused = await httpFailure(fetchBy({ HTTPS_PROXY: "http://127.0.0.1:1" }, url));
+    expect(refused.message).toBe("the proxy at 127.0.0.1:1 refuses the connection");
+    const unknown = await httpFailure(fetchBy({ HTTPS_PROXY: "http://me:secret@proxy.invalid:3128" }, url));
+    expect(unknown.message).toBe("the name proxy.invalid cannot be resolved");
+  });
+
   test.each<[string, string, boolean]>([
     ["quay.invalid", "quay.invalid", false],
     ["quay.invalid", "cdn.quay.invalid", false],
