@@ -15,6 +15,17 @@ export interface ExchangeContext {
 
 type Failed = Exclude<ExchangeResult, { kind: "token" }>;
 
+/** What more than one failure asks for. */
+export const remedies = {
+  privateAuthority: "A private authority: give its root certificate, ca-file: path/to/root.pem",
+  checkRegistry:
+    "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
+  checkRobot: (robot: string, registry: string) =>
+    `Check that ${robot} still exists and that ${registry} is one Quay, not two behind one name.`,
+  robotsDisabled: (registry: string) =>
+    `Robot accounts are turned off on ${registry} (ROBOTS_DISALLOW). Only its administrator can turn them on.`,
+} as const;
+
 export function explainResult(result: Failed, context: ExchangeContext): LoginError {
   const { registry, robot, identity } = context;
   switch (result.kind) {
@@ -66,9 +77,7 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
         "quay-answer-unusable",
         `${registry} answered the exchange with something else than a robot token: ${result.why}.`,
         {
-          remedy: [
-            "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
-          ],
+          remedy: [remedies.checkRegistry],
         },
       );
     default:
@@ -135,7 +144,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "untrusted":
       return new LoginError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
         remedy: [
-          "A private authority: give its root certificate, ca-file: path/to/root.pem",
+          remedies.privateAuthority,
           "TLS verification can't be turned off: the identity token would go to whoever answers.",
         ],
         cause: failure,
@@ -146,9 +155,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
         "quay-answer-unusable",
         `${registry} answered the exchange with something unusable: ${failure.message}.`,
         {
-          remedy: [
-            "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
-          ],
+          remedy: [remedies.checkRegistry],
           cause: failure,
         },
       );
@@ -251,9 +258,7 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
     ],
   }),
   "robots-disabled": ({ registry }) => ({
-    remedy: [
-      `Robot accounts are turned off on ${registry} (ROBOTS_DISALLOW). Only its administrator can turn them on.`,
-    ],
+    remedy: [remedies.robotsDisabled(registry)],
   }),
   "quay-refused": ({ robot, registry }) => ({
     remedy: [`Compare this identity with the bindings of ${robot} on ${registry}, ${dialog(robot)}`],

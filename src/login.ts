@@ -120,10 +120,10 @@ async function leaveRoots(
   keep: (change: Partial<Session>) => Promise<void>,
   platform: Platform,
 ): Promise<void> {
-  const folder = certificatesFolder(platform.env, request.registry);
   if (place.roots === undefined) {
     return;
   }
+  const folder = certificatesFolder(platform.env, request.registry);
   try {
     if (folder === undefined) {
       throw new Error("HOME is not set");

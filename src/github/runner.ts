@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import type { Environment } from "../platform/environment.ts";
 
-type Command = "add-mask" | "debug" | "notice" | "warning" | "error";
+type Command = "add-mask" | "debug" | "warning" | "error";
 type FileCommand = "GITHUB_OUTPUT" | "GITHUB_ENV" | "GITHUB_STATE";
 
 export interface Runner {

@@ -1,6 +1,6 @@
 /** Which identity this place has, and its token. The one place that knows all sources. */
-import { access } from "node:fs/promises";
 import { LoginError, unreachable } from "../errors.ts";
+import { isThere } from "../platform/folders.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { conventionalTokenFile, type IdentityRequest, type LoginRequest } from "../request.ts";
@@ -10,7 +10,9 @@ import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub 
 import { type Identity, readIdentity } from "./token.ts";
 
 /** A source that was found or asked for, with the reason, for the log. */
-export type IdentityChoice = Exclude<IdentityRequest, { source: "auto" }> & { readonly why: string };
+export type IdentityChoice = Source & { readonly why: string };
+
+type Source = Exclude<IdentityRequest, { source: "auto" }>;
 
 /**
  * Decides where the token comes from; `auto` takes the first that is there.
@@ -18,20 +20,21 @@ export type IdentityChoice = Exclude<IdentityRequest, { source: "auto" }> & { re
  */
 export async function chooseIdentity(request: LoginRequest, platform: Platform): Promise<IdentityChoice> {
   const wanted = request.identity;
-  const inActions = platform.env.GITHUB_ACTIONS === "true";
   if (wanted.source === "file" || wanted.source === "environment") {
-    return { ...wanted, why: wanted.source === "file" ? `the file ${wanted.path}` : `the variable ${wanted.variable}` };
+    return { ...wanted, why: originOf(wanted) };
   }
   if (hasGitHubEndpoint(platform.env)) {
-    return { source: "github", why: "GitHub's token endpoint, which this job may use" };
+    const github: Source = { source: "github" };
+    return { ...github, why: `${originOf(github)}, which this job may use` };
   }
   if (wanted.source === "github") {
     throw await missingGitHubEndpoint(request, platform);
   }
-  if (await exists(conventionalTokenFile)) {
-    return { source: "file", path: conventionalTokenFile, why: `the file ${conventionalTokenFile}, which is there` };
+  if (await isThere(conventionalTokenFile)) {
+    const file: Source = { source: "file", path: conventionalTokenFile };
+    return { ...file, why: `${originOf(file)}, which is there` };
   }
-  if (inActions) {
+  if (platform.env.GITHUB_ACTIONS === "true") {
     throw await missingGitHubEndpoint(request, platform);
   }
   throw new LoginError("identity-not-found", "This place gives the job no identity token that could be found.", {
@@ -81,22 +84,15 @@ async function fetchToken(
   }
 }
 
-function originOf(choice: IdentityChoice): string {
-  switch (choice.source) {
+function originOf(source: Source): string {
+  switch (source.source) {
     case "github":
       return "GitHub's token endpoint";
     case "file":
-      return `the file ${choice.path}`;
+      return `the file ${source.path}`;
     case "environment":
-      return `the variable ${choice.variable}`;
+      return `the variable ${source.variable}`;
     default:
-      return unreachable(choice);
+      return unreachable(source);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -35,8 +35,10 @@ export function keepIdentity(
   first.catch(() => {}); // every robot that waits for it gets the error
   let latest = first;
   const current = async () => {
-    const identity = await latest;
-    if (identity.expiresAt - enoughSeconds <= platform.clock.now() / 1000) {
+    const seen = latest;
+    const identity = await seen;
+    // Of several robots that find it so, one fetches for all.
+    if (latest === seen && identity.expiresAt - enoughSeconds <= platform.clock.now() / 1000) {
       latest = fetch();
     }
     return latest;

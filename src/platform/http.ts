@@ -101,9 +101,9 @@ export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
   };
 }
 
+/** What fails before the answer begins is the request's own `error`. */
 function receive(request: http.ClientRequest, maxBytes: number): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    request.on("error", reject);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
@@ -134,11 +134,13 @@ function contextWith(pem: string): tls.SecureContext {
   return context;
 }
 
+const unknownAuthority = "its certificate is signed by an authority that this machine does not know";
+
 const untrusted: Readonly<Record<string, string>> = {
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is signed by an authority that this machine does not know",
-  UNABLE_TO_GET_ISSUER_CERT: "its certificate is signed by an authority that this machine does not know",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is signed by an authority that this machine does not know",
-  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is signed by an authority that this machine does not know",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownAuthority,
+  SELF_SIGNED_CERT_IN_CHAIN: unknownAuthority,
   DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed, and this machine does not know it",
   CERT_HAS_EXPIRED: "its certificate has expired",
   CERT_NOT_YET_VALID: "its certificate is not valid yet",

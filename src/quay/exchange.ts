@@ -1,4 +1,5 @@
 /** Sends an identity token to Quay, brings a robot token back. What an answer means stands in answers.ts. */
+import { unreachable } from "../errors.ts";
 import { explainFailure, explainIssuer, explainResult } from "../explain.ts";
 import { examineIssuer } from "../identity/issuer.ts";
 import { basicAuthorization, type Identity } from "../identity/token.ts";
@@ -76,7 +77,12 @@ function persistence(result: Exclude<ExchangeResult, { kind: "token" }>): Persis
       return "quick";
     case "busy":
       return result.code === "quay-read-only" ? "no" : "patient";
-    default:
+    case "refused":
+    case "without-federation":
+    case "too-big":
+    case "unusable":
       return "no";
+    default:
+      return unreachable(result);
   }
 }

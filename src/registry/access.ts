@@ -1,7 +1,7 @@
 /** What a robot token may really do: Quay's login says nothing about it, but the token of `/v2/auth` lists it. */
 import { decodeJwt } from "jose/jwt/decode";
 import { LoginError } from "../errors.ts";
-import { explainFailure } from "../explain.ts";
+import { explainFailure, remedies } from "../explain.ts";
 import { basicAuthorization } from "../identity/token.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -134,9 +134,7 @@ export async function whyRefused(
       disabled ? "robots-disabled" : "login-refused",
       `Quay gave a robot token and does not accept it: "${reason}"`,
       {
-        remedy: disabled
-          ? [`Robot accounts are turned off on ${registry} (ROBOTS_DISALLOW). Only its administrator can turn them on.`]
-          : [`Check that ${credential.robot} still exists and that ${registry} is one Quay, not two behind one name.`],
+        remedy: disabled ? [remedies.robotsDisabled(registry)] : [remedies.checkRobot(credential.robot, registry)],
       },
     );
   } catch {

@@ -51,7 +51,8 @@ export async function readAuthFile(path: string): Promise<AuthFile> {
   try {
     real = await realpath(path);
   } catch (error) {
-    const { code, isLink } = { code: codeOf(error), isLink: await isDanglingLink(path) };
+    const code = codeOf(error);
+    const isLink = await isDanglingLink(path);
     if (code === "ENOENT" && !isLink) {
       return { path, content: {} };
     }

@@ -1,6 +1,7 @@
 /** One login by a tool, into a folder of its own: so the tool verifies the credential, and no two tools touch one file. */
 import { rm } from "node:fs/promises";
 import { type ErrorCode, LoginError, unreachable } from "../errors.ts";
+import { remedies } from "../explain.ts";
 import { basicCredentials } from "../identity/token.ts";
 import type { Environment } from "../platform/environment.ts";
 import { type Running, start } from "../platform/exec.ts";
@@ -93,14 +94,12 @@ function explainToolFailure(
   switch (kind) {
     case "refused": {
       const message = `${registry} does not accept the robot token that Quay has just given. ${quoted}`;
-      const remedy = `Check that ${login.robot} still exists and that ${registry} is one Quay, not two behind one name.`;
-      const error = fail("login-refused", message, remedy);
+      const error = fail("login-refused", message, remedies.checkRobot(login.robot, registry));
       return { retry: "no", error, examine: askQuay };
     }
     case "untrusted": {
       const message = `${tool.name} does not trust the certificate of ${registry}. ${quoted}`;
-      const remedy = "A private authority: give its root certificate, ca-file: path/to/root.pem";
-      return { retry: "no", error: fail("tls-untrusted", message, remedy) };
+      return { retry: "no", error: fail("tls-untrusted", message, remedies.privateAuthority) };
     }
     case "gateway":
     case "other": {
