@@ -128,7 +128,46 @@ install_zizmor() {
   quietly "$2/bin/pip" install --quiet --disable-pip-version-check "zizmor==$1"
 }
 
-# bundle_into FOLDER : what the source builds, one sub-folder per entry point of the Action.
+# need_spire : SPIRE's server, agent and OIDC discovery provider, built from test/spire/go.mod.
+need_spire() {
+  local folder="$tools/spire@v1.13.3"
+  spire_is_ready "$folder" || alone "$folder" install_spire "$folder"
+  export PATH="$folder:$PATH"
+}
+
+spire_is_ready() {
+  [[ -x "$1/spire-server" && -x "$1/spire-agent" && -x "$1/oidc-discovery-provider" ]]
+}
+
+install_spire() {
+  spire_is_ready "$1" && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.26.8 or newer to build SPIRE, please install it"
+  # The server keeps its entries in SQLite, which is C.
+  need_debian gcc libc6-dev
+  echo "Building SPIRE (about ten minutes, once)"
+  # One of its packages takes 3.7 GB to compile: where memory is short, nothing may be compiled beside it.
+  local serially=()
+  [[ $(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo) -ge 6 ]] || serially=(-p 1)
+  quietly env GOBIN="$1" GOWORK=off CGO_ENABLED=1 go -C test/spire install "${serially[@]}" tool
+}
+
+# need_tekton_validate : Tekton's own validation as a program, built from test/tekton/validate.
+need_tekton_validate() {
+  local folder="$tools/tekton-validate@v1.14.0"
+  [[ -x "$folder/tekton-validate" ]] || alone "$folder" install_tekton_validate "$folder"
+  export PATH="$folder:$PATH"
+}
+
+install_tekton_validate() {
+  [[ -x "$1/tekton-validate" ]] && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.26.4 or newer to build Tekton's validation, please install it"
+  echo "Building Tekton's validation (about two minutes, once)"
+  # The same flags as test/cluster builds Tekton with, so that each finds the other's work in Go's cache.
+  quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
+    go build -C test/tekton/validate -trimpath -buildvcs=false -ldflags "-s -w" -o "$1/tekton-validate" .
+}
+
+# bundle_into FOLDER : what the source builds, one sub-folder per entry point.
 bundle_into() {
   alone "$scratch/build" bundle_alone "$1"
 }
@@ -138,15 +177,36 @@ bundle_alone() {
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
-  for name in main post; do
-    bundle_one "$name" "$1/$name" &
+  for name in github/main github/post cli/main; do
+    bundle_one "$name" "$1/$(bundle_name "$name")" &
     jobs+=($!)
   done
   for job in "${jobs[@]}"; do wait "$job" || failed=1; done
   return "$failed"
 }
 
+# The Action's are called main and post, the command line's cli.
+bundle_name() {
+  case "$1" in
+    github/*) echo "${1#github/}" ;;
+    *) echo "${1%/main}" ;;
+  esac
+}
+
 bundle_one() {
-  ncc build "out/github/$1.js" --minify --no-cache --quiet --stats-out "out/$1.json" --out "$2" &&
+  ncc build "out/$1.js" --minify --no-cache --quiet --stats-out "out/$1.json" --out "$2" &&
     node script/licenses.ts "out/$1.json" >"$2/licenses.txt"
+}
+
+# need_real_peers : the programs of test/real, which take minutes to build, once.
+need_real_peers() {
+  local spire=""
+  # One of SPIRE's packages takes nearly 4 GB to compile, as much as Kubernetes' largest.
+  if [[ $(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo) -ge 8 ]]; then
+    need_spire &
+    spire=$!
+  fi
+  test/cluster/up.sh --build-only
+  [[ -z $spire ]] || wait "$spire" || exit
+  need_spire # puts it on PATH
 }

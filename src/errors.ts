@@ -15,6 +15,12 @@ export const errorCodes = {
   "github-dependabot": "refused",
   "identity-endpoint-refused": "refused",
   "identity-endpoint-failed": "temporary",
+  "spiffe-socket-unusable": "refused",
+  "spiffe-no-identity": "refused",
+  "spiffe-several-identities": "refused",
+  "spiffe-refused": "refused",
+  "spiffe-unavailable": "temporary",
+  "spiffe-answer-unusable": "refused",
   "token-file-unusable": "refused",
   "token-variable-unusable": "refused",
   "token-not-a-jwt": "refused",
@@ -53,8 +59,11 @@ export const errorCodes = {
   "auth-file-unusable": "refused",
   "auth-file-locked": "temporary",
   "logout-incomplete": "refused",
+  "not-logged-in": "refused",
+  "login-ends-soon": "refused",
   timeout: "temporary",
   cancelled: "temporary",
+  unforeseen: "refused",
 } as const satisfies Record<string, Severity>;
 
 export type ErrorCode = keyof typeof errorCodes;
@@ -90,11 +99,33 @@ export class LoginError extends Error {
   }
 }
 
+/** What someone gave, for a message that has to be read. */
+export const shortened = (value: string): string => (value.length > 120 ? `${value.slice(0, 120)}…` : value);
+
+/** In place of an example, where two options exclude each other. */
+export const oneOfTheTwo = Symbol("one of the two");
+
 /** `invalid-input`: names the option, the value, what is wrong with it, and an example that works. */
-export function invalidInput(option: string, value: string, problem: string, example: string): LoginError {
-  const shown = value.length > 120 ? `${value.slice(0, 120)}…` : value;
-  return new LoginError("invalid-input", `The option "${option}" is ${JSON.stringify(shown)}: ${problem}.`, {
-    remedy: [`Write, for example, ${example}`],
+export function invalidInput(
+  option: string,
+  value: string,
+  problem: string,
+  example: string | typeof oneOfTheTwo,
+): LoginError {
+  return new LoginError("invalid-input", `The option "${option}" is ${JSON.stringify(shortened(value))}: ${problem}.`, {
+    remedy: [example === oneOfTheTwo ? "Give one of the two." : `Write, for example, ${example}`],
+  });
+}
+
+/** What this program did not foresee, as an error like any other. */
+export function asLoginError(error: unknown): LoginError {
+  if (error instanceof LoginError) {
+    return error;
+  }
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return new LoginError("unforeseen", `${name}: ${message}`, {
+    remedy: ["This is a mistake in quay-keyless-login: please report it with this line."],
+    cause: error,
   });
 }
 

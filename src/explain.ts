@@ -92,40 +92,49 @@ export function explainIssuer(
   { registry, identity }: ExchangeContext,
 ): LoginError {
   const because = `Quay at ${registry} answered ${status}`;
+  if (finding.kind === "sound") {
+    return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
+      remedy:
+        status === 502
+          ? [
+              `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
+              "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
+            ]
+          : [
+              "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
+            ],
+    });
+  }
+  return explainFinding(finding, identity, `${because}: the`);
+}
+
+/**
+ * What is wrong with an issuer.
+ * @param the how the sentence begins: `The`, or a cause and `the`
+ */
+export function explainFinding(
+  finding: Exclude<IssuerFinding, { kind: "sound" }>,
+  identity: Identity,
+  the: string,
+): LoginError {
   const note = "It is Quay that must reach the issuer; this look was taken from here.";
   switch (finding.kind) {
-    case "sound":
-      return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
-        remedy:
-          status === 502
-            ? [
-                `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
-                "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
-              ]
-            : [
-                "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
-              ],
-      });
     case "unreachable":
       return new LoginError(
         "issuer-unreachable",
-        `${because}: the issuer of this job's identity cannot be reached. ${finding.why}.`,
+        `${the} issuer of this job's identity cannot be reached. ${finding.why}.`,
         {
           remedy: [note, `Make ${identity.issuer} reachable by https from Quay, with a certificate that Quay trusts.`],
         },
       );
     case "broken":
-      return new LoginError(
-        "issuer-broken",
-        `${because}: the issuer of this job's identity answers wrongly. ${finding.why}.`,
-        {
-          remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
-        },
-      );
+      return new LoginError("issuer-broken", `${the} issuer of this job's identity answers wrongly. ${finding.why}.`, {
+        remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
+      });
     case "key-not-published":
       return new LoginError(
         "key-not-published",
-        `${because}: the key that signed this job's identity token is not among its issuer's RSA keys.`,
+        `${the} key that signed this job's identity token is not among its issuer's RSA keys.`,
         {
           remedy: [
             `The token's kid is ${identity.keyId}; published are ${finding.keys.join(", ")}.`,

@@ -15,7 +15,7 @@ import { certificatesFolder } from "./registry/locations.ts";
 import { startToolLogin, type ToolLogin } from "./registry/login.ts";
 import { findTool, type Tool } from "./registry/tools.ts";
 import { hasNamespacedScope, type LoginRequest, type RobotLogin } from "./request.ts";
-import { openFolderTo, openSession, type Session, saveSession } from "./session.ts";
+import { openFolderTo, openNamedSession, openSession, type Session, saveSession } from "./session.ts";
 
 export interface LoginResult {
   readonly session: Session;
@@ -43,7 +43,10 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
   const destinations = await planDestinations(request, tool, place, platform);
   platform.reporter.info(`Identity: ${choice.why}.`);
 
-  let session = await openSession(place.temporaryFolder);
+  let session =
+    place.sessionFolder === undefined
+      ? await openSession(place.temporaryFolder)
+      : await openNamedSession(place.sessionFolder);
   place.onSession(session.folder);
   const keep = async (change: Partial<Session>) => {
     session = await saveSession({ ...session, ...change });
@@ -70,7 +73,7 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
   const authFile = await storeLogins(entries, destinations, session, request, platform, (record) =>
     keep({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
   );
-  if (destinations.containers === undefined) {
+  if (destinations.authFile === undefined) {
     await openFolderTo(session, request.authFileMode ?? 0o600);
   }
   const files = session.files.map(({ path }) => path);
@@ -120,7 +123,7 @@ async function leaveRoots(
   keep: (change: Partial<Session>) => Promise<void>,
   platform: Platform,
 ): Promise<void> {
-  if (place.roots === undefined) {
+  if (place.roots === undefined || !place.willLogOut) {
     return;
   }
   const folder = certificatesFolder(platform.env, request.registry);

@@ -1,11 +1,12 @@
 /** Takes a session back: exactly our entries, only if they are still ours; what stood there before stands there again. */
-import { rm } from "node:fs/promises";
 import { LoginError } from "./errors.ts";
 import { isoTime } from "./identity/token.ts";
 import type { LocalPlatform } from "./platform/platform.ts";
-import { restoreEntries } from "./registry/authfile.ts";
+import type { AuthEntry } from "./registry/authfile.ts";
 import { removeRoots } from "./registry/certificates.ts";
-import { readSession, type Session } from "./session.ts";
+import { removeEntries, restoreEntries } from "./registry/merge.ts";
+import { newId, readSession, removeEmptySession, removeSession, type Session } from "./session.ts";
+import { isRobotLogin, readEntry, type Standing } from "./status.ts";
 
 /**
  * Idempotent; works on a session that was broken off at any point.
@@ -15,7 +16,7 @@ import { readSession, type Session } from "./session.ts";
 export async function logout(folder: string, platform: LocalPlatform): Promise<Session | undefined> {
   const session = await readSession(folder);
   if (session === undefined) {
-    await rm(folder, { recursive: true, force: true });
+    await removeEmptySession(folder);
     return undefined;
   }
   const failures: LoginError[] = [];
@@ -42,14 +43,47 @@ export async function logout(folder: string, platform: LocalPlatform): Promise<S
     first.also = others;
     throw first;
   }
-  await rm(session.folder, { recursive: true, force: true });
+  await removeSession(session);
   if (session.robots.length > 0) {
     platform.reporter.info(`Logged out of ${session.robots.map(({ scope }) => scope).join(", ")}.`);
   }
   for (const { robot, expiresAt } of session.robots) {
-    platform.reporter.info(
-      `The robot token of ${robot} can't be revoked in Quay: it ends by itself at ${isoTime(expiresAt)}.`,
-    );
+    tellEnd(robot, expiresAt, platform);
   }
   return session;
+}
+
+/**
+ * Deletes the robot tokens that stand under `scopes` in an auth file, where no session says what stood there before.
+ * @returns the scopes that are logged out now
+ * @throws LoginError `logout-incomplete` where a password of another kind stands there; `auth-file-unusable`, `auth-file-locked`
+ */
+export async function logoutOf(
+  { authFile, logins }: Standing,
+  scopes: readonly string[],
+  platform: LocalPlatform,
+): Promise<readonly string[]> {
+  const stored = logins.find((login) => scopes.includes(login.scope) && !isRobotLogin(login));
+  if (stored) {
+    throw new LoginError(
+      "logout-incomplete",
+      `What ${authFile} holds for ${stored.scope} is a password of ${stored.robot}, not a robot token of Quay: it stays.`,
+      { remedy: [`To delete it all the same: skopeo logout --authfile ${authFile} ${stored.scope}`] },
+    );
+  }
+  const isOurs = (entry: AuthEntry) => isRobotLogin(readEntry(entry) ?? { robot: "", expiresAt: undefined });
+  const removed = await removeEntries(authFile, [...new Set(scopes)], isOurs, newId(), platform);
+  if (removed.length > 0) {
+    platform.reporter.info(`Logged out of ${removed.join(", ")}: ${authFile}`);
+  }
+  for (const { robot, scope, expiresAt } of logins) {
+    if (removed.includes(scope) && expiresAt !== undefined) {
+      tellEnd(robot, expiresAt, platform);
+    }
+  }
+  return removed;
+}
+
+function tellEnd(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
+  reporter.info(`The robot token of ${robot} can't be revoked in Quay: it ends by itself at ${isoTime(expiresAt)}.`);
 }

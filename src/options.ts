@@ -1,94 +1,209 @@
 /**
- * Every option once, as data. The parsing, `action.yml` and the README's table are held to it by tests.
+ * Every option once, as data. The parsing, the command line's help, `action.yml`, the Tekton params and the README's tables
+ * are held to it by tests.
  */
+export type Command = "login" | "logout" | "status" | "identity";
+
+/** Where an option can be given: as an input of the GitHub Action, as a flag of a command. */
+export type Face = "action" | Command;
+
 export interface Option {
   readonly name: string;
+  readonly faces: readonly Face[];
   /** Absent: no default. */
   readonly default?: string;
   readonly required?: true;
+  /** On the command line: `list` may be given several times, `flag` takes no value. */
+  readonly takes?: "list" | "flag";
+  /** What the value is, in the command line's help. */
+  readonly value?: string;
   /** Set by the platform itself, not by people: absent from the README. */
   readonly internal?: true;
   /** One line: what it means, units included. */
   readonly description: string;
 }
 
+const commands = ["login", "logout", "status", "identity"] as const;
+
 export const options = [
-  { name: "registry", default: "quay.io", description: "Host of Quay, with a port if it isn't 443." },
+  {
+    name: "registry",
+    faces: ["action", "login", "logout", "status"],
+    default: "quay.io",
+    value: "HOST",
+    description: "Host of Quay, with a port if it isn't 443.",
+  },
   {
     name: "robot",
+    faces: ["action", "login"],
     required: true,
+    takes: "list",
+    value: "ROBOT",
     description:
       "Robot account, organization+name. Several: one per line, each [SCOPE=]organization+name; without a SCOPE, each logs in for registry/organization.",
   },
   {
     name: "identity",
+    faces: ["action", "login", "identity"],
     default: "auto",
-    description: "Where the identity token comes from: github, file, environment; auto takes the first that is there.",
+    value: "SOURCE",
+    description:
+      "Where the identity token comes from: github, file, spiffe, environment; auto takes the first that is there.",
   },
   {
     name: "audience",
+    faces: ["action", "login", "identity"],
     default: "quay",
-    description: "Audience to ask GitHub for; for a token from a file or variable, the audience to expect.",
+    value: "AUDIENCE",
+    description: "Audience to ask GitHub and SPIFFE for; for a token from a file or variable, the audience to expect.",
   },
   {
     name: "token-file",
+    faces: ["action", "login", "identity"],
+    value: "FILE",
     description:
       "File that holds the identity token, read anew for each exchange. Looked for at /var/run/secrets/tokens/quay-token if not set.",
   },
   {
     name: "token-env",
+    faces: ["action", "login", "identity"],
+    value: "NAME",
     description: "Name of the environment variable that holds the identity token (its name, not the token).",
   },
   {
+    name: "spiffe-socket",
+    faces: ["action", "login", "identity"],
+    value: "ADDRESS",
+    description:
+      "Address of the SPIFFE Workload API, unix:///path or tcp://ip:port. SPIFFE_ENDPOINT_SOCKET gives it if not set.",
+  },
+  {
+    name: "spiffe-id",
+    faces: ["action", "login", "identity"],
+    value: "ID",
+    description: "Which identity to take where SPIFFE issues several: its SPIFFE ID, or its hint.",
+  },
+  {
     name: "tool",
+    faces: ["action", "login"],
     default: "auto",
+    value: "TOOL",
     description: "Tool that logs in: skopeo, buildah, podman, docker; auto takes the first one installed.",
   },
   {
     name: "auth-file",
+    faces: ["action", "login", "logout", "status"],
+    value: "FILE",
     description:
-      "File that gets the login; what else it holds stays. Default: a private file of the job that starts with the logins already there.",
+      "File that holds the login; what else it holds stays. Default: in the Action a private file of the job that starts with the logins already there, on the command line the file that the tool reads by itself.",
   },
   {
     name: "docker-config",
+    faces: ["action", "login"],
     default: "auto",
+    value: "WHETHER",
     description:
       "Whether docker's config.json gets the login too, for docker, cosign, crane, oras and helm: true, false; auto means true on a GitHub-hosted runner or when docker is the tool that logs in.",
   },
   {
     name: "auth-file-mode",
+    faces: ["action", "login"],
+    value: "MODE",
     description:
       "Permissions of the auth file, octal, for later steps under another user. Default: 0600 for a new file, unchanged for one already there.",
   },
   {
     name: "ca-file",
+    faces: ["action", "login", "identity"],
+    value: "FILE",
     description:
       "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools, until logout.",
   },
   {
     name: "access",
+    faces: ["action", "login"],
+    takes: "list",
+    value: "ACCESS",
     description:
       "What later steps will need, one repository per line: organization/repository:pull,push. Checked against what Quay grants.",
   },
-  { name: "timeout", default: "120", description: "Seconds for the whole login, retries included." },
-  { name: "logout", default: "true", description: "Whether the end of the job takes the login back: true, false." },
+  {
+    name: "timeout",
+    faces: ["action", "login", "identity"],
+    default: "120",
+    value: "SECONDS",
+    description: "Seconds for the whole login, retries included.",
+  },
+  {
+    name: "logout",
+    faces: ["action"],
+    default: "true",
+    description: "Whether the end of the job takes the login back: true, false.",
+  },
   {
     name: "without-identity",
+    faces: ["action"],
     default: "fail",
     description:
       "What to do where GitHub gives no identity (pull request from a fork, Dependabot): fail, or skip to go on logged out.",
   },
   {
     name: "export-token",
+    faces: ["action", "login"],
     default: "false",
-    description: "Whether to hand out the robot token, masked, as the output token: true, false.",
+    takes: "flag",
+    description:
+      "Whether to hand out the robot token: in the Action as the masked output token, on the command line as all that stands on standard output.",
   },
   {
     name: "workflow-ref",
+    faces: ["action"],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, evaluated by the runner
     default: "${{ job.workflow_ref }}",
     internal: true,
     description: "Set by GitHub; leave it alone. It lets an error message say which workflow lacks the permission.",
+  },
+  {
+    name: "session",
+    faces: ["login", "logout"],
+    value: "FOLDER",
+    description:
+      "Folder, made by login, for what logout needs to put everything back as it was. An earlier login recorded there is taken back first.",
+  },
+  {
+    name: "scope",
+    faces: ["logout", "status"],
+    takes: "list",
+    value: "SCOPE",
+    description:
+      "What the login stands under: host, host/organization or host/organization/repository. Default: all of registry in status, the host alone in logout.",
+  },
+  {
+    name: "for",
+    faces: ["status"],
+    value: "DURATION",
+    description: "How long the login must still last, as 90s, 10m or 1h: less is a failure.",
+  },
+  {
+    name: "result",
+    faces: ["login"],
+    takes: "list",
+    value: "NAME=FILE",
+    description: "Write an output into a file as well, as Tekton's results want it; never the token.",
+  },
+  {
+    name: "output",
+    faces: commands,
+    default: "text",
+    value: "FORMAT",
+    description: "How results stand on standard output: text, json.",
+  },
+  {
+    name: "verbose",
+    faces: commands,
+    default: "false",
+    takes: "flag",
+    description: "Tell more on standard error.",
   },
 ] as const satisfies readonly Option[];
 
@@ -110,3 +225,8 @@ export const outputs = [
 ] as const;
 
 export type OutputName = (typeof outputs)[number]["name"];
+
+/** The options of one face, in the table's order. */
+export function optionsOf(face: Face): readonly (Option & { readonly name: OptionName })[] {
+  return options.filter(({ faces }) => (faces as readonly Face[]).includes(face));
+}

@@ -1,6 +1,9 @@
 /** Options as text become one plain value, validated once, before anything is touched. Pure. */
 import { invalidInput } from "./errors.ts";
-import { type OptionName, type OptionValues, options } from "./options.ts";
+import { type IdentityRequest, parseIdentityRequest } from "./identity/request.ts";
+import { parseTimeout, readOptions } from "./option-values.ts";
+import type { OptionValues } from "./options.ts";
+import { parseRegistry, parseScope } from "./registry/scope.ts";
 
 export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
 export type ToolName = (typeof toolNames)[number];
@@ -19,21 +22,12 @@ export interface AccessWanted {
 const actionNames = ["pull", "push"] as const;
 export type Action = (typeof actionNames)[number];
 
-/** Where the identity token is to come from, before looking at what is there. */
-export type IdentityRequest =
-  | { readonly source: "auto" }
-  | { readonly source: "github" }
-  | { readonly source: "file"; readonly path: string }
-  | { readonly source: "environment"; readonly variable: string };
-
-export interface LoginRequest {
+export interface LoginRequest extends IdentityRequest {
   /** host or host:port, lower case */
   readonly registry: string;
   readonly robots: readonly RobotLogin[];
-  readonly identity: IdentityRequest;
-  readonly audience: string;
   readonly tool: ToolName | "auto";
-  /** undefined: a private file of the job */
+  /** undefined: where this face keeps logins by itself */
   readonly authFile: string | undefined;
   readonly authFileMode: number | undefined;
   readonly dockerConfig: boolean | "auto";
@@ -43,12 +37,7 @@ export interface LoginRequest {
   readonly logout: boolean;
   readonly withoutIdentity: "fail" | "skip";
   readonly exportToken: boolean;
-  /** The workflow file that defines this job, where GitHub says so. */
-  readonly workflowRef: string | undefined;
 }
-
-/** Where the kubelet puts a projected token that was given this project's conventional name. */
-export const conventionalTokenFile = "/var/run/secrets/tokens/quay-token";
 
 /** Quay's own rule for namespaces and robots (recorded answer to a robot named "Bad"), 2 to 255 characters. */
 const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
@@ -56,46 +45,29 @@ const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
 
 /** @throws LoginError `invalid-input`, naming the option, the value and an example that works */
 export function parseRequest(values: OptionValues): LoginRequest {
-  const text = (name: OptionName): string => values[name]?.trim() || defaults[name] || "";
-  const optional = (name: OptionName): string | undefined => text(name) || undefined;
-  const choice = <T extends string>(name: OptionName, allowed: readonly T[]): T =>
-    parseChoice(name, text(name), allowed);
-  const boolean = (name: OptionName): boolean => choice(name, ["true", "false"]) === "true";
-
+  const reader = readOptions(values);
+  const { text, optional, choice, boolean, list } = reader;
   const registry = parseRegistry(text("registry"));
-  const robots = parseRobots(text("robot"), registry);
-  const tool = choice("tool", ["auto", ...toolNames]);
+  const robots = parseRobots(list("robot"), registry);
   const dockerConfig = choice("docker-config", ["auto", "true", "false"]);
   const request: LoginRequest = {
+    ...parseIdentityRequest(reader),
     registry,
     robots,
-    identity: parseIdentity(
-      choice("identity", ["auto", "github", "file", "environment"]),
-      optional("token-file"),
-      optional("token-env"),
-    ),
-    audience: parseAudience(text("audience")),
-    tool,
+    tool: choice("tool", ["auto", ...toolNames]),
     authFile: optional("auth-file"),
     authFileMode: parseMode(optional("auth-file-mode")),
     dockerConfig: dockerConfig === "auto" ? "auto" : dockerConfig === "true",
     caFile: optional("ca-file"),
-    access: parseAccess(text("access"), registry, robots),
-    timeoutSeconds: parseSeconds("timeout", text("timeout")),
+    access: parseAccess(list("access"), registry, robots),
+    timeoutSeconds: parseTimeout(reader),
     logout: boolean("logout"),
     withoutIdentity: choice("without-identity", ["fail", "skip"]),
     exportToken: boolean("export-token"),
-    workflowRef: optional("workflow-ref"),
   };
   assertConsistent(request);
   return request;
 }
-
-const defaults: Partial<Record<OptionName, string>> = Object.fromEntries(
-  options
-    .filter((option) => !("internal" in option))
-    .map((option) => [option.name, "default" in option ? option.default : undefined]),
-);
 
 /** The robot whose login the containers tools take for a repository: that of the longest scope that holds it. */
 export function robotFor(repository: string, registry: string, robots: readonly RobotLogin[]): RobotLogin | undefined {
@@ -141,45 +113,14 @@ function assertConsistent(request: LoginRequest): void {
   }
 }
 
-function parseRegistry(value: string): string {
-  const example = "registry: quay.example.com:8443";
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) {
-    throw invalidInput("registry", withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
-  }
-  if (value.includes("@")) {
-    throw invalidInput("registry", withoutUserinfo(value), "it is a host, without a user or password", example);
-  }
-  if (value.includes("/")) {
-    throw invalidInput("registry", value, "it is a host, without a path; organizations go into robot", example);
-  }
-  const host = value.toLowerCase();
-  if (
-    !/^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/.test(host) ||
-    !URL.canParse(`https://${host}/`)
-  ) {
-    throw invalidInput("registry", value, "it is not a host with an optional port", example);
-  }
-  return host;
-}
-
-const withoutUserinfo = (value: string): string => value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/i, "$1…@");
-
-function lines(value: string): string[] {
-  return value
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter(Boolean);
-}
-
-function parseRobots(value: string, registry: string): readonly RobotLogin[] {
-  const entries = lines(value);
+function parseRobots(entries: readonly string[], registry: string): readonly RobotLogin[] {
   if (entries.length === 0) {
-    throw invalidInput("robot", value, "it is required", "robot: acme+ci");
+    throw invalidInput("robot", "", "it is required", "robot: acme+ci");
   }
   const robots = entries.map((entry): RobotLogin => {
     const separator = entry.indexOf("=");
     const robot = parseRobot(entry.slice(separator + 1).trim());
-    const own = separator < 0 ? undefined : parseScope(entry.slice(0, separator).trim(), registry);
+    const own = separator < 0 ? undefined : robotScope(entry.slice(0, separator).trim(), registry);
     return { robot, scope: own ?? (entries.length === 1 ? registry : `${registry}/${organizationOf(robot)}`) };
   });
   for (const [index, { robot, scope }] of robots.entries()) {
@@ -195,6 +136,9 @@ function parseRobots(value: string, registry: string): readonly RobotLogin[] {
   }
   return robots;
 }
+
+const robotScope = (text: string, registry: string): string =>
+  parseScope({ option: "robot", text, registry, shown: `${text}=…`, example: `${registry}/acme=acme+ci` });
 
 const organizationOf = (robot: string): string => robot.slice(0, robot.indexOf("+"));
 
@@ -219,80 +163,6 @@ function parseRobot(robot: string): string {
   return robot;
 }
 
-function parseScope(text: string, registry: string): string {
-  const scope = text.replace(/^[^/]*/, (host) => host.toLowerCase()); // as registry is
-  const example = `${registry}/acme=acme+ci`;
-  if (scope !== registry && !scope.startsWith(`${registry}/`)) {
-    throw invalidInput("robot", `${scope}=…`, `the scope is on another host than registry (${registry})`, example);
-  }
-  if (!/^(?:\/[a-z0-9][a-z0-9._-]*)*$/.test(scope.slice(registry.length))) {
-    throw invalidInput(
-      "robot",
-      `${scope}=…`,
-      "a scope is a host, host/organization or host/organization/repository",
-      example,
-    );
-  }
-  return scope;
-}
-
-function parseIdentity(
-  source: IdentityRequest["source"],
-  file: string | undefined,
-  variable: string | undefined,
-): IdentityRequest {
-  if (file !== undefined && variable !== undefined) {
-    throw invalidInput("token-env", variable, `token-file is set too (${file})`, "one of the two");
-  }
-  const misfit = source === "github" || (source === "file" && variable) || (source === "environment" && file);
-  if (misfit && (file ?? variable) !== undefined) {
-    const option = file === undefined ? "token-env" : "token-file";
-    throw invalidInput(
-      option,
-      file ?? variable ?? "",
-      `identity is ${source}, which does not use it`,
-      "identity: auto",
-    );
-  }
-  if (variable !== undefined && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) {
-    // Someone may have put the token itself here: the value must not reach a log.
-    throw invalidInput("token-env", "…", "it is the name of a variable, not the token", "token-env: QUAY_ID_TOKEN");
-  }
-  if (source === "environment" && variable === undefined) {
-    throw invalidInput("token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN");
-  }
-  if (variable !== undefined) {
-    return { source: "environment", variable };
-  }
-  if (file !== undefined || source === "file") {
-    return { source: "file", path: file ?? conventionalTokenFile };
-  }
-  return { source: source === "github" ? "github" : "auto" };
-}
-
-function parseAudience(value: string): string {
-  if (/\s/.test(value)) {
-    throw invalidInput("audience", value, "an audience has no blanks", "audience: quay");
-  }
-  return value;
-}
-
-function parseChoice<T extends string>(name: OptionName, value: string, allowed: readonly T[]): T {
-  const found = allowed.find((candidate) => candidate === value.toLowerCase());
-  if (found === undefined) {
-    throw invalidInput(name, value, `it is one of ${allowed.join(", ")}`, `${name}: ${defaults[name]}`);
-  }
-  return found;
-}
-
-function parseSeconds(name: OptionName, value: string): number {
-  const seconds = Number(value);
-  if (!/^[0-9]+$/.test(value) || seconds < 1 || seconds > 3600) {
-    throw invalidInput(name, value, "it is a whole number of seconds, 1 to 3600", `${name}: ${defaults[name]}`);
-  }
-  return seconds;
-}
-
 function parseMode(value: string | undefined): number | undefined {
   if (value === undefined) {
     return undefined;
@@ -309,8 +179,12 @@ function parseMode(value: string | undefined): number | undefined {
   return mode;
 }
 
-function parseAccess(value: string, registry: string, robots: readonly RobotLogin[]): readonly AccessWanted[] {
-  return lines(value).map((line) => {
+function parseAccess(
+  entries: readonly string[],
+  registry: string,
+  robots: readonly RobotLogin[],
+): readonly AccessWanted[] {
+  return entries.map((line) => {
     const example = "access: acme/app:pull,push";
     const separator = line.lastIndexOf(":");
     const [name, wanted] = separator < 0 ? [line, ""] : [line.slice(0, separator), line.slice(separator + 1)];

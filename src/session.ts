@@ -2,15 +2,19 @@
  * What a login leaves behind, written into its private folder before each change, so that logout can take it back after a
  * failure or a kill at any moment. The folder's path is all that a face has to keep.
  */
-import { chmod, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { LoginError } from "./errors.ts";
-import type { FileRecord } from "./registry/authfile.ts";
+import { randomBytes } from "node:crypto";
+import { chmod, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { invalidInput, LoginError } from "./errors.ts";
+import { makeFolders } from "./platform/folders.ts";
 import type { CertificateRecord } from "./registry/certificates.ts";
+import type { FileRecord } from "./registry/merge.ts";
 
 export interface Session {
   /** Private to the user; holds the private auth file, the record of this session, and folders of tools at work. */
   readonly folder: string;
+  /** Whether the user chose the folder, so that others may have put something there. */
+  readonly named: boolean;
   /** Distinguishes what is ours in folders shared with others. */
   readonly id: string;
   readonly files: readonly FileRecord[];
@@ -19,25 +23,74 @@ export interface Session {
   readonly robots: readonly { readonly robot: string; readonly scope: string; readonly expiresAt: number }[];
 }
 
-const prefix = "quay-keyless-login-";
+const record = "session.json";
 
 /**
+ * A folder of its own name for one login.
  * @param temporaryFolder where the job's private files belong, outside of its workspace
  * @throws LoginError `auth-file-unusable`
  */
 export async function openSession(temporaryFolder: string): Promise<Session> {
-  const folder = await mkdtemp(join(temporaryFolder, prefix)).catch((cause) => {
+  const folder = await mkdtemp(join(temporaryFolder, "quay-keyless-login-")).catch((cause) => {
     throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${cause.code}).`, {
-      remedy: ["Let the job's temporary folder (RUNNER_TEMP) exist, be writable, and have room."],
+      remedy: ["Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room."],
       cause,
     });
   });
-  return saveSession({ folder, id: basename(folder).slice(prefix.length), files: [], certificates: [], robots: [] });
+  return saveSession(newSession(folder, false));
+}
+
+/**
+ * The folder that the user named; an earlier session in it must have been taken back.
+ * @throws LoginError `invalid-input`: it can't be made, or holds something else
+ */
+export async function openNamedSession(folder: string): Promise<Session> {
+  const fail = (problem: string) => invalidInput("session", folder, problem, "session: /path/of/a/new/folder");
+  try {
+    await makeFolders(folder);
+    const found = await readdir(folder);
+    if (found.length > 0) {
+      throw fail("the folder holds other files, and must be its own");
+    }
+    await chmod(folder, 0o700);
+    return await saveSession(newSession(folder, true));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw error instanceof LoginError ? error : fail(`the folder can't be made or written to (${code})`);
+  }
+}
+
+/** Distinguishes the files of two logins in one folder. */
+export const newId = (): string => randomBytes(6).toString("hex");
+
+function newSession(folder: string, named: boolean): Session {
+  return { folder, named, id: newId(), files: [], certificates: [], robots: [] };
+}
+
+/**
+ * Deletes the session's folder, its record last, so that a kill on the way leaves enough to go on. In a folder that the user
+ * named, whatever is not ours stays.
+ */
+export async function removeSession({ folder, named }: Session): Promise<void> {
+  const found = await readdir(folder).catch(() => []);
+  for (const name of found.filter((each) => !named || /^(?:certificates|tool-[0-9]+)$/.test(each))) {
+    if (name !== record) {
+      await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+  await rm(join(folder, record), { force: true });
+  await removeEmptySession(folder);
+}
+
+/** Where there is no record, nothing else of ours is there either. */
+export async function removeEmptySession(folder: string): Promise<void> {
+  await rm(join(folder, `${record}.tmp`), { force: true }).catch(() => {});
+  await rmdir(folder).catch(() => {});
 }
 
 /** Writes the record by rename: it holds what stood in other people's files before, so it is never half. */
 export async function saveSession(session: Session): Promise<Session> {
-  const path = join(session.folder, "session.json");
+  const path = join(session.folder, record);
   await writeFile(`${path}.tmp`, JSON.stringify(session), { mode: 0o600 });
   await rename(`${path}.tmp`, path);
   return session;
@@ -48,12 +101,14 @@ export async function saveSession(session: Session): Promise<Session> {
  * @throws LoginError `logout-incomplete`
  */
 export async function readSession(folder: string): Promise<Session | undefined> {
-  const path = join(folder, "session.json");
+  const path = join(folder, record);
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    const read: Session = JSON.parse(await readFile(path, "utf8"));
+    assertRecord(read);
+    return { ...read, folder };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") {
+    if (code === "ENOENT" || code === "ENOTDIR") {
       return undefined;
     }
     // A parser's message quotes the text, which holds secrets: it is not passed on.
@@ -64,6 +119,17 @@ export async function readSession(folder: string): Promise<Session | undefined> 
         remedy: ["Log out by hand, of each file that held the login: skopeo logout --authfile FILE HOST"],
       },
     );
+  }
+}
+
+/** The folder may be the user's own choice, and another program's record may lie there. */
+function assertRecord({ files, certificates, robots }: Session): void {
+  const sound =
+    files.every(({ path, folders, scopes, after }) => path && after && scopes && Array.isArray(folders)) &&
+    certificates.every(({ path, folders }) => path && Array.isArray(folders)) &&
+    robots.every(({ robot, scope, expiresAt }) => robot && scope && Number.isFinite(expiresAt));
+  if (!sound) {
+    throw new Error("a part is missing");
   }
 }
 

@@ -1,10 +1,12 @@
-/** What the tests of our own side share: a reporter that remembers, a clock that a test owns, platforms, fake tools. */
+/** What the tests of our own side share: a reporter that remembers, a clock that a test owns, platforms, fake tools, entries. */
+import { execFile } from "node:child_process";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import { type ErrorCode, formatError, LoginError } from "../src/errors.ts";
-import type { Identity } from "../src/identity/token.ts";
+import { asIdentity, type Identity, readToken } from "../src/identity/token.ts";
 import type { Clock } from "../src/platform/clock.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import type { Environment } from "../src/platform/environment.ts";
@@ -131,6 +133,19 @@ export const subject = "repo:acme/app:environment:production";
 /** Claims of a job's token, valid for five minutes. */
 export const claims = { iss: issuer, sub: subject, aud: "quay", iat: now, exp: now + 300 };
 
+/** What Quay could accept of a token, as a source gives it. */
+export const readIdentity = (token: string, origin = "a test", fresh = true): Identity =>
+  asIdentity(readToken(token, origin, fresh));
+
+/** The password of a robot, as Quay gives it for one hour: a JWT. */
+export const robotToken = (expiresAt: number | undefined, more: object = {}): string =>
+  unsignedJwt({ iss: "quay", sub: "acme+ci", exp: expiresAt, ...more });
+
+/** An entry of an auth file. */
+export const entryOf = (user: string, password: string): { auth: string } => ({
+  auth: Buffer.from(`${user}:${password}`).toString("base64"),
+});
+
 export function testIdentity(change: Partial<Identity> = {}): Identity {
   return {
     token: unsignedJwt(claims),
@@ -154,4 +169,21 @@ export async function fakeTool(folder: string, name: string, script: string): Pr
   await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);
   await chmod(join(bin, name), 0o755);
   return bin;
+}
+
+/**
+ * Runs a piece of program as the user nobody (where this one may become another), in a process of its own.
+ * @param modules of src; `src` has all that they export, for `script`
+ * @param script what `args` are for, as `args`
+ * @returns what it printed, and the message of the error that ended it
+ */
+export async function asNobody(modules: readonly string[], script: string, ...args: string[]): Promise<string> {
+  const paths = modules.map((name) => JSON.stringify(join(import.meta.dirname, "../src", name)));
+  const program = `
+    const src = Object.assign({}, ...await Promise.all([${paths.map((path) => `import(${path})`)}]));
+    if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
+    const args = process.argv.slice(1);
+    try { ${script} } catch (error) { console.log(error.message); }`;
+  const run = promisify(execFile);
+  return (await run(process.execPath, ["--input-type=module", "--eval", program, ...args])).stdout;
 }

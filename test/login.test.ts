@@ -10,6 +10,7 @@ import type { OptionValues } from "../src/options.ts";
 import type { Clock } from "../src/platform/clock.ts";
 import type { Place } from "../src/platform/place.ts";
 import { parseRequest } from "../src/request.ts";
+import { removeSession } from "../src/session.ts";
 import { failure, fakeClock, fakeTool, makeFolder, type TestPlatform, testPlatform } from "./fixtures.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "./support/peers.ts";
 import { startProxy } from "./support/proxy.ts";
@@ -76,6 +77,9 @@ async function startJob({ env = {}, clock, signal, trusted = true }: JobOptions 
         parseRequest({ registry: peers.registryHost, robot: "acme+ci", ...options }),
         {
           temporaryFolder: temporary,
+          sessionFolder: undefined,
+          willLogOut: true,
+          keepsLogins: "privately",
           workspace,
           isDisposable: false,
           roots: peers.authority.ca,
@@ -328,6 +332,77 @@ describe("docker's config", () => {
     const job = await startJob({ env: { HOME: undefined } });
     const error = await failure(job.run({ "docker-config": "true" }));
     expect(error.message).toContain("neither HOME nor DOCKER_CONFIG is set");
+  });
+});
+
+describe("a login as the command line makes it", () => {
+  /** Where the tool looks by itself, in the job's runtime folder. */
+  const usual = (job: Job) => join(job.home, "../run/containers/auth.json");
+  const place = { keepsLogins: "where-the-tool-looks", willLogOut: false } as const;
+
+  test("stands where the tool looks by itself, beside what is there, and leaves no roots", async () => {
+    const job = await startJob();
+    await mkdir(join(usual(job), ".."), { recursive: true });
+    await writeFile(usual(job), JSON.stringify({ auths: { "ghcr.io": theirs } }), { mode: 0o640 });
+    const result = await job.run({}, place);
+    expect(result).toMatchObject({ authFile: usual(job), files: [usual(job)] });
+    expect(await read(usual(job))).toEqual({
+      auths: { "ghcr.io": theirs, [host()]: { auth: authOf("acme+ci", result.tokens[0]?.token) } },
+    });
+    expect((await stat(usual(job))).mode & 0o777).toBe(0o640);
+    // For the tool that logs in now they were there.
+    expect(await readdir(join(result.session.folder, "certificates"))).toEqual(["ca.crt"]);
+    expect(result.session.certificates).toEqual([]);
+    expect(await readdir(job.home)).toEqual([]);
+    // Without a logout only the session goes.
+    await removeSession(result.session);
+    expect(await readdir(job.temporary)).toEqual([]);
+    expect(Object.keys((await read(usual(job))).auths)).toEqual(["ghcr.io", host()]);
+  });
+
+  test("docker's stands in its configuration, once", async () => {
+    const job = await startJob();
+    const config = join(job.home, ".docker/config.json");
+    expect(await job.run({ tool: "docker" }, place)).toMatchObject({ authFile: config, files: [config] });
+    expect(existsSync(usual(job))).toBe(false);
+    await job.logout();
+    expect(await readdir(job.home)).toEqual([]);
+  });
+
+  test("with a folder for its session leaves roots, and all is put back from there", async () => {
+    const job = await startJob();
+    const sessionFolder = join(job.home, "session");
+    const { session } = await job.run({}, { ...place, willLogOut: true, sessionFolder });
+    expect(session).toMatchObject({ folder: sessionFolder, named: true });
+    expect(job.sessions).toEqual([sessionFolder]);
+    expect(await readdir(certificates(job))).toHaveLength(1);
+    expect(await readdir(job.temporary)).toEqual([]);
+    // An earlier session is not written over.
+    expect((await failure(job.run({}, { ...place, sessionFolder }))).message).toContain("the folder holds other files");
+    await job.logout();
+    expect(await readdir(job.home)).toEqual([]);
+    expect(existsSync(usual(job))).toBe(false);
+  });
+
+  test("that fails leaves its session to be taken back, and nothing else", async () => {
+    const job = await startJob();
+    const sessionFolder = join(job.home, "session");
+    const error = await failure(job.run({ robot: "acme+bare" }, { ...place, willLogOut: true, sessionFolder }));
+    expect(error.code).toBe("robot-not-federated");
+    expect(existsSync(usual(job))).toBe(false);
+    expect(job.sessions).toEqual([sessionFolder]);
+    await job.logout();
+    expect(await readdir(job.home)).toEqual([]);
+  });
+
+  test("whose session has no place sends nothing", async () => {
+    const job = await startJob();
+    await writeFile(join(job.home, "file"), "");
+    const error = await failure(job.run({}, { ...place, sessionFolder: join(job.home, "file") }));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toContain('The option "session" is');
+    expect([...peers.github.requests, ...peers.quay.requests]).toEqual([]);
+    expect(job.sessions).toEqual([]);
   });
 });
 

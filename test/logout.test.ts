@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { logout } from "../src/logout.ts";
-import { type FileRecord, mergeEntries } from "../src/registry/authfile.ts";
+import { logout, logoutOf } from "../src/logout.ts";
 import { type CertificateRecord, installRoots } from "../src/registry/certificates.ts";
-import { openSession, readSession, type Session, saveSession } from "../src/session.ts";
-import { failure, makeFolder, testPlatform } from "./fixtures.ts";
+import { type FileRecord, mergeEntries } from "../src/registry/merge.ts";
+import { openNamedSession, openSession, readSession, type Session, saveSession } from "../src/session.ts";
+import { readStatus } from "../src/status.ts";
+import { entryOf, failure, makeFolder, robotToken, testPlatform } from "./fixtures.ts";
 
 const ours = { auth: "b3VyczpvdXJz" };
 
@@ -90,7 +91,125 @@ describe("where something can't be taken back", () => {
 
   test("a mistake in the program is not hidden", async () => {
     const session = await openSession(await makeFolder());
-    await saveSession({ ...session, files: [{ path: 5 } as unknown as FileRecord] });
+    await saveSession({
+      ...session,
+      files: [{ path: "no\0name", before: null, mode: 0o600, folders: [], scopes: {}, after: "0" }],
+    });
     await expect(logout(session.folder, testPlatform())).rejects.toThrow(TypeError);
+  });
+});
+
+describe("a session in a folder that the user named", () => {
+  test("what others put there stays; ours goes", async () => {
+    const platform = testPlatform();
+    const folder = await makeFolder();
+    const session = await openNamedSession(folder);
+    const path = join(folder, "auth.json");
+    const change = { path, entries: { "quay.io": ours }, mode: undefined, id: session.id };
+    await mergeEntries(change, platform, async (record) => void (await saveSession({ ...session, files: [record] })));
+    // Another tool logs in to its own registry meanwhile.
+    await writeFile(path, JSON.stringify({ auths: { "quay.io": ours, "ghcr.io": { auth: "dGhlaXJz" } } }));
+    expect(await logout(folder, platform)).toMatchObject({ id: session.id });
+    expect(await readdir(folder)).toEqual(["auth.json"]);
+    expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    expect(await logout(folder, platform)).toBeUndefined();
+    expect(await readdir(folder)).toEqual(["auth.json"]);
+  });
+
+  test("may be moved in between", async () => {
+    const base = await makeFolder();
+    await openNamedSession(join(base, "one"));
+    await rename(join(base, "one"), join(base, "two"));
+    expect(await logout(join(base, "two"), testPlatform())).toMatchObject({ folder: join(base, "two") });
+    expect(await readdir(base)).toEqual([]);
+  });
+
+  test("one that was never one, though its files have such names, is left alone", async () => {
+    const folder = await makeFolder();
+    await writeFile(join(folder, "auth.json"), "theirs");
+    await mkdir(join(folder, "certificates"));
+    expect(await logout(folder, testPlatform())).toBeUndefined();
+    expect((await readdir(folder)).sort()).toEqual(["auth.json", "certificates"]);
+    expect(await logout(join(folder, "auth.json"), testPlatform())).toBeUndefined();
+    expect(await readFile(join(folder, "auth.json"), "utf8")).toBe("theirs");
+  });
+});
+
+describe("without a session: the robot tokens of an auth file", () => {
+  const end = 1795507766;
+  const robot = (name = "acme+ci", expiresAt = end) => entryOf(name, robotToken(expiresAt));
+  const stored = entryOf("acme+ci", "geheim");
+
+  /** Logs out of these scopes of a file. */
+  async function logOut(auths: Record<string, unknown>, scopes: string[]) {
+    const platform = testPlatform();
+    const [path = ""] = await makeFiles(JSON.stringify({ auths, credHelpers: { "gcr.io": "gcloud" } }));
+    const standing = await readStatus({ registry: "quay.io", scopes }, path, {});
+    const removed = logoutOf(standing, scopes, platform);
+    return { path, platform, removed, left: async () => JSON.parse(await readFile(path, "utf8")).auths };
+  }
+
+  test("go, all else stays, and what can't be taken back is said", async () => {
+    const { path, platform, removed, left } = await logOut(
+      {
+        "quay.io": robot(),
+        "quay.io/acme": robot("acme+release", end + 1),
+        "quay.io/stored": stored,
+        "ghcr.io": robot(),
+      },
+      ["quay.io", "quay.io/acme"],
+    );
+    expect(await removed).toEqual(["quay.io", "quay.io/acme"]);
+    expect(await left()).toEqual({ "quay.io/stored": stored, "ghcr.io": robot() });
+    expect(platform.reporter.infos).toEqual([
+      `Logged out of quay.io, quay.io/acme: ${path}`,
+      "The robot token of acme+ci can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:26Z.",
+      "The robot token of acme+release can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:27Z.",
+    ]);
+    expect(await readdir(join(path, ".."))).toEqual(["0.json"]);
+  });
+
+  test("one of several scopes is enough, and a scope named twice is told once", async () => {
+    const { removed, left } = await logOut({ "quay.io": robot(), "quay.io/acme": robot() }, [
+      "quay.io/acme",
+      "quay.io/acme",
+      "quay.io/none",
+    ]);
+    expect(await removed).toEqual(["quay.io/acme"]);
+    expect(await left()).toEqual({ "quay.io": robot() });
+  });
+
+  test("that have ended go as well", async () => {
+    const { removed, left } = await logOut({ "quay.io": robot("acme+ci", 5) }, ["quay.io"]);
+    expect(await removed).toEqual(["quay.io"]);
+    expect(await left()).toEqual({});
+  });
+
+  test.each([
+    ["a stored password", stored],
+    ["a token of another registry's kind", entryOf("00000000-0000-0000-0000-000000000000", robotToken(end))],
+    ["a robot's token that has no end", entryOf("acme+ci", robotToken(undefined))],
+  ])("%s stays, and nothing else is taken either", async (_, entry) => {
+    const { path, platform, removed, left } = await logOut({ "quay.io/acme": robot(), "quay.io": entry }, [
+      "quay.io/acme",
+      "quay.io",
+    ]);
+    const error = await failure(removed);
+    expect(error.code).toBe("logout-incomplete");
+    expect(error.message).toMatch(/^What .* holds for quay\.io is a password of .*: it stays\.$/);
+    expect(error.remedy).toEqual([`To delete it all the same: skopeo logout --authfile ${path} quay.io`]);
+    expect(error.message + error.remedy.join()).not.toContain("geheim");
+    expect(await left()).toEqual({ "quay.io/acme": robot(), "quay.io": entry });
+    expect(platform.reporter.infos).toEqual([]);
+  });
+
+  test("an entry that changed since it was looked at is judged as it is then", async () => {
+    const platform = testPlatform();
+    const [path = ""] = await makeFiles(JSON.stringify({ auths: { "quay.io": robot() } }));
+    const standing = await readStatus({ registry: "quay.io", scopes: [] }, path, {});
+    await writeFile(path, JSON.stringify({ auths: { "quay.io": stored } }));
+    expect(await logoutOf(standing, ["quay.io"], platform)).toEqual([]);
+    expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "quay.io": stored } });
+    expect(platform.reporter.infos).toEqual([]);
   });
 });

@@ -3,18 +3,19 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { type Option, options, outputs } from "../src/options.ts";
+import { type Face, type Option, options, optionsOf, outputs } from "../src/options.ts";
 import { parseRequest } from "../src/request.ts";
 
 const root = join(import.meta.dirname, "..");
 const read = (file: string) => readFileSync(join(root, file), "utf8");
 const all: readonly Option[] = options;
+const ofTheAction = optionsOf("action");
 
 describe("action.yml", () => {
   const action = parse(read("action.yml"));
 
-  test("its inputs are the options", () => {
-    const inputs = all.map((option) => [
+  test("its inputs are the options that the Action has", () => {
+    const inputs = ofTheAction.map((option) => [
       option.name,
       {
         description: option.description,
@@ -54,15 +55,20 @@ describe("action.yml", () => {
 describe("README.md", () => {
   const readme = read("README.md");
 
-  test("its table of options", () => {
-    const people = all.filter(({ internal }) => !internal);
-    expect(tableUnder("| option | default | meaning |")).toEqual(
-      people.map((option) => [
-        `\`${option.name}\``,
-        option.required ? "**required**" : option.default === undefined ? "" : `\`${option.default}\``,
-        option.description,
-      ]),
-    );
+  const rowOf = (option: Option, prefix = "") => [
+    `\`${prefix}${option.name}\``,
+    option.required ? "**required**" : option.default === undefined ? "" : `\`${option.default}\``,
+    option.description,
+  ];
+
+  test("its table of options: those of the Action", () => {
+    const people = ofTheAction.filter(({ internal }) => !internal);
+    expect(tableUnder("| option | default | meaning |")).toEqual(people.map((option) => rowOf(option)));
+  });
+
+  test("its table of flags: what only the command line has", () => {
+    const others = all.filter(({ faces }) => !faces.includes("action"));
+    expect(tableUnder("| flag | default | meaning |")).toEqual(others.map((option) => rowOf(option, "--")));
   });
 
   test("its table of outputs", () => {
@@ -84,6 +90,49 @@ describe("README.md", () => {
         .map((cell) => cell.trim()),
     );
   }
+});
+
+describe("the table itself", () => {
+  test("names are unique; every option has a face, and on the command line a word for its value", () => {
+    expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+    for (const { name, faces, takes, value } of all) {
+      expect(faces.length, name).toBeGreaterThan(0);
+      expect(new Set(faces).size, name).toBe(faces.length);
+      const typed = faces.some((face) => face !== "action");
+      expect(value === undefined, name).toBe(!typed || takes === "flag");
+    }
+  });
+
+  test("a flag is off by itself; what takes several has no default", () => {
+    for (const { name, takes, default: preset } of all) {
+      expect(takes === "flag" ? preset : "false", name).toBe("false");
+      expect(takes === "list" ? preset : undefined, name).toBeUndefined();
+    }
+  });
+
+  const namesOf = (face: Face): string[] => optionsOf(face).map(({ name }) => name);
+  const everywhere = ["output", "verbose"];
+
+  test.each<[Face, string[]]>([
+    ["logout", ["registry", "auth-file", "session", "scope", ...everywhere]],
+    ["status", ["registry", "auth-file", "scope", "for", ...everywhere]],
+    [
+      "identity",
+      [
+        ...["identity", "audience", "token-file", "token-env", "spiffe-socket", "spiffe-id"],
+        ...["ca-file", "timeout", ...everywhere],
+      ],
+    ],
+  ])("%s has just these", (face, names) => {
+    expect(namesOf(face)).toEqual(names);
+  });
+
+  test("login has those of the Action, but for what only a job on GitHub needs, and some of its own", () => {
+    const github = ["logout", "without-identity", "workflow-ref"];
+    const shared = namesOf("action").filter((name) => !github.includes(name));
+    expect(namesOf("action")).toEqual(expect.arrayContaining(github));
+    expect(namesOf("login")).toEqual([...shared, "session", "result", ...everywhere]);
+  });
 });
 
 test("every default is one that the parsing accepts, and the same as leaving the option out", () => {

@@ -10,6 +10,7 @@ test("one robot is enough: everything else has its default", () => {
     registry: "quay.io",
     robots: [{ robot: "acme+ci", scope: "quay.io" }],
     identity: { source: "auto" },
+    spiffeId: undefined,
     audience: "quay",
     tool: "auto",
     authFile: undefined,
@@ -32,6 +33,8 @@ test("a blank option counts as absent, as a runner hands it over", () => {
     audience: "\n",
     "token-file": "",
     "token-env": "",
+    "spiffe-socket": "",
+    "spiffe-id": " ",
     tool: "",
     "auth-file": "  ",
     "docker-config": "",
@@ -140,6 +143,8 @@ const scope = "a scope is a host, host/organization or host/organization/reposit
 const seconds = "it is a whole number of seconds, 1 to 3600";
 const mode = "it is octal, lets the owner read and write, and nobody execute";
 
+const oneOfTwo = "Give one of the two.";
+
 type Bad = [values: OptionValues, option: string, shown: string, problem: string, example: string];
 
 test.each<Bad>([
@@ -187,6 +192,13 @@ test.each<Bad>([
     "the scope is on another host than registry (quay.io)",
     "quay.io/acme=acme+ci",
   ],
+  [
+    { robot: "me:secret@quay.io=acme+ci" },
+    "robot",
+    "…@quay.io=…",
+    "the scope is on another host than registry (quay.io)",
+    "quay.io/acme=acme+ci",
+  ],
   [{ robot: "quay.io/acme/=acme+ci" }, "robot", "quay.io/acme/=…", scope, "quay.io/acme=acme+ci"],
   [{ robot: "quay.io/Acme=acme+ci" }, "robot", "quay.io/Acme=…", scope, "quay.io/acme=acme+ci"],
   [
@@ -222,9 +234,15 @@ test.each<Bad>([
   [{ registry: "quay.io:99999" }, "registry", "quay.io:99999", noHost, registryExample],
   [{ registry: "-quay.io" }, "registry", "-quay.io", noHost, registryExample],
   [{ registry: "[::1" }, "registry", "[::1", noHost, registryExample],
-  [{ identity: "gitlab" }, "identity", "gitlab", "it is one of auto, github, file, environment", "identity: auto"],
+  [
+    { identity: "gitlab" },
+    "identity",
+    "gitlab",
+    "it is one of auto, github, file, spiffe, environment",
+    "identity: auto",
+  ],
   [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
-  [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", "token-file is set too (/t)", "one of the two"],
+  [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", "token-file is set too (/t)", oneOfTwo],
   [
     { identity: "github", "token-file": "/t" },
     "token-file",
@@ -328,7 +346,7 @@ test.each<Bad>([
   const error = await failure(() => parseRequest({ robot, ...values }));
   expect(error.code).toBe("invalid-input");
   expect(error.message).toBe(`The option "${option}" is ${JSON.stringify(shown)}: ${problem}.`);
-  expect(error.remedy).toEqual([`Write, for example, ${example}`]);
+  expect(error.remedy).toEqual([example === oneOfTwo ? oneOfTwo : `Write, for example, ${example}`]);
 });
 
 test("the example of a refused value is one that works", async () => {

@@ -1,11 +1,12 @@
 /** The Action's main step. */
 import { tmpdir } from "node:os";
 import { LoginError } from "../errors.ts";
-import { isoTime } from "../identity/token.ts";
 import { type LoginResult, login } from "../login.ts";
 import { logout } from "../logout.ts";
-import { type OptionName, type OptionValues, type OutputName, options, outputs } from "../options.ts";
+import { type OptionValues, type OutputName, optionsOf, outputs } from "../options.ts";
+import { outputsOf } from "../outputs.ts";
 import { systemClock } from "../platform/clock.ts";
+import type { Place } from "../platform/place.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { readRoots } from "../registry/certificates.ts";
 import { type LoginRequest, parseRequest } from "../request.ts";
@@ -32,8 +33,11 @@ try {
     cancelled: cancellation(),
   });
   close = platform.close;
-  const place = {
+  const place: Place = {
     temporaryFolder: env.RUNNER_TEMP || tmpdir(),
+    sessionFolder: undefined,
+    willLogOut: true,
+    keepsLogins: "privately",
     workspace: env.GITHUB_WORKSPACE,
     isDisposable: env.RUNNER_ENVIRONMENT === "github-hosted",
     roots,
@@ -60,9 +64,7 @@ try {
 }
 
 function readInputs(): OptionValues {
-  return Object.fromEntries(options.map(({ name }) => [name, runner.input(name)])) as Partial<
-    Record<OptionName, string>
-  >;
+  return Object.fromEntries(optionsOf("action").map(({ name }) => [name, runner.input(name)]));
 }
 
 /** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */
@@ -77,22 +79,11 @@ function cancellation(): AbortSignal {
   return controller.signal;
 }
 
-function publish({ registry, exportToken }: LoginRequest, result: LoginResult): void {
-  const { identity, session, tokens, authFile, files } = result;
-  runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", authFile);
-  setOutputs({
-    "logged-in": "true",
-    registry,
-    robot: session.robots.map(({ robot }) => robot).join("\n"),
-    "expires-at": isoTime(Math.min(...tokens.map(({ expiresAt }) => expiresAt))),
-    "auth-file": authFile,
-    issuer: identity.issuer,
-    subject: identity.subject,
-    audience: identity.audience.join(" "),
-    token: (exportToken && tokens[0]?.token) || "",
-  });
-  reporter.info(`The login stands in ${files.join(" and ")}.`);
-  runner.summarize(successSummary(registry, result));
+function publish(request: LoginRequest, result: LoginResult): void {
+  runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", result.authFile);
+  setOutputs(outputsOf(request, result));
+  reporter.info(`The login stands in ${result.files.join(" and ")}.`);
+  runner.summarize(successSummary(request.registry, result));
 }
 
 function setOutputs(values: Partial<Record<OutputName, string>>): void {

@@ -1,4 +1,4 @@
-import { formatError, LoginError } from "../errors.ts";
+import { asLoginError, formatError } from "../errors.ts";
 import type { Reporter } from "../reporter.ts";
 import type { Runner } from "./runner.ts";
 
@@ -15,14 +15,9 @@ export function createReporter(runner: Runner): Reporter {
 /** What a failure looks like in the log, and as an annotation of the run. */
 export function reportFailure(runner: Runner, error: unknown): void {
   process.exitCode = 1;
-  if (error instanceof LoginError) {
-    runner.command("error", formatError(error), `quay-keyless-login: ${error.code}`);
-    return;
+  const failure = asLoginError(error);
+  runner.command("error", formatError(failure), `quay-keyless-login: ${failure.code}`);
+  if (failure.code === "unforeseen") {
+    runner.command("debug", (failure.cause as Error | undefined)?.stack ?? "");
   }
-  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-  runner.command(
-    "error",
-    `${name}: ${message}\n  This is a mistake in quay-keyless-login: please report it with this line.`,
-  );
-  runner.command("debug", stack ?? "");
 }

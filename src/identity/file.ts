@@ -11,7 +11,7 @@ export async function readTokenFile(path: string): Promise<string> {
   const fail = (problem: string, cause?: unknown) =>
     new LoginError("token-file-unusable", `The token file ${path} ${problem}.`, {
       remedy: [
-        "Mount a projected service-account token there (serviceAccountToken with audience: quay), or name the right file: token-file: /path",
+        "Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: token-file: /path",
       ],
       cause,
     });

@@ -5,7 +5,7 @@ import type { Environment } from "../platform/environment.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
-import type { LoginRequest } from "../request.ts";
+import type { IdentityRequest } from "./request.ts";
 
 /** The runner sets both for every step of a job that has `permissions: id-token: write`. */
 const urlVariable = "ACTIONS_ID_TOKEN_REQUEST_URL";
@@ -101,7 +101,7 @@ function failed(why: string, cause?: unknown): LoginError {
  * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do.
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
-export async function missingGitHubEndpoint(request: LoginRequest, { env }: Platform): Promise<LoginError> {
+export async function missingGitHubEndpoint(request: IdentityRequest, { env }: Platform): Promise<LoginError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
   const skip = "To let such runs go on without a login: without-identity: skip";
   if (env.GITHUB_ACTOR === "dependabot[bot]") {

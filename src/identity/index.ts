@@ -3,49 +3,90 @@ import { LoginError, unreachable } from "../errors.ts";
 import { isThere } from "../platform/folders.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
-import { conventionalTokenFile, type IdentityRequest, type LoginRequest } from "../request.ts";
 import { readTokenVariable } from "./environment.ts";
 import { readTokenFile } from "./file.ts";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub } from "./github.ts";
-import { type Identity, readIdentity } from "./token.ts";
+import { conventionalTokenFile, type IdentityRequest, type IdentitySource, parseSocket } from "./request.ts";
+import { type SvidRequest, usualSockets } from "./spiffe/endpoint.ts";
+import { asIdentity, type Identity, readToken, type TokenFacts } from "./token.ts";
 
 /** A source that was found or asked for, with the reason, for the log. */
 export type IdentityChoice = Source & { readonly why: string };
 
-type Source = Exclude<IdentityRequest, { source: "auto" }>;
+type Source = Exclude<IdentitySource, { source: "auto" | "spiffe" }> | ({ readonly source: "spiffe" } & SvidRequest);
+
+/** The SPIFFE Workload Endpoint specification, section 4. */
+const socketVariable = "SPIFFE_ENDPOINT_SOCKET";
 
 /**
  * Decides where the token comes from; `auto` takes the first that is there.
  * @throws LoginError `identity-not-found`, or one of the `github-…` codes where GitHub withholds its token
  */
-export async function chooseIdentity(request: LoginRequest, platform: Platform): Promise<IdentityChoice> {
-  const wanted = request.identity;
+export async function chooseIdentity(request: IdentityRequest, platform: Platform): Promise<IdentityChoice> {
+  const { env } = platform;
+  const { identity: wanted, spiffeId: id } = request;
+  const because = (source: Source, reason: string): IdentityChoice => ({
+    ...source,
+    why: `${originOf(source)}${reason}`,
+  });
   if (wanted.source === "file" || wanted.source === "environment") {
-    return { ...wanted, why: originOf(wanted) };
+    return because(wanted, "");
   }
-  if (hasGitHubEndpoint(platform.env)) {
-    const github: Source = { source: "github" };
-    return { ...github, why: `${originOf(github)}, which this job may use` };
+  if (wanted.source === "spiffe") {
+    return because({ source: "spiffe", ...(wanted.socket ?? (await socketOf(env))), id }, "");
+  }
+  if (hasGitHubEndpoint(env)) {
+    return because({ source: "github" }, ", which this job may use");
   }
   if (wanted.source === "github") {
     throw await missingGitHubEndpoint(request, platform);
   }
-  if (await isThere(conventionalTokenFile)) {
-    const file: Source = { source: "file", path: conventionalTokenFile };
-    return { ...file, why: `${originOf(file)}, which is there` };
+  if (env[socketVariable]) {
+    return because({ source: "spiffe", ...(await socketOf(env)), id }, `, which ${socketVariable} names`);
   }
-  if (platform.env.GITHUB_ACTIONS === "true") {
+  if (await isThere(conventionalTokenFile)) {
+    return because({ source: "file", path: conventionalTokenFile }, ", which is there");
+  }
+  if (env.GITHUB_ACTIONS === "true") {
     throw await missingGitHubEndpoint(request, platform);
   }
+  const socket = await findSocket();
   throw new LoginError("identity-not-found", "This place gives the job no identity token that could be found.", {
     remedy: [
-      `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), the file ${conventionalTokenFile}.`,
-      "Kubernetes: mount a projected service-account token there. GitLab and others: token-env: NAME_OF_A_VARIABLE.",
+      `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), ${socketVariable}, the file ${conventionalTokenFile}.`,
+      socket
+        ? `There is a SPIFFE socket at ${socket}. To use it: spiffe-socket: unix://${socket}`
+        : "Kubernetes: mount a projected service-account token there. SPIFFE: spiffe-socket: unix:///path. GitLab and others: token-env: NAME_OF_A_VARIABLE",
     ],
   });
 }
 
-/** Opens the connection that the source needs, so that its handshake is over when the token is fetched. */
+/** @throws LoginError `identity-not-found`; `invalid-input` where the variable is no address */
+async function socketOf(env: Platform["env"]): Promise<Omit<SvidRequest, "id">> {
+  const address = env[socketVariable];
+  if (address) {
+    return parseSocket(socketVariable, address);
+  }
+  const socket = (await findSocket()) ?? usualSockets[0];
+  throw new LoginError(
+    "identity-not-found",
+    `Nothing says where the SPIFFE Workload API is: ${socketVariable} is not set.`,
+    {
+      remedy: [`Name its address: spiffe-socket: unix://${socket}`],
+    },
+  );
+}
+
+async function findSocket(): Promise<string | undefined> {
+  for (const path of usualSockets) {
+    if (await isThere(path)) {
+      return path;
+    }
+  }
+  return undefined;
+}
+
+/** Opens what the source needs, so that it is ready when the token is fetched. */
 export function openIdentity(choice: IdentityChoice, audience: string, platform: Platform): PendingRequest | undefined {
   return choice.source === "github" ? openGitHub(audience, platform) : undefined;
 }
@@ -53,17 +94,22 @@ export function openIdentity(choice: IdentityChoice, audience: string, platform:
 /**
  * Fetches the token, hides it from all output before anything else is done with it, and reads it.
  * @param opened from `openIdentity`, for the first attempt
- * @throws LoginError for each way a source can fail, and those of `readIdentity`
+ * @throws LoginError for each way a source can fail, and `token-not-a-jwt`
  */
-export async function fetchIdentity(
+export async function fetchFacts(
   choice: IdentityChoice,
   audience: string,
   platform: Platform,
   opened?: PendingRequest,
-): Promise<Identity> {
+): Promise<TokenFacts> {
   const token = await fetchToken(choice, audience, platform, opened);
   platform.reporter.secret(token);
-  return readIdentity(token, originOf(choice), choice.source === "github");
+  return readToken(token, originOf(choice), choice.source === "github");
+}
+
+/** @throws LoginError as `fetchFacts` and `asIdentity` do */
+export async function fetchIdentity(...source: Parameters<typeof fetchFacts>): Promise<Identity> {
+  return asIdentity(await fetchFacts(...source));
 }
 
 async function fetchToken(
@@ -79,6 +125,11 @@ async function fetchToken(
       return readTokenFile(choice.path);
     case "environment":
       return readTokenVariable(choice.variable, platform.env);
+    case "spiffe": {
+      // Only here: HTTP/2 costs time that the other sources need not spend.
+      const { fetchJwtSvid } = await import(/* webpackMode: "eager" */ "./spiffe/client.ts");
+      return fetchJwtSvid(choice, audience, platform);
+    }
     default:
       return unreachable(choice);
   }
@@ -92,6 +143,8 @@ function originOf(source: Source): string {
       return `the file ${source.path}`;
     case "environment":
       return `the variable ${source.variable}`;
+    case "spiffe":
+      return `the SPIFFE Workload API at ${source.address}`;
     default:
       return unreachable(source);
   }

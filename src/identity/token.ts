@@ -3,22 +3,26 @@ import { decodeProtectedHeader } from "jose/decode/protected_header";
 import { decodeJwt } from "jose/jwt/decode";
 import { type Binding, LoginError } from "../errors.ts";
 
-export interface Identity {
+/** What a token says of itself, whether or not Quay could accept it. */
+export interface TokenFacts {
   /** The JWT itself: a secret. */
   readonly token: string;
-  readonly issuer: string;
-  readonly subject: string;
+  readonly issuer: string | undefined;
+  readonly subject: string | undefined;
   readonly audience: readonly string[];
   readonly algorithm: string;
-  readonly keyId: string;
+  readonly keyId: string | undefined;
   /** Seconds since 1970, as in the token. */
-  readonly issuedAt: number;
-  readonly expiresAt: number;
+  readonly issuedAt: number | undefined;
+  readonly expiresAt: number | undefined;
   /** How a person would name the place it came from: `GitHub's token endpoint`, `the file /…`. */
   readonly origin: string;
   /** Minted for this login, so that it can only look expired when a clock is wrong. */
   readonly fresh: boolean;
 }
+
+/** A token that has all that Quay asks for. */
+export type Identity = { readonly [Name in keyof TokenFacts]: NonNullable<TokenFacts[Name]> };
 
 /** Seconds of clock difference that Quay forgives (docs/quay.md). */
 const leewaySeconds = 30;
@@ -27,12 +31,33 @@ const leewaySeconds = 30;
 const largestAuthorization = 8170;
 
 /**
- * Decodes `token` and checks that Quay could accept it at all.
- * @throws LoginError `token-not-a-jwt`, `token-algorithm`, `token-incomplete`, `issuer-cluster-internal`, `issuer-not-https`
+ * Decodes `token`.
+ * @throws LoginError `token-not-a-jwt`
  */
-export function readIdentity(token: string, origin: string, fresh: boolean): Identity {
+export function readToken(token: string, origin: string, fresh: boolean): TokenFacts {
   const { header, claims } = decode(token, origin);
-  const algorithm = String(header.alg);
+  const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+  const time = (value: unknown) => (Number.isInteger(value) ? (value as number) : undefined);
+  return {
+    token,
+    issuer: text(claims.iss),
+    subject: text(claims.sub),
+    audience: [claims.aud ?? []].flat().map(String),
+    algorithm: String(header.alg),
+    keyId: text(header.kid),
+    issuedAt: time(claims.iat),
+    expiresAt: time(claims.exp),
+    origin,
+    fresh,
+  };
+}
+
+/**
+ * Checks that Quay could accept it at all.
+ * @throws LoginError `token-algorithm`, `token-incomplete`, `issuer-cluster-internal`, `issuer-not-https`
+ */
+export function asIdentity(facts: TokenFacts): Identity {
+  const { algorithm, origin } = facts;
   if (algorithm !== "RS256" && algorithm !== "RS384") {
     throw new LoginError(
       "token-algorithm",
@@ -45,35 +70,28 @@ export function readIdentity(token: string, origin: string, fresh: boolean): Ide
       },
     );
   }
-  const missing = [
-    ...(typeof header.kid === "string" && header.kid ? [] : ["kid (in the header)"]),
-    ...(["iss", "sub"] as const).filter((name) => typeof claims[name] !== "string" || claims[name] === ""),
-    ...(["iat", "exp"] as const).filter((name) => !Number.isInteger(claims[name])),
-  ];
-  if (missing.length > 0) {
+  const { issuer, subject, keyId, issuedAt, expiresAt } = facts;
+  if (
+    issuer === undefined ||
+    subject === undefined ||
+    keyId === undefined ||
+    issuedAt === undefined ||
+    expiresAt === undefined
+  ) {
+    const needed = { "kid (in the header)": keyId, iss: issuer, sub: subject, iat: issuedAt, exp: expiresAt };
+    const missing = Object.entries(needed).filter(([, value]) => value === undefined);
     throw new LoginError(
       "token-incomplete",
-      `The identity token from ${origin} lacks ${missing.join(", ")}, which Quay requires.`,
+      `The identity token from ${origin} lacks ${missing.map(([name]) => name).join(", ")}, which Quay requires.`,
       {
         remedy: [
           "Set the issuer up so that its tokens carry kid, iss, sub, iat and exp.",
-          "SPIRE without iss: set jwt_issuer in the server's configuration.",
+          'SPIRE without iss: set jwt_issuer = "https://…" in the server\'s configuration, the address of its OIDC discovery provider.',
         ],
       },
     );
   }
-  const identity: Identity = {
-    token,
-    issuer: claims.iss as string,
-    subject: claims.sub as string,
-    audience: [claims.aud ?? []].flat().map(String),
-    algorithm,
-    keyId: header.kid as string,
-    issuedAt: claims.iat as number,
-    expiresAt: claims.exp as number,
-    origin,
-    fresh,
-  };
+  const identity: Identity = { ...facts, issuer, subject, keyId, issuedAt, expiresAt };
   assertReachableIssuer(identity);
   return identity;
 }
@@ -114,7 +132,7 @@ export function assertUsable(identity: Identity, robots: readonly string[], now:
 }
 
 /** What the token has instead of the expected audience, as a warning's text; undefined where all is well. */
-export function audienceWarning(identity: Identity, expected: string): string | undefined {
+export function audienceWarning(identity: TokenFacts, expected: string): string | undefined {
   if (identity.audience.includes(expected)) {
     return undefined;
   }

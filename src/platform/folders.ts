@@ -31,6 +31,15 @@ export async function removeFolders(folders: readonly string[]): Promise<void> {
   }
 }
 
+/** The folder itself, or the nearest above it that there is. */
+export async function existingFolder(folder: string): Promise<string> {
+  let at = folder;
+  while (!(await isThere(at)) && dirname(at) !== at) {
+    at = dirname(at);
+  }
+  return at;
+}
+
 export async function isThere(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,

@@ -5,9 +5,10 @@ import type { Platform } from "./platform.ts";
 
 /**
  * `no`: never (a refusal). `quick`: twice, for what mostly stays wrong but sometimes passes.
+ * `settling`: some 20 s, for what was set up a moment ago and takes its time to arrive.
  * `patient`: until the time for the login is over.
  */
-export type Persistence = "no" | "quick" | "patient";
+export type Persistence = "no" | "quick" | "settling" | "patient";
 
 export type Attempt<T> =
   | { readonly value: T }
@@ -21,6 +22,7 @@ export type Attempt<T> =
 
 const schedule = {
   quick: { attempts: 3, firstMs: 250, mostMs: 1_000 },
+  settling: { attempts: 8, firstMs: 500, mostMs: 5_000 },
   patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, mostMs: 10_000 },
 } as const;
 
@@ -48,7 +50,7 @@ export function persistenceOf(failure: HttpFailure): Persistence {
  */
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
   // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
-  const counts = { quick: 0, patient: 0 };
+  const counts = { quick: 0, settling: 0, patient: 0 };
   for (;;) {
     const result = await attempt().catch((error) => {
       throw namingWhat(error, what, platform);

@@ -1,14 +1,8 @@
 /**
- * Entries into and out of an auth file (`auth.json` of the containers tools, `config.json` of docker): under a lock, in one
- * rename, so that a reader or a kill sees the old file or the new one. What is not ours stays as it is.
+ * An auth file as it stands: `auth.json` of the containers tools, `config.json` of docker. What changes it is in merge.ts.
  */
-import { createHash } from "node:crypto";
-import { chmod, chown, lstat, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { lstat, readFile, realpath, stat } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
-import { isThere, makeFolders, removeFolders } from "../platform/folders.ts";
-import type { LocalPlatform } from "../platform/platform.ts";
-import { withLock } from "./lock.ts";
 
 /** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
 export type AuthEntry = Readonly<Record<string, unknown>>;
@@ -27,24 +21,12 @@ export interface AuthFile {
   readonly existing?: { readonly bytes: Buffer; readonly mode: number; readonly uid: number; readonly gid: number };
 }
 
-/** What a merge did to one file: enough to take it back. Written down before the file is touched. Holds other people's secrets. */
-export interface FileRecord {
-  readonly path: string;
-  /** The file's bytes before, base64; null where it did not exist. */
-  readonly before: string | null;
-  readonly mode: number;
-  /** Folders made for it, outermost first. */
-  readonly folders: readonly string[];
-  readonly scopes: Readonly<Record<string, { readonly before: AuthEntry | null; readonly written: string }>>;
-  /** SHA-256 of the whole file as written. */
-  readonly after: string;
-}
-
 /**
  * Reads an auth file, or finds that there is none.
+ * @param purpose to change it, a file must be writable
  * @throws LoginError `auth-file-unusable`: a folder, a dangling link, read-only, unreadable, empty, not JSON
  */
-export async function readAuthFile(path: string): Promise<AuthFile> {
+export async function readAuthFile(path: string, purpose: "read" | "change" = "change"): Promise<AuthFile> {
   const fail = (problem: string, remedy: string, cause?: unknown) =>
     new LoginError("auth-file-unusable", `The auth file ${path} ${problem}.`, { remedy: [remedy], cause });
   let real: string;
@@ -58,13 +40,13 @@ export async function readAuthFile(path: string): Promise<AuthFile> {
     }
     throw fail(
       isLink ? "is a symbolic link to nothing" : `cannot be reached (${code})`,
-      "Name a file that can be written.",
+      "Name a file that can be written: auth-file: /path/auth.json",
       error,
     );
   }
   try {
     const [bytes, info] = await Promise.all([readFile(real), stat(real)]);
-    if ((info.mode & 0o222) === 0) {
+    if (purpose === "change" && (info.mode & 0o222) === 0) {
       throw fail("is read-only", `Make it writable (chmod u+w ${path}), or name another file: auth-file: /path`);
     }
     const existing = { bytes, mode: info.mode & 0o777, uid: info.uid, gid: info.gid };
@@ -100,102 +82,6 @@ function parse(text: string, fail: (problem: string, remedy: string) => LoginErr
   return content;
 }
 
-export interface Change {
-  readonly path: string;
-  readonly entries: Readonly<Record<string, AuthEntry>>;
-  /** Permissions to give it; undefined: 0600 for a new file, unchanged for one already there. */
-  readonly mode: number | undefined;
-  /** What a file that doesn't exist yet starts with. */
-  readonly start?: AuthContent;
-  /** Distinguishes the temporary files of two logins. */
-  readonly id: string;
-}
-
-/**
- * Adds the entries to the file.
- * @param remember is called with the record before the file is touched
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`
- */
-export async function mergeEntries(
-  change: Change,
-  platform: LocalPlatform,
-  remember: (record: FileRecord) => Promise<void>,
-): Promise<void> {
-  await writingTo(change.path, async () => {
-    const folders = await makeFolders(dirname(change.path));
-    await changeUnderLock(change.path, platform, async (file) => {
-      const content = file.existing ? file.content : (change.start ?? {});
-      const text = format({ ...content, auths: { ...content.auths, ...change.entries } });
-      const scopes = Object.entries(change.entries).map(
-        ([scope, entry]) =>
-          [scope, { before: content.auths?.[scope] ?? null, written: sha256(JSON.stringify(entry)) }] as const,
-      );
-      await remember({
-        path: file.path,
-        before: file.existing?.bytes.toString("base64") ?? null,
-        mode: file.existing?.mode ?? 0o600,
-        folders,
-        scopes: Object.fromEntries(scopes),
-        after: sha256(text),
-      });
-      return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
-    });
-  });
-}
-
-/**
- * Takes back what `record` says. Where nobody else wrote to the file it is afterwards, byte for byte, what it was before;
- * where somebody did, only those entries go that are still ours. Does nothing the second time.
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
- */
-export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
-  await writingTo(record.path, async () => {
-    await rm(temporaryName(record.path, id), { force: true });
-    // Also where the file is gone: the lock of a login that was killed goes with it.
-    if (await isThere(dirname(record.path))) {
-      await changeUnderLock(record.path, platform, async (file) => restored(file, record, id));
-    }
-    await removeFolders(record.folders);
-  });
-  const left = Object.entries((await readAuthFile(record.path)).content.auths ?? {}).find(([scope, entry]) =>
-    isOurs(record, scope, entry),
-  );
-  if (left) {
-    throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
-      remedy: [`Delete it by hand: skopeo logout --authfile ${record.path} ${left[0]}`],
-    });
-  }
-}
-
-function restored(file: AuthFile, record: FileRecord, id: string): Write | "delete" | "leave" {
-  if (!file.existing) {
-    return "leave";
-  }
-  if (sha256(file.existing.bytes) === record.after) {
-    return record.before === null
-      ? "delete"
-      : { ...file, bytes: Buffer.from(record.before, "base64"), mode: record.mode, id };
-  }
-  const auths: Record<string, AuthEntry> = { ...file.content.auths };
-  let changed = false;
-  for (const [scope, { before }] of Object.entries(record.scopes)) {
-    if (isOurs(record, scope, auths[scope])) {
-      changed = true;
-      delete auths[scope];
-      if (before !== null) {
-        auths[scope] = before;
-      }
-    }
-  }
-  return changed
-    ? { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id }
-    : "leave";
-}
-
-function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
-  return entry !== undefined && sha256(JSON.stringify(entry)) === record.scopes[scope]?.written;
-}
-
 /** Fails where a helper would be asked instead of the file, so that a login in the file would never be seen. */
 export function assertNotHidden(
   kind: "containers" | "docker",
@@ -222,80 +108,7 @@ export function assertNotHidden(
   });
 }
 
-type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number; readonly id: string };
-
-async function changeUnderLock(
-  path: string,
-  platform: LocalPlatform,
-  change: (file: AuthFile) => Promise<Write | "delete" | "leave">,
-): Promise<void> {
-  for (;;) {
-    const done = await withLock(path, platform, async (lock) => {
-      const result = await change(await readAuthFile(path));
-      if (result === "leave") {
-        return true;
-      }
-      if (result === "delete") {
-        await rm(path);
-        return true;
-      }
-      const temporary = temporaryName(result.path, result.id);
-      await writeFile(temporary, result.bytes, { mode: 0o600, flag: "w" });
-      await chmod(temporary, result.mode);
-      if (
-        result.existing &&
-        (result.existing.uid !== process.getuid?.() || result.existing.gid !== process.getgid?.())
-      ) {
-        await chown(temporary, result.existing.uid, result.existing.gid).catch(() => {}); // root keeps the owner, others can't
-      }
-      if (!(await lock.isHeld())) {
-        await rm(temporary, { force: true });
-        return false;
-      }
-      await rename(temporary, result.path);
-      return true;
-    });
-    if (done) {
-      return;
-    }
-  }
-}
-
-const temporaryName = (path: string, id: string): string => `${path}.${id}.tmp`;
-
-/** Turns the file system's refusals into an error that names the file. */
-async function writingTo(path: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    const problem = writeProblems[codeOf(error)];
-    if (problem === undefined) {
-      throw error;
-    }
-    throw new LoginError("auth-file-unusable", `The auth file ${path} cannot be written: ${problem}.`, {
-      remedy: ["Make room or give the right to write there, or name another file: auth-file: /path/auth.json"],
-      cause: error,
-    });
-  }
-}
-
-const writeProblems: Readonly<Record<string, string>> = {
-  EACCES: "this user may not write there",
-  EPERM: "this user may not write there",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  ENOTDIR: "a part of its path is a file",
-  ENOENT: "there can be no file or folder",
-  ENAMETOOLONG: "its name is too long",
-};
-
-/** As the containers tools and docker write it: Go's MarshalIndent with a tab. */
-const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
-
-const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");
-
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -4,22 +4,15 @@ import { invalidInput, LoginError } from "../errors.ts";
 import type { Place } from "../platform/place.ts";
 import type { Platform } from "../platform/platform.ts";
 import { hasNamespacedScope, type LoginRequest } from "../request.ts";
-import {
-  type AuthContent,
-  type AuthEntry,
-  type AuthFile,
-  assertNotHidden,
-  type FileRecord,
-  mergeEntries,
-  readAuthFile,
-} from "./authfile.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "./authfile.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
+import { assertWritable, type FileRecord, mergeEntries } from "./merge.ts";
 import type { Tool } from "./tools.ts";
 
 /** Where the logins go. */
 export interface Destinations {
   /** undefined: a private file of the job */
-  readonly containers: AuthFile | undefined;
+  readonly authFile: AuthFile | undefined;
   readonly docker: AuthFile | undefined;
   /** What the private file starts with. */
   readonly start: AuthContent | undefined;
@@ -35,19 +28,51 @@ export async function planDestinations(
   place: Place,
   platform: Platform,
 ): Promise<Destinations> {
-  const containers =
-    request.authFile === undefined ? undefined : await readAuthFile(outsideWorkspace(request.authFile, place));
-  if (containers) {
-    assertNotHidden("containers", containers.path, containers.content, request.registry);
+  const path =
+    request.authFile === undefined
+      ? usualFile(request, tool, place, platform)
+      : outsideWorkspace(request.authFile, place);
+  const authFile = path === undefined ? undefined : await readAuthFile(path);
+  if (authFile) {
+    assertNotHidden("containers", authFile.path, authFile.content, request.registry);
+    await assertWritable(authFile.path);
   }
-  const start = containers ? undefined : await otherLogins(request.registry, platform);
+  const start = authFile ? undefined : await otherLogins(request.registry, platform);
   const dockerIsUsed = place.isDisposable || tool.name === "docker";
   if (
     request.dockerConfig === false ||
     (request.dockerConfig === "auto" && (!dockerIsUsed || hasNamespacedScope(request)))
   ) {
-    return { containers, docker: undefined, start };
+    return { authFile, docker: undefined, start };
   }
+  const docker = await readAuthFile(dockerConfigOf(request, platform));
+  assertNotHidden("docker", docker.path, docker.content, request.registry);
+  await assertWritable(docker.path);
+  return { authFile, docker, start };
+}
+
+/** Where a login goes that no file is named for; undefined: a private file. */
+function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Platform): string | undefined {
+  if (place.keepsLogins === "privately") {
+    return undefined;
+  }
+  if (tool.name === "docker") {
+    return dockerConfigOf(request, platform);
+  }
+  const [first] = containersLocations(platform.env, process.getuid?.() ?? 0);
+  const path = resolve(first.path);
+  if (hasNamespacedScope(request) && path === resolve(dockerConfigPath(platform.env) ?? "")) {
+    throw invalidInput(
+      "auth-file",
+      "",
+      `the default here is docker's ${path}, and docker would send such a login to every repository of ${request.registry}`,
+      "auth-file: /path/auth.json",
+    );
+  }
+  return path;
+}
+
+function dockerConfigOf(request: LoginRequest, platform: Platform): string {
   const path = dockerConfigPath(platform.env);
   if (path === undefined) {
     throw invalidInput(
@@ -57,9 +82,7 @@ export async function planDestinations(
       "docker-config: false",
     );
   }
-  const docker = await readAuthFile(path);
-  assertNotHidden("docker", docker.path, docker.content, request.registry);
-  return { containers, docker, start };
+  return path;
 }
 
 function outsideWorkspace(path: string, { workspace }: Place): string {
@@ -90,7 +113,7 @@ export async function storeLogins(
   platform: Platform,
   remember: (record: FileRecord) => Promise<void>,
 ): Promise<string> {
-  const authFile = destinations.containers?.path ?? join(session.folder, "auth.json");
+  const authFile = destinations.authFile?.path ?? join(session.folder, "auth.json");
   const { start } = destinations;
   await mergeEntries(
     { path: authFile, entries, mode: request.authFileMode, ...(start && { start }), id: session.id },

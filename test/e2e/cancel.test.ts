@@ -148,7 +148,7 @@ describe.concurrent("killed", () => {
     running.kill("SIGKILL");
     const main = await running.done;
     // As a kill at the right microsecond would have left it: the old file, and the new content beside it.
-    const id = main.state.session?.split("quay-keyless-login-")[1];
+    const { id } = JSON.parse(await readFile(join(main.state.session ?? "", "session.json"), "utf8"));
     await rename(path, `${path}.${id}.tmp`);
     await job.write(path, file(peers().registryHost));
     expect(await main.post()).toMatchObject({ code: 0, annotations: [] });

@@ -2,16 +2,30 @@ import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { chooseIdentity, fetchIdentity, type IdentityChoice } from "../../src/identity/index.ts";
+import {
+  chooseIdentity,
+  fetchFacts,
+  fetchIdentity,
+  type IdentityChoice,
+  openIdentity,
+} from "../../src/identity/index.ts";
+import { conventionalTokenFile } from "../../src/identity/request.ts";
+import { usualSockets } from "../../src/identity/spiffe/endpoint.ts";
 import type { Environment } from "../../src/platform/environment.ts";
-import { conventionalTokenFile, parseRequest } from "../../src/request.ts";
+import { parseRequest } from "../../src/request.ts";
 import { failure, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
+import { startWorkloadApi } from "../support/workload-api.ts";
 
 // The real place is the machine's: a file there would be seen by everything that runs beside this test.
-vi.mock(import("../../src/request.ts"), async (original) => ({
+vi.mock(import("../../src/identity/request.ts"), async (original) => ({
   ...(await original()),
   conventionalTokenFile: join(tmpdir(), `quay-keyless-test-token-${process.pid}`) as never,
+}));
+
+vi.mock(import("../../src/identity/spiffe/endpoint.ts"), async (original) => ({
+  ...(await original()),
+  usualSockets: [1, 2].map((number) => join(tmpdir(), `quay-keyless-test-${process.pid}-${number}.sock`)),
 }));
 
 let peers: Peers;
@@ -29,16 +43,45 @@ async function withConventionalFile(text = "x"): Promise<void> {
   onTestFinished(() => rm(conventionalTokenFile, { force: true }));
 }
 
+const socketOf = (path: string) => ({ endpoint: { kind: "unix" as const, path }, address: `unix://${path}` });
+
+const address = "unix:///run/agent.sock";
+const socket = socketOf("/run/agent.sock");
+const withSocket = { SPIFFE_ENDPOINT_SOCKET: address };
+
+/** At the place of this number among the usual ones. */
+async function withUsualSocket(number: number): Promise<string> {
+  const path = usualSockets[number] ?? "";
+  await writeFile(path, "");
+  onTestFinished(() => rm(path));
+  return path;
+}
+
 describe("auto takes the first that is there", () => {
-  test("an explicit file or variable, whatever else there is", async () => {
+  test("an explicit file, variable or socket, whatever else there is", async () => {
     await withConventionalFile();
-    expect(await choose({ "token-file": "/t" }, endpoint)).toMatchObject({ source: "file", path: "/t" });
-    expect(await choose({ "token-env": "T" }, endpoint)).toMatchObject({ source: "environment", variable: "T" });
+    const env = { ...endpoint, SPIFFE_ENDPOINT_SOCKET: "unix:///other.sock" };
+    expect(await choose({ "token-file": "/t" }, env)).toMatchObject({ source: "file", path: "/t" });
+    expect(await choose({ "token-env": "T" }, env)).toMatchObject({ source: "environment", variable: "T" });
+    expect(await choose({ "spiffe-socket": address, "spiffe-id": "ci" }, env)).toEqual({
+      source: "spiffe",
+      ...socket,
+      id: "ci",
+      why: `the SPIFFE Workload API at ${address}`,
+    });
   });
 
-  test("GitHub's endpoint, then the file at its conventional place", async () => {
+  test("GitHub's endpoint, then the socket that the variable names, then the file at its conventional place", async () => {
     await withConventionalFile();
-    expect(await choose({}, endpoint)).toMatchObject({ source: "github" });
+    await withUsualSocket(0);
+    expect(await choose({}, { ...endpoint, ...withSocket })).toMatchObject({ source: "github" });
+    expect(await choose({ "spiffe-id": "ci" }, withSocket)).toEqual({
+      source: "spiffe",
+      ...socket,
+      id: "ci",
+      why: `the SPIFFE Workload API at ${address}, which SPIFFE_ENDPOINT_SOCKET names`,
+    });
+    expect(await choose({}, { SPIFFE_ENDPOINT_SOCKET: "" })).toMatchObject({ source: "file" });
     expect(await choose({}, { GITHUB_ACTIONS: "true" })).toEqual({
       source: "file",
       path: conventionalTokenFile,
@@ -53,7 +96,28 @@ describe("auto takes the first that is there", () => {
   test("elsewhere, what was looked for", async () => {
     const error = await failure(choose({}, {}));
     expect(error.code).toBe("identity-not-found");
-    expect(error.remedy.join("\n")).toMatch(/ACTIONS_ID_TOKEN_REQUEST_URL[\s\S]*token-env/);
+    expect(error.remedy.join("\n")).toMatch(
+      /ACTIONS_ID_TOKEN_REQUEST_URL.*SPIFFE_ENDPOINT_SOCKET.*test-token[\s\S]*spiffe-socket[\s\S]*token-env/,
+    );
+  });
+
+  test("a socket at a usual place is suggested, not taken", async () => {
+    const path = await withUsualSocket(1);
+    const error = await failure(choose({}, {}));
+    expect(error.code).toBe("identity-not-found");
+    expect(error.remedy.at(-1)).toBe(`There is a SPIFFE socket at ${path}. To use it: spiffe-socket: unix://${path}`);
+    const first = await withUsualSocket(0);
+    expect((await failure(choose({}, {}))).remedy.at(-1)).toContain(`unix://${first}`);
+  });
+
+  test("an address in the variable that is none is the variable's mistake, and nothing else is taken", async () => {
+    await withConventionalFile();
+    const error = await failure(choose({}, { SPIFFE_ENDPOINT_SOCKET: "/run/agent.sock" }));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toBe(
+      'The option "SPIFFE_ENDPOINT_SOCKET" is "/run/agent.sock": it is a path, not an address.',
+    );
+    expect(error.remedy).toEqual([`Write, for example, SPIFFE_ENDPOINT_SOCKET=${address}`]);
   });
 });
 
@@ -72,7 +136,48 @@ describe("a source that is asked for", () => {
 
   test("is not replaced by another", async () => {
     await withConventionalFile();
-    expect((await failure(choose({ identity: "github" }, {}))).code).toBe("github-permission-missing");
+    expect((await failure(choose({ identity: "github" }, withSocket))).code).toBe("github-permission-missing");
+    expect((await failure(choose({ identity: "spiffe" }, endpoint))).code).toBe("identity-not-found");
+    expect(await choose({ identity: "file", "token-file": "/none" }, endpoint)).toMatchObject({ path: "/none" });
+  });
+});
+
+describe("SPIFFE that is asked for without an address", () => {
+  test("takes the variable's", async () => {
+    const env = { ...endpoint, ...withSocket };
+    expect(await choose({ identity: "spiffe" }, env)).toEqual({
+      source: "spiffe",
+      ...socket,
+      id: undefined,
+      why: `the SPIFFE Workload API at ${address}`,
+    });
+    expect(
+      (await failure(choose({ identity: "spiffe" }, { SPIFFE_ENDPOINT_SOCKET: "tcp://agent" }))).message,
+    ).toContain("SPIFFE_ENDPOINT_SOCKET");
+  });
+
+  test("without one, names the socket that is there, or where one usually is", async () => {
+    const bare = await failure(choose({ identity: "spiffe" }, {}));
+    expect(bare.code).toBe("identity-not-found");
+    expect(bare.message).toContain("SPIFFE_ENDPOINT_SOCKET is not set");
+    expect(bare.remedy).toEqual([`Name its address: spiffe-socket: unix://${usualSockets[0]}`]);
+    const path = await withUsualSocket(1);
+    expect((await failure(choose({ identity: "spiffe" }, {}))).remedy).toEqual([
+      `Name its address: spiffe-socket: unix://${path}`,
+    ]);
+  });
+});
+
+describe("what is opened beforehand", () => {
+  test("GitHub's endpoint only", () => {
+    const platform = testPlatform({ env: peers.githubEnv, roots: peers.authority.ca });
+    const opened = openIdentity({ source: "github", why: "" }, "quay", platform);
+    expect(opened).toBeDefined();
+    opened?.abandon();
+    expect(openIdentity({ source: "file", path: "/t", why: "" }, "quay", platform)).toBeUndefined();
+    expect(openIdentity({ source: "spiffe", ...socketOf("/s"), id: undefined, why: "" }, "quay", platform)).toBe(
+      undefined,
+    );
   });
 });
 
@@ -109,6 +214,34 @@ describe("fetching", () => {
       ...common,
       origin: "the variable T",
     });
+  });
+
+  test("from the SPIFFE Workload API: perhaps half of its life old", async () => {
+    const path = join(await makeFolder(), "agent.sock");
+    const token = await peers.issuer.sign();
+    const api = await startWorkloadApi(path, {
+      svids: [
+        { id: "spiffe://example.org/other", token: "o" },
+        { id: "spiffe://example.org/ci", token },
+      ],
+    });
+    onTestFinished(() => api.close());
+    const choice = { source: "spiffe", ...socketOf(path), id: "spiffe://example.org/ci", why: "" } as const;
+    expect(await fetched(choice, {})).toMatchObject({
+      token,
+      issuer: peers.issuer.url,
+      origin: `the SPIFFE Workload API at unix://${path}`,
+      fresh: false,
+    });
+    expect(api.calls).toEqual([expect.objectContaining({ audience: ["quay"], id: "spiffe://example.org/ci" })]);
+  });
+
+  test("what a token says is told also where Quay could not accept it", async () => {
+    const token = await peers.issuer.sign({ iss: undefined }, { alg: "ES256" });
+    const platform = testPlatform({ env: { T: token } });
+    const facts = await fetchFacts({ source: "environment", variable: "T", why: "" }, "quay", platform);
+    expect(facts).toMatchObject({ token, issuer: undefined, algorithm: "ES256", origin: "the variable T" });
+    expect(platform.reporter.secrets).toEqual([token]);
   });
 
   test("one that can't be used is hidden all the same", async () => {

@@ -3,8 +3,7 @@
 import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { examineIssuer, type IssuerFinding } from "../../src/identity/issuer.ts";
-import { readIdentity } from "../../src/identity/token.ts";
-import { testIdentity, testPlatform } from "../fixtures.ts";
+import { readIdentity, testIdentity, testPlatform } from "../fixtures.ts";
 import { type Behaviour, type IssuerServer, type SignOptions, startIssuer } from "../support/issuer.ts";
 import { listen } from "../support/listen.ts";
 import { type Authority, createAuthority } from "../support/tls.ts";
@@ -23,7 +22,7 @@ async function examine(behaviour: Behaviour, options: SignOptions = {}, slash = 
   const one = issuer.at(`issuer${count++}`);
   one.behave(behaviour);
   const token = await one.sign(slash ? { iss: `${one.url}${slash}` } : {}, options);
-  return examineIssuer(readIdentity(token, "a test", true), testPlatform({ roots: authority.ca }));
+  return examineIssuer(readIdentity(token), testPlatform({ roots: authority.ca }));
 }
 
 describe("as Quay sees it", () => {

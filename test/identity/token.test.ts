@@ -7,9 +7,9 @@ import {
   basicCredentials,
   bindingOf,
   isoTime,
-  readIdentity,
+  readToken,
 } from "../../src/identity/token.ts";
-import { claims, failure, issuer, now, subject, testIdentity, unsignedJwt } from "../fixtures.ts";
+import { claims, failure, issuer, now, readIdentity, subject, testIdentity, unsignedJwt } from "../fixtures.ts";
 
 const origin = "the file /t";
 const read = (change: Record<string, unknown> = {}, header: Record<string, unknown> = {}) =>
@@ -28,6 +28,36 @@ test("what a good token says", () => {
     expiresAt: now + 300,
     origin,
     fresh: true,
+  });
+});
+
+test.each<[string, unknown, object, object]>([
+  ["nothing in it", {}, {}, {}],
+  ["values of other kinds", { iss: 5, sub: ["a"], iat: "1", exp: 1.5 }, { kid: 7 }, {}],
+  ["empty text", { iss: "", sub: "" }, { kid: "" }, {}],
+  [
+    "an issuer that Quay can't reach",
+    { iss: "kubernetes/serviceaccount" },
+    {},
+    { issuer: "kubernetes/serviceaccount" },
+  ],
+  [
+    "some of it",
+    { sub: "s", exp: 5, aud: [1, "b"] },
+    { alg: "ES256" },
+    { subject: "s", expiresAt: 5, audience: ["1", "b"], algorithm: "ES256" },
+  ],
+])("what can be told of a token that Quay could not accept: %s", (_, said, header, expected) => {
+  const token = unsignedJwt(said, header);
+  const nothing = { issuer: undefined, subject: undefined, audience: [], algorithm: "undefined", keyId: undefined };
+  expect(readToken(token, origin, false)).toEqual({
+    token,
+    ...nothing,
+    issuedAt: undefined,
+    expiresAt: undefined,
+    origin,
+    fresh: false,
+    ...expected,
   });
 });
 
@@ -55,7 +85,7 @@ describe("what Quay could never accept is told before any call", () => {
     ["a list for claims", unsignedJwt([])],
     ["an encrypted token of five parts", "a.b.c.d.e"],
   ])("%s is not a JWT", async (_, token) => {
-    const error = await failure(() => readIdentity(token, origin, false));
+    const error = await failure(() => readToken(token, origin, false));
     expect(error.code).toBe("token-not-a-jwt");
     expect(error.message).toBe("What the file /t gives is not a JWT.");
     if (token !== "") {

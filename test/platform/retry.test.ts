@@ -43,6 +43,14 @@ test("quick: twice more, within about a second", async () => {
   expect(clock.waits.reduce((a, b) => a + b)).toBeLessThan(1000);
 });
 
+test("settling: waits double up to 5 s, for some 20 s", async () => {
+  const clock = fakeClock(Date.now(), () => 0.999999);
+  const work = failing(99, { retry: "settling", error });
+  expect(await failure(run(clock, work.run).result)).toBe(error);
+  expect(work.count()).toBe(8);
+  expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 2000, 4000, 5000, 5000, 5000]);
+});
+
 test("patient: waits double up to 10 s, as long as the login's time lasts", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
   const work = failing(99, { retry: "patient", error });
@@ -58,13 +66,13 @@ test("patient: waits double up to 10 s, as long as the login's time lasts", asyn
 
 test("each kind counts for itself: refused connections don't use up the two that a 502 has", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
-  const kinds: Persistence[] = ["patient", "patient", "patient", "quick", "patient", "quick"];
+  const kinds: Persistence[] = ["patient", "patient", "settling", "patient", "quick", "patient", "quick"];
   const work = async (): Promise<Attempt<string>> => {
     const kind = kinds.shift();
     return kind === undefined ? { value: "done" } : { retry: kind, error };
   };
   expect(await run(clock, work).result).toBe("done");
-  expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 2000, 250, 4000, 500]);
+  expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 500, 2000, 250, 4000, 500]);
 });
 
 test.each([0, 0.25, 0.5, 0.999999])("jitter of %d stays between the half and the whole", async (random) => {

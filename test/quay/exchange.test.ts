@@ -1,9 +1,9 @@
 /** The exchange over real TLS with the stand-in: what is tried again, what is not, and what each failure is called. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/errors.ts";
-import { type Identity, readIdentity } from "../../src/identity/token.ts";
+import type { Identity } from "../../src/identity/token.ts";
 import { connect, exchange } from "../../src/quay/exchange.ts";
-import { failure, failureText, fakeClock, type TestPlatform, testPlatform } from "../fixtures.ts";
+import { failure, failureText, fakeClock, readIdentity, type TestPlatform, testPlatform } from "../fixtures.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "../support/peers.ts";
 import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, type Reply, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
 import { startQuay, tokenText, tokenWith } from "../support/quay/server.ts";
@@ -25,7 +25,7 @@ afterEach(() => {
 const page = ({ status, body }: Reply) => answer(status, body);
 
 const identity = async (claims = {}, options = {}): Promise<Identity> =>
-  readIdentity(await peers.issuer.sign(claims, options), "a test", true);
+  readIdentity(await peers.issuer.sign(claims, options));
 
 async function run(
   current: Identity | (() => Promise<Identity>),

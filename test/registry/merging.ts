@@ -5,7 +5,7 @@
  */
 import { logout } from "../../src/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { mergeEntries } from "../../src/registry/authfile.ts";
+import { mergeEntries } from "../../src/registry/merge.ts";
 import { openSession, saveSession } from "../../src/session.ts";
 
 const [path = "", sessions = "", scope = "", how] = process.argv.slice(2);

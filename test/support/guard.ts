@@ -39,33 +39,17 @@ export interface Guard {
 export function createGuard(options: JobOptions, place: { temp: string; dockerConfig: () => string }): Guard {
   const { peers } = options;
   const seen = peers && watch(peers);
-  const fromEnvironment = () => secretsIn(Object.values(options.env ?? {}).join("\n"));
   let standing: Standing[] = [];
 
   const authFileOf = ({ inputs, session }: Login) =>
     realPath(inputs["auth-file"] ?? join(session ?? place.temp, "auth.json"));
-
-  function collectSecrets({ robotsBefore }: Login, before: Map<string, Entry>): Secret[] {
-    const proxies = Object.entries(options.env ?? {}).filter(([name]) => /_proxy$/i.test(name));
-    return [
-      ...(options.secrets ?? []),
-      ...[...before.values()].flatMap(({ content }) => secretsIn(content)),
-      ...fromEnvironment(),
-      ...proxies.flatMap(([, url]) => passwordOf(url ?? "")),
-      ...secretsOf(peers),
-      ...(seen?.robot ?? []).map(
-        (value, index): Secret => ({ kind: index < robotsBefore ? "foreign" : "robot", value }),
-      ),
-      ...(seen?.registry ?? []).map((value): Secret => ({ kind: "registry", value })),
-    ];
-  }
 
   /** What a successful login has got hold of and should have hidden first. */
   function notMasked({ masks }: Step, login: Login, after: Map<string, Entry>): Leak[] {
     const content = after.get(authFileOf(login))?.content ?? "";
     const leaks = unmasked(content, seen?.robot.slice(login.robotsBefore) ?? [], masks);
     const { "token-file": file, "token-env": variable } = login.inputs;
-    const identities = variable ? fromEnvironment().map(({ value }) => value) : (peers?.github.issued ?? []);
+    const identities = variable ? fromEnvironment(options).map(({ value }) => value) : (peers?.github.issued ?? []);
     const asCredential = (value: string) =>
       masks.some((mask) => Buffer.from(mask, "base64").toString("latin1").endsWith(`:${value}`));
     if (peers && !file && !identities.some((value) => masks.includes(value) && asCredential(value))) {
@@ -110,7 +94,7 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
       }
       const leaks = findLeaks(
         { ...traces, log: step.shown, outputs: step.outputs, summary: step.summary, children: step.children },
-        collectSecrets(login, traces.before),
+        knownSecrets(options, login.robotsBefore, traces.before),
         {
           tokenOutput: login.inputs["export-token"] === "true",
           files: (file) => new Set(standing.filter(({ path }) => path === file).flatMap(({ kinds }) => kinds)),
@@ -122,8 +106,35 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
   };
 }
 
+const fromEnvironment = ({ env = {} }: Pick<JobOptions, "env">) => secretsIn(Object.values(env).join("\n"));
+
+/**
+ * All that may not show up now.
+ * @param options where secrets were put by a test
+ * @param robotsBefore robot tokens handed out earlier: other people's
+ * @param before files that were there
+ */
+export function knownSecrets(
+  options: Pick<JobOptions, "peers" | "env" | "secrets">,
+  robotsBefore: number,
+  before: Map<string, Entry>,
+): Secret[] {
+  const { peers, env = {} } = options;
+  const seen = peers && watch(peers);
+  const proxies = Object.entries(env).filter(([name]) => /_proxy$/i.test(name));
+  return [
+    ...(options.secrets ?? []),
+    ...[...before.values()].flatMap(({ content }) => secretsIn(content)),
+    ...fromEnvironment(options),
+    ...proxies.flatMap(([, url]) => passwordOf(url ?? "")),
+    ...secretsOf(peers),
+    ...(seen?.robot ?? []).map((value, index): Secret => ({ kind: index < robotsBefore ? "foreign" : "robot", value })),
+    ...(seen?.registry ?? []).map((value): Secret => ({ kind: "registry", value })),
+  ];
+}
+
 /** The file behind a link; the path itself where there is none. */
-const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
+export const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
 
 function secretsOf(peers: Peers | undefined): Secret[] {
   if (peers === undefined) return [];

@@ -1,0 +1,148 @@
+/** What was typed becomes a command and its options. Pure. */
+import { parseArgs } from "node:util";
+import { invalidInput, LoginError, oneOfTheTwo, shortened } from "../errors.ts";
+import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options.ts";
+
+const commandNames = ["login", "logout", "status", "identity"] as const satisfies readonly Command[];
+
+export type Invocation =
+  | { readonly kind: "help"; readonly command: Command | undefined }
+  | { readonly kind: "version" }
+  | { readonly kind: "run"; readonly command: Command; readonly values: OptionValues };
+
+type Token = ReturnType<typeof tokenize>[number];
+type OptionToken = Extract<Token, { kind: "option" }>;
+
+/** @throws LoginError `invalid-input` */
+export function parseArguments(args: readonly string[]): Invocation {
+  const tokens = tokenize(args);
+  const words = tokens.filter((token) => token.kind === "positional").map(({ value }) => value);
+  const flags = tokens.filter((token) => token.kind === "option");
+  const [name, ...rest] = words;
+  const command = commandNames.find((candidate) => candidate === name);
+  if (flags.some((flag) => flag.name === "help" || flag.name === "h") || name === "help") {
+    return { kind: "help", command: command ?? commandNames.find((candidate) => candidate === rest[0]) };
+  }
+  if (flags.some((flag) => flag.name === "version")) {
+    return { kind: "version" };
+  }
+  if (command === undefined) {
+    throw unknownCommand(name, flags);
+  }
+  const values: OptionValues = {};
+  for (const flag of flags) {
+    add(values, findOption(flag, command), flag);
+  }
+  if (rest.length > 0) {
+    values.robot = [values.robot ?? [], robotsOf(rest, command)].flat().join("\n");
+  }
+  return { kind: "run", command, values };
+}
+
+function tokenize(args: readonly string[]) {
+  const known = Object.fromEntries(
+    options.map((option: Option) => [option.name, { type: option.takes === "flag" ? "boolean" : "string" } as const]),
+  );
+  return parseArgs({ args: [...args], options: known, strict: false, tokens: true, allowPositionals: true }).tokens;
+}
+
+function unknownCommand(name: string | undefined, flags: readonly OptionToken[]): LoginError {
+  const [flag] = flags;
+  const what =
+    name !== undefined
+      ? `There is no command ${JSON.stringify(shortened(name))}.`
+      : flag
+        ? `${shortened(flag.rawName)} stands without a command.`
+        : "No command was given.";
+  const close = name && nearest(name, commandNames);
+  return new LoginError("invalid-input", what, {
+    remedy: [
+      close ? `Did you mean: quay-keyless-login ${close}` : `The commands are ${commandNames.join(", ")}.`,
+      "For help: quay-keyless-login --help",
+    ],
+  });
+}
+
+function findOption(flag: OptionToken, command: Command): Option & { readonly name: OptionName } {
+  const own = optionsOf(command);
+  const found = own.find(({ name }) => name === flag.name);
+  if (found) {
+    return found;
+  }
+  const elsewhere = commandNames.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
+  const names = own.map(({ name }) => name);
+  const close = nearest(flag.name, names);
+  throw new LoginError("invalid-input", `${command} has no option ${shortened(flag.rawName)}.`, {
+    remedy: [
+      elsewhere.length > 0
+        ? `It belongs to ${elsewhere.join(", ")}.`
+        : close
+          ? `Did you mean: --${close}`
+          : `Its options are ${names.map((name) => `--${name}`).join(", ")}.`,
+      `For help: quay-keyless-login ${command} --help`,
+    ],
+  });
+}
+
+function add(values: OptionValues, option: Option & { readonly name: OptionName }, flag: OptionToken): void {
+  const { name, takes, value = "VALUE" } = option;
+  const before = values[name];
+  if (takes === "flag") {
+    values[name] = flag.value ?? "true";
+    return;
+  }
+  // A value in an argument of its own that looks like an option is one: its value was forgotten.
+  if (flag.value === undefined || (!flag.inlineValue && flag.value.startsWith("-"))) {
+    throw new LoginError("invalid-input", `${flag.rawName} needs a value.`, {
+      remedy: [
+        `Write, for example, --${name} ${value}${flag.value ? `; if it begins with a dash: --${name}=${flag.value}` : ""}`,
+      ],
+    });
+  }
+  if (before !== undefined && takes !== "list") {
+    throw invalidInput(
+      name,
+      flag.value,
+      `it was given before (${before || "empty"}), and takes one value`,
+      oneOfTheTwo,
+    );
+  }
+  values[name] = before === undefined ? flag.value : `${before}\n${flag.value}`;
+}
+
+function robotsOf(words: readonly string[], command: Command): readonly string[] {
+  if (command === "login") {
+    return words;
+  }
+  throw new LoginError(
+    "invalid-input",
+    `${command} takes no arguments, and got ${JSON.stringify(shortened(words[0] ?? ""))}.`,
+    {
+      remedy: [`Options begin with --. For help: quay-keyless-login ${command} --help`],
+    },
+  );
+}
+
+/** The candidate that differs in few letters; undefined where none is close. */
+function nearest<T extends string>(word: string, candidates: readonly T[]): T | undefined {
+  const [best] = candidates
+    .map((candidate) => ({ candidate, distance: distance(word.slice(0, 64), candidate) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best && best.distance <= Math.max(2, best.candidate.length / 3) ? best.candidate : undefined;
+}
+
+/** Levenshtein's: how many letters to add, drop or change. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of [...a].entries()) {
+    let diagonal = i;
+    let left = i + 1;
+    row = row.map((above, j) => {
+      const cost = j === 0 ? i + 1 : Math.min(above + 1, left + 1, diagonal + (letter === b[j - 1] ? 0 : 1));
+      diagonal = above;
+      left = cost;
+      return cost;
+    });
+  }
+  return row.at(-1) ?? 0;
+}

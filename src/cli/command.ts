@@ -1,0 +1,60 @@
+import { LoginError } from "../errors.ts";
+import type { OptionValues } from "../options.ts";
+import type { Environment } from "../platform/environment.ts";
+import { createPlatform, type Platform } from "../platform/platform.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a command is given: nothing below this face looks at the process's environment by itself. */
+export interface Call {
+  readonly values: OptionValues;
+  readonly env: Environment;
+  readonly terminal: Terminal;
+}
+
+/** What a command has found out: the same for people and for programs. */
+export interface Outcome {
+  readonly lines: readonly string[];
+  readonly object: Readonly<Record<string, unknown>>;
+  /** Also where there is something to tell although the command has failed. */
+  readonly failure?: LoginError | undefined;
+  /** Takes the place of all results. */
+  readonly token?: string | undefined;
+}
+
+/** Runs `work` with a platform that ends in time, and when the process is told to end. */
+export async function withPlatform<T>(
+  { env, terminal }: Call,
+  { timeoutSeconds, roots }: { readonly timeoutSeconds: number; readonly roots?: string | undefined },
+  work: (platform: Platform) => Promise<T>,
+): Promise<T> {
+  const platform = createPlatform({
+    env,
+    reporter: terminal,
+    timeoutSeconds,
+    extraRoots: roots,
+    cancelled: interruption(),
+  });
+  try {
+    return await work(platform);
+  } finally {
+    platform.close();
+  }
+}
+
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () =>
+      controller.abort(
+        new LoginError("cancelled", `Interrupted (${signal}).`, { remedy: ["What had been done is taken back."] }),
+      ),
+    );
+  }
+  return controller.signal;
+}
+
+/** Names and values, aligned; each line of a value has the name before it. */
+export function aligned(rows: readonly (readonly [name: string, value: string])[]): string[] {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.flatMap(([name, value]) => value.split("\n").map((line) => `${name.padEnd(width)}  ${line}`));
+}

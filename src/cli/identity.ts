@@ -1,0 +1,61 @@
+import { formatBinding } from "../errors.ts";
+import { inspectIdentity } from "../identity/inspect.ts";
+import { parseIdentityRequest } from "../identity/request.ts";
+import { isoTime } from "../identity/token.ts";
+import { parseTimeout, readOptions } from "../option-values.ts";
+import { readRoots } from "../registry/certificates.ts";
+import { aligned, type Call, type Outcome, withPlatform } from "./command.ts";
+
+export async function identity(call: Call): Promise<Outcome> {
+  const reader = readOptions(call.values);
+  const request = parseIdentityRequest(reader);
+  const caFile = reader.optional("ca-file");
+  const timeoutSeconds = parseTimeout(reader);
+  const roots = caFile && (await readRoots(caFile));
+  const { choice, facts, problem, warning } = await withPlatform(call, { timeoutSeconds, roots }, (platform) =>
+    inspectIdentity(request, platform),
+  );
+  const { issuer, subject, audience, algorithm, keyId, expiresAt } = facts;
+  const end = expiresAt === undefined ? undefined : isoTime(expiresAt);
+  const none = "(none)";
+  if (warning !== undefined) {
+    call.terminal.warning(warning);
+  }
+  const binding = issuer && subject ? { issuer, subject } : undefined;
+  return {
+    lines: [
+      ...aligned([
+        ["source", `${choice.source} (${choice.why})`],
+        ["issuer", issuer ?? none],
+        ["subject", subject ?? none],
+        ["audience", audience.join(" ") || none],
+        ["algorithm", algorithm],
+        ["key-id", keyId ?? none],
+        ["expires-at", end ?? none],
+        ["acceptable", problem ? "no" : "yes: an algorithm that Quay takes, and the issuer publishes the key"],
+      ]),
+      ...(binding && !problem
+        ? [
+            "",
+            "To let a robot trust it, enter in Quay, under Robot accounts > the robot > Set robot federation:",
+            ...formatBinding({ ...binding, audience: audience.join(" ") || none }).map((line) => `  ${line}`),
+            "or send this to POST /api/v1/organization/ORGANIZATION/robots/NAME/federation (it replaces all bindings of the robot):",
+            `  ${JSON.stringify([binding])}`,
+          ]
+        : []),
+    ],
+    object: {
+      source: choice.source,
+      why: choice.why,
+      issuer: issuer ?? null,
+      subject: subject ?? null,
+      audience,
+      algorithm,
+      "key-id": keyId ?? null,
+      "expires-at": end ?? null,
+      acceptable: problem === undefined,
+      federation: binding ? [binding] : [],
+    },
+    failure: problem,
+  };
+}

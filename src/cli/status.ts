@@ -1,0 +1,64 @@
+import { resolve } from "node:path";
+import { invalidInput, LoginError } from "../errors.ts";
+import { isoTime } from "../identity/token.ts";
+import { readOptions } from "../option-values.ts";
+import { systemClock } from "../platform/clock.ts";
+import { parseScopes } from "../registry/scope.ts";
+import { assertLasting, readStatus, type StandingLogin } from "../status.ts";
+import { aligned, type Call, type Outcome } from "./command.ts";
+
+export async function status({ values, env }: Call): Promise<Outcome> {
+  const { optional } = readOptions(values);
+  const wanted = parseScopes(values);
+  const seconds = parseDuration(optional("for") ?? "0s");
+  const authFile = optional("auth-file");
+  const standing = await readStatus(wanted, authFile && resolve(authFile), env);
+  const now = systemClock.now();
+  return {
+    lines: aligned([
+      ["auth-file", standing.authFile],
+      ...standing.logins.map((login) => [login.scope, `${login.robot}, ${inWords(login, now)}`] as const),
+    ]),
+    object: {
+      "auth-file": standing.authFile,
+      logins: standing.logins.map(({ scope, robot, expiresAt }) => ({
+        scope,
+        robot,
+        "expires-at": expiresAt === undefined ? null : isoTime(expiresAt),
+        "seconds-left": expiresAt === undefined ? null : secondsLeft(expiresAt, now),
+      })),
+    },
+    failure: failureOf(() => assertLasting(standing, wanted, now, seconds)),
+  };
+}
+
+const secondsLeft = (expiresAt: number, now: number): number => Math.max(0, Math.floor(expiresAt - now / 1000));
+
+function inWords({ expiresAt }: StandingLogin, now: number): string {
+  if (expiresAt === undefined) {
+    return "a stored password, without an end";
+  }
+  const left = secondsLeft(expiresAt, now);
+  const rest = left >= 120 ? `${Math.floor(left / 60)} min left` : `${left} s left`;
+  return left > 0 ? `until ${isoTime(expiresAt)}, ${rest}` : `ended at ${isoTime(expiresAt)}`;
+}
+
+function parseDuration(text: string): number {
+  const [, number, unit = "s"] = /^([0-9]+)(s|m|h)?$/.exec(text) ?? [];
+  if (number === undefined) {
+    throw invalidInput("for", text, "it is a whole number with s, m or h", "--for 10m");
+  }
+  return Number(number) * { s: 1, m: 60, h: 3600 }[unit as "s" | "m" | "h"];
+}
+
+function failureOf(check: () => void): LoginError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof LoginError) {
+      return error;
+    }
+    throw error;
+  }
+}

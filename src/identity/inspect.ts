@@ -1,0 +1,42 @@
+/** Which identity this place has, and whether Quay can accept it: all that can be found out without Quay. */
+import { LoginError } from "../errors.ts";
+import { explainFinding } from "../explain.ts";
+import type { Platform } from "../platform/platform.ts";
+import { chooseIdentity, fetchFacts, type IdentityChoice } from "./index.ts";
+import { examineIssuer } from "./issuer.ts";
+import type { IdentityRequest } from "./request.ts";
+import { asIdentity, assertUsable, audienceWarning, type TokenFacts } from "./token.ts";
+
+export interface Inspection {
+  readonly choice: IdentityChoice;
+  readonly facts: TokenFacts;
+  /** Why Quay can't accept it; undefined: nothing that could be seen from here. */
+  readonly problem: LoginError | undefined;
+  readonly warning: string | undefined;
+}
+
+/** @throws LoginError where there is no token to look at */
+export async function inspectIdentity(request: IdentityRequest, platform: Platform): Promise<Inspection> {
+  const choice = await chooseIdentity(request, platform);
+  const facts = await fetchFacts(choice, request.audience, platform);
+  return {
+    choice,
+    facts,
+    problem: await findProblem(facts, platform),
+    warning: audienceWarning(facts, request.audience),
+  };
+}
+
+async function findProblem(facts: TokenFacts, platform: Platform): Promise<LoginError | undefined> {
+  try {
+    const identity = asIdentity(facts);
+    assertUsable(identity, [], platform.clock.now());
+    const finding = await examineIssuer(identity, platform);
+    return finding.kind === "sound" ? undefined : explainFinding(finding, identity, "The");
+  } catch (error) {
+    if (error instanceof LoginError && error !== platform.signal.reason) {
+      return error;
+    }
+    throw error;
+  }
+}

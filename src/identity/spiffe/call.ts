@@ -1,0 +1,92 @@
+/** One unary gRPC call over node:http2, without TLS: a connection, a question, an answer within limits. */
+import { connect, type IncomingHttpHeaders } from "node:http2";
+import type { Endpoint } from "./endpoint.ts";
+
+/** The longest that a call may take, milliseconds. An agent answers at once, or asks its server first. */
+export const longestCall = 10_000;
+
+/** Bytes. */
+const largestAnswer = 1024 * 1024;
+
+export interface Answer {
+  /** `:status`, and gRPC's `grpc-status` and `grpc-message`, which stand before or after the body. Empty: nothing came. */
+  readonly fields: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/**
+ * `code` is the system's, and where the system has no part in it the one that comes closest: `ETIMEDOUT`, `ECONNRESET`
+ * (broken off), `EMSGSIZE` (larger than 1 MiB), `EPROTO` (not HTTP/2).
+ */
+export interface NoAnswer {
+  readonly code: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * Calls FetchJWTSVID. An answer that broke off may come as if it were whole, but then without a status.
+ * @param message framed
+ * @throws the signal's reason once it aborts
+ */
+export async function callWorkloadApi(
+  endpoint: Endpoint,
+  message: Buffer,
+  signal: AbortSignal,
+): Promise<Answer | NoAnswer> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<Answer | NoAnswer>();
+  const unix = endpoint.kind === "unix";
+  const host = unix ? "localhost" : endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+  const session = connect(`http://${host}${unix ? "" : `:${endpoint.port}`}`, {
+    settings: { enablePush: false },
+    ...(unix && { path: endpoint.path }),
+  });
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/SpiffeWorkloadAPI/FetchJWTSVID",
+    "content-type": "application/grpc",
+    te: "trailers",
+    // A server that was tricked into a request couldn't set it (SPIFFE Workload Endpoint, section 3).
+    "workload.spiffe.io": "true",
+  });
+  const late = setTimeout(() => resolve({ code: "ETIMEDOUT" }), longestCall);
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  const fields: IncomingHttpHeaders = {};
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const add = (received: IncomingHttpHeaders) => Object.assign(fields, received);
+  const fail = (error: Error) => resolve({ code: codeOf(error), cause: error });
+  // The stream hears of all that befalls its session; but an error without a listener would end the process.
+  session.on("error", fail);
+  stream
+    .on("response", add)
+    .on("trailers", add)
+    .on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > largestAnswer) {
+        resolve({ code: "EMSGSIZE" });
+      }
+    })
+    .on("error", fail)
+    .on("close", () => resolve({ fields, body: Buffer.concat(chunks) }))
+    .end(message);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(late);
+    signal.removeEventListener("abort", abort);
+    session.destroy();
+  }
+}
+
+/** A stream that never got a connection has the connection's error as its cause. */
+function codeOf(error: Error): string {
+  const { code = "" } = (error.cause ?? error) as NodeJS.ErrnoException;
+  if (code === "ERR_HTTP2_ERROR") {
+    return "EPROTO";
+  }
+  // The other side reset the stream, or left and said why.
+  return code.startsWith("ERR_HTTP2") ? "ECONNRESET" : code;
+}

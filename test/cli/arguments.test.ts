@@ -1,0 +1,212 @@
+import { describe, expect, test } from "vitest";
+import { parseArguments } from "../../src/cli/arguments.ts";
+import { formatError } from "../../src/errors.ts";
+import { type Command, optionsOf } from "../../src/options.ts";
+import { failure } from "../fixtures.ts";
+
+const commandNames: readonly Command[] = ["login", "logout", "status", "identity"];
+
+/** As a shell would split it; `_` stands for a blank within an argument. */
+const parse = (line: string) =>
+  parseArguments(
+    line
+      .split(" ")
+      .filter(Boolean)
+      .map((word) => word.replaceAll("_", " ")),
+  );
+const run = (command: string, values: object) => ({ kind: "run", command, values });
+
+describe("a command with its options", () => {
+  test.each<[string, object]>([
+    ["status", run("status", {})],
+    ["login --robot acme+ci", run("login", { robot: "acme+ci" })],
+    ["login --robot=acme+ci", run("login", { robot: "acme+ci" })],
+    ["login --robot=quay.io/acme=acme+ci", run("login", { robot: "quay.io/acme=acme+ci" })],
+    ["--registry quay.example.com login", run("login", { registry: "quay.example.com" })],
+    ["status --for 10m --output json", run("status", { for: "10m", output: "json" })],
+    ["logout --session /run/session", run("logout", { session: "/run/session" })],
+    ["identity --spiffe-socket unix:///a=b", run("identity", { "spiffe-socket": "unix:///a=b" })],
+    // A value that was not given, as a param of Tekton may be.
+    ["login --ca-file= --robot acme+ci", run("login", { "ca-file": "", robot: "acme+ci" })],
+    ["login --token-file __", run("login", { "token-file": "  " })],
+    // A value may begin with a dash where it can't be mistaken.
+    ["login --token-file=-t", run("login", { "token-file": "-t" })],
+    ["login --auth-file=--help", run("login", { "auth-file": "--help" })],
+  ])("%s", (line, expected) => {
+    expect(parse(line)).toEqual(expected);
+  });
+
+  test("every option of a command is taken, and none of another's", async () => {
+    for (const command of commandNames) {
+      const own = optionsOf(command);
+      for (const { name, takes } of own) {
+        const expected = run(command, { [name]: takes === "flag" ? "true" : "x" });
+        expect(parse(`${command} --${name}${takes === "flag" ? "" : " x"}`)).toEqual(expected);
+      }
+      for (const { name } of commandNames.flatMap(optionsOf)) {
+        if (!own.some((option) => option.name === name)) {
+          expect((await failure(() => parse(`${command} --${name}=x`))).message).toBe(
+            `${command} has no option --${name}.`,
+          );
+        }
+      }
+    }
+  });
+});
+
+describe("flags", () => {
+  test.each<[string, string]>([
+    ["login --verbose", "true"],
+    ["login --verbose=true", "true"],
+    ["login --verbose=false", "false"],
+    ["login --verbose --verbose=false", "false"],
+    ["login --verbose=maybe", "maybe"],
+    ["login --verbose=", ""],
+  ])("%s: %j", (line, verbose) => {
+    expect(parse(line)).toEqual(run("login", { verbose }));
+  });
+
+  test("take no value of their own: what follows is an argument", () => {
+    expect(parse("login --export-token acme+ci")).toEqual(run("login", { "export-token": "true", robot: "acme+ci" }));
+  });
+});
+
+describe("what may be given several times comes as lines, in order", () => {
+  test.each<[string, object]>([
+    ["login --robot acme+ci --robot other+ci", { robot: "acme+ci\nother+ci" }],
+    [
+      "login --access acme/a:pull --robot a+b --access=acme/b:push",
+      { access: "acme/a:pull\nacme/b:push", robot: "a+b" },
+    ],
+    ["login --result robot=/a --result registry=/b", { result: "robot=/a\nregistry=/b" }],
+    // Robots as plain arguments, after a -- where wanted.
+    ["login acme+ci other+ci", { robot: "acme+ci\nother+ci" }],
+    [
+      "login --registry r -- acme+ci quay.io/acme/x=acme+release",
+      { registry: "r", robot: "acme+ci\nquay.io/acme/x=acme+release" },
+    ],
+    ["login other+ci --robot acme+ci -- third+ci", { robot: "acme+ci\nother+ci\nthird+ci" }],
+    ["login -- --help", { robot: "--help" }],
+    ["login -- -h --version", { robot: "-h\n--version" }],
+    ["login --", {}],
+  ])("%s", (line, values) => {
+    expect(parse(line)).toEqual(run("login", values));
+  });
+
+  test("scopes of logout and status", () => {
+    for (const command of ["logout", "status"]) {
+      expect(parse(`${command} --scope quay.io --scope quay.io/acme`)).toEqual(
+        run(command, { scope: "quay.io\nquay.io/acme" }),
+      );
+    }
+  });
+});
+
+describe("help and version", () => {
+  test.each<[string, string | undefined]>([
+    ["--help", undefined],
+    ["-h", undefined],
+    ["help", undefined],
+    ["help login", "login"],
+    ["help nothing", undefined],
+    ["login --help", "login"],
+    ["login -h", "login"],
+    ["--help status", "status"],
+    ["status --for 10m --help", "status"],
+    // Whatever else is wrong: who asks for help gets it.
+    ["logout --nonsense --help", "logout"],
+    ["nonsense --help", undefined],
+    ["identity more words --help", "identity"],
+    ["login --registry a --registry b -h", "login"],
+    ["--version --help", undefined],
+  ])("%s", (line, command) => {
+    expect(parse(line)).toEqual({ kind: "help", command });
+  });
+
+  test.each(["--version", "login --version", "nonsense --version", "--version --nonsense"])("%s", (line) => {
+    expect(parse(line)).toEqual({ kind: "version" });
+  });
+});
+
+describe("wrong use says what was meant, and where help is", () => {
+  test.each<[line: string, message: string, remedy: string]>([
+    ["", "No command was given.", "The commands are login, logout, status, identity."],
+    ["--", "No command was given.", "The commands are login, logout, status, identity."],
+    ["--verbose", "--verbose stands without a command.", "The commands are login, logout, status, identity."],
+    ["--robot acme+ci", "--robot stands without a command.", "The commands are login, logout, status, identity."],
+    ["logni", 'There is no command "logni".', "Did you mean: quay-keyless-login login"],
+    ["log-out", 'There is no command "log-out".', "Did you mean: quay-keyless-login logout"],
+    ["Login", 'There is no command "Login".', "Did you mean: quay-keyless-login login"],
+    ["states", 'There is no command "states".', "Did you mean: quay-keyless-login status"],
+    ["identify", 'There is no command "identify".', "Did you mean: quay-keyless-login identity"],
+    ["frobnicate", 'There is no command "frobnicate".', "The commands are login, logout, status, identity."],
+    ["acme+ci", 'There is no command "acme+ci".', "The commands are login, logout, status, identity."],
+    ["login --robto acme+ci", "login has no option --robto.", "Did you mean: --robot"],
+    ["login --tokenfile /t", "login has no option --tokenfile.", "Did you mean: --token-file"],
+    ["login --spifee-socket=x", "login has no option --spifee-socket.", "Did you mean: --spiffe-socket"],
+    ["login --cafile x", "login has no option --cafile.", "Did you mean: --ca-file"],
+    ["login --authfile x", "login has no option --authfile.", "Did you mean: --auth-file"],
+    ["login --auth-file-perm 0640", "login has no option --auth-file-perm.", "Did you mean: --auth-file-mode"],
+    ["login --no-verbose", "login has no option --no-verbose.", "Its options are --registry, --robot, "],
+    ["--frobnicate login", "login has no option --frobnicate.", "Its options are --registry, --robot, "],
+    ["login -r quay.io", "login has no option -r.", "Its options are --registry, --robot, "],
+    ["identity --frobnicate", "identity has no option --frobnicate.", "Its options are --identity, --audience, "],
+    // Of another command.
+    ["login --for 10m", "login has no option --for.", "It belongs to status."],
+    ["login --scope quay.io", "login has no option --scope.", "It belongs to logout, status."],
+    ["logout --robot acme+ci", "logout has no option --robot.", "It belongs to login."],
+    ["status --session /s", "status has no option --session.", "It belongs to login, logout."],
+    ["logout --timeout 5", "logout has no option --timeout.", "It belongs to login, identity."],
+    // Of the Action alone: no option here at all.
+    ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],
+    ["login --workflow-ref x", "login has no option --workflow-ref.", "Its options are "],
+    // A value is missing.
+    ["login --robot", "--robot needs a value.", "Write, for example, --robot ROBOT"],
+    [
+      "status --for --verbose",
+      "--for needs a value.",
+      "Write, for example, --for DURATION; if it begins with a dash: --for=--verbose",
+    ],
+    ["login --robot --registry quay.io", "--robot needs a value.", "if it begins with a dash: --robot=--registry"],
+    ["login --ca-file -x", "--ca-file needs a value.", "if it begins with a dash: --ca-file=-x"],
+    // Given twice.
+    [
+      "login --registry a --registry b",
+      'The option "registry" is "b": it was given before (a), and takes one value.',
+      "Give one of the two.",
+    ],
+    [
+      "login --ca-file= --ca-file=b",
+      'The option "ca-file" is "b": it was given before (empty), and takes one value.',
+      "Give one of the two.",
+    ],
+    [
+      "status --output json --output text",
+      'The option "output" is "text": it was given before (json), and takes one value.',
+      "Give one of the two.",
+    ],
+    // Arguments where there are none.
+    ["status quay.io", 'status takes no arguments, and got "quay.io".', "Options begin with --."],
+    ["logout session /s", 'logout takes no arguments, and got "session".', "Options begin with --."],
+    ["identity -- x", 'identity takes no arguments, and got "x".', "Options begin with --."],
+  ])("%s", async (line, message, remedy) => {
+    const error = await failure(() => parse(line));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toBe(message);
+    expect(error.remedy[0]).toContain(remedy);
+    if (!/is "|needs a value/.test(message)) {
+      expect(error.remedy.join("\n")).toMatch(
+        /For help: quay-keyless-login (?:(?:login|logout|status|identity) )?--help$/,
+      );
+    }
+  });
+
+  test("an argument of any length is answered at once", async () => {
+    const started = performance.now();
+    const error = await failure(() => parseArguments(["x".repeat(1_000_000)]));
+    await failure(() => parseArguments(["login", `--${"y".repeat(1_000_000)}`]));
+    expect(performance.now() - started).toBeLessThan(3000);
+    expect(formatError(error)).toContain("The commands are");
+    expect(formatError(error).length).toBeLessThan(1000);
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { aligned, withPlatform } from "../../src/cli/command.ts";
+import { createTerminal } from "../../src/cli/terminal.ts";
+import { failure } from "../fixtures.ts";
+
+describe("names and values", () => {
+  test("stand in two columns", () => {
+    expect(
+      aligned([
+        ["registry", "quay.io"],
+        ["a", "b  c"],
+      ]),
+    ).toEqual(["registry  quay.io", "a         b  c"]);
+  });
+
+  test("each line of a value has the name before it", () => {
+    expect(
+      aligned([
+        ["robot", "acme+ci\nother+ci"],
+        ["subject", ""],
+      ]),
+    ).toEqual(["robot    acme+ci", "robot    other+ci", "subject  "]);
+  });
+
+  test("may be none", () => {
+    expect(aligned([])).toEqual([]);
+  });
+});
+
+describe("a command's work", () => {
+  const call = { values: {}, env: { NAME: "value" }, terminal: createTerminal(false) };
+
+  test("has its environment, the terminal and a time", async () => {
+    const before = Date.now();
+    const found = await withPlatform(call, { timeoutSeconds: 5 }, async ({ env, reporter, deadline, signal }) => ({
+      env,
+      reporter,
+      left: deadline - before,
+      aborted: signal.aborted,
+    }));
+    expect(found).toMatchObject({ env: call.env, reporter: call.terminal, aborted: false });
+    expect(found.left).toBeGreaterThanOrEqual(5000);
+    expect(found.left).toBeLessThan(10_000);
+  });
+
+  test("leaves no timer, which would keep the process waiting", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const during = await withPlatform(call, { timeoutSeconds: 3600 }, async () => vi.getTimerCount());
+    expect([during, vi.getTimerCount()]).toEqual([1, 0]);
+    await expect(withPlatform(call, { timeoutSeconds: 3600 }, () => Promise.reject(new Error("oh")))).rejects.toThrow();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("ends when the time is over, and passes on what went wrong", async () => {
+    const error = await failure(
+      withPlatform(call, { timeoutSeconds: 0.05 }, ({ clock, signal }) => clock.sleep(10_000, signal)),
+    );
+    expect(error.code).toBe("timeout");
+    await expect(withPlatform(call, { timeoutSeconds: 5 }, () => Promise.reject(new TypeError("oh")))).rejects.toThrow(
+      "oh",
+    );
+  });
+
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("ends when the process is told to: %s", async (signal) => {
+    const working = withPlatform(call, { timeoutSeconds: 30 }, (platform) =>
+      platform.clock.sleep(20_000, platform.signal),
+    );
+    process.emit(signal);
+    const error = await failure(working);
+    expect(error.code).toBe("cancelled");
+    expect(error.message).toBe(`Interrupted (${signal}).`);
+  });
+});

@@ -1,0 +1,126 @@
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { createTerminal, type Terminal } from "../../src/cli/terminal.ts";
+
+/** A terminal, and what it wrote to standard output and standard error. */
+function listenTo(verbose = false): { terminal: Terminal; out: () => string; err: () => string } {
+  const written = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    const spy = vi.spyOn(process[name], "write").mockImplementation((chunk) => {
+      written[name] += chunk;
+      return true;
+    });
+    onTestFinished(() => spy.mockRestore());
+  }
+  return { terminal: createTerminal(verbose), out: () => written.stdout, err: () => written.stderr };
+}
+
+afterEach(() => vi.unstubAllEnvs());
+
+test("results go to standard output, all else to standard error", () => {
+  vi.stubEnv("NO_COLOR", "1");
+  const { terminal, out, err } = listenTo(true);
+  terminal.print("registry  quay.io");
+  terminal.info("Logged in.");
+  terminal.warning("Careful.");
+  terminal.error("Failed.\n  Do this.");
+  terminal.debug("Details.");
+  expect(out()).toBe("registry  quay.io\n");
+  expect(err()).toBe("Logged in.\nWarning: Careful.\nError: Failed.\n  Do this.\nDetails.\n");
+});
+
+test("details are for whoever asked for them", () => {
+  const { terminal, err } = listenTo(false);
+  terminal.debug("Details.");
+  expect(err()).toBe("");
+});
+
+test("what the core says of options is said as they are typed here", () => {
+  vi.stubEnv("NO_COLOR", "1");
+  const { terminal, err } = listenTo();
+  terminal.info("The time (option timeout) is over.");
+  terminal.warning("Set the option audience.");
+  expect(err()).toBe("The time (option --timeout) is over.\nWarning: Set the option --audience.\n");
+});
+
+describe("a secret", () => {
+  test("is in nothing that is said afterwards, by whichever way", () => {
+    const { terminal, out, err } = listenTo(true);
+    for (const secret of ["eyJ.abc.def", "c2VjcmV0", "a.b*c+$&"]) {
+      terminal.secret(secret);
+    }
+    terminal.secret("");
+    const text = "1 eyJ.abc.def 2 c2VjcmV0c2VjcmV0 3 a.b*c+$& 4";
+    for (const say of [terminal.info, terminal.warning, terminal.error, terminal.debug, terminal.print]) {
+      say(text);
+    }
+    expect(out()).toBe("1 *** 2 ****** 3 *** 4\n");
+    expect(err().match(/1 \*\*\* 2 \*{6} 3 \*\*\* 4/g)).toHaveLength(4);
+    expect(out() + err()).not.toMatch(/eyJ|c2V|a\.b/);
+  });
+
+  test("one that is part of another does not let the rest of it through", () => {
+    const { terminal, err } = listenTo();
+    terminal.secret("secret");
+    terminal.secret("secret-and-more");
+    terminal.info("it is secret-and-more, or secret");
+    expect(err()).not.toMatch(/secret|and-more/);
+  });
+
+  test("is handed out where it was asked for, alone on standard output", () => {
+    const { terminal, out, err } = listenTo(true);
+    terminal.secret("eyJ.abc.def");
+    terminal.handOut("eyJ.abc.def");
+    expect(out()).toBe("eyJ.abc.def\n");
+    expect(err()).toBe("");
+  });
+});
+
+describe("what others say", () => {
+  test.each([
+    ["colours and cursors", "\u001b[31mred\u001b[0m\u001b[2J\u001b[1A up", "red up"],
+    ["a title", "a\u001b]0;title\u0007b", "ab"],
+    ["carriage return and backspace", "good\rbad\b", "good\ufffdbad\ufffd"],
+    ["a lone escape, a bell, zero, delete", "\u0007a\u0000b\u007f", "\ufffda\ufffdb\ufffd"],
+    ["C1 controls", "a\u0085b\u0090c", "a\ufffdb\ufffdc"],
+    ["line and tab stay", "a\n\tb", "a\n\tb"],
+    ["letters of all kinds stay", "é ü 名 🙂", "é ü 名 🙂"],
+  ])("%s", (_, text, expected) => {
+    vi.stubEnv("NO_COLOR", "1");
+    const { terminal, out, err } = listenTo(true);
+    terminal.info(text);
+    terminal.warning(text);
+    terminal.error(text);
+    terminal.debug(text);
+    terminal.print(text);
+    expect(out()).toBe(`${expected}\n`);
+    expect(err()).toBe(`${expected}\nWarning: ${expected}\nError: ${expected}\n${expected}\n`);
+  });
+
+  test("an escape sequence does not hide a secret from being hidden", () => {
+    const { terminal, err } = listenTo();
+    terminal.secret("eyJabcdef");
+    terminal.info("eyJ\u001b[0mabcdef");
+    expect(err()).not.toContain("eyJabcdef");
+  });
+});
+
+describe("colour", () => {
+  test("where it is wanted, and for our own words only", () => {
+    vi.stubEnv("NO_COLOR", undefined);
+    vi.stubEnv("FORCE_COLOR", "1");
+    const { terminal, out, err } = listenTo();
+    terminal.error("x");
+    terminal.warning("x");
+    terminal.print("x");
+    expect(err()).toBe("\u001b[31mError:\u001b[39m x\n\u001b[33mWarning:\u001b[39m x\n");
+    expect(out()).toBe("x\n");
+  });
+
+  test("not where standard error is no terminal", () => {
+    vi.stubEnv("FORCE_COLOR", undefined);
+    vi.stubEnv("NO_COLOR", undefined);
+    const { terminal, err } = listenTo();
+    terminal.error("x");
+    expect(err()).toBe("Error: x\n");
+  });
+});

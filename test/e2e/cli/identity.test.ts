@@ -1,0 +1,138 @@
+/** `identity`: which identity this place has, whether Quay can accept it, and the trust to enter in Quay. */
+import { request } from "node:https";
+import { describe, test } from "vitest";
+import { createMachine } from "../../support/command.ts";
+import { SUBJECT } from "../../support/issuer.ts";
+import { differences } from "../../support/leaks.ts";
+import type { Peers } from "../../support/peers.ts";
+import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from "./world.ts";
+
+const peers = useWorld({ registry: false });
+const trust = () => ["--ca-file", peers().caFile];
+
+/** What an administrator does with the JSON. */
+function federate({ quay, authority, oauthToken }: Peers, robot: string, body: unknown): Promise<number> {
+  const [organization, name] = robot.split("+");
+  return new Promise((done, failed) => {
+    const headers = { authorization: `Bearer ${oauthToken}`, "content-type": "application/json" };
+    const url = `${quay.url}/api/v1/organization/${organization}/robots/${name}/federation`;
+    request(url, { method: "POST", ca: authority.ca, headers }, (response) => {
+      response.resume().on("end", () => done(response.statusCode ?? 0));
+    })
+      .on("error", failed)
+      .end(JSON.stringify(body));
+  });
+}
+
+describe.concurrent("identity", () => {
+  test("as text: what is so, and what to enter", async ({ expect }) => {
+    const machine = await machineWithToken(peers());
+    const before = await machine.snapshot();
+    const asked = peers().quay.requests.length;
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
+    expect(ran).toMatchObject({ code: 0, stderr: "", children: [] });
+    expect(resultsOf(ran.stdout)).toMatchObject({
+      source: expect.stringContaining(machine.tokenFile),
+      issuer: peers().issuer.url,
+      subject: SUBJECT,
+      audience: "quay",
+      algorithm: "RS256",
+      "key-id": "rsa1",
+      "expires-at": expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      acceptable: expect.stringMatching(/^yes/),
+    });
+    expect(ran.stdout).toContain(JSON.stringify([{ issuer: peers().issuer.url, subject: SUBJECT }]));
+    // Nothing is sent to Quay, nothing changed here.
+    expect(peers().quay.requests.length).toBe(asked);
+    expect(differences(before, await machine.snapshot())).toEqual([]);
+  });
+
+  test("as JSON: Quay's API takes the federation, and then the login works", async ({ expect }) => {
+    const subject = "spiffe://example.org/ns/build/sa/pipeline";
+    const robot = newRobot(peers(), []);
+    const machine = await machineWithToken(peers(), {}, { sub: subject });
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+    const told = JSON.parse(ran.stdout);
+    expect(told).toEqual({
+      source: "file",
+      why: expect.stringContaining(machine.tokenFile),
+      issuer: peers().issuer.url,
+      subject,
+      audience: ["quay"],
+      algorithm: "RS256",
+      "key-id": "rsa1",
+      "expires-at": expect.any(String),
+      acceptable: true,
+      federation: [{ issuer: peers().issuer.url, subject }],
+    });
+    const login = ["login", ...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    failed(expect, await machine.run(login), 1, "robot-not-federated");
+    expect(await federate(peers(), robot.name, told.federation)).toBe(200);
+    expect(await machine.run(login)).toMatchObject({ code: 0 });
+  });
+
+  test("of GitHub, asked for with the audience that is wanted", async ({ expect }) => {
+    const { audience } = newRobot(peers());
+    const machine = await createMachine({ peers: peers(), env: peers().githubEnv });
+    const ran = await machine.run(["identity", "--audience", audience, ...trust(), "--output=json"]);
+    expect(ran).toMatchObject({ code: 0 });
+    expect(JSON.parse(ran.stdout)).toMatchObject({ source: "github", audience: [audience], acceptable: true });
+  });
+
+  const wrong: [string, string, Parameters<Peers["issuer"]["sign"]>, RegExp][] = [
+    ["ES256, as SPIRE signs by itself", "token-algorithm", [{}, { alg: "ES256" }], /RS256/],
+    ["no subject", "token-incomplete", [{ sub: undefined }], /sub/],
+    ["no issuer", "token-incomplete", [{ iss: undefined }], /iss/],
+    ["ended already", "token-expired", [{ exp: 1_700_000_000, iat: 1_699_999_000 }], /2023-11-14/],
+    ["a key that its issuer doesn't publish", "key-not-published", [{}, { kid: "another" }], /another/],
+    [
+      "an API server without an external issuer",
+      "issuer-cluster-internal",
+      [{ iss: "https://kubernetes.default.svc" }],
+      /kubernetes\.default\.svc/,
+    ],
+    ["an issuer by http", "issuer-not-https", [{ iss: "http://issuer.example.com" }], /http:\/\/issuer/],
+    ["an issuer that can't be reached", "issuer-unreachable", [{ iss: "https://localhost:1" }], /localhost:1/],
+  ];
+  test.for(wrong)("that Quay can't accept: %s", async ([, code, token, says], { expect }) => {
+    const machine = await createMachine({ peers: peers() });
+    const signed = await peers().issuer.sign(...token);
+    const file = await machine.write(`${machine.home}/token`, signed);
+    const ran = await machine.run(["identity", "--token-file", file, ...trust(), "--output", "json"]);
+    expect(ran.stderr).toMatch(says);
+    expect(ran.stderr).toContain(`#${code}`);
+    const told = JSON.parse(ran.stdout);
+    expect([ran.code, told]).toMatchObject([1, { source: "file", acceptable: false, algorithm: expect.any(String) }]);
+    expect(told.error).toMatchObject({ code, message: expect.any(String), remedy: expect.any(Array) });
+    const text = await machine.run(["identity", "--token-file", file, ...trust()]);
+    expect([text.code, resultsOf(text.stdout).acceptable]).toEqual([1, "no"]);
+  });
+
+  test("whose issuer is broken", async ({ expect }) => {
+    const issuer = peers().issuer.at("identity-broken");
+    issuer.behave({ keys: "empty" });
+    const machine = await createMachine({ peers: peers() });
+    const file = await machine.write(`${machine.home}/token`, await issuer.sign());
+    const ran = await machine.run(["identity", "--token-file", file, ...trust(), "--output", "json"]);
+    expect([ran.code, JSON.parse(ran.stdout).error.code]).toEqual([1, "issuer-broken"]);
+  });
+
+  test("for another audience: told, and Quay decides", async ({ expect }) => {
+    const machine = await machineWithToken(peers(), {}, { aud: ["vault", "sts"] });
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ audience: ["vault", "sts"] });
+    expect(ran.stderr).toMatch(/vault.*quay/s);
+  });
+
+  test("nowhere", async ({ expect }) => {
+    const machine = await createMachine();
+    failed(expect, await machine.run(["identity", "--output=json"]), 1, "identity-not-found");
+  });
+
+  test("a file that is no token is not shown", async ({ expect }) => {
+    const machine = await createMachine({ secrets: [{ kind: "identity", value: "a-password-by-mistake" }] });
+    const file = await machine.write(`${machine.home}/token`, "a-password-by-mistake");
+    failed(expect, await machine.run(["identity", "--token-file", file, "--output=json"]), 1, "token-not-a-jwt");
+  });
+});

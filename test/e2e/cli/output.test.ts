@@ -1,0 +1,207 @@
+/** How the command line speaks: help, version, colours, signals; and that its harness would notice a leak. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { describe, test } from "vitest";
+import { optionsOf } from "../../../src/options.ts";
+import { createMachine } from "../../support/command.ts";
+import { differences } from "../../support/leaks.ts";
+import { hang } from "../../support/scripted.ts";
+import { authsIn, of, until, userOf } from "../world.ts";
+import { failed, machineWithToken, newRobot, quayOf, useWorld } from "./world.ts";
+
+const peers = useWorld({ registry: false });
+const commands = ["login", "logout", "status", "identity"] as const;
+
+describe.concurrent("help", () => {
+  test.for(commands)("of %s names every option of it, and only those", async (command, { expect }) => {
+    const machine = await createMachine();
+    const asked = await machine.run([command, "--help"]);
+    expect(asked).toMatchObject({ code: 0, stderr: "" });
+    const named = [...asked.stdout.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
+    expect(named).toEqual(optionsOf(command).map(({ name }) => name));
+    for (const line of asked.stdout.split("\n")) expect(line.length).toBeLessThan(130);
+    // Also where more is typed, rightly or not.
+    expect((await machine.run([command, "--nonsense", "--help"])).stdout).toBe(asked.stdout);
+    expect((await machine.run(["help", command])).stdout).toBe(asked.stdout);
+  });
+
+  test("names every command", async ({ expect }) => {
+    const machine = await createMachine();
+    const asked = await machine.run(["--help"]);
+    expect(asked).toMatchObject({ code: 0, stderr: "" });
+    for (const command of commands) expect(asked.stdout).toMatch(new RegExp(`^ +${command} `, "m"));
+    expect(asked.stdout).toMatch(/75/);
+    expect((await machine.run(["-h"])).stdout).toBe(asked.stdout);
+  });
+
+  test("--version is the package's", async ({ expect }) => {
+    const { version } = JSON.parse(await readFile(resolve(import.meta.dirname, "../../../package.json"), "utf8"));
+    const machine = await createMachine();
+    expect(await machine.run(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+});
+
+describe.concurrent("standard output that", () => {
+  test.for(["login --help", "--version", "status --output json"])(
+    "nobody reads any more ends `%s` quietly",
+    async (command, { expect }) => {
+      const machine = await createMachine();
+      const program = join(machine.scratch, "tools/quay-keyless-login");
+      const line = `PATH=${join(machine.scratch, "tools")}:$PATH; ${program} ${command} | true`;
+      const { stderr } = await machine.other("bash", ["-c", line]);
+      expect(stderr.replace(/^Error: .* holds no login[\s\S]*$/, "")).toBe("");
+    },
+  );
+
+  test("has no room is told in a line", async ({ expect }) => {
+    const machine = await createMachine();
+    const path = join(machine.scratch, "tools");
+    const ran = await machine.other("bash", ["-c", `PATH=${path}:$PATH; quay-keyless-login --version >/dev/full`]);
+    expect(ran.code).toBe(1);
+    expect(ran.stderr.split("\n").length).toBeLessThan(6);
+    expect(ran.stderr).toContain("ENOSPC");
+  });
+});
+
+describe.concurrent("colour", () => {
+  const painted = "\u001b[";
+  const wrong = ["login", "--robot", "acme"];
+
+  test("on a terminal", async ({ expect }) => {
+    const machine = await createMachine({ env: { TERM: "xterm-256color" } });
+    const ran = await machine.run(wrong, { terminal: true });
+    expect(ran.code).toBe(2);
+    expect(ran.stdout).toContain(painted);
+  });
+
+  test("not where standard error is no terminal", async ({ expect }) => {
+    const machine = await createMachine({ env: { TERM: "xterm-256color" } });
+    expect((await machine.run(wrong)).stderr).not.toContain(painted);
+  });
+
+  test.for<Record<string, string>>([{ NO_COLOR: "1" }, { TERM: "dumb" }])(
+    "not on a terminal with %j",
+    async (env, { expect }) => {
+      const machine = await createMachine({ env: { TERM: "xterm-256color", ...env } });
+      const ran = await machine.run(wrong, { terminal: true });
+      expect(ran.stdout).toContain("Error:");
+      expect(ran.stdout).not.toContain(painted);
+    },
+  );
+
+  test("where FORCE_COLOR asks for it", async ({ expect }) => {
+    const machine = await createMachine({ env: { FORCE_COLOR: "1" } });
+    expect((await machine.run(wrong)).stderr).toContain(painted);
+  });
+
+  test("never in results", async ({ expect }) => {
+    const machine = await createMachine({ env: { FORCE_COLOR: "1" } });
+    const ran = await machine.run(["status", "--output=json"]);
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).not.toContain(painted);
+  });
+});
+
+describe.concurrent("what others say", () => {
+  test("can't move the cursor, nor add lines of its own", async ({ expect }) => {
+    const subject = "repo:acme/app\u001b[2J\u001b]0;title\u0007\rrobot  acme+other\n\u009b31m";
+    const robot = newRobot(peers(), [{ issuer: peers().issuer.url, subject }]);
+    const machine = await machineWithToken(peers(), {}, { sub: subject });
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile, "--verbose"];
+    const ran = await machine.run(["login", ...target]);
+    expect(ran).toMatchObject({ code: 0 });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(ran.stdout + ran.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    expect(ran.stdout).not.toMatch(/^robot {2}acme\+other/m);
+    const json = await machine.run(["login", ...target, "--output", "json"]);
+    expect(JSON.parse(json.stdout).subject).toBe(subject);
+  });
+
+  test("--verbose tells more, and no secret", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const quiet = await machine.run(["login", ...target]);
+    const verbose = await machine.run(["login", ...target, "--verbose"]);
+    expect(verbose).toMatchObject({ code: 0 });
+    expect(verbose.stderr.split("\n").length).toBeGreaterThan(quiet.stderr.split("\n").length);
+  });
+});
+
+describe.concurrent("interrupted by", () => {
+  test.for(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s, login leaves nothing", async (signal, { expect }) => {
+    const { quay } = peers();
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    const before = await machine.snapshot();
+    quay.exchangeScript.always(hang(), of(robot));
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const running = await machine.start(["login", ...target, "--session", "../session", "--output", "json"]);
+    await until(() => quay.requests.some(({ user }) => user === robot.name), "the exchange has begun");
+    running.kill(signal);
+    const ran = await running.done;
+    expect(ran.signal).toBeNull();
+    failed(expect, ran, 75, "cancelled");
+    expect(ran.milliseconds).toBeLessThan(10_000);
+    expect(differences(before, await machine.snapshot())).toEqual([]);
+    expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
+  });
+
+  test("SIGKILL, logout takes back what there is", async ({ expect }) => {
+    const { quay } = peers();
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    const before = await machine.snapshot();
+    quay.exchangeScript.always(hang(), of(robot));
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const running = await machine.start(["login", ...target, "--session", "../session"]);
+    await until(() => quay.requests.some(({ user }) => user === robot.name), "the exchange has begun");
+    running.kill("SIGKILL");
+    expect((await running.done).signal).toBe("SIGKILL");
+    expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
+    expect(differences(before, await machine.snapshot())).toEqual([]);
+    // And the next login is as good as ever.
+    quay.exchangeScript.clear();
+    expect(await machine.run(["login", ...target, "--session", "../session"])).toMatchObject({ code: 0 });
+    expect(userOf((await authsIn(machine.usualFile))[peers().registryHost])).toBe(robot.name);
+  });
+});
+
+describe.concurrent("the harness notices a command that", () => {
+  const secret = "a-secret-that-must-not-be-seen";
+  const encoded = `Buffer.from("x" + "${secret}").toString("base64")`;
+  const ways: Record<string, [body: string, where: RegExp]> = {
+    "prints it": [`console.log("${secret}")`, /robot in log/],
+    "prints it in base64 on standard error": [`console.error(${encoded})`, /robot in stderr/],
+    "prints it URL-encoded": [`console.log(encodeURIComponent("${secret}"))`, /robot in log/],
+    "gives it to a tool as an argument": [
+      `execFileSync("skopeo", ["--version", "${secret}"], { stdio: "ignore" })`,
+      /robot in argv of .*skopeo/,
+    ],
+    "gives it to a tool in a variable": [
+      `execFileSync("skopeo", ["--version"], { stdio: "ignore", env: { ...process.env, T: "${secret}" } })`,
+      /robot in environment of .*skopeo/,
+    ],
+    "writes it into a file": [`fs.writeFileSync("note", "${secret}", { mode: 0o600 })`, /robot in .*work\/note/],
+    "leaves a file in the temporary folder": [
+      `fs.writeFileSync(process.env.TMPDIR + "/x", "nothing")`,
+      /Left in the temporary folder:\n.*temp\/x is new/,
+    ],
+    "opens the auth file to others": [
+      `fs.writeFileSync("auth.json", "${secret}", { mode: 0o644 })`,
+      /mode 644, not 600 in .*work\/auth\.json/,
+    ],
+  };
+
+  test.for(Object.entries(ways))("%s", async ([, [body, where]], { expect }) => {
+    const command = await mkdtemp(join(tmpdir(), "quay-keyless-leaky-"));
+    await mkdir(command, { recursive: true });
+    const imports = `import fs from "node:fs";\nimport { execFileSync } from "node:child_process";\n`;
+    await writeFile(join(command, "package.json"), '{"type": "module"}');
+    await writeFile(join(command, "index.js"), `#!/usr/bin/env node\n${imports}${body};\n`, { mode: 0o755 });
+    const machine = await createMachine({ command, secrets: [{ kind: "robot", value: secret }] });
+    await expect(machine.run(["login", "--auth-file=auth.json"])).rejects.toThrow(where);
+    await rm(command, { recursive: true });
+  });
+});

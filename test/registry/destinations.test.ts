@@ -1,0 +1,188 @@
+/** Where logins go that no file is named for, found out before anything is sent. What is written then: test/login.test.ts. */
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { OptionValues } from "../../src/options.ts";
+import type { Environment } from "../../src/platform/environment.ts";
+import type { Place } from "../../src/platform/place.ts";
+import { planDestinations } from "../../src/registry/destinations.ts";
+import { parseRequest, type ToolName } from "../../src/request.ts";
+import { failure, makeFolder, testPlatform } from "../fixtures.ts";
+
+const namespaced = { robot: "quay.io/acme=acme+ci" };
+
+async function makeHome() {
+  const base = await makeFolder();
+  const [home, run] = [join(base, "home"), join(base, "run")];
+  await mkdir(home);
+  const usual: Environment = { HOME: home, XDG_RUNTIME_DIR: run };
+  return {
+    base,
+    home,
+    usual,
+    docker: join(home, ".docker/config.json"),
+    containers: join(run, "containers/auth.json"),
+    put: async (path: string, content: unknown) => {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, JSON.stringify(content));
+    },
+    /** The paths of the plan. */
+    plan: async (options: OptionValues = {}, tool: ToolName = "skopeo", env = usual, more: Partial<Place> = {}) => {
+      const request = parseRequest({ robot: "acme+ci", ...options });
+      const place: Place = {
+        temporaryFolder: base,
+        sessionFolder: undefined,
+        willLogOut: false,
+        keepsLogins: "where-the-tool-looks",
+        workspace: undefined,
+        isDisposable: false,
+        roots: undefined,
+        onSession: () => {},
+        ...more,
+      };
+      const plan = await planDestinations(
+        request,
+        { name: tool, file: `/usr/bin/${tool}` },
+        place,
+        testPlatform({ env }),
+      );
+      return { authFile: plan.authFile?.path, docker: plan.docker?.path, start: plan.start };
+    },
+  };
+}
+
+describe("where the tool looks by itself", () => {
+  test.each<ToolName>(["skopeo", "buildah", "podman"])("%s: the user's runtime folder", async (tool) => {
+    const { plan, containers } = await makeHome();
+    expect(await plan({}, tool)).toEqual({ authFile: containers, docker: undefined, start: undefined });
+    expect(await plan(namespaced, tool)).toMatchObject({ authFile: containers, docker: undefined });
+  });
+
+  test("docker: its own configuration, once", async () => {
+    const { plan, docker } = await makeHome();
+    expect(await plan({}, "docker")).toEqual({ authFile: docker, docker, start: undefined });
+  });
+
+  test("docker with DOCKER_CONFIG", async () => {
+    const { plan, usual, base } = await makeHome();
+    const env = { ...usual, DOCKER_CONFIG: join(base, "config") };
+    const path = join(base, "config/config.json");
+    expect(await plan({}, "docker", env)).toMatchObject({ authFile: path, docker: path });
+    // The containers tools read it as well.
+    expect(await plan({}, "skopeo", env)).toMatchObject({ authFile: path, docker: undefined });
+  });
+
+  test("a variable of the containers tools, which docker does not know", async () => {
+    const { plan, usual, base, docker } = await makeHome();
+    const env = { ...usual, REGISTRY_AUTH_FILE: join(base, "own.json"), DOCKER_CONFIG: join(base, "config") };
+    expect(await plan({}, "podman", env)).toMatchObject({ authFile: join(base, "own.json"), docker: undefined });
+    expect(await plan({}, "docker", { ...usual, REGISTRY_AUTH_FILE: join(base, "own.json") })).toMatchObject({
+      authFile: docker,
+      docker,
+    });
+  });
+
+  test("a relative path is told whole: logout may come from another folder", async () => {
+    const { plan, usual, base } = await makeHome();
+    const env = { ...usual, REGISTRY_AUTH_FILE: relative(process.cwd(), join(base, "own.json")) };
+    expect((await plan({}, "skopeo", env)).authFile).toBe(join(base, "own.json"));
+  });
+
+  test("docker's file too, where it is asked for", async () => {
+    const { plan, containers, docker } = await makeHome();
+    expect(await plan({ "docker-config": "true" })).toMatchObject({ authFile: containers, docker });
+  });
+
+  test("a file that is named comes first, whatever the tool", async () => {
+    const { plan, usual, base, docker } = await makeHome();
+    const named = { "auth-file": join(base, "named.json") };
+    const env = { ...usual, REGISTRY_AUTH_FILE: "/never" };
+    expect(await plan(named, "skopeo", env)).toMatchObject({ authFile: named["auth-file"], docker: undefined });
+    // docker reads its own file only, so that gets the login besides.
+    expect(await plan(named, "docker")).toMatchObject({ authFile: named["auth-file"], docker });
+  });
+
+  test("a link is followed", async () => {
+    const { plan, usual, base } = await makeHome();
+    await writeFile(join(base, "real.json"), "{}");
+    await symlink("real.json", join(base, "link.json"));
+    const env = { ...usual, REGISTRY_AUTH_FILE: join(base, "link.json") };
+    expect((await plan({}, "skopeo", env)).authFile).toBe(join(base, "real.json"));
+  });
+});
+
+describe("refused before anything is sent", () => {
+  test.each<[string, (base: string) => Environment]>([
+    ["DOCKER_CONFIG", (base) => ({ DOCKER_CONFIG: join(base, "home/.docker") })],
+    ["REGISTRY_AUTH_FILE", (base) => ({ REGISTRY_AUTH_FILE: join(base, "home/.docker/config.json") })],
+  ])("a login for an organization in docker's file, which %s makes the default", async (_, more) => {
+    const { plan, usual, base, docker } = await makeHome();
+    const env = { ...usual, ...more(base) };
+    const error = await failure(plan(namespaced, "skopeo", env));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toContain(docker);
+    expect(error.message).toContain("docker would send such a login to every repository of quay.io");
+    expect(error.remedy).toEqual(["Write, for example, auth-file: /path/auth.json"]);
+    // For the host alone it may stand there; and so it may where the user names the file.
+    expect((await plan({}, "skopeo", env)).authFile).toBe(docker);
+    const named = join(base, "named.json");
+    expect((await plan({ ...namespaced, "auth-file": named }, "skopeo", env)).authFile).toBe(named);
+  });
+
+  test("docker without a place for its configuration", async () => {
+    const { plan } = await makeHome();
+    const error = await failure(plan({}, "docker", {}));
+    expect(error.message).toBe(
+      'The option "docker-config" is "auto": neither HOME nor DOCKER_CONFIG is set, so there is no place for it.',
+    );
+  });
+
+  test.each<[string, ToolName, object, string]>([
+    ["a helper for this host", "skopeo", { credHelpers: { "quay.io": "ecr-login" } }, "credHelpers.quay.io"],
+    ["a helper for this host", "docker", { credHelpers: { "quay.io": "ecr-login" } }, "credHelpers.quay.io"],
+    ["docker's store", "docker", { credsStore: "desktop" }, "credsStore"],
+  ])("%s, which would hide the login: %s", async (_, tool, content, hiding) => {
+    const { plan, put, containers, docker } = await makeHome();
+    await put(tool === "docker" ? docker : containers, content);
+    const error = await failure(plan({}, tool));
+    expect(error.code).toBe("credential-helper");
+    expect(error.message).toContain(hiding);
+  });
+
+  test("but not docker's store in the file of a tool that does not look at it", async () => {
+    const { plan, put, containers } = await makeHome();
+    await put(containers, { credsStore: "desktop" });
+    expect((await plan({}, "skopeo")).authFile).toBe(containers);
+  });
+
+  test("a file that can't be read", async () => {
+    const { plan, put, containers } = await makeHome();
+    await put(containers, []);
+    expect((await failure(plan())).code).toBe("auth-file-unusable");
+  });
+});
+
+describe("a private file of the job", () => {
+  const privately = { keepsLogins: "privately" } as const;
+
+  test("is none of those, and starts with what they hold", async () => {
+    const { plan, put, usual, containers } = await makeHome();
+    await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    expect(await plan({}, "skopeo", usual, privately)).toEqual({
+      authFile: undefined,
+      docker: undefined,
+      start: { auths: { "ghcr.io": { auth: "dGhlaXJz" } } },
+    });
+  });
+
+  test("is no matter where the tool looks: docker's file gets the login besides", async () => {
+    const { plan, usual, docker } = await makeHome();
+    expect(await plan({}, "docker", usual, privately)).toMatchObject({ authFile: undefined, docker });
+    expect(await plan({}, "skopeo", usual, { ...privately, isDisposable: true })).toMatchObject({
+      authFile: undefined,
+      docker,
+    });
+    const env = { ...usual, DOCKER_CONFIG: dirname(docker) };
+    expect(await plan(namespaced, "skopeo", env, privately)).toMatchObject({ authFile: undefined, docker: undefined });
+  });
+});

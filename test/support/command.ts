@@ -1,0 +1,241 @@
+/**
+ * The built command line as a user runs it: found on PATH, with a home, a temporary folder and a runtime folder of its own
+ * and nothing else of this machine. Every run passes through the leak harness. Nothing is masked here: neither standard
+ * output nor standard error may hold a secret, and only the auth file may hold the robot token.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmod, chown, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { knownSecrets, realPath } from "./guard.ts";
+import type { JobOptions } from "./job.ts";
+import { differences, type Entry, findLeaks, type Kind, type Leak, readTree, watch } from "./leaks.ts";
+import { type Child, type Finished, findTool, finish, readChildren, spyOnTools, systemPath } from "./runner.ts";
+
+export interface MachineOptions
+  extends Pick<JobOptions, "peers" | "env" | "tools" | "secrets" | "tolerateLeaks" | "uid"> {
+  /** A folder with an index.js; default: the project's dist/cli, copied without its sources and packages. */
+  command?: string;
+}
+
+/** A user on a machine. */
+export interface Machine {
+  readonly home: string;
+  /** TMPDIR: empty again after every run. */
+  readonly temp: string;
+  /** XDG_RUNTIME_DIR */
+  readonly runtime: string;
+  /** Where commands run, and where nothing else is. */
+  readonly work: string;
+  /** Where nobody looks for leaks. */
+  readonly scratch: string;
+  /** The file that skopeo, buildah and podman read by themselves. */
+  readonly usualFile: string;
+  /** Writes a file, its folders too; the machine's user owns it. */
+  write(path: string, content: string, mode?: number): Promise<string>;
+  /** Home, runtime, temporary and working folder as they are now. */
+  snapshot(): Promise<Map<string, Entry>>;
+  run(args: readonly string[], how?: How): Promise<Ran>;
+  start(args: readonly string[], how?: How): Promise<{ kill(signal: NodeJS.Signals): void; done: Promise<Ran> }>;
+  /** Another command of the same user, or of another one; it knows nothing of what has run before. */
+  other(
+    command: string,
+    args: readonly string[],
+    how?: { env?: Record<string, string>; uid?: number },
+  ): Promise<Finished>;
+}
+
+export interface How {
+  env?: Record<string, string>;
+  /** On a terminal: everything is then in stdout. */
+  terminal?: boolean;
+}
+
+export interface Ran extends Finished {
+  signal: NodeJS.Signals | null;
+  children: Child[];
+  milliseconds: number;
+  leaks: Leak[];
+}
+
+const project = resolve(import.meta.dirname, "../..");
+let root: Promise<string> | undefined;
+const alive = new Set<ChildProcess>();
+
+async function makeRoot(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-cli-"));
+  await chmod(folder, 0o755);
+  await cp(join(project, "dist/cli"), join(folder, "cli"), { recursive: true });
+  return folder;
+}
+
+/** Ends and deletes all that the machines of this process have left. */
+export async function removeMachines(): Promise<void> {
+  for (const child of alive) child.kill("SIGKILL");
+  const folder = await root;
+  root = undefined;
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+}
+
+export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
+  const { peers, uid } = options;
+  root ??= makeRoot();
+  const folder = await root;
+  const scratch = await mkdtemp(join(folder, "machine-"));
+  await chmod(scratch, 0o755);
+  const at = (name: string) => join(scratch, name);
+  const own = async (path: string) => uid !== undefined && (await chown(path, uid, uid));
+  for (const each of ["home", "temp", "work", "run", "children", "tools", "storage"]) {
+    await mkdir(at(each), { mode: 0o755 });
+    await own(at(each));
+  }
+  const [home, temp, work, runtime] = [at("home"), at("temp"), at("work"), at("run")];
+  const path = await spyOnTools(at("tools"), at("children"), options.tools);
+  const program = join(at("tools"), "quay-keyless-login");
+  await symlink(join(options.command ?? join(folder, "cli"), "index.js"), program);
+  await symlink(join(project, "node_modules/node/bin/node"), join(at("tools"), "node"));
+  const storage = { driver: "vfs", graphroot: at("storage/graph"), runroot: at("storage/run") };
+  const lines = Object.entries(storage).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  await writeFile(at("storage.conf"), `[storage]\n${lines.join("\n")}\n`);
+  const seen = peers && watch(peers);
+
+  const environment = (more: Record<string, string> = {}): Record<string, string> => {
+    const env: Record<string, string | undefined> = {
+      HOME: home,
+      LANG: "C.UTF-8",
+      PATH: path,
+      TMPDIR: temp,
+      XDG_RUNTIME_DIR: runtime,
+      CONTAINERS_STORAGE_CONF: at("storage.conf"),
+      ...options.env,
+      ...more,
+    };
+    return Object.fromEntries(Object.entries(env).filter((each): each is [string, string] => each[1] !== undefined));
+  };
+
+  const snapshot = async () => {
+    const trees = await Promise.all([home, temp, work, runtime].map(readTree));
+    return new Map(trees.flatMap((tree) => [...tree]));
+  };
+
+  /** Files that a login with these arguments may write the robot token to, with the mode that they may have. */
+  function authFiles(args: readonly string[], env: Record<string, string>): Map<string, number | undefined> {
+    const named = optionOf(args, "auth-file");
+    const mode = optionOf(args, "auth-file-mode");
+    const docker = join(env.DOCKER_CONFIG ?? join(home, ".docker"), "config.json");
+    const usual = env.REGISTRY_AUTH_FILE ?? (env.DOCKER_CONFIG ? docker : join(runtime, "containers/auth.json"));
+    const file = realPath(resolve(work, named || (optionOf(args, "tool") === "docker" ? docker : usual)));
+    return new Map([
+      ...(optionOf(args, "docker-config") === "true" ? [[docker, undefined] as const] : []),
+      [file, mode ? Number.parseInt(mode, 8) : undefined],
+    ]);
+  }
+
+  function check(ran: Finished, children: Child[], args: readonly string[], how: How, traces: Traces): Leak[] {
+    const { before, robotsBefore } = traces;
+    const loggedIn = args[0] === "login" && ran.code === 0;
+    const files = loggedIn ? authFiles(args, environment(how.env)) : new Map<string, undefined>();
+    const session = optionOf(args, "session");
+    const record = session && join(resolve(work, session), "session.json");
+    const exported = loggedIn && args.includes("--export-token");
+    const kindsOf = (file: string): Kind[] => {
+      if (files.has(file)) return ["robot", "foreign"];
+      return file === record ? ["foreign"] : [];
+    };
+    const shown = { ...traces, stderr: ran.stderr, children, state: "", env: "", summary: "" };
+    return findLeaks(
+      { ...shown, log: exported ? "" : ran.stdout, outputs: exported ? { token: ran.stdout } : {} },
+      knownSecrets({ ...options, env: { ...options.env, ...how.env } }, robotsBefore, before),
+      {
+        tokenOutput: exported,
+        files: (file) => new Set(kindsOf(file)),
+        mode: (file) => files.get(file) ?? before.get(file)?.mode ?? 0o600,
+      },
+    );
+  }
+
+  async function start(args: readonly string[], how: How = {}) {
+    const before = await snapshot();
+    const robotsBefore = seen?.robot.length ?? 0;
+    const started = performance.now();
+    const [command = "", ...rest] = how.terminal ? onTerminal([program, ...args]) : [program, ...args];
+    const child = spawn(command, rest, {
+      cwd: work,
+      env: environment(how.env),
+      stdio: ["ignore", "pipe", "pipe"],
+      ...(uid !== undefined && { uid, gid: uid }),
+    });
+    alive.add(child);
+    child.on("close", () => alive.delete(child));
+    const done = finish(child).then(async (ran): Promise<Ran> => {
+      const milliseconds = Math.round(performance.now() - started);
+      const after = await snapshot();
+      const children = await readChildren(at("children"));
+      const leaks = check(ran, children, args, how, { before, after, robotsBefore });
+      const told = `--- quay-keyless-login ${args.join(" ")}\n${ran.stdout}\n--- standard error:\n${ran.stderr}`;
+      if (leaks.length > 0 && !options.tolerateLeaks) {
+        throw new Error(`Leaked:\n${leaks.map(({ where, what }) => `  ${what} in ${where}`).join("\n")}\n${told}`);
+      }
+      const session = optionOf(args, "session");
+      const mayStay = (line: string) => Boolean(session) && line.startsWith(resolve(work, session ?? ""));
+      const left = differences(below(temp, before), below(temp, after)).filter((line) => !mayStay(line));
+      if (left.length > 0 && child.signalCode !== "SIGKILL") {
+        throw new Error(`Left in the temporary folder:\n${left.join("\n")}\n${told}`);
+      }
+      return { ...ran, signal: child.signalCode, children, milliseconds, leaks };
+    });
+    done.catch(() => {}); // whoever waits for it gets the error
+    return { kill: (signal: NodeJS.Signals) => void child.kill(signal), done };
+  }
+
+  return {
+    home,
+    temp,
+    work,
+    runtime,
+    scratch,
+    usualFile: join(runtime, "containers/auth.json"),
+    snapshot,
+    async write(file, content, mode = 0o600) {
+      const first = await mkdir(dirname(file), { recursive: true });
+      for (let each = dirname(file); first && each.startsWith(first); each = dirname(each)) await own(each);
+      await writeFile(file, content, { mode });
+      await chmod(file, mode);
+      await own(file);
+      return file;
+    },
+    run: async (args, how) => (await start(args, how)).done,
+    start,
+    other(command, args, { env = {}, uid: user = uid } = {}) {
+      const child = spawn(findTool(command) ?? command, args, {
+        cwd: work,
+        env: { ...environment(), PATH: systemPath, ...env },
+        stdio: ["ignore", "pipe", "pipe"],
+        ...(user !== undefined && { uid: user, gid: uid ?? user }),
+      });
+      return finish(child);
+    },
+  };
+}
+
+interface Traces {
+  before: Map<string, Entry>;
+  after: Map<string, Entry>;
+  robotsBefore: number;
+}
+
+/** `--name value` or `--name=value` */
+function optionOf(args: readonly string[], name: string): string | undefined {
+  const index = args.findIndex((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
+  const { [index]: arg, [index + 1]: next } = args;
+  return arg?.includes("=") ? arg.slice(arg.indexOf("=") + 1) : arg && next;
+}
+
+const below = (folder: string, tree: Map<string, Entry>): Map<string, Entry> =>
+  new Map([...tree].filter(([path]) => path.startsWith(`${folder}/`)));
+
+/** util-linux's script gives a command a terminal, and its exit code back. */
+function onTerminal(command: readonly string[]): string[] {
+  const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  return ["/usr/bin/script", "--quiet", "--return", "--command", quoted, "/dev/null"];
+}
