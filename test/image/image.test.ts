@@ -1,0 +1,211 @@
+/** The image, built without a registry and run as a pod would: any user, group 0, read-only root, no capabilities. */
+import { execFile, spawn } from "node:child_process";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { writeImage } from "../support/image.ts";
+import { kindsIn, type Secret } from "../support/leaks.ts";
+import { type Peers, startPeers } from "../support/peers.ts";
+import { type Finished, finish } from "../support/runner.ts";
+
+const project = resolve(import.meta.dirname, "../..");
+const script = (name: string) => join(import.meta.dirname, name);
+const call = promisify(execFile);
+const minutes = 60_000;
+
+interface Image {
+  name: string;
+  container: string;
+  root: string;
+  config: { User: string; Env: string[]; Entrypoint: string[]; Labels: Record<string, string> };
+}
+
+let image: Image;
+let peers: Peers;
+let folder: string;
+let version: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quay-keyless-image-"));
+  await chmod(folder, 0o755);
+  const [built] = await Promise.all([
+    call(script("build.sh"), [join(folder, "image.tar")]),
+    startPeers().then((started) => {
+      peers = started;
+    }),
+  ]);
+  const name = built.stdout.trim();
+  const [container = "", root = "", config = ""] = (await call(script("open.sh"), [name])).stdout.split("\n");
+  image = { name, container, root, config: JSON.parse(config) };
+  ({ version } = JSON.parse(await readFile(join(project, "package.json"), "utf8")));
+}, 10 * minutes);
+
+afterAll(async () => {
+  if (image !== undefined) await call(script("open.sh"), ["--close", image.container]);
+  await Promise.all([peers?.close(), rm(folder, { recursive: true, force: true })]);
+});
+
+interface RunOptions {
+  /** Default one that no image knows, as OpenShift gives. */
+  uid?: number;
+  /** The folder that is /tmp; default a new one. */
+  tmp?: string;
+  env?: Record<string, string>;
+  /** Instead of the entry point. */
+  command?: readonly string[];
+}
+
+async function run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const { uid = 1_000_680_000, tmp = await newTmp(), env = {}, command = image.config.Entrypoint } = options;
+  const variables = [...image.config.Env, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
+  const child = spawn(script("run.sh"), [image.root, String(uid), tmp, ...variables, "--", ...command, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return finish(child);
+}
+
+async function newTmp(): Promise<string> {
+  const tmp = await mkdtemp(join(folder, "tmp-"));
+  await chmod(tmp, 0o1777);
+  return tmp;
+}
+
+describe("the image", () => {
+  test("says what it is, and starts the command as a user that is not root", async () => {
+    const { User, Entrypoint, Labels } = image.config;
+    expect([User, Entrypoint]).toEqual(["1001:0", ["quay-keyless-login"]]);
+    const label = (name: string) => Labels[`org.opencontainers.image.${name}`];
+    expect(["title", "licenses", "version"].map(label)).toEqual(["quay-keyless-login", "Apache-2.0", version]);
+    expect(label("description")).toContain("Quay");
+    expect(label("revision")).toMatch(/^[0-9a-f]{40}$/);
+    expect(label("source")).toBeDefined();
+  });
+
+  test("has the project's version where none is given", async () => {
+    expect(await readFile(join(project, "Containerfile"), "utf8")).toContain(`\nARG VERSION=${version}\n`);
+  });
+
+  test("holds no package manager of Node, no downloader, no compiler, no other language", async () => {
+    const folders = ["usr/local/bin", "usr/local/sbin", "usr/bin", "usr/sbin", "opt/quay-keyless-login"];
+    const programs = (await Promise.all(folders.map((each) => readdir(join(image.root, each))))).flat();
+    expect(programs).toEqual(expect.arrayContaining(["node", "skopeo", "quay-keyless-login"]));
+    const unwanted = /^(npm|npx|yarn\w*|pnpm|corepack|curl|wget|cc|gcc.*|make|python.*|git|ssh|buildah|podman|docker)$/;
+    expect(programs.filter((name) => unwanted.test(name))).toEqual([]);
+    expect(await readdir(join(image.root, "usr/local/lib"))).not.toContain("node_modules");
+    expect(await readdir(join(image.root, "var/lib/apt/lists"))).toEqual([]);
+    expect(await readdir(join(image.root, "etc/ssl/certs"))).toContain("ca-certificates.crt");
+  });
+
+  test("goes into an archive under its name", async () => {
+    const archive = join(folder, "image.tar");
+    const { stdout } = await call("skopeo", ["inspect", "--config", `docker-archive:${archive}:${image.name}`]);
+    expect(JSON.parse(stdout).config).toMatchObject({ User: "1001:0", Entrypoint: ["quay-keyless-login"] });
+    const megabytes = Math.round((await stat(archive)).size / 1e6);
+    console.log(`${image.name}: ${megabytes} MB unpacked`);
+    expect(megabytes).toBeLessThan(300);
+  });
+});
+
+describe.concurrent("run on a read-only root", () => {
+  test.for([0, 1001, 1_000_680_000])("as user %i: --version and --help", async (uid, { expect }) => {
+    expect(await run(["--version"], { uid })).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+    const help = await run(["login", "--help"], { uid });
+    expect(help).toMatchObject({ code: 0, stderr: "" });
+    expect(help.stdout).toContain("--robot");
+  });
+
+  test("nothing but /tmp can be written to", async ({ expect }) => {
+    const tmp = await newTmp();
+    const places = ["/x", "/opt/quay-keyless-login/x", "/run/x", "/var/tmp/x", "/etc/x", "/tmp/x"];
+    const touch = `for (const each of process.argv.slice(1)) try { fs.writeFileSync(each, ""); console.log(each) } catch {}`;
+    const { stdout } = await run(["-e", touch, ...places], { tmp, uid: 0, command: ["node"] });
+    expect(stdout).toBe("/tmp/x\n");
+  });
+
+  test("wrong use is told by the exit code", async ({ expect }) => {
+    expect(await run(["login"])).toMatchObject({ code: 2, stdout: "" });
+  });
+
+  test("a whole login; another user of the group reads the file; logout", async ({ expect }) => {
+    const { issuer, authority, registryHost, quay } = peers;
+    const tmp = await newTmp();
+    const token = await issuer.sign();
+    await mkdir(join(tmp, "in"));
+    await writeFile(join(tmp, "in/token"), token);
+    await writeFile(join(tmp, "in/ca.pem"), authority.ca);
+    // As the kubelet makes an emptyDir on OpenShift: for the group.
+    await mkdir(join(tmp, "shared"));
+    await chmod(join(tmp, "shared"), 0o2775);
+    const certificates = ["--ca-file", "/tmp/in/ca.pem"];
+    const login = await run(
+      [
+        ...[
+          "login",
+          "--registry",
+          registryHost,
+          "--robot",
+          "acme+ci",
+          "--token-file",
+          "/tmp/in/token",
+          ...certificates,
+        ],
+        ...["--auth-file", "/tmp/shared/auth.json", "--auth-file-mode", "0640", "--session", "/tmp/session"],
+        ...["--access", "acme/app:pull,push", "--output", "json"],
+      ],
+      { tmp },
+    );
+    expect(login).toMatchObject({ code: 0 });
+    const result = JSON.parse(login.stdout);
+    expect(result).toMatchObject({ "logged-in": true, registry: registryHost, "auth-file": "/tmp/shared/auth.json" });
+    const secrets = secretsOf(token, await readFile(join(tmp, "shared/auth.json"), "utf8"));
+    expect([...kindsIn(login.stdout + login.stderr, secrets)]).toEqual([]);
+    expect((await stat(join(tmp, "shared/auth.json"))).mode & 0o777).toBe(0o640);
+
+    const pushed = await writeImage(join(folder, "pushed"));
+    const there = `docker://${registryHost}/acme/app:image`;
+    const auth = ["--authfile", join(tmp, "shared/auth.json")];
+    await call("skopeo", ["copy", ...auth, "--dest-cert-dir", peers.certDir, pushed.reference, there]);
+    // The certificate that the login has left below HOME serves the other user as well.
+    const inspected = await run(["inspect", "--authfile", "/tmp/shared/auth.json", there], {
+      tmp,
+      uid: 1_000_690_000,
+      command: ["skopeo"],
+    });
+    expect(inspected).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(inspected.stdout).Digest).toBe(pushed.digest);
+    expect(quay.seen(token).map(({ user }) => user)).toEqual(["acme+ci"]);
+
+    const logout = await run(["logout", "--session", "/tmp/session"], { tmp });
+    expect(logout).toMatchObject({ code: 0 });
+    expect((await readdir(tmp)).toSorted()).toEqual(["in", "shared"]);
+    expect(await readdir(join(tmp, "shared"))).toEqual([]);
+  });
+
+  test("without --auth-file the login is where skopeo in it looks", async ({ expect }) => {
+    const { issuer, authority, registryHost } = peers;
+    const tmp = await newTmp();
+    await writeFile(join(tmp, "ca.pem"), authority.ca);
+    const token = await issuer.sign();
+    const env = { QUAY_ID_TOKEN: token };
+    const target = ["--registry", registryHost, "--robot", "acme+ci", "--ca-file", "/tmp/ca.pem"];
+    const login = await run(["login", ...target, "--token-env", "QUAY_ID_TOKEN"], { tmp, env });
+    expect(login).toMatchObject({ code: 0 });
+    expect(login.stdout).toMatch(/^auth-file +\/tmp\/containers\/auth\.json$/m);
+    const known = await run(["login", "--get-login", registryHost], { tmp, command: ["skopeo"] });
+    expect(known).toMatchObject({ code: 0, stdout: "acme+ci\n" });
+    expect(await run(["status", "--registry", registryHost, "--for", "10m"], { tmp })).toMatchObject({ code: 0 });
+  });
+});
+
+function secretsOf(token: string, authFile: string): Secret[] {
+  const [, entry = ""] = /"auth": *"([^"]+)"/.exec(authFile) ?? [];
+  expect(entry).not.toBe("");
+  const password = Buffer.from(entry, "base64").toString().split(":").slice(1).join(":");
+  return [
+    { kind: "identity", value: token },
+    { kind: "robot", value: password },
+    { kind: "robot", value: entry },
+  ];
+}
