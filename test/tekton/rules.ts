@@ -1,0 +1,123 @@
+/**
+ * What must hold for our Tasks and StepActions beyond what Tekton's own validation sees: it checks the use of parameters
+ * in steps only, and tekton-lint looks into no StepAction.
+ */
+import type { Container, Resource } from "./resources.ts";
+
+/** @returns one line for each thing that is used and not declared, or declared and not used */
+export function declarationProblems({ kind, spec }: Resource): string[] {
+  const problems: string[] = [];
+  const used = new Set<string>();
+  const declared = new Map<string, string>([
+    ...(spec.params ?? []).map(({ name }) => [`params.${name}`, `parameter ${name}`] as const),
+    ...(spec.workspaces ?? []).map(({ name }) => [`workspaces.${name}`, `workspace ${name}`] as const),
+    ...(spec.results ?? [])
+      .filter(({ value }) => value === undefined)
+      .map(({ name }) => [`${kind === "StepAction" ? "step.results" : "results"}.${name}`, `result ${name}`] as const),
+  ]);
+  const steps = new Set((spec.steps ?? []).map(({ name }) => name));
+
+  for (const { variable, place } of variablesIn(spec)) {
+    const [, family, name] = /^(params|workspaces|results|step\.results)\.([^.[]+)/.exec(variable) ?? [];
+    const [, step] = /^steps\.([^.]+)\.results\./.exec(variable) ?? [];
+    const key = `${family}.${name}`;
+    if (family !== undefined && declared.has(key)) {
+      used.add(key);
+    } else if (!(step !== undefined && steps.has(step)) && !variable.startsWith("context.")) {
+      problems.push(`${place}: $(${variable}) is not declared`);
+    }
+  }
+  for (const [key, what] of declared) {
+    if (!used.has(key)) {
+      problems.push(`${what} is declared and not used`);
+    }
+  }
+  return [...problems, ...(kind === "StepAction" ? stepActionMountProblems(spec) : volumeProblems({ spec }))];
+}
+
+function volumeProblems({ spec }: Pick<Resource, "spec">): string[] {
+  const volumes = new Set((spec.volumes ?? []).map(({ name }) => name));
+  const containers = [...(spec.steps ?? []), ...(spec.sidecars ?? []), spec.stepTemplate ?? {}];
+  const mounted = new Set(containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)));
+  // A StepAction mounts what its parameter names; by its default, if nothing is given.
+  const handedOver = new Set(containers.flatMap(({ ref }) => (ref ? [...volumes] : [])));
+  return [
+    ...[...mounted].filter((name) => !volumes.has(name)).map((name) => `volume ${name} is mounted and not declared`),
+    ...[...volumes]
+      .filter((name) => !mounted.has(name) && !handedOver.has(name))
+      .map((name) => `volume ${name} is declared and not mounted`),
+  ];
+}
+
+/** The volume belongs to the Task that uses the StepAction, so its name must be that Task's to choose. */
+function stepActionMountProblems({ volumeMounts = [] }: Container): string[] {
+  return volumeMounts
+    .filter(({ name }) => !/^\$\(params\.[a-z-]+\)$/.test(name))
+    .map(({ name }) => `volumeMounts: ${name} is not one parameter`);
+}
+
+/** @returns one line for each way in which a container is less confined than Pod Security `restricted` and ours want */
+export function confinementProblems({ kind, spec }: Resource): string[] {
+  return containersOf({ kind, spec }).flatMap((container) => {
+    const problem = (text: string) => `${container.name ?? "step"}: ${text}`;
+    // A step that refers to a StepAction has its security settings from there.
+    const problems = container.ref ? [] : securityProblems(container.securityContext);
+    // A StepAction can't ask for resources.
+    if (kind !== "StepAction") {
+      const { requests, limits } = (container.computeResources ?? {}) as Record<string, Record<string, unknown>>;
+      for (const [what, amounts] of Object.entries({ requests, limits })) {
+        if (amounts?.cpu === undefined || amounts.memory === undefined) {
+          problems.push(`no ${what} of cpu and memory`);
+        }
+      }
+    }
+    if (container.script !== undefined) {
+      problems.push("a script: parameters belong into args, without a shell");
+    }
+    if (!container.ref && !container.command) {
+      problems.push("no command: Tekton would have to look it up in the registry");
+    }
+    return problems.map(problem);
+  });
+}
+
+function securityProblems(context: Container["securityContext"] = {}): string[] {
+  const { capabilities, seccompProfile, runAsUser, runAsGroup } = context as {
+    capabilities?: { drop?: readonly string[]; add?: readonly string[] };
+    seccompProfile?: { type?: string };
+    runAsUser?: number;
+    runAsGroup?: number;
+  };
+  const wrong = {
+    "runAsNonRoot is not true": context.runAsNonRoot !== true,
+    "allowPrivilegeEscalation is not false": context.allowPrivilegeEscalation !== false,
+    "readOnlyRootFilesystem is not true": context.readOnlyRootFilesystem !== true,
+    "capabilities are kept": capabilities?.drop?.join() !== "ALL" || (capabilities.add ?? []).length > 0,
+    "no seccomp profile": seccompProfile?.type !== "RuntimeDefault",
+    "privileged is set": context.privileged !== undefined,
+    // OpenShift's restricted-v2 gives each namespace its own.
+    "a fixed user or group": runAsUser !== undefined || runAsGroup !== undefined,
+  };
+  return Object.entries(wrong).flatMap(([text, applies]) => (applies ? [text] : []));
+}
+
+export function containersOf({ kind, spec }: Pick<Resource, "kind" | "spec">): readonly Container[] {
+  return kind === "StepAction" ? [spec] : [...(spec.steps ?? []), ...(spec.sidecars ?? [])];
+}
+
+interface Use {
+  readonly variable: string;
+  /** The path of the text that it stands in, such as `steps.0.args.3`. */
+  readonly place: string;
+}
+
+/** Every `$(…)` in every text, wherever it stands: volumes, sidecars and descriptions are no exception. */
+export function variablesIn(value: unknown, place = ""): Use[] {
+  if (typeof value === "string") {
+    return [...value.matchAll(/\$\(([^)]+)\)/g)].map(([, variable = ""]) => ({ variable, place }));
+  }
+  if (typeof value !== "object" || value === null) {
+    return [];
+  }
+  return Object.entries(value).flatMap(([key, child]) => variablesIn(child, place ? `${place}.${key}` : key));
+}

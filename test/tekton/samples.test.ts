@@ -1,0 +1,193 @@
+/** The samples, read as text: whatever they refer to is there and gets what it wants. That they run is test/real's matter. */
+import { dirname } from "node:path";
+import { describe, expect, test } from "vitest";
+import { referenceProblems } from "./references.ts";
+import { type Binding, type Resource, resources } from "./resources.ts";
+import { confinementProblems, declarationProblems, variablesIn } from "./rules.ts";
+
+interface Reference {
+  readonly name?: string;
+  readonly resolver?: string;
+  readonly params?: readonly Binding[];
+}
+
+interface PipelineTask {
+  readonly name: string;
+  readonly taskRef: Reference;
+  readonly runAfter?: readonly string[];
+  readonly params?: readonly Binding[];
+  readonly workspaces?: readonly (Binding & { readonly subPath?: string })[];
+}
+
+interface PipelineSpec {
+  readonly tasks: readonly PipelineTask[];
+  readonly finally: readonly PipelineTask[];
+}
+
+interface RunSpec {
+  readonly serviceAccountName?: string;
+  readonly taskRunTemplate?: { readonly serviceAccountName?: string };
+  readonly taskRef?: Reference;
+  readonly pipelineRef?: Reference;
+  readonly workspaces?: readonly Binding[];
+  readonly params?: readonly Binding[];
+}
+
+const all = resources("tekton/{task,stepaction}/**/*.yaml");
+const samples = all.filter(({ file }) => file.includes("/samples/"));
+const of = (kind: string) => samples.filter((sample) => sample.kind === kind);
+const find = (kind: string, name: string | undefined): Resource => {
+  const found = all.find((resource) => resource.kind === kind && resource.metadata.name === name);
+  if (!found) {
+    throw new Error(`there is no ${kind} ${name}`);
+  }
+  return found;
+};
+
+test("each Task and the StepAction has a TaskRun, and nothing is of an unexpected kind", () => {
+  const folders = new Set(of("TaskRun").map(({ file }) => dirname(dirname(file))));
+  expect(folders).toEqual(new Set(all.filter((one) => !samples.includes(one)).map(({ file }) => dirname(file))));
+  const kinds = new Set(samples.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`));
+  expect([...kinds].sort()).toEqual(
+    [
+      "v1 ServiceAccount",
+      ...["Pipeline", "PipelineRun", "Task", "TaskRun"].map((kind) => `tekton.dev/v1 ${kind}`),
+    ].sort(),
+  );
+});
+
+describe.each([...of("TaskRun"), ...of("PipelineRun")].map((run) => [run.file, run] as const))("%s", (file, run) => {
+  const spec = run.spec as unknown as RunSpec;
+
+  test("gives what its Task or Pipeline wants", () => {
+    const target = spec.taskRef ? find("Task", spec.taskRef.name) : find("Pipeline", spec.pipelineRef?.name);
+    expect(referenceProblems({ place: file, ...spec }, target.spec)).toEqual([]);
+  });
+
+  test("runs under a service account that a sample makes", () => {
+    const account = spec.serviceAccountName ?? spec.taskRunTemplate?.serviceAccountName;
+    const loggingOut = spec.taskRef?.name === "quay-keyless-logout";
+    expect(account === undefined ? loggingOut : find("ServiceAccount", account).kind === "ServiceAccount").toBe(true);
+  });
+
+  test("can be created again and again", () => {
+    expect(run.metadata).toEqual({ generateName: expect.stringMatching(/-$/) });
+  });
+});
+
+describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as const))("%s", (file, pipeline) => {
+  const { tasks, finally: last } = pipeline.spec as unknown as PipelineSpec;
+  const ours = [...tasks, ...last].filter(({ taskRef }) => !taskRef.resolver);
+
+  test("gives our Tasks what they want", () => {
+    expect(ours.map(({ name }) => name)).toEqual(["login", "logout"]);
+    expect(
+      ours.flatMap((task) =>
+        referenceProblems({ place: `${file} ${task.name}`, ...task }, find("Task", task.taskRef.name).spec),
+      ),
+    ).toEqual([]);
+  });
+
+  test("takes the catalog's Tasks from the hub, in a version that it names", () => {
+    const hub = tasks.flatMap(({ taskRef }) => (taskRef.resolver ? [taskRef] : []));
+    expect(hub.map(({ resolver }) => resolver)).toEqual(["hub", "hub"]);
+    for (const { params = [] } of hub) {
+      expect(Object.fromEntries(params.map(({ name, value }) => [name, value]))).toEqual({
+        kind: "task",
+        name: expect.stringMatching(/^(git-clone|buildah)$/),
+        version: expect.stringMatching(/^\d+\.\d+$/),
+      });
+    }
+  });
+
+  test("uses what it declares, and runs after tasks that are there", () => {
+    const used = new Set([
+      ...variablesIn([tasks, last]).map(({ variable }) => variable),
+      ...[...tasks, ...last].flatMap(({ workspaces = [] }) =>
+        workspaces.map(({ workspace }) => `workspaces.${workspace}`),
+      ),
+    ]);
+    const { params = [], workspaces = [] } = pipeline.spec;
+    expect([...used].sort()).toEqual(
+      [...params.map(({ name }) => `params.${name}`), ...workspaces.map(({ name }) => `workspaces.${name}`)].sort(),
+    );
+    const names = tasks.map(({ name }) => name);
+    expect(tasks.flatMap(({ runAfter = [] }) => runAfter).filter((name) => !names.includes(name))).toEqual([]);
+  });
+
+  test("login, build and logout share one folder, which is not the source's", () => {
+    const folders = [...tasks, ...last].flatMap(({ workspaces = [] }) =>
+      workspaces.map(({ name, subPath }) => `${name} ${subPath}`),
+    );
+    expect(folders).toEqual([
+      "output source",
+      "dockerconfig dockerconfig",
+      "source source",
+      "dockerconfig dockerconfig",
+      "dockerconfig dockerconfig",
+    ]);
+  });
+});
+
+describe("a Task with the StepAction", () => {
+  const [task] = of("Task");
+  const steps = task?.spec.steps ?? [];
+
+  test("gives it what it wants, and has nothing loose", () => {
+    const [login] = steps.filter(({ ref }) => ref);
+    expect(login?.ref?.name).toBe("quay-keyless-login");
+    expect(
+      referenceProblems({ place: "login", params: login?.params }, find("StepAction", login?.ref?.name).spec),
+    ).toEqual([]);
+    expect(task && declarationProblems(task)).toEqual([]);
+    expect(task && confinementProblems(task)).toEqual([]);
+  });
+
+  test("has the volume that the StepAction mounts by default, and reads the file that it writes by default", () => {
+    const { params = [] } = find("StepAction", "quay-keyless-login").spec;
+    const byDefault = (name: string) => params.find((param) => param.name === name)?.default;
+    expect(task?.spec.volumes).toContainEqual({
+      name: byDefault("token-volume"),
+      projected: {
+        sources: [
+          {
+            serviceAccountToken: {
+              audience: byDefault("audience"),
+              expirationSeconds: 600,
+              path: byDefault("token-file"),
+            },
+          },
+        ],
+      },
+    });
+    expect(steps[1]?.env).toContainEqual({ name: "REGISTRY_AUTH_FILE", value: byDefault("auth-file") });
+  });
+});
+
+test("what a reference lacks is seen", () => {
+  const target = {
+    params: [
+      { name: "robots", type: "array" as const },
+      { name: "registry", default: "quay.io" },
+    ],
+    workspaces: [{ name: "dockerconfig" }, { name: "ca", optional: true }],
+  };
+  expect(
+    referenceProblems({ place: "run", params: [{ name: "robot", value: "acme+ci" }], workspaces: [] }, target),
+  ).toEqual([
+    "run: parameter robots is missing",
+    "run: parameter robot is unknown",
+    "run: workspace dockerconfig is missing",
+  ]);
+  const twice = { name: "dockerconfig" };
+  expect(
+    referenceProblems(
+      { place: "run", params: [{ name: "robots", value: "acme+ci" }], workspaces: [twice, twice, { name: "cert" }] },
+      target,
+    ),
+  ).toEqual([
+    "run: workspace cert is unknown",
+    "run: workspace dockerconfig is given twice",
+    "run: parameter robots is string, not array",
+  ]);
+});

@@ -1,0 +1,290 @@
+/** Our Tasks and the StepAction, read as text: nothing undeclared, nothing loose, no drift between them or from their READMEs. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parseArguments } from "../../src/cli/arguments.ts";
+import { type Option, optionsOf, outputs } from "../../src/options.ts";
+import { parseRequest } from "../../src/request.ts";
+import { version } from "../../src/version.ts";
+import { expectedTables } from "./readme.ts";
+import { type Resource, resources } from "./resources.ts";
+import { confinementProblems, containersOf, declarationProblems, variablesIn } from "./rules.ts";
+
+const image = `quay.io/quay-keyless-login/quay-keyless-login:${version}`;
+const catalog = resources("tekton/{task,stepaction}/*/*/*.yaml");
+const find = (kind: string, name: string): Resource => {
+  const found = catalog.find((resource) => resource.kind === kind && resource.metadata.name === name);
+  if (!found) {
+    throw new Error(`no ${kind} ${name}`);
+  }
+  return found;
+};
+const login = find("Task", "quay-keyless-login");
+const spiffe = find("Task", "quay-keyless-login-spiffe");
+const logout = find("Task", "quay-keyless-logout");
+const action = find("StepAction", "quay-keyless-login");
+
+test("these are all of them", () => {
+  expect(catalog).toEqual([action, spiffe, login, logout]);
+});
+
+describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s", (file, resource) => {
+  const { kind, metadata, spec } = resource;
+  const [container] = containersOf(resource);
+  const args = container?.args ?? [];
+  const command = args[0] as "login" | "logout";
+
+  test("declares what it uses and uses what it declares", () => {
+    expect(declarationProblems(resource)).toEqual([]);
+  });
+
+  test("is confined, and asks for what it needs", () => {
+    expect(confinementProblems(resource)).toEqual([]);
+  });
+
+  test("has only options that the command line knows, each once unless it may be given several times", () => {
+    const known = new Map(optionsOf(command).map((option: Option) => [option.name, option]));
+    const given = args.slice(1).filter((arg) => arg.startsWith("--") && arg !== "--");
+    const names = given.map((arg) => /^--([a-z-]+)=/.exec(arg)?.[1] ?? arg);
+    expect(names.filter((name) => !known.has(name))).toEqual([]);
+    expect(names.filter((name, index) => known.get(name)?.takes !== "list" && names.indexOf(name) !== index)).toEqual(
+      [],
+    );
+  });
+
+  test("hands each result to the command line under its own name", () => {
+    const from = kind === "StepAction" ? "step.results" : "results";
+    const handed = args.filter((arg) => arg.startsWith("--result="));
+    expect(handed).toEqual((spec.results ?? []).map(({ name }) => `--result=${name}=$(${from}.${name}.path)`));
+    const known: string[] = outputs.map(({ name }) => name).filter((name) => name !== "token");
+    expect((spec.results ?? []).filter(({ name }) => !known.includes(name))).toEqual([]);
+  });
+
+  test("robots come last, behind --, so that none of them is taken for an option", () => {
+    if (command === "login") {
+      expect(args.slice(-2)).toEqual(["--", "$(params.robots[*])"]);
+    }
+    expect(variablesIn(args).filter(({ variable }) => variable.startsWith("params.robots"))).toHaveLength(
+      command === "login" ? 1 : 0,
+    );
+  });
+
+  test("runs the image that its parameter names, by default this version's", () => {
+    expect(container?.image).toBe("$(params.image)");
+    expect(spec.params?.find(({ name }) => name === "image")?.default).toBe(image);
+  });
+
+  test("has no Secret and no credential", () => {
+    const { env, volumeMounts } = container ?? {};
+    expect(JSON.stringify([spec.volumes, args, env, volumeMounts])).not.toMatch(
+      /secret(?:KeyRef|Name|Ref)?"|password/i,
+    );
+    expect(container).not.toHaveProperty("envFrom");
+  });
+
+  test("has the form that the catalog wants", () => {
+    const [, folder, name, ownVersion, own] =
+      /^tekton\/(task|stepaction)\/([^/]+)\/([^/]+)\/([^/]+)\.yaml$/.exec(file) ?? [];
+    expect([folder, name, own]).toEqual([kind.toLowerCase(), metadata.name, metadata.name]);
+    expect(metadata.labels?.["app.kubernetes.io/version"]).toBe(ownVersion);
+    expect(version.startsWith(`${ownVersion}.`)).toBe(true);
+    const annotations = metadata.annotations ?? {};
+    expect(Object.keys(annotations)).toEqual(
+      expect.arrayContaining(
+        ["pipelines.minVersion", "categories", "tags", "displayName", "platforms"].map((key) => `tekton.dev/${key}`),
+      ),
+    );
+    // StepActions are stable since 1.0, and need a feature flag before.
+    expect(annotations["tekton.dev/pipelines.minVersion"]).toBe(kind === "StepAction" ? "1.0.0" : "0.50.0");
+    // One line that says it all, then a blank one.
+    expect(spec.description).toMatch(/^[^\n]{20,120}\.?\n[^\n]/);
+    expect(globSync(join(dirname(file), "samples/*.yaml"))).not.toEqual([]);
+  });
+
+  test("everything is explained", () => {
+    const named = [...(spec.params ?? []), ...(spec.workspaces ?? []), ...(spec.results ?? [])];
+    expect(named.filter(({ description = "" }) => description.length < 15).map(({ name }) => name)).toEqual([]);
+  });
+
+  test("its README says the same", () => {
+    const readme = readFileSync(join(dirname(file), "README.md"), "utf8");
+    for (const [heading, table] of Object.entries(expectedTables(resource))) {
+      expect(readme).toContain(`## ${heading}\n\n${table}\n\n`);
+    }
+    const headings = Object.keys(expectedTables(resource));
+    for (const heading of ["Parameters", "Workspaces", "Results"]) {
+      expect(readme.includes(`## ${heading}\n`)).toBe(headings.includes(heading));
+    }
+    for (const sample of globSync(join(dirname(file), "samples/*.yaml"))) {
+      expect(readme).toContain(`(samples/${sample.split("/").at(-1)})`);
+    }
+  });
+});
+
+describe("what the command line makes of it", () => {
+  /** As Tekton substitutes: an array becomes arguments of its own, an unbound workspace has no path. */
+  const requestOf = (resource: Resource, given: Readonly<Record<string, string | readonly string[]>>) => {
+    const values = Object.fromEntries((resource.spec.params ?? []).map((param) => [param.name, param.default]));
+    const all = { ...values, ...given, "workspaces.dockerconfig.path": "/workspace/dockerconfig" };
+    const args = (containersOf(resource)[0]?.args ?? []).flatMap((arg) => {
+      const [, list = ""] = /^\$\(params\.([a-z-]+)\[\*\]\)$/.exec(arg) ?? [];
+      const substitute = (_: string, name: string) => String(all[name as keyof typeof all] ?? `/results/${name}`);
+      return list
+        ? [all[list as keyof typeof all] ?? []].flat()
+        : [arg.replace(/\$\((?:params\.)?([^)]+)\)/g, substitute)];
+    });
+    const invocation = parseArguments(args as string[]);
+    if (invocation.kind !== "run") {
+      throw new Error(invocation.kind);
+    }
+    return { ...invocation, request: parseRequest(invocation.values) };
+  };
+
+  test.each([
+    ["service account", login, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
+    ["SPIFFE", spiffe, expect.objectContaining({ source: "spiffe" })],
+    ["StepAction", action, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
+  ])("%s: with robots alone, the defaults", (_, resource, identity) => {
+    const { request, values } = requestOf(resource, { robots: ["acme+ci"] });
+    expect(request).toMatchObject({
+      registry: "quay.io",
+      robots: [{ robot: "acme+ci", scope: "quay.io" }],
+      identity,
+      audience: "quay",
+      tool: "skopeo",
+      authFile: resource === action ? "/tekton/home/auth.json" : "/workspace/dockerconfig/config.json",
+      authFileMode: undefined,
+      dockerConfig: false,
+      caFile: undefined,
+      access: [],
+      timeoutSeconds: 120,
+    });
+    expect(values.session).toBe(resource === action ? "" : "/workspace/dockerconfig/.quay-keyless-login");
+  });
+
+  test.each([login, spiffe, action])("with everything set: $kind $metadata.name", (resource) => {
+    const { request } = requestOf(resource, {
+      registry: "quay.example.com:8443",
+      robots: ["acme+ci", "quay.example.com:8443/acme/release=acme+release"],
+      audience: "quay.example.com",
+      access: "acme/app:pull,push\nacme/release/app:push",
+      "auth-file-mode": "0640",
+      "ca-file": "ca.crt",
+      timeout: "60",
+    });
+    expect(request).toMatchObject({
+      robots: [
+        { robot: "acme+ci", scope: "quay.example.com:8443/acme" },
+        { robot: "acme+release", scope: "quay.example.com:8443/acme/release" },
+      ],
+      audience: "quay.example.com",
+      access: [
+        { repository: "acme/app", actions: ["pull", "push"] },
+        { repository: "acme/release/app", actions: ["push"] },
+      ],
+      authFileMode: 0o640,
+      caFile: "ca.crt",
+      timeoutSeconds: 60,
+    });
+  });
+
+  test("SPIFFE: the socket in the volume, and which identity", () => {
+    const { request } = requestOf(spiffe, { robots: ["acme+ci"], socket: "api.sock", "spiffe-id": "spiffe://acme/ci" });
+    expect(JSON.stringify(request.identity)).toContain("/spiffe-workload-api/api.sock");
+    expect(request.spiffeId).toBe("spiffe://acme/ci");
+  });
+
+  test("a robot that looks like an option is no option, and none at all is refused", () => {
+    expect(() => requestOf(login, { robots: ["--export-token"] })).toThrow(/robot/);
+    expect(() => requestOf(login, { robots: [] })).toThrow(/robot/);
+  });
+});
+
+describe("no drift", () => {
+  const own = (resource: Resource, prefixes: readonly string[]) =>
+    (containersOf(resource)[0]?.args ?? []).filter((arg) => !prefixes.some((prefix) => arg.startsWith(prefix)));
+  const without = (resource: Resource, ...names: string[]) =>
+    (resource.spec.params ?? []).filter(({ name }) => !names.includes(name));
+
+  test("the two login Tasks differ in the identity alone", () => {
+    const identity = ["--identity=", "--token-file=", "--spiffe-socket=", "--spiffe-id="];
+    expect(own(spiffe, identity)).toEqual(own(login, identity));
+    expect(without(spiffe, "audience", "socket", "spiffe-id")).toEqual(without(login, "audience"));
+    expect(spiffe.spec.workspaces).toEqual(login.spec.workspaces);
+    const [one, other] = [login, spiffe].map(({ spec }) => spec.steps?.[0]);
+    for (const part of ["image", "command", "env", "securityContext", "computeResources"] as const) {
+      expect(other?.[part], part).toEqual(one?.[part]);
+    }
+    const names = (resource: Resource) => resource.spec.results?.map(({ name }) => name);
+    expect(names(spiffe)).toEqual(names(login));
+  });
+
+  test("the StepAction does what the Task does, without workspaces", () => {
+    const places = ["--token-file=", "--auth-file=", "--session=", "--result="];
+    expect(own(action, places)).toEqual(own(login, places));
+    const [step] = login.spec.steps ?? [];
+    expect(action.spec.command).toEqual(step?.command);
+    expect(action.spec.securityContext).toEqual(step?.securityContext);
+    expect(action.spec.results).toEqual(login.spec.results);
+    const names = (resource: Resource, ...more: string[]) => without(resource, ...more).map(({ name }) => name);
+    expect(names(action, "token-volume", "token-file", "auth-file", "session")).toEqual(names(login));
+  });
+
+  test("defaults are those of the command line", () => {
+    const known = new Map(optionsOf("login").map((option: Option) => [option.name, option.default]));
+    for (const { spec } of [login, spiffe, action]) {
+      for (const name of ["registry", "audience", "timeout"]) {
+        expect(spec.params?.find((param) => param.name === name)?.default).toBe(known.get(name));
+      }
+    }
+  });
+
+  test("the logout looks where the login keeps its session, confined alike", () => {
+    const session = "--session=$(workspaces.dockerconfig.path)/.quay-keyless-login";
+    for (const task of [login, spiffe, logout]) {
+      expect(task.spec.steps?.[0]?.args).toContain(session);
+    }
+    expect(logout.spec.steps?.[0]?.securityContext).toEqual(login.spec.steps?.[0]?.securityContext);
+    expect(logout.spec.steps?.[0]?.env).toEqual(login.spec.steps?.[0]?.env);
+  });
+
+  test("the token is mounted where it is read", () => {
+    expect(login.spec.steps?.[0]?.args).toContain("--token-file=/var/run/secrets/tokens/quay-token");
+    for (const mounts of [login.spec.steps?.[0]?.volumeMounts, action.spec.volumeMounts]) {
+      expect(mounts).toContainEqual(expect.objectContaining({ mountPath: "/var/run/secrets/tokens", readOnly: true }));
+    }
+    // Tekton's own SPIRE mode adds a volume of that name to every pod.
+    expect(spiffe.spec.volumes?.map(({ name }) => name)).not.toContain("spiffe-workload-api");
+  });
+
+  test("the image is the same everywhere, samples and READMEs included", () => {
+    const files = globSync("tekton/**/*.{yaml,md}");
+    const named = files.flatMap(
+      (file) => readFileSync(file, "utf8").match(/quay\.io\/quay-keyless-login\/[\w./:@-]*\w/g) ?? [],
+    );
+    expect(named.length).toBeGreaterThan(8);
+    expect([...new Set(named)]).toEqual([image]);
+  });
+});
+
+test("links between the READMEs lead somewhere", () => {
+  for (const file of globSync("tekton/**/README.md")) {
+    const text = readFileSync(file, "utf8");
+    for (const [, target = "", anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+      const path = join(dirname(file), target);
+      expect(existsSync(path), `${file}: ${target}`).toBe(true);
+      if (anchor !== undefined) {
+        const headings = [...readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+          slug(heading),
+        );
+        expect(headings, `${file}: #${anchor}`).toContain(anchor);
+      }
+    }
+  }
+});
+
+const slug = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^a-z0-9 -]/g, "")
+    .replaceAll(" ", "-");
