@@ -1,0 +1,106 @@
+/**
+ * What `kubectl kustomize` makes of `kubernetes/`, as far as these manifests go: the base's Deployment with the components'
+ * strategic merge patches. Where there is a kubectl, test/real renders in truth.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+
+export interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env?: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: { readonly configMapKeyRef?: { readonly name: string; readonly key: string } };
+  }[];
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+  readonly securityContext?: Readonly<Record<string, unknown>>;
+  readonly resources?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+export interface PodSpec {
+  readonly serviceAccountName: string;
+  readonly automountServiceAccountToken: boolean;
+  readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly initContainers: readonly Container[];
+  readonly containers: readonly Container[];
+  readonly volumes: readonly (Readonly<Record<string, unknown>> & { readonly name: string })[];
+}
+
+interface Kustomization {
+  readonly resources?: readonly string[];
+  readonly components?: readonly string[];
+  readonly patches?: readonly { readonly patch: string }[];
+  readonly configMapGenerator?: readonly { readonly name: string; readonly literals: readonly string[] }[];
+}
+
+export interface Rendered {
+  readonly pod: PodSpec;
+  readonly documents: readonly Readonly<Record<string, unknown>>[];
+  /** By name, the keys and values of generated ConfigMaps. */
+  readonly configMaps: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+const read = (file: string) => parse(readFileSync(file, "utf8"));
+
+/** @param folder of a kustomization */
+export function render(folder: string): Rendered {
+  const parts = [...collect(folder)];
+  const documents = parts.flatMap(({ folder: place, resources = [] }) =>
+    resources.filter((name) => name.endsWith(".yaml")).map((name) => read(join(place, name))),
+  );
+  const configMaps: Record<string, Record<string, string>> = {};
+  for (const { configMapGenerator = [] } of parts) {
+    for (const { name, literals } of configMapGenerator) {
+      const pairs = literals.map((literal) => literal.split(/=(.*)/s).slice(0, 2));
+      configMaps[name] = { ...configMaps[name], ...Object.fromEntries(pairs) };
+    }
+  }
+  const patches = parts.flatMap(({ patches: all = [] }) => all.map(({ patch }) => parse(patch)));
+  const deployment = documents.find(({ kind }) => kind === "Deployment");
+  const merged = patches.reduce((before, patch) => merge(before, patch, ""), deployment);
+  return { pod: merged.spec.template.spec, documents, configMaps };
+}
+
+/** The kustomizations that one consists of, in the order in which they apply. */
+function* collect(folder: string): Generator<Kustomization & { folder: string }> {
+  const own: Kustomization = read(join(folder, "kustomization.yaml"));
+  for (const other of [...(own.resources ?? []), ...(own.components ?? [])]) {
+    if (!other.endsWith(".yaml")) {
+      yield* collect(join(folder, other));
+    }
+  }
+  yield { ...own, folder };
+}
+
+/** What identifies an element of a list; lists that aren't here are replaced as a whole, as Kubernetes' types say. */
+const keys: Readonly<Record<string, string>> = {
+  containers: "name",
+  initContainers: "name",
+  volumes: "name",
+  env: "name",
+  volumeMounts: "mountPath",
+};
+
+type Json = ReturnType<typeof parse>;
+
+function merge(before: Json, patch: Json, field: string): Json {
+  const key = keys[field];
+  if (Array.isArray(patch) && Array.isArray(before) && key !== undefined) {
+    const kept = before.filter((each) => !patch.some((other) => other[key] === each[key] && other.$patch === "delete"));
+    const changed = kept.map((each) => {
+      const change = patch.find((other) => other[key] === each[key]);
+      return change ? merge(each, change, "") : each;
+    });
+    const added = patch.filter((other) => other.$patch !== "delete" && !kept.some((each) => each[key] === other[key]));
+    return [...changed, ...added];
+  }
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch) || typeof before !== "object") {
+    return patch;
+  }
+  const fields = Object.entries(patch).map(([name, value]) => [name, merge(before[name], value, name)]);
+  return { ...before, ...Object.fromEntries(fields) };
+}
