@@ -1,0 +1,164 @@
+/** What is compared: the Action in a job, the command line in a pod, and the scripts that do the same by hand. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Peers } from "../../test/support/peers.ts";
+import { addRobot } from "../../test/support/quay/store.ts";
+import { inputVariables, runnerVariables, systemPath } from "../../test/support/runner.ts";
+import { parseActionFile, parseFileCommands } from "../../test/support/workflow-commands.ts";
+import { startWorkloadApi } from "../../test/support/workload-api.ts";
+import { at, type Environment, start } from "./run.ts";
+
+/**
+ * What is measured, side by side: `ours` against scripts with `jq` or `python`; `best`: curl trusts nothing but the one root.
+ * `spiffe`: ours with an identity of the Workload API. `skopeo`, `version`, `node`: what no way can do without.
+ */
+export type Name = "ours" | "jq" | "python" | "best" | "spiffe" | "skopeo" | "version" | "node";
+
+/** The three ways that are compared everywhere. */
+export const ways = ["ours", "jq", "python"] as const;
+
+export interface Place {
+  env: Environment;
+  commands: Record<Name, string>;
+  /** Back to the same empty folders. */
+  prepare: string;
+  close(): Promise<void>;
+}
+
+const cli = `${process.execPath} dist/cli/index.js`;
+const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
+const spiffeId = "spiffe://example.org/ns/acme/sa/app";
+
+/** A step on GitHub: its variables, the Action's inputs, and the same in words for the scripts. */
+export async function enterJob(peers: Peers, robots: number): Promise<Place> {
+  const { registryHost, githubEnv } = peers;
+  const folders = await makeFolders();
+  const event = at("event.json");
+  await writeFile(event, "{}");
+  const logins =
+    robots === 1
+      ? [[registryHost, "acme+ci"]]
+      : Array.from({ length: robots }, (_, index) => [`${registryHost}/acme/app${index + 1}`, `acme+ci${index + 1}`]);
+  const action = parseActionFile(await readFile("action.yml", "utf8"));
+  const inputs = {
+    registry: registryHost,
+    robot: robots === 1 ? "acme+ci" : logins.map((login) => login.join("=")).join("\n"),
+    "ca-file": at("root.pem"),
+  };
+  const env = {
+    ...runnerVariables({ ...folders, path: systemPath, event, action: process.cwd() }),
+    ...Object.fromEntries(
+      ["OUTPUT", "ENV", "STATE", "STEP_SUMMARY"].map((name) => [`GITHUB_${name}`, join(folders.temp, name)]),
+    ),
+    ...githubEnv,
+    ...inputVariables(action, inputs, ""),
+    XDG_RUNTIME_DIR: at("run"),
+    LOGINS: logins.map((login) => login.join(" ")).join("\n"),
+  };
+  /** The identity token once, then each robot in turn. */
+  const pipeline = (roots: string, field: Field) => `identity=$(${curl(roots)} \\
+  --header "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=quay" | ${field("value")})
+while read -r scope robot; do
+  ${exchange(registryHost, roots, field)}
+  ${skopeoLogin('"$robot"', '"$scope"', '<<<"$token"')}
+done <<<"$LOGINS"
+`;
+  return {
+    env,
+    ...(await writeCommands(peers, `${process.execPath} dist/main/index.js`, pipeline)),
+    close: async () => {},
+  };
+}
+
+/** A pod with a projected token, and with SPIFFE's socket. */
+export async function enterPod(peers: Peers): Promise<Place> {
+  const { registryHost, issuer, quay } = peers;
+  const { home, temp } = await makeFolders();
+  const exp = Math.floor(Date.now() / 1000) + 3600; // as the kubelet asks for
+  await writeFile(at("identity"), await issuer.sign({ exp }));
+  addRobot(quay.store, "acme+spiffe", [{ issuer: issuer.url, subject: spiffeId }]);
+  const svid = { id: spiffeId, token: await issuer.sign({ exp, sub: spiffeId }) };
+  const workloadApi = await startWorkloadApi(at("workload.sock"), { svids: [svid] });
+
+  const login = (robot: string, identity: string) =>
+    `${cli} login --registry ${registryHost} --robot ${robot} ${identity} --auth-file ${join(temp, "auth.json")} --ca-file ${at("root.pem")}`;
+  const pipeline = (roots: string, field: Field) => `robot=acme+ci
+identity=$(cat ${at("identity")})
+${exchange(registryHost, roots, field)}
+${skopeoLogin('"$robot"', registryHost, '<<<"$token"')}
+`;
+  const ours = login("acme+ci", `--identity file --token-file ${at("identity")}`);
+  const { prepare, commands } = await writeCommands(peers, ours, pipeline);
+  return {
+    env: { PATH: systemPath, HOME: home, TMPDIR: temp, RUNNER_TEMP: temp, LANG: "C.UTF-8" },
+    prepare,
+    commands: { ...commands, spiffe: login("acme+spiffe", `--spiffe-socket ${workloadApi.address}`) },
+    close: workloadApi.close,
+  };
+}
+
+async function makeFolders(): Promise<Record<"home" | "temp" | "workspace", string>> {
+  const folders = { home: at("home"), temp: at("temp"), workspace: at("workspace") };
+  for (const folder of [...Object.values(folders), at("run")]) await mkdir(folder, { recursive: true });
+  return folders;
+}
+
+type Field = (name: string) => string;
+
+/** All commands; the scripts as a `run:` step or a container has them, each started without a shell in between. */
+async function writeCommands(
+  { caFile, quay, registryHost }: Peers,
+  ours: string,
+  pipeline: (roots: string, field: Field) => string,
+): Promise<Pick<Place, "commands" | "prepare">> {
+  const root = await readFile(caFile, "utf8");
+  await writeFile(at("root.pem"), root);
+  await writeFile(at("bundle.pem"), `${await readFile(systemRoots, "utf8")}\n${root}`);
+  await writeFile(at("token"), await quay.tokens.robotToken("acme+ci"));
+  const jq = (field: string) => `jq --raw-output .${field}`;
+  const python = (field: string) => `python3 -c 'import json,sys;print(json.load(sys.stdin)["${field}"])'`;
+  return {
+    prepare: await script("prepare.sh", 'rm -rf "$HOME" "$RUNNER_TEMP"\nmkdir "$HOME" "$RUNNER_TEMP"\n'),
+    commands: {
+      ours,
+      jq: await script("jq.sh", pipeline("bundle.pem", jq)),
+      python: await script("python.sh", pipeline("bundle.pem", python)),
+      best: await script("best.sh", pipeline("root.pem", jq)),
+      spiffe: "",
+      skopeo: await script("skopeo.sh", skopeoLogin("acme+ci", registryHost, `<${at("token")}`)),
+      version: `${cli} --version`,
+      node: `${process.execPath} --eval 0`,
+    },
+  };
+}
+
+const curl = (roots: string): string => `curl --silent --show-error --fail --cacert ${at(roots)}`;
+
+/** The article's way, for the robot and the identity token in the variables of these names. */
+function exchange(registry: string, roots: string, field: Field): string {
+  return `token=$(${curl(roots)} --user "$robot:$identity" https://${registry}/oauth2/federation/robot/token | ${field("token")})`;
+}
+
+function skopeoLogin(robot: string, scope: string, input: string): string {
+  return `SSL_CERT_FILE=${at("bundle.pem")} skopeo login --authfile "$RUNNER_TEMP/auth.json" \\
+    --username ${robot} --password-stdin ${scope} ${input}`;
+}
+
+/** A shell script as a command. */
+export async function script(name: string, text: string): Promise<string> {
+  await writeFile(at(name), `set -euo pipefail\n${text}`);
+  return `bash --noprofile --norc ${at(name)}`;
+}
+
+/** Each way does log in, as often as it should. */
+export async function verify({ env, commands, prepare }: Place, robots: number): Promise<void> {
+  for (const name of [...ways, "spiffe"] as const) {
+    if (commands[name] === "") continue;
+    await start(prepare, env);
+    await start(commands[name], env);
+    const text = await readFile(env.GITHUB_ENV ?? "", "utf8").catch(() => "");
+    const { REGISTRY_AUTH_FILE: file = join(env.RUNNER_TEMP ?? "", "auth.json") } = parseFileCommands(text);
+    const made = Object.keys(JSON.parse(await readFile(file, "utf8")).auths).length;
+    if (made !== robots) throw new Error(`${name} made ${made} logins instead of ${robots}`);
+  }
+}

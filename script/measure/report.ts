@@ -1,0 +1,156 @@
+/** The figures as docs/performance.md has them. */
+import { readFile, writeFile } from "node:fs/promises";
+import { cpus, totalmem } from "node:os";
+import { systemPath } from "../../test/support/runner.ts";
+import { type Name, ways } from "./commands.ts";
+import { type Figure, go, progress, typical } from "./run.ts";
+import { bundleSize, type SpiffeSizes } from "./sizes.ts";
+
+export interface Setting {
+  /** Where it is measured: the Action in a job, the command line in a pod. */
+  place: "job" | "pod";
+  /** What a round trip costs, milliseconds. */
+  delayMs: number;
+  robots: number;
+  /** Rounds of all commands in turn, so that noise hits them alike, and runs of each command in a round. */
+  rounds: number;
+  runs: number;
+  names: readonly Name[];
+}
+
+export interface Result extends Setting {
+  figures: Map<Name, Figure>;
+}
+
+export interface Extras {
+  /** Largest process of the job, MB, by command and number of robots. */
+  memory: Map<string, number>;
+  post: Figure;
+  spiffe: SpiffeSizes;
+}
+
+/** @param load when the measuring began */
+export async function report(load: number, results: readonly Result[], extras: Extras): Promise<string> {
+  const parts = [
+    await describeMachine(load),
+    jobTable(results),
+    podTable(results),
+    await others(results, extras),
+    aims(results, extras.spiffe),
+  ];
+  return parts.join("\n\n");
+}
+
+async function describeMachine(load: number): Promise<string> {
+  const version = async (program: string, ...args: string[]) => {
+    const text = await go(program, args.length > 0 ? args : ["--version"], { PATH: systemPath });
+    return /\d+(\.\d+)+/.exec(text)?.[0] ?? "?";
+  };
+  const versions = ["skopeo", "curl", "jq", "python3", "bash", "hyperfine"].map(
+    async (program) => `${program} ${await version(program)}`,
+  );
+  const model = cpus()[0]?.model.replaceAll(/\s+/g, " ") ?? "unknown CPU";
+  return `Measured on ${new Date().toISOString().slice(0, 10)}: ${model}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB.
+Node ${process.versions.node}, ${(await Promise.all(versions)).join(", ")}.
+Load when it began: ${load.toFixed(1)}. Wall clock, medians, in milliseconds.`;
+}
+
+/** A cell with a figure, and one with how many times that ours takes. */
+function against(name: Name, figures: Result["figures"]): string {
+  const other = typical(figures.get(name));
+  return figures.has(name) ? `${other.toFixed(0)} | ${(typical(figures.get("ours")) / other).toFixed(2)}` : "– | –";
+}
+
+const scripts = ["jq", "python", "best"] as const;
+const scriptTitles = "curl, jq | ratio | curl, python3 | ratio | curl with one root, jq | ratio";
+
+function jobTable(results: readonly Result[]): string {
+  const rows = results
+    .filter(({ place }) => place === "job")
+    .map(({ delayMs, robots, figures }) => {
+      const cells = scripts.map((name) => against(name, figures)).join(" | ");
+      return `| ${delayMs} | ${robots} | ${typical(figures.get("ours")).toFixed(0)} | ${cells} |`;
+    });
+  return [
+    `| round trip | robots | this Action | ${scriptTitles} |`,
+    "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ...rows,
+  ].join("\n");
+}
+
+function podTable(results: readonly Result[]): string {
+  const rows = results
+    .filter(({ place }) => place === "pod")
+    .map(({ delayMs, figures }) => {
+      const [ours, spiffe] = (["ours", "spiffe"] as const).map((name) => typical(figures.get(name)).toFixed(0));
+      return `| ${delayMs} | ${ours} | ${scripts.map((name) => against(name, figures)).join(" | ")} | ${spiffe} |`;
+    });
+  return [
+    `| round trip | command line, token file | ${scriptTitles} | command line, SPIFFE |`,
+    "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ...rows,
+  ].join("\n");
+}
+
+async function others(results: readonly Result[], { memory, post, spiffe }: Extras): Promise<string> {
+  const jobs = results.filter(({ place, robots }) => place === "job" && robots === 1).map(({ figures }) => figures);
+  const pod = results.find(({ place }) => place === "pod")?.figures;
+  const skopeo = jobs.map((figures) => typical(figures.get("skopeo")).toFixed(0)).join(" and ");
+  const cpu = (figures: Result["figures"] | undefined) =>
+    ways.map((name) => figures?.get(name)?.cpu.toFixed(0)).join(", ");
+  const megabytes = (robots: number) => ways.map((name) => `${memory.get(`${name} ${robots}`)?.toFixed(0)}`).join(", ");
+  const bundles = await Promise.all((["main", "post", "cli"] as const).map(bundleSize));
+  return [
+    "| besides | |",
+    "|---|---|",
+    `| skopeo login alone, at 0 and 30 ms | ${skopeo} ms |`,
+    `| Node's own start | ${typical(pod?.get("node")).toFixed(0)} ms |`,
+    `| start of the command line (\`--version\`) | ${typical(pod?.get("version")).toFixed(0)} ms |`,
+    `| CPU for one robot: this Action; curl, jq; curl, python3 | ${cpu(jobs[0])} ms |`,
+    `| the same with the command line in a pod | ${cpu(pod)} ms |`,
+    `| largest process, one robot: the same three as in a job | ${megabytes(1)} MB |`,
+    `| largest process, 20 robots | ${megabytes(20)} MB |`,
+    `| post step | ${typical(post).toFixed(0)} ms, ${post.cpu.toFixed(0)} ms of CPU |`,
+    `| bundle: main, post, command line | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
+    `| of it the SPIFFE client; with addresses and error texts | ${kilobytes(spiffe.client)}, ${kilobytes(spiffe.all)} kB |`,
+  ].join("\n");
+}
+
+function aims(results: readonly Result[], { client }: SpiffeSizes): string {
+  const figures = (place: Setting["place"], delayMs: number, robots = 1) =>
+    results.find((each) => each.place === place && each.delayMs === delayMs && each.robots === robots)?.figures;
+  const time = (place: Setting["place"], delayMs: number, name: Name = "ours", robots = 1) =>
+    typical(figures(place, delayMs, robots)?.get(name));
+  const aim = (what: string, value: number, most: number, shown = `${value.toFixed(2)} times`) =>
+    Number.isNaN(value) ? [] : [`- ${what}: ${shown}, aim ${most}: ${value <= most ? "reached" : "**missed**"}`];
+  const ratio = (place: Setting["place"], delayMs: number, name: Name) =>
+    time(place, delayMs) / time(place, delayMs, name);
+  return [
+    ...aim("Action, one robot against curl and jq, 0 ms", ratio("job", 0, "jq"), 1.4),
+    ...aim("Action, one robot against curl and jq, 30 ms", ratio("job", 30, "jq"), 0.95),
+    ...aim("Action, 20 robots against one, 0 ms", time("job", 0, "ours", 20) / time("job", 0), 2),
+    ...aim("Action, 20 robots against one, 30 ms", time("job", 30, "ours", 20) / time("job", 30), 2),
+    ...aim("command line, start against Node's", time("pod", 0, "version") / time("pod", 0, "node"), 1.5),
+    ...[0, 30].flatMap((delay) => [
+      ...aim(`command line against curl and jq, ${delay} ms`, ratio("pod", delay, "jq"), 1.5),
+      ...aim(`command line against curl and python3, ${delay} ms`, ratio("pod", delay, "python"), 1),
+    ]),
+    ...aim("SPIFFE client, minified", client / 1000, 5, `${kilobytes(client)} kB`),
+  ].join("\n");
+}
+
+const kilobytes = (bytes: number): string => (bytes / 1000).toFixed(1);
+
+const document = "docs/performance.md";
+
+/** Puts the figures in place of the earlier ones. */
+export async function intoDocument(figures: string): Promise<void> {
+  const text = await readFile(document, "utf8");
+  const place = /(<!-- figures: written by script\/benchmark -->\n)[\s\S]*(\n<!-- end of figures -->)/;
+  if (!place.test(text)) throw new Error(`${document} has lost the place for the figures`);
+  await writeFile(
+    document,
+    text.replace(place, (_, before, after) => `${before}\n${figures}\n${after}`),
+  );
+  progress(`written into ${document}`);
+}

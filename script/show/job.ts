@@ -1,0 +1,111 @@
+/** The first act: a job on GitHub, with the Action. */
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { createJob, type Job, type Step } from "../../test/support/action.ts";
+import { writeImage } from "../../test/support/image.ts";
+import { SUBJECT } from "../../test/support/issuer.ts";
+import type { Peers } from "../../test/support/peers.ts";
+import type { Finished } from "../../test/support/runner.ts";
+import { chapter, expect, heading, output, prompt, quote, say, type Told } from "./screen.ts";
+
+const action = "OWNER/quay-keyless-login@v1";
+
+/** @returns the digest of the image that the job has pushed as acme/app:1.2.3, and what its steps have masked */
+export async function showJob(peers: Peers): Promise<{ digest: string; masks: readonly string[] }> {
+  const { registryHost: registry, issuer } = peers;
+  const job = await createJob({ peers });
+  const image = `docker://${registry}/acme/app:1.2.3`;
+  const pushed = await writeImage(join(job.workspace, "image"), { tag: "1.2.3" });
+  await job.write(join(job.workspace, "ca/ca.crt"), peers.authority.ca);
+  const before = await job.snapshot();
+  const trusted = `issuer    ${issuer.url}\nsubject   ${SUBJECT}\naudience  quay`;
+
+  chapter("The workflow");
+  say("This is what you write. Note what is missing: a secret.");
+  quote(`permissions:
+  id-token: write
+steps:
+  - uses: ${action}
+    with:
+      registry: ${registry}
+      robot: acme+ci
+      ca-file: root.pem        # only where Quay has a private certificate authority, as here
+  - run: skopeo copy oci:image:1.2.3 ${image}`);
+  say("And this is what somebody has entered in Quay, once, as the identity that robot acme+ci trusts:");
+  quote(trusted);
+
+  chapter("The job signs in, later steps push and pull");
+  const login = await job.run({ robot: "acme+ci" });
+  log(login, `Run ${action}`);
+  expect("the Action signs in", login.code === 0 && login.outputs["logged-in"] === "true", told(login));
+  expect("the Action masks its secrets", login.masks.length > 0, told(login));
+  say(`GitHub's token was traded for one of the robot, which lives an hour, and skopeo has tried it. The
+    ${new Set(login.masks).size} secrets on the way were masked before anything was done with them.`);
+  const push = await run(job, "skopeo", "copy", "--quiet", "oci:image:1.2.3", image);
+  expect("the push succeeds", push.code === 0, told(push));
+  const pull = await run(job, "skopeo", "copy", "--quiet", image, "oci:pulled:1.2.3");
+  expect("the pull succeeds", pull.code === 0, told(pull));
+  const inspect = await job.later("skopeo", ["inspect", "--format", "{{.Digest}}", "oci:pulled:1.2.3"]);
+  expect(`the image that comes back is ${pushed.digest}`, inspect.stdout.trim() === pushed.digest, told(inspect));
+  say("What comes back is what was pushed. These steps were given no password: REGISTRY_AUTH_FILE leads skopeo to it.");
+
+  chapter("A robot that does not trust this job");
+  say("Another step asks for acme+release. That robot trusts the environment production, not this branch.");
+  const refused = await job.run({ robot: "acme+release" });
+  log({ ...refused, shown: refused.shown.slice(refused.shown.indexOf("error:")) }, `Run ${action}`);
+  expect("the step for acme+release fails", refused.code === 1, told(refused));
+  const named = trusted.split("\n").every((line) => refused.shown.includes(line));
+  expect("the error says what to enter", named, told(refused));
+
+  chapter("The job ends");
+  say("GitHub runs the Action's post step, whether the job has succeeded, failed or was cancelled.");
+  const nothing = await refused.post();
+  expect("the post step of a failed login succeeds", nothing.code === 0, told(nothing));
+  const post = await login.post();
+  log(post, `Post ${action}`);
+  expect("the post step logs out", post.code === 0, told(post));
+  expectAllAsBefore(job, before, await job.snapshot());
+  const late = await run(job, "skopeo", "inspect", "--cert-dir=ca", image);
+  const unauthorized = late.code !== 0 && /unauthorized|authentication required/.test(late.stderr);
+  expect("after the end nothing is allowed", unauthorized, told(late));
+  say("Refused, as it should be: the login is gone, and every file is as it was before the job.");
+  return { digest: pushed.digest, masks: [login, refused, post].flatMap(({ masks }) => masks) };
+}
+
+const told = (done: Step | Finished): Told => ({
+  code: done.code,
+  output: "shown" in done ? done.shown + done.raw.stderr : done.stdout + done.stderr,
+});
+
+/** Runs a command of a later step, and shows it. */
+async function run(job: Job, command: string, ...args: string[]): Promise<Finished> {
+  prompt([command, ...args].join(" "));
+  const finished = await job.later(command, args);
+  output(`${finished.stdout}${finished.stderr}`, finished.code === 0 ? undefined : "red");
+  return finished;
+}
+
+/** A step's log as people see it on GitHub: commands carried out, not shown; debug lines left out. */
+function log(step: Step, title: string): void {
+  heading(title);
+  const show = (text: string) => output(text.replaceAll(/^debug:.*\n?/gm, ""));
+  let rest = step.shown;
+  for (const { level, title, message } of step.annotations) {
+    const [before = "", ...after] = rest.split(`${level}: ${title ? `${title}: ` : ""}${message}`);
+    show(before);
+    output(`${level[0]?.toUpperCase()}${level.slice(1)}: ${message}`, level === "error" ? "red" : "yellow");
+    rest = after.join("");
+  }
+  show(rest);
+}
+
+type Snapshot = Awaited<ReturnType<Job["snapshot"]>>;
+
+/** Whatever the steps have put into HOME and RUNNER_TEMP is gone, and what stood there is unchanged. */
+function expectAllAsBefore(job: Job, before: Snapshot, after: Snapshot): void {
+  const changed = [...new Set([...before.keys(), ...after.keys()])]
+    .filter((path) => path.startsWith(job.home) || path.startsWith(job.temp))
+    .filter((path) => !path.includes("/.local/share/containers/cache")) // skopeo's own, made by the push
+    .filter((path) => !isDeepStrictEqual(before.get(path), after.get(path)));
+  expect(`all files are as before (${changed.join(", ")})`, changed.length === 0);
+}

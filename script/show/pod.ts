@@ -1,0 +1,91 @@
+/** The second act: a pod in Kubernetes, with the command line. */
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { differences, readTree } from "../../test/support/leaks.ts";
+import type { Peers } from "../../test/support/peers.ts";
+import { addRepository, addRobot } from "../../test/support/quay/store.ts";
+import { type Finished, finish, systemPath } from "../../test/support/runner.ts";
+import { chapter, expect, output, prompt, say } from "./screen.ts";
+
+const subject = "system:serviceaccount:acme:deployer";
+
+/**
+ * @param digest of the image that is there as acme/app:1.2.3
+ * @returns the pod's identity token
+ */
+export async function showPod(peers: Peers, digest: string): Promise<string> {
+  const { registryHost: registry, quay } = peers;
+  const cluster = peers.issuer.at("cluster");
+  addRobot(quay.store, "acme+deploy", [{ issuer: cluster.url, subject }]);
+  addRepository(quay.store, "acme/app", { "acme+deploy": "read" });
+  const token = await cluster.sign({ sub: subject, exp: Math.floor(Date.now() / 1000) + 3600 });
+  const pod = await mkdtemp(join(tmpdir(), "quay-keyless-demo-"));
+  try {
+    await furnish(pod, token, peers.authority.ca);
+    await tell(pod, registry, digest);
+  } finally {
+    await rm(pod, { recursive: true, force: true });
+  }
+  return token;
+}
+
+async function tell(pod: string, registry: string, digest: string): Promise<void> {
+  const before = await readTree(join(pod, "home"));
+  const run = async (command: string, ok = (_: Finished) => true): Promise<void> => {
+    prompt(command);
+    const finished = await start(pod, command);
+    const text = finished.stderr + finished.stdout;
+    output(text);
+    expect(`this succeeds: ${command}`, finished.code === 0 && ok(finished), { code: finished.code, output: text });
+  };
+
+  chapter("Who is this pod?");
+  say(
+    `The kubelet has put a token of the pod's service account into tokens/, for the audience quay, and renews it there.`,
+  );
+  await run("quay-keyless-login identity --token-file tokens/quay-token --ca-file root.pem", ({ stdout }) =>
+    [`subject     ${subject}`, "acceptable  yes"].every((line) => stdout.includes(line)),
+  );
+
+  chapter("It signs in, and pulls");
+  const auth = "--auth-file auth.json";
+  await run(
+    `quay-keyless-login login --registry ${registry} --robot acme+deploy --token-file tokens/quay-token ${auth} --session session --ca-file root.pem`,
+  );
+  await run(`skopeo copy --quiet --authfile auth.json docker://${registry}/acme/app:1.2.3 oci:pulled:1.2.3`);
+  const inspect = await start(pod, "skopeo inspect --format {{.Digest}} oci:pulled:1.2.3");
+  expect(`the image that comes is ${digest}`, inspect.stdout.trim() === digest);
+  await run(`quay-keyless-login status --registry ${registry} ${auth} --for 30m`);
+  say("The same as in the job: the image that was pushed, and no password. A probe can ask status each minute.");
+
+  chapter("It signs out");
+  await run("quay-keyless-login logout --session session");
+  const changed = differences(before, await readTree(join(pod, "home")));
+  expect(`all files are as before (${changed.join(", ")})`, changed.length === 0);
+  const left = await start(pod, "ls");
+  expect("neither auth file nor session is left", left.stdout === "pulled\nroot.pem\ntokens\n", {
+    code: left.code,
+    output: left.stdout,
+  });
+}
+
+/** A home, a folder to work in, and the token as the kubelet lays it out: the link ..data is what it turns at a renewal. */
+async function furnish(pod: string, token: string, root: string): Promise<void> {
+  const tokens = join(pod, "work/tokens");
+  for (const folder of ["home", "tmp", "bin", "work/tokens/..2026_11_24"])
+    await mkdir(join(pod, folder), { recursive: true });
+  await writeFile(join(tokens, "..2026_11_24/quay-token"), token, { mode: 0o440 });
+  await symlink("..2026_11_24", join(tokens, "..data"));
+  await symlink("..data/quay-token", join(tokens, "quay-token"));
+  await writeFile(join(pod, "work/root.pem"), root);
+  await symlink(resolve("dist/cli/index.js"), join(pod, "bin/quay-keyless-login"));
+}
+
+function start(pod: string, command: string): Promise<Finished> {
+  const [program = "", ...args] = command.split(" ");
+  const path = `${join(pod, "bin")}:${dirname(process.execPath)}:${systemPath}`;
+  const env = { PATH: path, HOME: join(pod, "home"), TMPDIR: join(pod, "tmp"), LANG: "C.UTF-8" };
+  return finish(spawn(program, args, { cwd: join(pod, "work"), env, stdio: ["ignore", "pipe", "pipe"] }));
+}
