@@ -117,7 +117,7 @@ export const options = [
     faces: ["action", "login", "identity"],
     value: "FILE",
     description:
-      "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools, until logout.",
+      "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools; left for later steps until logout (on the command line only with session).",
   },
   {
     name: "access",

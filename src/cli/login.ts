@@ -1,5 +1,4 @@
 import { access, constants, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { asLoginError, invalidInput, type LoginError, oneOfTheTwo } from "../errors.ts";
 import { isoTime } from "../identity/token.ts";
@@ -15,7 +14,7 @@ import { removeSession } from "../session.ts";
 import { aligned, type Call, type Outcome, withPlatform } from "./command.ts";
 
 export async function login(call: Call): Promise<Outcome> {
-  const { values, terminal } = call;
+  const { values, env, terminal } = call;
   const request = parseRequest(values);
   const reader = readOptions(values);
   if (request.exportToken && reader.text("output") !== "text") {
@@ -37,7 +36,7 @@ export async function login(call: Call): Promise<Outcome> {
   let result: LoginResult;
   try {
     const place = {
-      temporaryFolder: tmpdir(),
+      temporaryFolder: env.TMPDIR || "/tmp",
       sessionFolder,
       willLogOut: sessionFolder !== undefined,
       keepsLogins: "where-the-tool-looks",

@@ -47,7 +47,7 @@ type Fetched =
 async function fetchObject(address: string, platform: Platform): Promise<Fetched> {
   let answer: HttpAnswer;
   try {
-    answer = await platform.http.open(new URL(address), limits).send({ accept: "application/json" });
+    answer = await platform.http.open(new URL(address), limits).send({ accept: "*/*" });
   } catch (failure) {
     if (!(failure instanceof HttpFailure)) {
       throw failure;

@@ -107,6 +107,9 @@ export async function startIssuer(authority: Authority, options: IssuerOptions =
     // "main//" is what a binding with a trailing slash must not lead to: Quay joins with a single slash.
     if (rest === ".well-known/openid-configuration")
       setTimeout(() => answerDiscovery(response, name, discovery), discoverySlow);
+    // As a Kubernetes API server does it: keys have a type of their own, and are given to nobody who insists on another.
+    else if (rest === "jwks" && !/\*\/\*|application\/jwk-set\+json/.test(request.headers.accept ?? "*/*"))
+      respond(response, 406, "only application/jwk-set+json");
     else if (rest === "jwks") setTimeout(() => answerKeys(response, keysFault), keysSlow);
     else respond(response, 404, "not found");
   };
