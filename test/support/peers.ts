@@ -24,7 +24,7 @@ export interface Peers {
   issuer: IssuerServer;
   github: Github;
   quay: Quay;
-  /** `localhost:PORT`. */
+  /** `localhost:PORT`, or what `quay.name` says. */
   registryHost: string;
   /** The root that all of them are verified with. */
   caFile: string;

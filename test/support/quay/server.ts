@@ -50,7 +50,7 @@ export interface LoggedRequest {
 }
 
 export interface Quay {
-  /** `localhost:PORT`, as a user would name the registry. */
+  /** `localhost:PORT` (or another name), as a user would name the registry. */
   host: string;
   url: string;
   /** Where it listens, also when clients come by another port. */
@@ -78,13 +78,23 @@ export interface QuayOptions extends Partial<Omit<Settings, "host" | "ca">> {
   port?: number;
   /** Port by which clients reach it, if that is another one (a delaying proxy). */
   publicPort?: number;
+  /** Address to listen at, if clients come from elsewhere (pods); default 127.0.0.1. */
+  listen?: string;
+  /** The host name by which they know it; default `localhost`. */
+  name?: string;
+  /** Roots that issuers are verified with besides the authority's, PEM. */
+  trust?: string;
+  /** Told every password and bearer that a request carries: for a leak check. */
+  onSecret?(value: string): void;
 }
 
 const EXCHANGE = "/oauth2/federation/robot/token";
 const GET_ONLY = "GET, OPTIONS, HEAD";
 
 export async function startQuay(authority: Authority, options: QuayOptions = {}): Promise<Quay> {
-  const { certificate = await authority.issue(), port, publicPort, ...rest } = options;
+  const { port, publicPort, listen: address, name = "localhost", trust = "", onSecret, ...others } = options;
+  const names = address === undefined ? undefined : [name, address, "localhost", "127.0.0.1"];
+  const { certificate = await authority.issue(names), ...rest } = others;
   const store = createStore();
   const requests: LoggedRequest[] = [];
   /** Hashes of what each request carried, so that no secret is kept. */
@@ -102,14 +112,15 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
   const front = await listen(
     createNetServer({ noDelay: true }, (socket) => splitByFirstByte(socket, secure)),
     port,
+    address,
   );
   const plain = await listen(
     createHttpServer((request, response) => {
       send({ ...MOVED, headers: { location: `https://localhost${request.url}` } }, request, response);
     }),
   );
-  const host = `localhost:${publicPort ?? front.port}`;
-  const settings: Settings = { ...DEFAULTS, ...rest, host, ca: authority.ca };
+  const host = `${name}:${publicPort ?? front.port}`;
+  const settings: Settings = { ...DEFAULTS, ...rest, host, ca: `${authority.ca}\n${trust}` };
   const tokens = await createTokens(settings);
   const auth = createRegistryAuth(store, tokens, settings);
 
@@ -173,7 +184,9 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
     const [scheme, value = ""] = authorization.split(" ");
     const user = basic.ok ? basic.user : undefined;
     const entry = { method: request.method ?? "GET", path, scheme: scheme?.toLowerCase() || undefined, user };
-    carried.set(entry, [hash(value), hash(basic.ok ? basic.password : "")]);
+    const secrets = [value, basic.ok ? basic.password : ""];
+    carried.set(entry, secrets.map(hash));
+    if (onSecret) secrets.forEach(onSecret);
     requests.push(entry);
   }
 

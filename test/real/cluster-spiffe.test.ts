@@ -1,0 +1,76 @@
+/** The Task for SPIFFE with a real SPIRE, whose agent finds out from the kubelet which pod asks. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  clusterScript,
+  createNamespace,
+  importImages,
+  type Namespace,
+  type QuayForPods,
+  SPIRE_ISSUER,
+  startQuayForPods,
+  startSpireForPods,
+} from "../support/cluster.ts";
+import { addRobot } from "../support/quay/store.ts";
+import { CA_WORKSPACE, caConfigMap, serviceAccount, task, taskRun, withWorkloadApi } from "./tekton.ts";
+
+let peers: QuayForPods;
+let namespace: Namespace;
+let toQuay: Record<string, string | string[]>;
+let id: string;
+
+beforeAll(async () => {
+  await importImages();
+  const socketFolder = await startSpireForPods();
+  peers = await startQuayForPods({ registry: false });
+  namespace = await createNamespace("spiffe");
+  id = await clusterScript("spire.sh", "entry", namespace.name, "quay-spiffe");
+  addRobot(peers.quay.store, "acme+ci", [{ issuer: SPIRE_ISSUER, subject: id }]);
+  toQuay = { registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
+  const tasks = [...task("quay-keyless-login-spiffe"), ...task("quay-keyless-logout")];
+  await namespace.apply(
+    serviceAccount("quay-spiffe"),
+    serviceAccount("somebody-else"),
+    caConfigMap(peers),
+    ...tasks.map((each) => withWorkloadApi(each, socketFolder)),
+  );
+});
+afterAll(async () => {
+  await namespace?.remove();
+  await peers?.close();
+  await clusterScript("spire.sh", "down");
+});
+
+const WORKSPACES = { dockerconfig: { emptyDir: {} }, ...CA_WORKSPACE };
+
+test("a JWT-SVID becomes a login", async () => {
+  expect(id).toBe(`spiffe://test.example/ns/${namespace.name}/sa/quay-spiffe`);
+  const run = await namespace.run(
+    taskRun("login", peers, {
+      task: "quay-keyless-login-spiffe",
+      serviceAccount: "quay-spiffe",
+      params: toQuay,
+      workspaces: WORKSPACES,
+    }),
+  );
+  expect(run, run.log).toMatchObject({
+    succeeded: true,
+    results: { robot: "acme+ci", issuer: SPIRE_ISSUER, subject: id },
+  });
+});
+
+test("a pod that SPIRE doesn't know gets the reason", async () => {
+  const run = await namespace.run(
+    taskRun("unknown", peers, {
+      task: "quay-keyless-login-spiffe",
+      serviceAccount: "somebody-else",
+      params: { ...toQuay, timeout: "10" },
+      workspaces: WORKSPACES,
+    }),
+  );
+  expect(run.succeeded).toBe(false);
+  expect(run.log).toContain("#spiffe-no-identity");
+});
+
+test("nothing shows a token", async () => {
+  expect(peers.secretsShown(await namespace.traces())).toEqual([]);
+});
