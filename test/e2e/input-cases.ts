@@ -77,7 +77,10 @@ export const cases: Record<string, Case> = {
   "registry that is no host": { inputs: { registry: "quay_io:x" }, says: ['"quay_io:x"', "not a host"] },
   "registry with a port out of range": { inputs: { registry: "quay.io:99999" }, says: ['"quay.io:99999"'] },
   "unknown tool": { inputs: { tool: "crane" }, says: ['"tool" is "crane"', "auto, skopeo, buildah, podman, docker"] },
-  "unknown identity": { inputs: { identity: "gitlab" }, says: ['"identity" is "gitlab"', "github, file, spiffe, environment"] },
+  "unknown identity": {
+    inputs: { identity: "gitlab" },
+    says: ['"identity" is "gitlab"', "github, file, spiffe, environment"],
+  },
   "no tool installed": {
     inputs: {},
     options: { tools: [] },
