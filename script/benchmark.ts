@@ -5,6 +5,7 @@ import { enterJob, enterPod, type Name, type Place, script, verify, ways } from 
 import { type Extras, intoDocument, type Result, report, type Setting } from "./measure/report.ts";
 import { at, type Figure, go, hyperfine, isInterrupted, progress, removeScratch, start } from "./measure/run.ts";
 import { spiffeSizes } from "./measure/sizes.ts";
+import { measureWatch } from "./measure/watch.ts";
 
 const quick = process.argv.includes("--quick");
 const job: readonly Name[] = [...ways, "best", "skopeo", "node"];
@@ -42,8 +43,13 @@ async function main(): Promise<void> {
         results.push({ ...setting, figures: await measure(setting, peers) });
       }
       if (delayMs === 0) {
-        progress("memory and the post step");
-        extras = { memory: await measureMemory(peers), post: await measurePost(peers), spiffe };
+        progress("memory, the post step, and a minute of login --watch");
+        extras = {
+          memory: await measureMemory(peers),
+          post: await measurePost(peers),
+          watch: await measureWatch(peers, quick ? 10 : 60),
+          spiffe,
+        };
       }
     } finally {
       await peers.close();

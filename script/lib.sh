@@ -111,6 +111,21 @@ need_go_tool() {
   export PATH="$folder:$PATH"
 }
 
+# need_toxiproxy : Shopify's Toxiproxy, which test/faults puts between us and the peers. Found there by its path, since its
+# program has a name that is everybody's: server.
+need_toxiproxy() {
+  local module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
+  local folder="$tools/toxiproxy@${module##*@}"
+  [[ -x "$folder/server" ]] || alone "$folder" install_toxiproxy "$folder" "$module"
+}
+
+install_toxiproxy() {
+  [[ -x "$1/server" ]] && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.25 or newer to build Toxiproxy, please install it"
+  echo "Building Toxiproxy ${2##*@} (up to a minute, once)"
+  quietly env GOBIN="$1" CGO_ENABLED=0 go install "$2"
+}
+
 # need_zizmor : from PyPI, in a virtual environment of its own.
 need_zizmor() {
   local version=1.32.0
@@ -177,7 +192,7 @@ bundle_alone() {
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
-  for name in github/main github/post cli/main; do
+  for name in github/main github/post github/refresh cli/main; do
     bundle_one "$name" "$1/$(bundle_name "$name")" &
     jobs+=($!)
   done
@@ -185,7 +200,7 @@ bundle_alone() {
   return "$failed"
 }
 
-# The Action's are called main and post, the command line's cli.
+# The Action's are called main, post and refresh, the command line's cli.
 bundle_name() {
   case "$1" in
     github/*) echo "${1#github/}" ;;

@@ -61,6 +61,7 @@ export const errorCodes = {
   "logout-incomplete": "refused",
   "not-logged-in": "refused",
   "login-ends-soon": "refused",
+  "login-lapsed": "temporary",
   timeout: "temporary",
   cancelled: "temporary",
   unforeseen: "refused",

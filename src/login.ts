@@ -1,12 +1,14 @@
 /** The story of a login: identity -> exchange -> tool login -> session. */
 import { join } from "node:path";
-import { chooseIdentity, openIdentity } from "./identity/index.ts";
+import { LoginError } from "./errors.ts";
+import { chooseIdentity, type IdentityChoice, openIdentity } from "./identity/index.ts";
 import { keepIdentity } from "./identity/keep.ts";
 import { type Identity, isoTime } from "./identity/token.ts";
 import type { PendingRequest } from "./platform/http.ts";
 import type { Place } from "./platform/place.ts";
 import type { Platform } from "./platform/platform.ts";
 import { settleAll } from "./platform/settle.ts";
+import { createTimeline, type Phase, type Timeline } from "./platform/timeline.ts";
 import { connect, exchange, type RobotToken } from "./quay/exchange.ts";
 import { assertAccess } from "./registry/access.ts";
 import { installRoots, offerRoots } from "./registry/certificates.ts";
@@ -15,10 +17,11 @@ import { certificatesFolder } from "./registry/locations.ts";
 import { startToolLogin, type ToolLogin } from "./registry/login.ts";
 import { findTool, type Tool } from "./registry/tools.ts";
 import { hasNamespacedScope, type LoginRequest, type RobotLogin } from "./request.ts";
-import { openFolderTo, openNamedSession, openSession, type Session, saveSession } from "./session.ts";
+import { openFolderTo, openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
 
 export interface LoginResult {
   readonly session: Session;
+  readonly source: IdentityChoice;
   readonly identity: Identity;
   readonly tool: Tool;
   readonly tokens: readonly RobotToken[];
@@ -26,13 +29,21 @@ export interface LoginResult {
   readonly authFile: string;
   /** All files that hold the login now. */
   readonly files: readonly string[];
+  /** What took how long; some of it at the same time. */
+  readonly phases: readonly Phase[];
 }
 
 /**
  * Signs every robot of the request in. On failure nothing of it is left but what `logout` takes back.
+ * @param renews the session that a new login is for: on failure its earlier one stays
  * @throws LoginError
  */
-export async function login(request: LoginRequest, place: Place, platform: Platform): Promise<LoginResult> {
+export async function login(
+  request: LoginRequest,
+  place: Place,
+  platform: Platform,
+  renews?: Session,
+): Promise<LoginResult> {
   const choice = await chooseIdentity(request, platform);
   // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
   const early = {
@@ -43,17 +54,18 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
   const destinations = await planDestinations(request, tool, place, platform);
   platform.reporter.info(`Identity: ${choice.why}.`);
 
-  let session =
-    place.sessionFolder === undefined
-      ? await openSession(place.temporaryFolder)
-      : await openNamedSession(place.sessionFolder);
+  let session = renews === undefined ? await open(place) : await reopen(renews);
   place.onSession(session.folder);
   const keep = async (change: Partial<Session>) => {
     session = await saveSession({ ...session, ...change });
   };
 
+  const timeline = createTimeline(platform);
   const identities = keepIdentity(request, choice, early.identity, platform);
-  await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
+  void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
+  if (!renews) {
+    await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
+  }
   const certificates = place.roots && (await offerRoots(place.roots, join(session.folder, "certificates")));
   const logins = await settleAll(request.robots, atOnce, (robot, index) =>
     signIn(robot, join(session.folder, `tool-${index}`), {
@@ -62,23 +74,63 @@ export async function login(request: LoginRequest, place: Place, platform: Platf
       certificates,
       connection: index === 0 ? early.quay : connect(request.registry, platform),
       currentIdentity: identities.current,
+      timeline,
       platform,
     }),
   );
   const tokens = logins.map(({ token }) => token);
-  await assertAccess(request.registry, request.robots, tokens, request.access, platform);
+  if (request.access.length > 0) {
+    await timeline.time("permissions", () =>
+      assertAccess(request.registry, request.robots, tokens, request.access, platform),
+    );
+  }
 
-  await keep({ robots: logins.map(({ robot, token }) => ({ ...robot, expiresAt: token.expiresAt })) });
+  await keep({
+    robots: logins.map(({ robot, token }) => ({
+      ...robot,
+      expiresAt: token.expiresAt,
+      lifeSeconds: token.lifeSeconds,
+    })),
+  });
   const entries = Object.fromEntries(logins.map(({ robot, entry }) => [robot.scope, entry]));
-  const authFile = await storeLogins(entries, destinations, session, request, platform, (record) =>
-    keep({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
+  const authFile = await timeline.time("auth file", () =>
+    storeLogins(entries, destinations, session, request, platform, (record) =>
+      keep({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
+    ),
   );
   if (destinations.authFile === undefined) {
     await openFolderTo(session, request.authFileMode ?? 0o600);
   }
   const files = session.files.map(({ path }) => path);
-  return { session, identity: await identities.first, tool, tokens, authFile, files };
+  return {
+    session,
+    source: choice,
+    identity: await identities.first,
+    tool,
+    tokens,
+    authFile,
+    files,
+    phases: timeline.phases,
+  };
 }
+
+/** As it stands on disk: the last renewal may have failed between one file and the next. */
+async function reopen({ folder }: Session): Promise<Session> {
+  const session = await readSession(folder);
+  if (session === undefined) {
+    throw new LoginError(
+      "not-logged-in",
+      `The login was taken back by somebody else: ${folder} has no session any more.`,
+      {
+        remedy: ["Log in again, if it is still wanted."],
+      },
+    );
+  }
+  return session;
+}
+
+const open = ({ sessionFolder, temporaryFolder }: Place): Promise<Session> =>
+  sessionFolder === undefined ? openSession(temporaryFolder) : openNamedSession(sessionFolder);
 
 /** Robots that log in at the same time. Measured: 20 robots take under 2 times as long as one; by tens, over 2 times. */
 const atOnce = 20;
@@ -89,22 +141,26 @@ interface SignIn {
   readonly certificates: string | undefined;
   readonly connection: PendingRequest;
   readonly currentIdentity: () => Promise<Identity>;
+  readonly timeline: Timeline;
   readonly platform: Platform;
 }
 
 /** One robot. Its tool starts while Quay answers, and waits for the robot token. */
 async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
-  const { request, tool, certificates, connection, currentIdentity, platform } = options;
+  const { request, tool, certificates, connection, currentIdentity, timeline, platform } = options;
   const { registry } = request;
   let toolLogin: ToolLogin | undefined;
   try {
     // Starting a process stops this one for milliseconds: during the exchange nothing else waits for it.
     await currentIdentity();
-    const exchanging = exchange(registry, robot.robot, currentIdentity, connection, platform);
+    const exchanging = timeline.time(`exchange for ${robot.robot}`, () =>
+      exchange(registry, robot.robot, currentIdentity, connection, platform),
+    );
     exchanging.catch(() => {}); // awaited below
-    toolLogin = await startToolLogin({ tool, registry, login: robot, folder, certificates }, platform);
+    const started = await startToolLogin({ tool, registry, login: robot, folder, certificates }, platform);
+    toolLogin = started;
     const token = await exchanging;
-    const entry = await toolLogin.finish(token);
+    const entry = await timeline.time(`${tool.name} login ${robot.scope}`, () => started.finish(token));
     platform.reporter.info(
       `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
     );

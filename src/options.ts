@@ -135,6 +135,12 @@ export const options = [
     description: "Seconds for the whole login, retries included.",
   },
   {
+    name: "refresh",
+    faces: ["action"],
+    default: "false",
+    description: "Whether to keep the login alive until the end of the job, in the background: true, false.",
+  },
+  {
     name: "logout",
     faces: ["action"],
     default: "true",
@@ -169,6 +175,27 @@ export const options = [
     value: "FOLDER",
     description:
       "Folder, made by login, for what logout needs to put everything back as it was. An earlier login recorded there is taken back first.",
+  },
+  {
+    name: "watch",
+    faces: ["login"],
+    default: "false",
+    takes: "flag",
+    description: "Stay, and keep the login alive: it is renewed in time, and when the token file changes.",
+  },
+  {
+    name: "on-lapse",
+    faces: ["login"],
+    default: "exit",
+    value: "WHAT",
+    description: "With watch, when the login has ended and could not be renewed: exit (with 75), or retry and go on.",
+  },
+  {
+    name: "logout-on-exit",
+    faces: ["login"],
+    default: "false",
+    takes: "flag",
+    description: "With watch: take the login back at the end.",
   },
   {
     name: "scope",

@@ -10,3 +10,21 @@ export interface Reporter {
   /** Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. */
   secret(value: string): void;
 }
+
+/** For a face that hides secrets by itself. */
+export interface Secrets {
+  readonly add: (value: string) => void;
+  readonly hide: (text: string) => string;
+}
+
+export function createSecrets(): Secrets {
+  const secrets = new Set<string>();
+  return {
+    add: (value) => void (value && secrets.add(value)),
+    // The longest first, since it may hold another.
+    hide: (text) =>
+      [...secrets]
+        .sort((a, b) => b.length - a.length)
+        .reduce((hidden, secret) => hidden.replaceAll(secret, "***"), text),
+  };
+}

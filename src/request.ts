@@ -34,6 +34,7 @@ export interface LoginRequest extends IdentityRequest {
   readonly caFile: string | undefined;
   readonly access: readonly AccessWanted[];
   readonly timeoutSeconds: number;
+  readonly refresh: boolean;
   readonly logout: boolean;
   readonly withoutIdentity: "fail" | "skip";
   readonly exportToken: boolean;
@@ -61,6 +62,7 @@ export function parseRequest(values: OptionValues): LoginRequest {
     caFile: optional("ca-file"),
     access: parseAccess(list("access"), registry, robots),
     timeoutSeconds: parseTimeout(reader),
+    refresh: boolean("refresh"),
     logout: boolean("logout"),
     withoutIdentity: choice("without-identity", ["fail", "skip"]),
     exportToken: boolean("export-token"),

@@ -6,11 +6,17 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
-import { makeFolders } from "./platform/folders.ts";
+import { makeFolders, removeFolders } from "./platform/folders.ts";
+import type { Life } from "./quay/answers.ts";
 import type { CertificateRecord } from "./registry/certificates.ts";
 import type { FileRecord } from "./registry/merge.ts";
+import type { RobotLogin } from "./request.ts";
+
+/** Of the record's form: another program version must not guess what it means. */
+const version = 1;
 
 export interface Session {
+  readonly version: number;
   /** Private to the user; holds the private auth file, the record of this session, and folders of tools at work. */
   readonly folder: string;
   /** Whether the user chose the folder, so that others may have put something there. */
@@ -20,7 +26,7 @@ export interface Session {
   readonly files: readonly FileRecord[];
   readonly certificates: readonly CertificateRecord[];
   /** What is logged in, and when its robot token ends (seconds since 1970): Quay has no revocation for it. */
-  readonly robots: readonly { readonly robot: string; readonly scope: string; readonly expiresAt: number }[];
+  readonly robots: readonly (RobotLogin & Life)[];
 }
 
 const record = "session.json";
@@ -31,13 +37,18 @@ const record = "session.json";
  * @throws LoginError `auth-file-unusable`
  */
 export async function openSession(temporaryFolder: string): Promise<Session> {
-  const folder = await mkdtemp(join(temporaryFolder, "quay-keyless-login-")).catch((cause) => {
-    throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${cause.code}).`, {
+  let folder: string | undefined;
+  try {
+    folder = await mkdtemp(join(temporaryFolder, "quay-keyless-login-"));
+    return await saveSession(newSession(folder, false));
+  } catch (cause) {
+    await (folder && removeEmptySession(folder));
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${code}).`, {
       remedy: ["Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room."],
       cause,
     });
-  });
-  return saveSession(newSession(folder, false));
+  }
 }
 
 /**
@@ -46,8 +57,9 @@ export async function openSession(temporaryFolder: string): Promise<Session> {
  */
 export async function openNamedSession(folder: string): Promise<Session> {
   const fail = (problem: string) => invalidInput("session", folder, problem, "session: /path/of/a/new/folder");
+  let made: readonly string[] = [];
   try {
-    await makeFolders(folder);
+    made = await makeFolders(folder);
     const found = await readdir(folder);
     if (found.length > 0) {
       throw fail("the folder holds other files, and must be its own");
@@ -55,8 +67,13 @@ export async function openNamedSession(folder: string): Promise<Session> {
     await chmod(folder, 0o700);
     return await saveSession(newSession(folder, true));
   } catch (error) {
+    if (error instanceof LoginError) {
+      throw error;
+    }
+    await rm(join(folder, `${record}.tmp`), { force: true }).catch(() => {});
+    await removeFolders(made);
     const { code } = error as NodeJS.ErrnoException;
-    throw error instanceof LoginError ? error : fail(`the folder can't be made or written to (${code})`);
+    throw fail(`the folder can't be made or written to (${code})`);
   }
 }
 
@@ -64,7 +81,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
 export const newId = (): string => randomBytes(6).toString("hex");
 
 function newSession(folder: string, named: boolean): Session {
-  return { folder, named, id: newId(), files: [], certificates: [], robots: [] };
+  return { version, folder, named, id: newId(), files: [], certificates: [], robots: [] };
 }
 
 /**
@@ -114,7 +131,7 @@ export async function readSession(folder: string): Promise<Session | undefined> 
     // A parser's message quotes the text, which holds secrets: it is not passed on.
     throw new LoginError(
       "logout-incomplete",
-      `The record of the login, ${path}, ${code ? `can't be read (${code})` : "is damaged"}.`,
+      `The record of the login, ${path}, ${code ? `can't be read (${code})` : "is damaged, or of another version of this program"}.`,
       {
         remedy: ["Log out by hand, of each file that held the login: skopeo logout --authfile FILE HOST"],
       },
@@ -123,11 +140,16 @@ export async function readSession(folder: string): Promise<Session | undefined> 
 }
 
 /** The folder may be the user's own choice, and another program's record may lie there. */
-function assertRecord({ files, certificates, robots }: Session): void {
+function assertRecord({ files, certificates, robots, ...session }: Session): void {
   const sound =
-    files.every(({ path, folders, scopes, after }) => path && after && scopes && Array.isArray(folders)) &&
+    session.version === version &&
+    files.every(
+      ({ path, folders, scopes, after }) => path && scopes && Array.isArray(after) && Array.isArray(folders),
+    ) &&
     certificates.every(({ path, folders }) => path && Array.isArray(folders)) &&
-    robots.every(({ robot, scope, expiresAt }) => robot && scope && Number.isFinite(expiresAt));
+    robots.every(
+      (each) => each.robot && each.scope && Number.isFinite(each.expiresAt) && Number.isFinite(each.lifeSeconds),
+    );
   if (!sound) {
     throw new Error("a part is missing");
   }

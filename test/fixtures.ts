@@ -42,16 +42,23 @@ export interface FakeClock extends Clock {
   /** What was slept, milliseconds each. */
   readonly waits: number[];
   advance(ms: number): void;
+  /** Sets the clock that people set, and no other. */
+  set(ms: number): void;
 }
 
 /** Sleeping takes no time but moves the clock. */
 export function fakeClock(start = Date.now(), random = () => 0.5): FakeClock {
   const waits: number[] = [];
   let time = start;
+  let shift = 0;
   return {
     waits,
     random,
-    now: () => time,
+    now: () => time + shift,
+    elapsed: () => time - start,
+    set: (ms) => {
+      shift = ms - time;
+    },
     advance: (ms) => {
       time += ms;
     },
@@ -78,7 +85,7 @@ export interface TestPlatformOptions {
 export function testPlatform(options: TestPlatformOptions = {}): TestPlatform {
   const { env = {}, roots, clock = systemClock, signal = new AbortController().signal, timeoutMs = 120_000 } = options;
   const reporter = createRecorder();
-  const http = createHttp({ env, extraRoots: roots, signal });
+  const http = createHttp({ env, extraRoots: roots, signal, debug: reporter.debug });
   onTestFinished(() => {
     http.close();
     expectNoSecret(reporter.text(), reporter.secrets);

@@ -1,16 +1,16 @@
 /** Whole logins and logouts against the peers, as functions: what stands where, before, between and after. */
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { formatError } from "../src/errors.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { formatError, LoginError } from "../src/errors.ts";
 import { type LoginResult, login } from "../src/login.ts";
 import { logout } from "../src/logout.ts";
 import type { OptionValues } from "../src/options.ts";
 import type { Clock } from "../src/platform/clock.ts";
 import type { Place } from "../src/platform/place.ts";
 import { parseRequest } from "../src/request.ts";
-import { removeSession } from "../src/session.ts";
+import { removeSession, type Session } from "../src/session.ts";
 import { failure, fakeClock, fakeTool, makeFolder, type TestPlatform, testPlatform } from "./fixtures.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "./support/peers.ts";
 import { startProxy } from "./support/proxy.ts";
@@ -37,7 +37,7 @@ interface Job {
   platform: TestPlatform;
   /** Folders of sessions, as the face heard of them. */
   sessions: string[];
-  run(options?: OptionValues, place?: Partial<Place>): Promise<LoginResult>;
+  run(options?: OptionValues, place?: Partial<Place>, renews?: Session, signal?: AbortSignal): Promise<LoginResult>;
   logout(): Promise<void>;
 }
 
@@ -72,7 +72,7 @@ async function startJob({ env = {}, clock, signal, trusted = true }: JobOptions 
     workspace,
     platform,
     sessions,
-    run: (options = {}, place = {}) =>
+    run: (options = {}, place = {}, renews = undefined, signal = platform.signal) =>
       login(
         parseRequest({ registry: peers.registryHost, robot: "acme+ci", ...options }),
         {
@@ -86,7 +86,8 @@ async function startJob({ env = {}, clock, signal, trusted = true }: JobOptions 
           onSession: (folder) => void sessions.push(folder),
           ...place,
         },
-        platform,
+        { ...platform, signal },
+        renews,
       ),
     logout: async () => {
       for (const folder of sessions.splice(0)) {
@@ -117,7 +118,7 @@ describe("one robot", () => {
     expect(result.tool.name).toBe("skopeo");
     expect(result.identity).toMatchObject({ issuer: peers.issuer.url, audience: ["quay"] });
     expect(result.session.robots).toEqual([
-      { robot: "acme+ci", scope: host(), expiresAt: result.tokens[0]?.expiresAt },
+      { robot: "acme+ci", scope: host(), expiresAt: result.tokens[0]?.expiresAt, lifeSeconds: 3600 },
     ]);
     // The tool's own folder is gone, the roots lie where later steps find them.
     expect((await readdir(session ?? "")).sort()).toEqual(["auth.json", "certificates", "session.json"]);
@@ -612,6 +613,93 @@ test("the end of the time in the middle: no tool, no file, no session stays", as
   }
   expect(await readdir(job.temporary)).toEqual([]);
   expect(await readdir(job.home)).toEqual([]);
+});
+
+describe("a renewal", () => {
+  /** Two tokens of one second would be one and the same. */
+  const newLife = () => void peers.quay.settings.robotTokenLife++;
+  afterEach(() => {
+    peers.quay.settings.robotTokenLife = 3600;
+  });
+
+  test("puts a new token where the old one stood; logout puts back what stood there before the first", async () => {
+    const job = await startJob();
+    const file = join(job.home, "auth.json");
+    const docker = join(job.home, ".docker/config.json");
+    const text = `{"auths": {"${host()}": ${JSON.stringify(theirs)}} }\n`;
+    await writeFile(file, text);
+    const options = { "auth-file": file, "docker-config": "true" };
+    let { session, tokens } = await job.run(options);
+    const seen = new Set([tokens[0]?.token]);
+    for (let round = 0; round < 5; round++) {
+      newLife();
+      ({ session, tokens } = await job.run(options, {}, session));
+      seen.add(tokens[0]?.token);
+      for (const path of [file, docker]) {
+        expect((await read(path)).auths[host()]).toEqual({ auth: authOf("acme+ci", tokens[0]?.token) });
+      }
+    }
+    expect(seen.size).toBe(6);
+    expect(session.files.map(({ path }) => path).toSorted()).toEqual([docker, file].toSorted());
+    expect(await readdir(certificates(job))).toHaveLength(1);
+    expect(new Set(job.sessions)).toEqual(new Set([session.folder]));
+    job.sessions.length = 1;
+    await job.logout();
+    expect(await readFile(file, "utf8")).toBe(text);
+    expect(await readdir(job.home)).toEqual(["auth.json"]);
+  });
+
+  test("that fails before it has a token leaves all as it was", async () => {
+    const job = await startJob();
+    const first = await job.run();
+    const before = await readFile(first.authFile, "utf8");
+    peers.quay.exchangeScript.always(answer(400, { error: "no" }));
+    await failure(job.run({}, {}, first.session));
+    expect(await readFile(first.authFile, "utf8")).toBe(before);
+    expect((await readdir(first.session.folder)).sort()).toEqual(["auth.json", "certificates", "session.json"]);
+    job.sessions.length = 1;
+    await job.logout();
+  });
+
+  test("of the job's private file, which is gone: it starts anew", async () => {
+    const job = await startJob();
+    const first = await job.run();
+    newLife();
+    await rm(first.authFile);
+    const second = await job.run({}, {}, first.session);
+    expect((await read(first.authFile)).auths[host()].auth).toBe(authOf("acme+ci", second.tokens[0]?.token));
+    job.sessions.length = 1;
+    await job.logout();
+    expect(await readdir(job.home)).toEqual([]);
+  });
+
+  test("after one that failed between two files takes no entry of ours for another's", async () => {
+    const job = await startJob();
+    const file = join(job.home, "auth.json");
+    await writeFile(file, "{}");
+    const options = { "auth-file": file, "docker-config": "true" };
+    const first = await job.run(options);
+    // docker's file turns out to be broken once the other one is written.
+    const docker = join(job.home, ".docker/config.json");
+    const held = await readFile(docker);
+    const lock = `${docker}.lock`;
+    await mkdir(lock);
+    const time = new AbortController();
+    newLife();
+    const renewing = failure(job.run(options, {}, first.session, time.signal));
+    await vi.waitUntil(async () => (await readFile(file, "utf8")) !== (await readFile(docker, "utf8")), 10_000);
+    time.abort(new LoginError("timeout", "The time is over.", { remedy: [] }));
+    expect((await renewing).code).toBe("timeout");
+    await rm(lock, { recursive: true });
+    expect(await readFile(docker)).toEqual(held);
+    newLife();
+    // Whoever kept the login alive knows of the first one alone.
+    await job.run(options, {}, first.session);
+    job.sessions.length = 1;
+    await job.logout();
+    expect(await readFile(file, "utf8")).toBe("{}");
+    expect(await readdir(job.home)).toEqual(["auth.json"]);
+  });
 });
 
 test("another subject gets another robot", async () => {

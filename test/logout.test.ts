@@ -22,7 +22,7 @@ async function loggedIn(paths: string[], platform: ReturnType<typeof testPlatfor
   }
   const folder = join(opened.folder, "../certs.d/quay.io");
   await installRoots("roots", folder, opened.id, async (record) => void certificates.push(record));
-  const robots = [{ robot: "acme+ci", scope: "quay.io", expiresAt: 1795507766 }];
+  const robots = [{ robot: "acme+ci", scope: "quay.io", expiresAt: 1795507766, lifeSeconds: 3600 }];
   return saveSession({ ...opened, files, certificates, robots });
 }
 
@@ -93,7 +93,7 @@ describe("where something can't be taken back", () => {
     const session = await openSession(await makeFolder());
     await saveSession({
       ...session,
-      files: [{ path: "no\0name", before: null, mode: 0o600, folders: [], scopes: {}, after: "0" }],
+      files: [{ path: "no\0name", before: null, mode: 0o600, folders: [], scopes: {}, after: ["0"] }],
     });
     await expect(logout(session.folder, testPlatform())).rejects.toThrow(TypeError);
   });

@@ -128,10 +128,18 @@ describe("the table itself", () => {
   });
 
   test("login has those of the Action, but for what only a job on GitHub needs, and some of its own", () => {
-    const github = ["logout", "without-identity", "workflow-ref"];
+    const github = ["refresh", "logout", "without-identity", "workflow-ref"];
     const shared = namesOf("action").filter((name) => !github.includes(name));
     expect(namesOf("action")).toEqual(expect.arrayContaining(github));
-    expect(namesOf("login")).toEqual([...shared, "session", "result", ...everywhere]);
+    expect(namesOf("login")).toEqual([
+      ...shared,
+      "session",
+      "watch",
+      "on-lapse",
+      "logout-on-exit",
+      "result",
+      ...everywhere,
+    ]);
   });
 });
 

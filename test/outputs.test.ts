@@ -9,18 +9,21 @@ const end = 1795507766;
 
 function resultOf(robots: readonly [robot: string, expiresAt: number][]): LoginResult {
   return {
+    source: { source: "file", path: "/run/token", why: "the option token-file" },
     identity: testIdentity({ audience: ["quay", "sts"] }),
     tool: { name: "skopeo", file: "/usr/bin/skopeo" },
     authFile: "/run/auth.json",
     files: ["/run/auth.json"],
-    tokens: robots.map(([robot, expiresAt]) => ({ robot, expiresAt, token: `token of ${robot}` })),
+    phases: [],
+    tokens: robots.map(([robot, expiresAt]) => ({ robot, expiresAt, lifeSeconds: 3600, token: `token of ${robot}` })),
     session: {
+      version: 1,
       folder: "/run/session",
       named: false,
       id: "abc",
       files: [],
       certificates: [],
-      robots: robots.map(([robot, expiresAt]) => ({ robot, scope: "quay.io", expiresAt })),
+      robots: robots.map(([robot, expiresAt]) => ({ robot, scope: "quay.io", expiresAt, lifeSeconds: 3600 })),
     },
   };
 }

@@ -19,6 +19,7 @@ test("one robot is enough: everything else has its default", () => {
     caFile: undefined,
     access: [],
     timeoutSeconds: 120,
+    refresh: false,
     logout: true,
     withoutIdentity: "fail",
     exportToken: false,
@@ -242,7 +243,7 @@ test.each<Bad>([
     "identity: auto",
   ],
   [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
-  [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", "token-file is set too (/t)", oneOfTwo],
+  [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", 'token-file is set too ("/t")', oneOfTwo],
   [
     { identity: "github", "token-file": "/t" },
     "token-file",

@@ -48,7 +48,7 @@ test("two of them share nothing", async () => {
 
 test("what is saved is read back; the file is the user's alone, and never half", async () => {
   const session = await openSession(await makeFolder());
-  const robots = [{ robot: "acme+ci", scope: "quay.io", expiresAt: 5 }];
+  const robots = [{ robot: "acme+ci", scope: "quay.io", expiresAt: 5, lifeSeconds: 3600 }];
   expect(await saveSession({ ...session, robots })).toEqual({ ...session, robots });
   expect(await readSession(session.folder)).toEqual({ ...session, robots });
   expect(await readdir(session.folder)).toEqual(["session.json"]);
@@ -60,7 +60,7 @@ test("one that is gone is nothing; one that can't be read is not the same", asyn
   await writeFile(join(session.folder, "session.json"), "half");
   await expect(readSession(session.folder)).rejects.toMatchObject({
     code: "logout-incomplete",
-    message: `The record of the login, ${session.folder}/session.json, is damaged.`,
+    message: `The record of the login, ${session.folder}/session.json, is damaged, or of another version of this program.`,
   });
   await rm(join(session.folder, "session.json"));
   await mkdir(join(session.folder, "session.json"));
@@ -72,10 +72,10 @@ test("one that is gone is nothing; one that can't be read is not the same", asyn
 });
 
 describe("a record that another program left, or that lacks a part, is not acted upon", () => {
-  const file = { path: "/a", before: null, mode: 0o600, folders: [], scopes: {}, after: "0" };
+  const file = { path: "/a", before: null, mode: 0o600, folders: [], scopes: {}, after: ["0"] };
   const certificate = { path: "/c", folders: [] };
-  const robot = { robot: "acme+ci", scope: "quay.io", expiresAt: 5 };
-  const whole = { id: "a", named: true, files: [file], certificates: [certificate], robots: [robot] };
+  const robot = { robot: "acme+ci", scope: "quay.io", expiresAt: 5, lifeSeconds: 3600 };
+  const whole = { version: 1, id: "a", named: true, files: [file], certificates: [certificate], robots: [robot] };
   const without = (object: object, ...names: string[]) =>
     Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
 
@@ -85,7 +85,11 @@ describe("a record that another program left, or that lacks a part, is not acted
     ["text", "text"],
     ["something else", { name: "another program" }],
     ...["files", "certificates", "robots"].map((name): [string, unknown] => [`no ${name}`, without(whole, name)]),
+    ["no version", without(whole, "version")],
+    ["another version", { ...whole, version: 2 }],
+    ["a version in letters", { ...whole, version: "1" }],
     ["files are no list", { ...whole, files: { file } }],
+    ["a hash alone, where several may stand", { ...whole, files: [{ ...file, after: "0" }] }],
     ...["path", "folders", "scopes", "after"].map((name): [string, unknown] => [
       `a file without ${name}`,
       { ...whole, files: [file, without(file, name)] },
@@ -94,7 +98,7 @@ describe("a record that another program left, or that lacks a part, is not acted
       `a certificate without ${name}`,
       { ...whole, certificates: [without(certificate, name)] },
     ]),
-    ...["robot", "scope", "expiresAt"].map((name): [string, unknown] => [
+    ...["robot", "scope", "expiresAt", "lifeSeconds"].map((name): [string, unknown] => [
       `a robot without ${name}`,
       { ...whole, robots: [without(robot, name)] },
     ]),
@@ -103,7 +107,7 @@ describe("a record that another program left, or that lacks a part, is not acted
     await writeFile(join(folder, "session.json"), JSON.stringify(record));
     await expect(readSession(folder)).rejects.toMatchObject({
       code: "logout-incomplete",
-      message: `The record of the login, ${folder}/session.json, is damaged.`,
+      message: `The record of the login, ${folder}/session.json, is damaged, or of another version of this program.`,
     });
   });
 

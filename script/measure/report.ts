@@ -5,6 +5,7 @@ import { systemPath } from "../../test/support/runner.ts";
 import { type Name, ways } from "./commands.ts";
 import { type Figure, go, progress, typical } from "./run.ts";
 import { bundleSize, type SpiffeSizes } from "./sizes.ts";
+import type { WatchCost } from "./watch.ts";
 
 export interface Setting {
   /** Where it is measured: the Action in a job, the command line in a pod. */
@@ -26,6 +27,7 @@ export interface Extras {
   /** Largest process of the job, MB, by command and number of robots. */
   memory: Map<string, number>;
   post: Figure;
+  watch: WatchCost;
   spiffe: SpiffeSizes;
 }
 
@@ -36,7 +38,7 @@ export async function report(load: number, results: readonly Result[], extras: E
     jobTable(results),
     podTable(results),
     await others(results, extras),
-    aims(results, extras.spiffe),
+    aims(results, extras),
   ];
   return parts.join("\n\n");
 }
@@ -92,7 +94,7 @@ function podTable(results: readonly Result[]): string {
   ].join("\n");
 }
 
-async function others(results: readonly Result[], { memory, post, spiffe }: Extras): Promise<string> {
+async function others(results: readonly Result[], { memory, post, watch, spiffe }: Extras): Promise<string> {
   const jobs = results.filter(({ place, robots }) => place === "job" && robots === 1).map(({ figures }) => figures);
   const pod = results.find(({ place }) => place === "pod")?.figures;
   const skopeo = jobs.map((figures) => typical(figures.get("skopeo")).toFixed(0)).join(" and ");
@@ -111,12 +113,13 @@ async function others(results: readonly Result[], { memory, post, spiffe }: Extr
     `| largest process, one robot: the same three as in a job | ${megabytes(1)} MB |`,
     `| largest process, 20 robots | ${megabytes(20)} MB |`,
     `| post step | ${typical(post).toFixed(0)} ms, ${post.cpu.toFixed(0)} ms of CPU |`,
+    `| login --watch: peak memory, CPU in an idle minute | ${watch.memory.toFixed(0)} MB, ${watch.cpu.toFixed(0)} ms |`,
     `| bundle: main, post, command line | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
     `| of it the SPIFFE client; with addresses and error texts | ${kilobytes(spiffe.client)}, ${kilobytes(spiffe.all)} kB |`,
   ].join("\n");
 }
 
-function aims(results: readonly Result[], { client }: SpiffeSizes): string {
+function aims(results: readonly Result[], { spiffe: { client }, watch }: Extras): string {
   const figures = (place: Setting["place"], delayMs: number, robots = 1) =>
     results.find((each) => each.place === place && each.delayMs === delayMs && each.robots === robots)?.figures;
   const time = (place: Setting["place"], delayMs: number, name: Name = "ours", robots = 1) =>
@@ -135,6 +138,8 @@ function aims(results: readonly Result[], { client }: SpiffeSizes): string {
       ...aim(`command line against curl and jq, ${delay} ms`, ratio("pod", delay, "jq"), 1.5),
       ...aim(`command line against curl and python3, ${delay} ms`, ratio("pod", delay, "python"), 1),
     ]),
+    ...aim("login --watch, peak memory", watch.memory, 60, `${watch.memory.toFixed(0)} MB`),
+    ...aim("login --watch, CPU in an idle minute, ms", watch.cpu, 100, `${watch.cpu.toFixed(0)}`),
     ...aim("SPIFFE client, minified", client / 1000, 5, `${kilobytes(client)} kB`),
   ].join("\n");
 }

@@ -103,7 +103,7 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
     throw invalidInput(
       name,
       flag.value,
-      `it was given before (${before || "empty"}), and takes one value`,
+      `it was given before (${JSON.stringify(shortened(before))}), and takes one value`,
       oneOfTheTwo,
     );
   }

@@ -19,6 +19,8 @@ export interface Outcome {
   readonly failure?: LoginError | undefined;
   /** Takes the place of all results. */
   readonly token?: string | undefined;
+  /** What the command goes on with once this has been told. */
+  readonly goOn?: (() => Promise<void>) | undefined;
 }
 
 /** Runs `work` with a platform that ends in time, and when the process is told to end. */
@@ -41,16 +43,22 @@ export async function withPlatform<T>(
   }
 }
 
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () =>
-      controller.abort(
-        new LoginError("cancelled", `Interrupted (${signal}).`, { remedy: ["What had been done is taken back."] }),
-      ),
-    );
+let interrupted: AbortController | undefined;
+
+/** Aborts on SIGINT, SIGTERM and SIGHUP. */
+export function interruption(): AbortSignal {
+  if (interrupted === undefined) {
+    const controller = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.once(signal, () =>
+        controller.abort(
+          new LoginError("cancelled", `Interrupted (${signal}).`, { remedy: ["What had been done is taken back."] }),
+        ),
+      );
+    }
+    interrupted = controller;
   }
-  return controller.signal;
+  return interrupted.signal;
 }
 
 /** Names and values, aligned; each line of a value has the name before it. */

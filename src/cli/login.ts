@@ -4,14 +4,16 @@ import { asLoginError, invalidInput, type LoginError, oneOfTheTwo } from "../err
 import { isoTime } from "../identity/token.ts";
 import { type LoginResult, login as logIn } from "../login.ts";
 import { logout } from "../logout.ts";
-import { readOptions } from "../option-values.ts";
+import { type OptionReader, readOptions } from "../option-values.ts";
 import { type OptionValues, type OutputName, outputs } from "../options.ts";
 import { outputsOf } from "../outputs.ts";
 import { systemClock } from "../platform/clock.ts";
+import type { Place } from "../platform/place.ts";
+import { keepFresh, sourceOf, type Upkeep } from "../refresh.ts";
 import { readRoots } from "../registry/certificates.ts";
-import { parseRequest } from "../request.ts";
-import { removeSession } from "../session.ts";
-import { aligned, type Call, type Outcome, withPlatform } from "./command.ts";
+import { type LoginRequest, parseRequest } from "../request.ts";
+import { removeSession, type Session } from "../session.ts";
+import { aligned, type Call, interruption, type Outcome, withPlatform } from "./command.ts";
 
 export async function login(call: Call): Promise<Outcome> {
   const { values, env, terminal } = call;
@@ -20,6 +22,7 @@ export async function login(call: Call): Promise<Outcome> {
   if (request.exportToken && reader.text("output") !== "text") {
     throw invalidInput("output", reader.text("output"), "export-token prints the token alone", oneOfTheTwo);
   }
+  const watching = parseWatching(reader, request);
   const named = reader.optional("session");
   const sessionFolder = named && resolve(named);
   const [results, roots] = await Promise.all([
@@ -33,23 +36,25 @@ export async function login(call: Call): Promise<Outcome> {
   }
 
   let begun: string | undefined;
+  const place: Place = {
+    temporaryFolder: env.TMPDIR || "/tmp",
+    sessionFolder,
+    willLogOut: sessionFolder !== undefined || watching?.logoutOnExit === true,
+    keepsLogins: "where-the-tool-looks",
+    workspace: undefined,
+    isDisposable: false,
+    roots,
+    onSession: (folder) => {
+      begun = folder;
+    },
+  };
+  const logInOnce = (renews?: Session) =>
+    withPlatform(call, { timeoutSeconds: request.timeoutSeconds, roots }, (platform) =>
+      logIn(request, place, platform, renews),
+    );
   let result: LoginResult;
   try {
-    const place = {
-      temporaryFolder: env.TMPDIR || "/tmp",
-      sessionFolder,
-      willLogOut: sessionFolder !== undefined,
-      keepsLogins: "where-the-tool-looks",
-      workspace: undefined,
-      isDisposable: false,
-      roots,
-      onSession: (folder: string) => {
-        begun = folder;
-      },
-    } as const;
-    result = await withPlatform(call, { timeoutSeconds: request.timeoutSeconds, roots }, (platform) =>
-      logIn(request, place, platform),
-    );
+    result = await logInOnce();
     await writeResults(results, outputsOf(request, result));
   } catch (error) {
     if (begun !== undefined) {
@@ -57,17 +62,81 @@ export async function login(call: Call): Promise<Outcome> {
     }
     throw error;
   }
-  if (sessionFolder === undefined) {
-    await removeSession(result.session);
-  }
 
+  const leave = async (session: Session) => {
+    if (watching?.logoutOnExit) {
+      await takeBack(session.folder);
+    } else if (sessionFolder === undefined) {
+      await removeSession(session);
+    }
+  };
   const told = outputsOf(request, result);
-  return { ...describe(told, result, sessionFolder), token: told.token || undefined };
+  const outcome = { ...describe(told, result, sessionFolder), token: told.token || undefined };
+  if (watching === undefined) {
+    await leave(result.session);
+    return outcome;
+  }
+  const renew = async (session: Session) => {
+    const renewed = await logInOnce(session);
+    await writeResults(results, outputsOf(request, renewed));
+    return renewed.session;
+  };
+  const goOn = async () => {
+    try {
+      await watch(result, { renew, onLapse: watching.onLapse }, terminal);
+    } finally {
+      await leave(result.session);
+    }
+  };
+  return { ...outcome, goOn };
+}
+
+interface Watching {
+  readonly onLapse: "exit" | "retry";
+  readonly logoutOnExit: boolean;
+}
+
+/** @returns undefined where the login is all that is asked for */
+function parseWatching(reader: OptionReader, { exportToken }: LoginRequest): Watching | undefined {
+  const onLapse = reader.choice("on-lapse", ["exit", "retry"]);
+  const logoutOnExit = reader.boolean("logout-on-exit");
+  if (!reader.boolean("watch")) {
+    if (onLapse !== "exit" || logoutOnExit) {
+      const [name, value] = logoutOnExit ? (["logout-on-exit", "true"] as const) : (["on-lapse", onLapse] as const);
+      throw invalidInput(name, value, "it belongs to watch, which is not set", `--watch --${name}`);
+    }
+    return undefined;
+  }
+  if (exportToken) {
+    throw invalidInput("export-token", "true", "it hands out one token, and watch gets new ones", oneOfTheTwo);
+  }
+  return { onLapse, logoutOnExit };
+}
+
+/** Until a signal ends it, or the login lapses. */
+async function watch(
+  result: LoginResult,
+  upkeep: Pick<Upkeep, "renew" | "onLapse">,
+  terminal: Call["terminal"],
+): Promise<void> {
+  const signal = interruption();
+  try {
+    await keepFresh(
+      result.session,
+      { ...sourceOf(result), ...upkeep },
+      { clock: systemClock, reporter: terminal, signal },
+    );
+  } catch (error) {
+    if (error !== signal.reason) {
+      throw error;
+    }
+    terminal.info("Told to end.");
+  }
 }
 
 function describe(
   told: Readonly<Record<OutputName, string>>,
-  { session, identity, files }: LoginResult,
+  { session, identity, files, phases }: LoginResult,
   sessionFolder: string | undefined,
 ): Outcome {
   const { token: _, "logged-in": __, ...shown } = told;
@@ -84,6 +153,7 @@ function describe(
       subject: identity.subject,
       audience: identity.audience,
       ...(sessionFolder && { session: sessionFolder }),
+      phases,
     },
   };
 }

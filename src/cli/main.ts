@@ -3,6 +3,7 @@
 import { asLoginError, formatError, unreachable } from "../errors.ts";
 import { readOptions } from "../option-values.ts";
 import type { Command } from "../options.ts";
+import { abandonLookUps } from "../platform/exit.ts";
 import { version } from "../version.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Call, Outcome } from "./command.ts";
@@ -39,7 +40,9 @@ try {
       choice("output", ["text", "json"]);
       terminal = createTerminal(boolean("verbose"));
       const run = await load(invocation.command);
-      tell(await run({ values: invocation.values, env: process.env, terminal }));
+      const outcome = await run({ values: invocation.values, env: process.env, terminal });
+      tell(outcome);
+      await outcome.goOn?.();
       break;
     }
     default:
@@ -47,6 +50,8 @@ try {
   }
 } catch (error) {
   tell({ lines: [], object: {}, failure: asLoginError(error) });
+} finally {
+  setImmediate(abandonLookUps);
 }
 
 /** Each command runs only the modules that it needs (`eager`: they lie in the one bundle all the same). */

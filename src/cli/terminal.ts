@@ -1,6 +1,6 @@
 /** How the command line speaks: people read standard error, programs standard output, and neither ever sees a secret. */
 import { stripVTControlCharacters, styleText } from "node:util";
-import type { Reporter } from "../reporter.ts";
+import { createSecrets, type Reporter } from "../reporter.ts";
 import { mentioned } from "./failure.ts";
 
 export interface Terminal extends Reporter {
@@ -12,12 +12,9 @@ export interface Terminal extends Reporter {
 }
 
 export function createTerminal(verbose: boolean): Terminal {
-  const secrets = new Set<string>();
-  /** Escape sequences go first, since one could part a secret; the longest secret, since it may hold another. */
-  const clean = (text: string) =>
-    [...secrets]
-      .sort((a, b) => b.length - a.length)
-      .reduce((hidden, secret) => hidden.replaceAll(secret, "***"), plain(text));
+  const { add, hide } = createSecrets();
+  // Escape sequences go first, since one could part a secret.
+  const clean = (text: string) => hide(plain(text));
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   // NO_COLOR, FORCE_COLOR and whether this is a terminal at all: styleText looks at them by itself.
   const paint = (style: "red" | "yellow" | "dim", text: string) => styleText(style, text, { stream: process.stderr });
@@ -26,7 +23,7 @@ export function createTerminal(verbose: boolean): Terminal {
     warning: (message) => say(`${paint("yellow", "Warning:")} ${clean(mentioned(message))}`),
     error: (message) => say(`${paint("red", "Error:")} ${clean(message)}`),
     debug: (message) => verbose && say(paint("dim", clean(message))),
-    secret: (value) => void (value && secrets.add(value)),
+    secret: add,
     print: (line) => void process.stdout.write(`${clean(line)}\n`),
     handOut: (secret) => void process.stdout.write(`${secret}\n`),
   };

@@ -1,15 +1,17 @@
 /** The Action's main step. */
-import { tmpdir } from "node:os";
 import { LoginError } from "../errors.ts";
 import { type LoginResult, login } from "../login.ts";
 import { logout } from "../logout.ts";
-import { type OptionValues, type OutputName, optionsOf, outputs } from "../options.ts";
+import { type OutputName, outputs } from "../options.ts";
 import { outputsOf } from "../outputs.ts";
 import { systemClock } from "../platform/clock.ts";
-import type { Place } from "../platform/place.ts";
+import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
+import { sourceOf } from "../refresh.ts";
 import { readRoots } from "../registry/certificates.ts";
 import { type LoginRequest, parseRequest } from "../request.ts";
+import { startBackground } from "./background.ts";
+import { placeOf, readInputs } from "./place.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
@@ -22,7 +24,7 @@ let request: LoginRequest | undefined;
 let close = () => {};
 
 try {
-  request = parseRequest(readInputs());
+  request = parseRequest(readInputs(runner));
   runner.set("GITHUB_STATE", "logout", String(request.logout));
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const platform = createPlatform({
@@ -33,20 +35,15 @@ try {
     cancelled: cancellation(),
   });
   close = platform.close;
-  const place: Place = {
-    temporaryFolder: env.RUNNER_TEMP || tmpdir(),
-    sessionFolder: undefined,
-    willLogOut: true,
-    keepsLogins: "privately",
-    workspace: env.GITHUB_WORKSPACE,
-    isDisposable: env.RUNNER_ENVIRONMENT === "github-hosted",
-    roots,
-    onSession: (folder: string) => {
-      sessionFolder = folder;
-      runner.set("GITHUB_STATE", "session", folder);
-    },
-  };
-  publish(request, await login(request, place, platform));
+  const place = placeOf(env, roots, (folder) => {
+    sessionFolder = folder;
+    runner.set("GITHUB_STATE", "session", folder);
+  });
+  const result = await login(request, place, platform);
+  if (request.refresh) {
+    await keepAlive(result);
+  }
+  publish(request, result);
 } catch (error) {
   await takeBack();
   if (error instanceof LoginError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
@@ -61,10 +58,7 @@ try {
   }
 } finally {
   close();
-}
-
-function readInputs(): OptionValues {
-  return Object.fromEntries(optionsOf("action").map(({ name }) => [name, runner.input(name)]));
+  setImmediate(abandonLookUps);
 }
 
 /** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */
@@ -84,6 +78,11 @@ function publish(request: LoginRequest, result: LoginResult): void {
   setOutputs(outputsOf(request, result));
   reporter.info(`The login stands in ${result.files.join(" and ")}.`);
   runner.summarize(successSummary(request.registry, result));
+}
+
+async function keepAlive({ session, source, identity }: LoginResult): Promise<void> {
+  await startBackground({ env, sessionFolder: session.folder, source: sourceOf({ source, identity }) });
+  reporter.info("The login is kept alive in the background until the post step, which shows what that did.");
 }
 
 function setOutputs(values: Partial<Record<OutputName, string>>): void {

@@ -4,8 +4,8 @@ import type { Runner } from "./runner.ts";
 
 export function createReporter(runner: Runner): Reporter {
   return {
-    // What an issuer or a tool says must not be read as a command, of which the runner knows two notations.
-    info: (message) => runner.print(message.replaceAll(/^(\s*)::/gm, "$1: :").replaceAll("##[", "# #[")),
+    // What an issuer or a tool says must not be read as a command, of which the runner knows two notations. Its blanks are .NET's.
+    info: (message) => runner.print(message.replaceAll(/^([\s\u0085]*)::/gm, "$1: :").replaceAll("##[", "# #[")),
     warning: (message) => runner.command("warning", message),
     debug: (message) => runner.command("debug", message),
     secret: (value) => runner.command("add-mask", value),

@@ -14,6 +14,8 @@ export interface Runner {
   state(name: string): string | undefined;
   print(line: string): void;
   command(command: Command, message: string, title?: string): void;
+  /** Folds what `tell` prints. */
+  group(title: string, tell: () => void): void;
   /** A name and its value for later steps, for the post step, or as an output. */
   set(file: FileCommand, name: string, value: string): void;
   /** Markdown for the job's summary page. */
@@ -34,6 +36,11 @@ export function createRunner(env: Environment): Runner {
     state: (name) => env[`STATE_${name}`],
     command: (command, message, title) =>
       print(`::${command}${title ? ` title=${escapeProperty(title)}` : ""}::${escapeData(message)}`),
+    group: (title, tell) => {
+      print(`::group::${escapeData(title)}`);
+      tell();
+      print("::endgroup::");
+    },
     set: (file, name, value) => {
       // A delimiter that nobody can guess, so that no value can end itself and set something else.
       const delimiter = `end_${randomUUID()}`;

@@ -1,5 +1,5 @@
 /** Which identity is asked for, as a plain value, validated once. Pure. */
-import { invalidInput, type LoginError, oneOfTheTwo, unreachable } from "../errors.ts";
+import { invalidInput, type LoginError, oneOfTheTwo, shortened, unreachable } from "../errors.ts";
 import type { OptionReader } from "../option-values.ts";
 import type { OptionName } from "../options.ts";
 import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
@@ -58,7 +58,12 @@ function parseSource(reader: OptionReader): IdentitySource {
     return value === undefined ? [] : [{ option, source, value, shown: option === "token-env" ? named(value) : value }];
   });
   if (given && another) {
-    throw invalidInput(another.option, another.shown, `${given.option} is set too (${given.shown})`, oneOfTheTwo);
+    throw invalidInput(
+      another.option,
+      another.shown,
+      `${given.option} is set too (${JSON.stringify(shortened(given.shown))})`,
+      oneOfTheTwo,
+    );
   }
   if (given && wanted !== "auto" && wanted !== given.source) {
     throw unused(given.option, given.shown, wanted);

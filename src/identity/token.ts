@@ -153,9 +153,14 @@ export function basicCredentials(user: string, password: string): string {
   return Buffer.from(`${user}:${password}`).toString("base64");
 }
 
-/** Seconds since 1970 as 2026-11-24T07:00:00Z. */
+/** The most that a Date can be, in seconds (ECMA-262, 21.4.1.1). */
+const endOfTime = 8.64e12;
+
+/** Seconds since 1970 as 2026-11-24T07:00:00Z. What no calendar has becomes its end. */
 export function isoTime(seconds: number): string {
-  return new Date(Math.floor(seconds) * 1000).toISOString().replace(".000Z", "Z");
+  return new Date(Math.floor(Math.min(Math.max(seconds, -endOfTime), endOfTime)) * 1000)
+    .toISOString()
+    .replace(".000Z", "Z");
 }
 
 function decode(token: string, origin: string) {

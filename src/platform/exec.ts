@@ -1,5 +1,5 @@
 /** Child processes: a secret goes in by standard input, what comes out is bounded, nothing is inherited but what is named. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -33,6 +33,8 @@ export function start(command: Command, signal: AbortSignal): Running {
   const child = spawn(command.file, command.args, {
     env: command.env as NodeJS.ProcessEnv,
     stdio: ["pipe", "pipe", "pipe"],
+    // A group of its own, so that what a wrapper has started ends with it; and no terminal that it could ask.
+    detached: true,
   });
   let output = "";
   const collect = (chunk: Buffer) => {
@@ -47,8 +49,8 @@ export function start(command: Command, signal: AbortSignal): Running {
     child.on("close", (exitCode) => resolve({ exitCode: exitCode ?? undefined, output }));
   });
   const kill = async () => {
-    child.kill("SIGKILL");
-    // A child of its own may outlive it and hold these open.
+    killGroup(child);
+    // Whatever has left the group may hold these open.
     child.stdout.destroy();
     child.stderr.destroy();
     await ended;
@@ -64,6 +66,16 @@ export function start(command: Command, signal: AbortSignal): Running {
       return finished;
     },
   };
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) {
+      process.kill(-pid, "SIGKILL");
+    }
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** The first executable of this name on PATH, as the shell would find it. */

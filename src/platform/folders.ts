@@ -1,14 +1,21 @@
 /** Folders made on the way to a file, so that they can be taken back with it. */
+import { statSync } from "node:fs";
 import { mkdir, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** @returns the folders that had to be made, outermost first */
-export async function makeFolders(folder: string, mode = 0o700): Promise<readonly string[]> {
-  // Not by mkdir's own `recursive`: Node's never ends where the file system has no room for folders (/proc).
+/** @returns those on the way to `folder` that are not there yet, outermost first */
+export async function missingFolders(folder: string): Promise<readonly string[]> {
   const missing: string[] = [];
   for (let at = folder; !(await isThere(at)); at = dirname(at)) {
     missing.unshift(at);
   }
+  return missing;
+}
+
+/** @returns the folders that had to be made, outermost first */
+export async function makeFolders(folder: string, mode = 0o700): Promise<readonly string[]> {
+  // Not by mkdir's own `recursive`: Node's never ends where the file system has no room for folders (/proc).
+  const missing = await missingFolders(folder);
   const made: string[] = [];
   for (const at of missing) {
     try {
@@ -45,4 +52,14 @@ export async function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** What tells whether somebody has written to a file, behind links too. Synchronous: cheap, and nothing comes in between. */
+export function markOf(path: string): string {
+  try {
+    const info = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return info ? `${info.ino} ${info.size} ${info.mtimeNs}` : "none";
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
 }

@@ -50,9 +50,11 @@ export interface HttpOptions {
   readonly env: Environment;
   readonly extraRoots: string | undefined;
   readonly signal: AbortSignal;
+  /** Told of each request how it went; never a secret. */
+  readonly debug?: (message: string) => void;
 }
 
-export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
+export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOptions): Http {
   const options = { keepAlive: true, proxyEnv: proxyEnvironment(env) };
   const agents = {
     "http:": new http.Agent(options),
@@ -82,11 +84,18 @@ export function createHttp({ env, extraRoots, signal }: HttpOptions): Http {
             () => late.reject(new HttpFailure("timeout", `no answer within ${limits.timeoutMs / 1000} s`)),
             limits.timeoutMs,
           );
+          const began = performance.now();
+          const note = (how: string) =>
+            debug(`GET ${url.host}${url.pathname}: ${how}, ${Math.round(performance.now() - began)} ms`);
           try {
-            return await Promise.race([opened.promise, late.promise, receive(request, limits.maxBytes)]);
+            const answer = await Promise.race([opened.promise, late.promise, receive(request, limits.maxBytes)]);
+            note(`${answer.status}${requestId(answer)}`);
+            return answer;
           } catch (error) {
             signal.throwIfAborted();
-            throw error instanceof HttpFailure ? error : failureOf(error, url);
+            const failure = error instanceof HttpFailure ? error : failureOf(error, url);
+            note(failure.message);
+            throw failure;
           } finally {
             clearTimeout(timer);
             request.destroy();
@@ -125,6 +134,12 @@ function receive(request: http.ClientRequest, maxBytes: number): Promise<HttpAns
     });
     request.end();
   });
+}
+
+/** What the other side's administrators find this request by in their logs. */
+function requestId({ headers }: HttpAnswer): string {
+  const id = headers["x-request-id"] ?? headers["x-correlation-id"] ?? headers["x-amzn-requestid"];
+  return typeof id === "string" && /^[\w.:=-]{1,100}$/.test(id) ? `, request ${id}` : "";
 }
 
 /** Node's own roots and `pem`. `ca` would replace them, and parsing them all again costs 20 ms. */

@@ -32,7 +32,12 @@ export interface PlatformOptions {
 export function createPlatform(options: PlatformOptions): Platform & { close(): void } {
   const timeout = new AbortController();
   const signal = options.cancelled ? AbortSignal.any([timeout.signal, options.cancelled]) : timeout.signal;
-  const http = createHttp({ env: options.env, extraRoots: options.extraRoots, signal });
+  const http = createHttp({
+    env: options.env,
+    extraRoots: options.extraRoots,
+    signal,
+    debug: options.reporter.debug,
+  });
   // Only now: where that fails, nobody would stop the timer, and it would keep the process alive.
   const timer = setTimeout(() => timeout.abort(timedOut(options.timeoutSeconds)), options.timeoutSeconds * 1000);
   const close = () => {

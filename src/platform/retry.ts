@@ -20,11 +20,20 @@ export type Attempt<T> =
       readonly examine?: () => Promise<LoginError | undefined>;
     };
 
-const schedule = {
+/** How often in all, and how long a wait is at the most: it doubles from the first to the longest. */
+export const schedule = {
   quick: { attempts: 3, firstMs: 250, mostMs: 1_000 },
-  settling: { attempts: 8, firstMs: 500, mostMs: 5_000 },
+  settling: { attempts: 12, firstMs: 500, mostMs: 5_000 },
   patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, mostMs: 10_000 },
+  /** Renewals of a login that is kept alive, each of which is a login with attempts of its own. */
+  lasting: { attempts: Number.POSITIVE_INFINITY, firstMs: 1_000, mostMs: 60_000 },
 } as const;
+
+/** The wait after the n-th failure, milliseconds: anything up to the doubled one ("full jitter"), so that nobody comes in step. */
+export function backoffMs(persistence: keyof typeof schedule, failures: number, random: number): number {
+  const { firstMs, mostMs } = schedule[persistence];
+  return Math.min(mostMs, firstMs * 2 ** (failures - 1)) * random;
+}
 
 /** A name that can't be resolved is mostly misspelt, and a broken certificate stays broken; a connection comes back. */
 export function persistenceOf(failure: HttpFailure): Persistence {
@@ -44,8 +53,7 @@ export function persistenceOf(failure: HttpFailure): Persistence {
 }
 
 /**
- * Runs `attempt` until it gives a value or an error that time won't heal. Waits grow by two, with full jitter above the
- * half, and are at least what `Retry-After` asks for. A wait that the time for the login does not allow is not begun.
+ * Runs `attempt` until it gives a value or an error that time won't heal. Waits are at least what `Retry-After` asks for. A wait that the time for the login does not allow is not begun.
  * @throws LoginError that of the last attempt
  */
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
@@ -77,11 +85,10 @@ function waitMs(
   answer: HttpAnswer | undefined,
   { clock, deadline, reporter }: Platform,
 ): number | undefined {
-  const { attempts, firstMs, mostMs } = schedule[persistence];
-  if (failures >= attempts) {
+  if (failures >= schedule[persistence].attempts) {
     return undefined;
   }
-  const backoff = Math.min(mostMs, firstMs * 2 ** (failures - 1)) * (0.5 + clock.random() / 2);
+  const backoff = backoffMs(persistence, failures, clock.random());
   const wait = Math.max(backoff, retryAfterMs(answer, clock.now()));
   if (clock.now() + wait >= deadline) {
     reporter.info(`The time for the login (option timeout) leaves none for another attempt at ${what}.`);

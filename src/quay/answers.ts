@@ -3,9 +3,18 @@ import { decodeJwt } from "jose/jwt/decode";
 import type { ErrorCode } from "../errors.ts";
 import type { HttpAnswer } from "../platform/http.ts";
 
+/** When a robot token ends, by Quay's clock (seconds since 1970), and how long it lives in all. */
+export interface Life {
+  readonly expiresAt: number;
+  readonly lifeSeconds: number;
+}
+
+/** Quay's, seconds, for a token that doesn't say. */
+const usualLife = 3600;
+
 export type ExchangeResult =
   /** `expiresAt` in seconds since 1970, from the robot token itself: the body says nothing else. */
-  | { readonly kind: "token"; readonly token: string; readonly expiresAt: number }
+  | ({ readonly kind: "token"; readonly token: string } & Life)
   /** Quay itself said no; `reason` is its own words. */
   | { readonly kind: "refused"; readonly code: RefusalCode; readonly reason: string }
   /** 500 and 502 have several causes, most of them at the issuer: somebody has to look. */
@@ -122,10 +131,12 @@ function readRobotToken(body: string, robot: string): ExchangeResult {
     if (claims.sub !== robot) {
       return { kind: "unusable", why: `its token is for ${JSON.stringify(claims.sub)}, not for ${robot}` };
     }
-    if (claims.exp === undefined) {
+    if (claims.exp === undefined || !Number.isFinite(claims.exp)) {
       return { kind: "unusable", why: "its token does not say when it ends" };
     }
-    return { kind: "token", token, expiresAt: claims.exp };
+    const began = claims.iat ?? claims.nbf;
+    const lifeSeconds = began !== undefined && claims.exp > began ? claims.exp - began : usualLife;
+    return { kind: "token", token, expiresAt: claims.exp, lifeSeconds };
   } catch {
     return { kind: "unusable", why: "its token is not a JWT" };
   }

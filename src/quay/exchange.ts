@@ -6,14 +6,12 @@ import { basicAuthorization, type Identity } from "../identity/token.ts";
 import { HttpFailure, type Limits, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, persistenceOf, retry } from "../platform/retry.ts";
-import { type ExchangeResult, readExchangeAnswer } from "./answers.ts";
+import { type ExchangeResult, type Life, readExchangeAnswer } from "./answers.ts";
 
-export interface RobotToken {
+export interface RobotToken extends Life {
   readonly robot: string;
   /** A secret. */
   readonly token: string;
-  /** Seconds since 1970. */
-  readonly expiresAt: number;
 }
 
 /** Quay may wait 60 s for an issuer's keys before it answers: a shorter limit would give up on answers that come. */
@@ -48,11 +46,11 @@ export async function exchange(
     ready = undefined;
     try {
       const answer = await request.send({ authorization, accept: "application/json" });
-      platform.reporter.debug(`Quay answered ${answer.status} to the exchange for ${robot}`);
       const result = readExchangeAnswer(answer, robot);
       if (result.kind === "token") {
         platform.reporter.secret(result.token);
-        return { value: { robot, token: result.token, expiresAt: result.expiresAt } };
+        const { token, expiresAt, lifeSeconds } = result;
+        return { value: { robot, token, expiresAt, lifeSeconds } };
       }
       return {
         retry: persistence(result),

@@ -89,7 +89,7 @@ export function assertNotHidden(
   content: AuthContent,
   registry: string,
 ): void {
-  const helper = content.credHelpers?.[registry];
+  const helper = own(content.credHelpers, registry);
   // credsStore: docker asks it for every host; the containers tools ignore it.
   const hiding = helper
     ? `credHelpers.${registry}`
@@ -107,6 +107,10 @@ export function assertNotHidden(
     remedy,
   });
 }
+
+/** Keys come from outside: `constructor` must not be found where nobody has put it. */
+export const own = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
+  record && Object.hasOwn(record, key) ? record[key] : undefined;
 
 export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
 

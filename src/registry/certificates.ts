@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { invalidInput } from "../errors.ts";
-import { makeFolders, removeFolders } from "../platform/folders.ts";
+import { makeFolders, missingFolders, removeFolders } from "../platform/folders.ts";
 
 /**
  * @returns the PEM text
@@ -43,7 +43,7 @@ export interface CertificateRecord {
 
 /** For the tools that log in now: a folder that holds nothing else. */
 export async function offerRoots(pem: string, folder: string): Promise<string> {
-  await mkdir(folder, { mode: 0o700 });
+  await mkdir(folder, { mode: 0o700, recursive: true });
   await writeFile(join(folder, "ca.crt"), pem, { mode: 0o600 });
   return folder;
 }
@@ -59,14 +59,19 @@ export async function installRoots(
   remember: (record: CertificateRecord) => Promise<void>,
 ): Promise<void> {
   // No secrets here, and a tool run by another user fails on a ~/.config/containers that it may not enter.
-  const folders = await makeFolders(folder, 0o755);
   const path = join(folder, `quay-keyless-login-${id}.crt`);
-  await remember({ path, folders });
+  await remember({ path, folders: await missingFolders(folder) });
+  await makeFolders(folder, 0o755);
   await writeFile(path, pem, { mode: 0o644 });
 }
 
 /** Also when it is gone already. */
 export async function removeRoots({ path, folders }: CertificateRecord): Promise<void> {
-  await rm(path, { force: true });
+  await rm(path, { force: true }).catch((error: NodeJS.ErrnoException) => {
+    // It was written down, and then could not be made.
+    if (error.code !== "ENOTDIR") {
+      throw error;
+    }
+  });
   await removeFolders(folders);
 }

@@ -4,9 +4,10 @@ import { invalidInput, LoginError } from "../errors.ts";
 import type { Place } from "../platform/place.ts";
 import type { Platform } from "../platform/platform.ts";
 import { hasNamespacedScope, type LoginRequest } from "../request.ts";
+import type { Session } from "../session.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "./authfile.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
-import { assertWritable, type FileRecord, mergeEntries } from "./merge.ts";
+import { assertWritable, type Change, type FileRecord, mergeEntries } from "./merge.ts";
 import type { Tool } from "./tools.ts";
 
 /** Where the logins go. */
@@ -101,29 +102,29 @@ function outsideWorkspace(path: string, { workspace }: Place): string {
 
 /**
  * Puts the logins there, in each file in one step.
- * @param session the private folder, and what distinguishes its files
+ * @param session the private folder, what distinguishes its files, and what an earlier login of it did
  * @param remember is called with what is about to be done to a file
  * @returns the auth file, for REGISTRY_AUTH_FILE
  */
 export async function storeLogins(
   entries: Readonly<Record<string, AuthEntry>>,
   destinations: Destinations,
-  session: { readonly folder: string; readonly id: string },
+  session: Pick<Session, "folder" | "id" | "files">,
   request: LoginRequest,
   platform: Platform,
   remember: (record: FileRecord) => Promise<void>,
 ): Promise<string> {
   const authFile = destinations.authFile?.path ?? join(session.folder, "auth.json");
   const { start } = destinations;
-  await mergeEntries(
-    { path: authFile, entries, mode: request.authFileMode, ...(start && { start }), id: session.id },
-    platform,
-    remember,
-  );
+  const merge = (path: string, more: Partial<Change>) => {
+    const renews = session.files.find((record) => record.path === path);
+    return mergeEntries({ path, entries, mode: undefined, id: session.id, renews, ...more }, platform, remember);
+  };
+  await merge(authFile, { mode: request.authFileMode, ...(start && { start }) });
   const docker = destinations.docker?.path;
   // Both may be one file: a second merge would take our own entry for what stood there before.
   if (docker !== undefined && docker !== authFile) {
-    await mergeEntries({ path: docker, entries, mode: undefined, id: session.id }, platform, remember);
+    await merge(docker, {});
   }
   return authFile;
 }

@@ -41,10 +41,11 @@ async function acquire(
   id: string,
   { clock, signal }: Pick<LocalPlatform, "clock" | "signal">,
 ): Promise<void> {
-  const giveUp = clock.now() + 6 * staleMs;
+  const giveUp = clock.elapsed() + 6 * staleMs;
+  const isStale = watchForStale(clock);
   while (!(await tryToMake(lockPath, id))) {
-    await breakIfStale(lockPath, id, clock.now());
-    if (clock.now() > giveUp) {
+    await breakIfStale(lockPath, id, isStale);
+    if (clock.elapsed() > giveUp) {
       throw new LoginError(
         "auth-file-locked",
         `Somebody else has been changing the file for more than ${(6 * staleMs) / 1000} s: ${lockPath} stands.`,
@@ -78,32 +79,45 @@ async function tryToMake(lockPath: string, id: string): Promise<boolean> {
   return true;
 }
 
+type StaleTest = (path: string) => Promise<boolean>;
+
 /** Of several that find the lock stale, one deletes it: under a second lock, and only if it still finds it so. */
-async function breakIfStale(lockPath: string, id: string, now: number): Promise<void> {
-  if (!(await isStale(lockPath, now))) {
+async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): Promise<void> {
+  if (!(await isStale(lockPath))) {
     return;
   }
   const breaking = `${lockPath}.break`;
   if (await tryToMake(breaking, id)) {
     try {
-      if (await isStale(lockPath, now)) {
+      if (await isStale(lockPath)) {
         await rm(lockPath, { force: true });
       }
     } finally {
       await rm(breaking, { force: true });
     }
-  } else if (await isStale(breaking, now)) {
+  } else if (await isStale(breaking)) {
     await rm(breaking, { force: true });
   }
 }
 
-async function isStale(path: string, now: number): Promise<boolean> {
-  try {
-    return now - (await stat(path)).mtimeMs >= staleMs;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      return false;
+/** Old by its own date, or unchanged for as long as we have looked: a shared volume's clock may be ahead of ours. */
+function watchForStale(clock: LocalPlatform["clock"]): StaleTest {
+  const seen = new Map<string, { readonly mark: string; readonly since: number }>();
+  return async (path) => {
+    try {
+      const { ino, mtimeMs } = await stat(path);
+      const mark = `${ino} ${mtimeMs}`;
+      const now = clock.elapsed();
+      const first = seen.get(path);
+      if (first?.mark !== mark) {
+        seen.set(path, { mark, since: now });
+      }
+      return clock.now() - mtimeMs >= staleMs || (first?.mark === mark && now - first.since >= staleMs);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+        return false;
+      }
+      throw error;
     }
-    throw error;
-  }
+  };
 }

@@ -3,14 +3,15 @@ import { rm } from "node:fs/promises";
 import { type ErrorCode, LoginError, unreachable } from "../errors.ts";
 import { remedies } from "../explain.ts";
 import { basicCredentials } from "../identity/token.ts";
-import type { Environment } from "../platform/environment.ts";
 import { type Running, start } from "../platform/exec.ts";
+import { isThere } from "../platform/folders.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import type { RobotLogin } from "../request.ts";
 import { whyRefused } from "./access.ts";
 import type { AuthEntry } from "./authfile.ts";
+import { toolEnvironment } from "./environment.ts";
 import { classifyToolFailure, prepareLogin, readLogin, type Tool } from "./tools.ts";
 
 export interface ToolLogin {
@@ -62,6 +63,9 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           if (exitCode === 0 && entry?.auth === auth) {
             return { value: entry };
           }
+          if (certificates !== undefined && !(await isThere(certificates))) {
+            return { retry: "no", error: emptied(certificates) };
+          }
           // Hidden first, shortened then: the beginning of a secret would no longer be found.
           const said = lastLine(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
           return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, platform));
@@ -71,6 +75,13 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
       });
     },
   };
+}
+
+/** Somebody has tidied up during the login: what the tool then says would lead astray. */
+function emptied(folder: string): LoginError {
+  return new LoginError("auth-file-unusable", `The temporary folder was emptied during the login: ${folder} is gone.`, {
+    remedy: ["Let nothing delete files there while a login runs, and run the job again."],
+  });
 }
 
 /** What a tool's failure means; `said` is its last words, without secrets. */
@@ -89,7 +100,8 @@ function explainToolFailure(
       error: fail("tool-failed", message, `Check which ${tool.name} this is: ${tool.file}`, another),
     };
   }
-  const quoted = `${tool.name} login ${login.scope}: ${said || "no words"}`;
+  const silence = exitCode === undefined ? "it was killed" : "no words";
+  const quoted = `${tool.name} login ${login.scope}: ${said || silence}`;
   const kind = classifyToolFailure(said);
   switch (kind) {
     case "refused": {
@@ -110,21 +122,6 @@ function explainToolFailure(
     default:
       return unreachable(kind);
   }
-}
-
-/**
- * Only what the tools need: the job's environment holds secrets (GitHub's request token, a variable with the identity token)
- * that no child of ours should inherit. REGISTRY_AUTH_FILE and DOCKER_CONFIG are replaced by arguments.
- */
-export function toolEnvironment(env: Environment, certificates: string | undefined): Environment {
-  const names =
-    /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_.+|TMPDIR|XDG_.+|_?CONTAINERS_.+|BUILDAH_.+|STORAGE_.+|REGISTRIES_CONFIG_PATH|DOCKER_(?:HOST|CONTEXT|TLS_VERIFY|CERT_PATH|API_VERSION)|(?:HTTPS?|NO)_PROXY|SSL_CERT_(?:FILE|DIR))$/i;
-  const kept = Object.fromEntries(Object.entries(env).filter(([name]) => names.test(name)));
-  if (certificates === undefined) {
-    return kept;
-  }
-  // Go's crypto/x509: SSL_CERT_DIR adds folders to the system's bundle file. All four tools are Go programs.
-  return { ...kept, SSL_CERT_DIR: [certificates, kept.SSL_CERT_DIR].filter(Boolean).join(":") };
 }
 
 function lastLine(output: string): string {

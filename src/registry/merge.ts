@@ -3,13 +3,13 @@
  * one. What is not ours stays as it is.
  */
 import { createHash } from "node:crypto";
-import { constants } from "node:fs";
-import { access, chmod, chown, rename, rm, writeFile } from "node:fs/promises";
+import { constants, renameSync, rmSync } from "node:fs";
+import { access, chmod, chown, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
-import { existingFolder, isThere, makeFolders, removeFolders } from "../platform/folders.ts";
+import { existingFolder, isThere, makeFolders, markOf, missingFolders, removeFolders } from "../platform/folders.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
-import { type AuthContent, type AuthEntry, type AuthFile, codeOf, readAuthFile } from "./authfile.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, codeOf, own, readAuthFile } from "./authfile.ts";
 import { withLock } from "./lock.ts";
 
 /** What a merge did to one file: enough to take it back. Written down before the file is touched. Holds other people's secrets. */
@@ -20,9 +20,15 @@ export interface FileRecord {
   readonly mode: number;
   /** Folders made for it, outermost first. */
   readonly folders: readonly string[];
-  readonly scopes: Readonly<Record<string, { readonly before: AuthEntry | null; readonly written: string }>>;
-  /** SHA-256 of the whole file as written. */
-  readonly after: string;
+  readonly scopes: Readonly<Record<string, ScopeRecord>>;
+  /** SHA-256 of the whole file as written, and as it stood before the last renewal: a kill may have left either. */
+  readonly after: readonly string[];
+}
+
+interface ScopeRecord {
+  readonly before: AuthEntry | null;
+  /** SHA-256 of the entries that were written there, the newest first. */
+  readonly written: readonly string[];
 }
 
 export interface Change {
@@ -34,6 +40,8 @@ export interface Change {
   readonly start?: AuthContent;
   /** Distinguishes the temporary files of two logins. */
   readonly id: string;
+  /** Of the login that this one renews: logout is to put back what stood before that one. */
+  readonly renews?: FileRecord | undefined;
 }
 
 /**
@@ -55,25 +63,67 @@ export async function mergeEntries(
   remember: (record: FileRecord) => Promise<void>,
 ): Promise<void> {
   await writingTo(change.path, async () => {
-    const folders = await makeFolders(dirname(change.path));
+    const folders = await missingFolders(dirname(change.path));
+    if (folders.length > 0) {
+      await remember({
+        ...(change.renews ?? untouched(change.path)),
+        folders: [...(change.renews?.folders ?? []), ...folders],
+      });
+      await makeFolders(dirname(change.path));
+    }
     await changeUnderLock(change.path, platform, async (file) => {
       const content = file.existing ? file.content : (change.start ?? {});
       const text = format({ ...content, auths: { ...content.auths, ...change.entries } });
-      const scopes = Object.entries(change.entries).map(
-        ([scope, entry]) =>
-          [scope, { before: content.auths?.[scope] ?? null, written: sha256(JSON.stringify(entry)) }] as const,
-      );
-      await remember({
-        path: file.path,
-        before: file.existing?.bytes.toString("base64") ?? null,
-        mode: file.existing?.mode ?? 0o600,
-        folders,
-        scopes: Object.fromEntries(scopes),
-        after: sha256(text),
-      });
+      await remember(recordOf(file, content, text, change, folders));
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
     });
   });
+}
+
+const untouched = (path: string): FileRecord => ({
+  path,
+  before: null,
+  mode: 0o600,
+  folders: [],
+  scopes: {},
+  after: [],
+});
+
+/** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
+const mostWritten = 4;
+
+function recordOf(
+  file: AuthFile,
+  content: AuthContent,
+  text: string,
+  { entries, renews, id }: Change,
+  folders: readonly string[],
+): FileRecord {
+  const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
+    const earlier = own(renews?.scopes, scope);
+    const found = own(content.auths, scope);
+    const isStillOurs = renews !== undefined && isOurs(renews, scope, found);
+    return [
+      scope,
+      {
+        before: (isStillOurs ? earlier?.before : found) ?? null,
+        written: [
+          ...new Set([entry, ...(isStillOurs ? [found] : [])].map(hashOf).concat(earlier?.written ?? [])),
+        ].slice(0, mostWritten),
+      },
+    ];
+  });
+  // What a logout would make of the file as it stands now.
+  const rest = renews ? restored(file, renews, id) : "leave";
+  const bytes = typeof rest === "object" ? rest.bytes : rest === "leave" ? file.existing?.bytes : undefined;
+  return {
+    path: file.path,
+    before: bytes?.toString("base64") ?? null,
+    mode: renews?.mode ?? file.existing?.mode ?? 0o600,
+    folders: [...(renews?.folders ?? []), ...folders],
+    scopes: Object.fromEntries(scopes),
+    after: [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
+  };
 }
 
 /**
@@ -104,7 +154,7 @@ function restored(file: AuthFile, record: FileRecord, id: string): Write | "dele
   if (!file.existing) {
     return "leave";
   }
-  if (sha256(file.existing.bytes) === record.after) {
+  if (record.after.includes(sha256(file.existing.bytes))) {
     return record.before === null
       ? "delete"
       : { ...file, bytes: Buffer.from(record.before, "base64"), mode: record.mode, id };
@@ -112,7 +162,7 @@ function restored(file: AuthFile, record: FileRecord, id: string): Write | "dele
   const auths: Record<string, AuthEntry> = { ...file.content.auths };
   let changed = false;
   for (const [scope, { before }] of Object.entries(record.scopes)) {
-    if (isOurs(record, scope, auths[scope])) {
+    if (isOurs(record, scope, own(auths, scope))) {
       changed = true;
       delete auths[scope];
       if (before !== null) {
@@ -126,7 +176,13 @@ function restored(file: AuthFile, record: FileRecord, id: string): Write | "dele
 }
 
 function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
-  return entry !== undefined && sha256(JSON.stringify(entry)) === record.scopes[scope]?.written;
+  return entry !== undefined && own(record.scopes, scope)?.written.includes(hashOf(entry)) === true;
+}
+
+/** Whether something stands in the file for each of our scopes: ours, or what somebody has put in its place. */
+export async function areThere({ path, scopes }: FileRecord): Promise<boolean> {
+  const { content } = await readAuthFile(path, "read").catch(() => ({ content: {} as AuthContent }));
+  return Object.keys(scopes).every((scope) => own(content.auths, scope) !== undefined);
 }
 
 /**
@@ -146,7 +202,10 @@ export async function removeEntries(
   await writingTo(path, () =>
     changeUnderLock(path, platform, async (file) => {
       const auths: Record<string, AuthEntry> = { ...file.content.auths };
-      removed = scopes.filter((scope) => auths[scope] !== undefined && isOurs(auths[scope]));
+      removed = scopes.filter((scope) => {
+        const entry = own(auths, scope);
+        return entry !== undefined && isOurs(entry);
+      });
       for (const scope of removed) {
         delete auths[scope];
       }
@@ -167,34 +226,40 @@ async function changeUnderLock(
 ): Promise<void> {
   for (;;) {
     const done = await withLock(path, platform, async (lock) => {
+      const mark = markOf(path);
       const result = await change(await readAuthFile(path));
       if (result === "leave") {
         return true;
       }
-      if (result === "delete") {
-        await rm(path);
-        return true;
-      }
-      const temporary = temporaryName(result.path, result.id);
-      await writeFile(temporary, result.bytes, { mode: 0o600, flag: "w" });
-      await chmod(temporary, result.mode);
-      if (
-        result.existing &&
-        (result.existing.uid !== process.getuid?.() || result.existing.gid !== process.getgid?.())
-      ) {
-        await chown(temporary, result.existing.uid, result.existing.gid).catch(() => {}); // root keeps the owner, others can't
-      }
-      if (!(await lock.isHeld())) {
-        await rm(temporary, { force: true });
+      const target = result === "delete" ? path : result.path;
+      const temporary = result === "delete" ? undefined : await writeBeside(result);
+      const isHeld = await lock.isHeld();
+      // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.
+      if (!isHeld || markOf(path) !== mark) {
+        await (temporary && rm(temporary, { force: true }));
         return false;
       }
-      await rename(temporary, result.path);
+      if (temporary === undefined) {
+        rmSync(target);
+      } else {
+        renameSync(temporary, target);
+      }
       return true;
     });
     if (done) {
       return;
     }
   }
+}
+
+async function writeBeside({ path, id, bytes, mode, existing }: Write): Promise<string> {
+  const temporary = temporaryName(path, id);
+  await writeFile(temporary, bytes, { mode: 0o600, flag: "w" });
+  await chmod(temporary, mode);
+  if (existing && (existing.uid !== process.getuid?.() || existing.gid !== process.getgid?.())) {
+    await chown(temporary, existing.uid, existing.gid).catch(() => {}); // root keeps the owner, others can't
+  }
+  return temporary;
 }
 
 const temporaryName = (path: string, id: string): string => `${path}.${id}.tmp`;
@@ -228,5 +293,7 @@ const writeProblems: Readonly<Record<string, string>> = {
 
 /** As the containers tools and docker write it: Go's MarshalIndent with a tab. */
 const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
+
+const hashOf = (entry: AuthEntry | undefined): string => sha256(JSON.stringify(entry));
 
 const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

@@ -172,17 +172,17 @@ describe("wrong use says what was meant, and where help is", () => {
     // Given twice.
     [
       "login --registry a --registry b",
-      'The option "registry" is "b": it was given before (a), and takes one value.',
+      'The option "registry" is "b": it was given before ("a"), and takes one value.',
       "Give one of the two.",
     ],
     [
       "login --ca-file= --ca-file=b",
-      'The option "ca-file" is "b": it was given before (empty), and takes one value.',
+      'The option "ca-file" is "b": it was given before (""), and takes one value.',
       "Give one of the two.",
     ],
     [
       "status --output json --output text",
-      'The option "output" is "text": it was given before (json), and takes one value.',
+      'The option "output" is "text": it was given before ("json"), and takes one value.',
       "Give one of the two.",
     ],
     // Arguments where there are none.

@@ -63,12 +63,31 @@ describe("a command's work", () => {
   });
 
   test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("ends when the process is told to: %s", async (signal) => {
-    const working = withPlatform(call, { timeoutSeconds: 30 }, (platform) =>
+    // A process is told once.
+    vi.resetModules();
+    const anew = await import("../../src/cli/command.ts");
+    const working = anew.withPlatform(call, { timeoutSeconds: 30 }, (platform) =>
       platform.clock.sleep(20_000, platform.signal),
     );
     process.emit(signal);
-    const error = await failure(working);
-    expect(error.code).toBe("cancelled");
-    expect(error.message).toBe(`Interrupted (${signal}).`);
+    expect(await working.catch((error) => error)).toMatchObject({
+      code: "cancelled",
+      message: `Interrupted (${signal}).`,
+    });
+    // What comes after it knows as well.
+    expect(anew.interruption().aborted).toBe(true);
+    await expect(
+      anew.withPlatform(call, { timeoutSeconds: 30 }, async ({ signal: told }) => told.throwIfAborted()),
+    ).rejects.toThrow(signal);
+  });
+
+  test("is told by the same signal, however often it asks", async () => {
+    vi.resetModules();
+    const anew = await import("../../src/cli/command.ts");
+    const before = process.listenerCount("SIGTERM");
+    const signal = anew.interruption();
+    await anew.withPlatform(call, { timeoutSeconds: 30 }, async () => {});
+    expect(anew.interruption()).toBe(signal);
+    expect([signal.aborted, process.listenerCount("SIGTERM") - before]).toEqual([false, 1]);
   });
 });

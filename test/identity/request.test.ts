@@ -91,14 +91,14 @@ describe("what contradicts itself", () => {
     ],
     [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
     // Two sources at once, each pair.
-    [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", "token-file is set too (/t)", two],
-    [{ "token-file": "/t", "spiffe-socket": address }, "spiffe-socket", address, "token-file is set too (/t)", two],
-    [{ "token-env": "T", "spiffe-socket": address }, "spiffe-socket", address, "token-env is set too (T)", two],
+    [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", 'token-file is set too ("/t")', two],
+    [{ "token-file": "/t", "spiffe-socket": address }, "spiffe-socket", address, 'token-file is set too ("/t")', two],
+    [{ "token-env": "T", "spiffe-socket": address }, "spiffe-socket", address, 'token-env is set too ("T")', two],
     [
       { identity: "file", "token-file": "/t", "token-env": "T", "spiffe-socket": address },
       "token-env",
       "T",
-      "token-file is set too (/t)",
+      'token-file is set too ("/t")',
       two,
     ],
     // An option of another source than the one that is asked for.
@@ -143,8 +143,8 @@ describe("a token in the place of its variable's name is never shown", () => {
   test.each<[OptionValues, string]>([
     [{}, 'The option "token-env" is "…": it is the name of a variable, not the token.'],
     [{ identity: "environment" }, 'The option "token-env" is "…": it is the name of a variable, not the token.'],
-    [{ "token-file": "/t" }, 'The option "token-env" is "…": token-file is set too (/t).'],
-    [{ "spiffe-socket": address }, `The option "spiffe-socket" is "${address}": token-env is set too (…).`],
+    [{ "token-file": "/t" }, 'The option "token-env" is "…": token-file is set too ("/t").'],
+    [{ "spiffe-socket": address }, `The option "spiffe-socket" is "${address}": token-env is set too ("…").`],
     [{ identity: "github" }, 'The option "token-env" is "…": identity is github, which does not use it.'],
     [{ identity: "spiffe" }, 'The option "token-env" is "…": identity is spiffe, which does not use it.'],
     [{ "spiffe-id": "ci" }, 'The option "token-env" is "…": it is the name of a variable, not the token.'],

@@ -2,9 +2,10 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parseArguments } from "../../src/cli/arguments.ts";
 import { type Option, optionsOf } from "../../src/options.ts";
 import { version } from "../../src/version.ts";
-import { type Container, type PodSpec, render } from "./render.ts";
+import { type Container, type PodSpec, type Probe, render } from "./render.ts";
 
 const image = `quay.io/quay-keyless-login/quay-keyless-login:${version}`;
 const base = render("kubernetes/base");
@@ -71,9 +72,11 @@ describe.each(overlays)("%s", (name) => {
 
   test("the login has options that the command line knows, each once, and variables that are set", () => {
     expect([login.command, login.args?.[0]]).toEqual([["quay-keyless-login"], "login"]);
-    const names = login.args?.slice(1).map((arg) => /^--([a-z-]+)=./.exec(arg)?.[1] ?? arg) ?? [];
-    const known = optionsOf("login").map((each: Option) => each.name);
-    expect(names.filter((each) => !known.includes(each))).toEqual([]);
+    const known = new Map(optionsOf("login").map((each: Option) => [each.name, each]));
+    const names = login.args?.slice(1).map((arg) => /^--([a-z-]+)(?:=.+)?$/.exec(arg)?.[1] ?? arg) ?? [];
+    expect(names.filter((each) => !known.has(each))).toEqual([]);
+    const bare = login.args?.slice(1).filter((arg) => !arg.includes("="));
+    expect(bare?.filter((arg) => known.get(arg.slice(2))?.takes !== "flag")).toEqual([]);
     expect(new Set(names).size).toBe(names.length);
     const used = login.args?.flatMap((arg) => [...arg.matchAll(/\$\((\w+)\)/g)].map(([, each]) => each)) ?? [];
     expect(used.sort()).toEqual(["QUAY_CA_FILE", "QUAY_REGISTRY", "QUAY_ROBOT"]);
@@ -84,6 +87,25 @@ describe.each(overlays)("%s", (name) => {
       expect.stringMatching(/^quay\./),
       "acme+keyless",
     ]);
+  });
+
+  test("the login is a sidecar that renews, and does not give up", () => {
+    expect(login.restartPolicy).toBe("Always");
+    expect(login.args).toContain("--watch");
+    expect(option(login, "on-lapse")).toBe("retry");
+    // A restarted sidecar must not take the login from the workload that goes on.
+    expect(login.args).not.toContain("--logout-on-exit");
+    expect(all.filter(({ restartPolicy }) => restartPolicy)).toEqual([login]);
+  });
+
+  test("probes look at the file and the registry of the login", () => {
+    for (const probe of [login.startupProbe, login.readinessProbe, login.livenessProbe]) {
+      const { values } = lookOf(probe);
+      expect(values["auth-file"]).toBe(option(login, "auth-file"));
+      // Kubernetes puts no variable from a ConfigMap into a probe; the shell does.
+      expect(values.registry).toBe(option(login, "registry")?.replace(/^\$\((.*)\)$/, "$$$1"));
+      expect(probe?.exec.command.join()).not.toContain("$(");
+    }
   });
 
   test("each container is confined as Pod Security's restricted wants it, and a bit more", () => {
@@ -119,6 +141,52 @@ describe.each(overlays)("%s", (name) => {
       volumeMounts?.find(({ mountPath }) => mountPath === "/tmp"),
     );
     expect(folders[0]?.name).not.toBe(folders[1]?.name);
+  });
+});
+
+/** What a probe runs, through a shell that puts in the variables. */
+function lookOf(probe: Probe | undefined) {
+  const [shell, flag, script = "", ...more] = probe?.exec.command ?? [];
+  expect([shell, flag, more]).toEqual(["sh", "-c", []]);
+  const [exec, program, ...args] = script.split(" ").map((word) => word.replaceAll('"', ""));
+  expect([exec, program]).toEqual(["exec", "quay-keyless-login"]);
+  const invocation = parseArguments(args);
+  if (invocation.kind !== "run" || invocation.command !== "status") {
+    throw new Error(`not status: ${script}`);
+  }
+  return invocation;
+}
+
+describe("what a probe's failure means", () => {
+  const { startupProbe, readinessProbe, livenessProbe } = containers(base.pod).login;
+  const patience = (probe: Probe | undefined) => (probe?.periodSeconds ?? 0) * (probe?.failureThreshold ?? 0);
+  const seconds = (text: string | undefined) => Number(/^(\d+)m$/.exec(text ?? "")?.[1] ?? 0) * 60;
+
+  test("startup: soon seen, and never before the login itself has given up", () => {
+    const timeout = Number(optionsOf("login").find(({ name }) => name === "timeout")?.default);
+    expect(startupProbe?.periodSeconds).toBe(1);
+    expect(patience(startupProbe)).toBeGreaterThan(timeout + 10);
+  });
+
+  test("readiness: gone before the login is, however the looks fall", () => {
+    const wanted = seconds(lookOf(readinessProbe).values.for);
+    expect(wanted).toBe(patience(readinessProbe));
+    // Renewals begin when 20 % of the hour is left, so that a failed one alone changes nothing.
+    expect(wanted).toBeLessThan(0.2 * 3600);
+  });
+
+  test("liveness: after half an hour without a login", () => {
+    expect(lookOf(livenessProbe).values.for).toBeUndefined();
+    expect(patience(livenessProbe)).toBe(1800);
+  });
+
+  test("what runs all the time is not looked at more than once a minute, and may take its time", () => {
+    for (const probe of [readinessProbe, livenessProbe]) {
+      expect(probe?.periodSeconds).toBeGreaterThanOrEqual(60);
+    }
+    for (const probe of [startupProbe, readinessProbe, livenessProbe]) {
+      expect(probe?.timeoutSeconds).toBe(10);
+    }
   });
 });
 

@@ -6,6 +6,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 
+export interface Probe {
+  readonly exec: { readonly command: readonly string[] };
+  /** Seconds, as the next. */
+  readonly periodSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly failureThreshold: number;
+}
+
 export interface Container {
   readonly name: string;
   readonly image: string;
@@ -18,6 +26,10 @@ export interface Container {
   }[];
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
   readonly securityContext?: Readonly<Record<string, unknown>>;
+  readonly restartPolicy?: string;
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly livenessProbe?: Probe;
   readonly resources?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { LoginError } from "../../src/errors.ts";
 import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
-import { type Attempt, type Persistence, persistenceOf, retry } from "../../src/platform/retry.ts";
+import { type Attempt, backoffMs, type Persistence, persistenceOf, retry, schedule } from "../../src/platform/retry.ts";
 import { type FakeClock, failure, fakeClock, testPlatform } from "../fixtures.ts";
 
 const error = new LoginError("quay-unavailable", "Quay is away.", { remedy: [] });
@@ -43,12 +43,14 @@ test("quick: twice more, within about a second", async () => {
   expect(clock.waits.reduce((a, b) => a + b)).toBeLessThan(1000);
 });
 
-test("settling: waits double up to 5 s, for some 20 s", async () => {
+test("settling: waits double up to 5 s, for some 20 s where chance is even", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
   const work = failing(99, { retry: "settling", error });
   expect(await failure(run(clock, work.run).result)).toBe(error);
-  expect(work.count()).toBe(8);
-  expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 2000, 4000, 5000, 5000, 5000]);
+  expect(work.count()).toBe(12);
+  const first = [500, 1000, 2000, 4000];
+  expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([...first, ...Array(7).fill(5000)]);
+  expect(first.reduce((a, b) => a + b) / 2 + 7 * 2500).toBeCloseTo(20_000, -4);
 });
 
 test("patient: waits double up to 10 s, as long as the login's time lasts", async () => {
@@ -75,21 +77,29 @@ test("each kind counts for itself: refused connections don't use up the two that
   expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 500, 2000, 250, 4000, 500]);
 });
 
-test.each([0, 0.25, 0.5, 0.999999])("jitter of %d stays between the half and the whole", async (random) => {
+test.each([0, 0.25, 0.5, 0.999999])("full jitter: by a chance of %d, that part of the doubled wait", async (random) => {
   const clock = fakeClock(Date.now(), () => random);
   await run(clock, failing(6, { retry: "patient", error }).run).result;
+  expect(clock.waits).toHaveLength(6);
   for (const [index, wait] of clock.waits.entries()) {
-    const whole = Math.min(10_000, 500 * 2 ** index);
-    expect(wait).toBeGreaterThanOrEqual(whole / 2);
-    expect(wait).toBeLessThanOrEqual(whole);
-    expect(wait / whole).toBeCloseTo(0.5 + random / 2);
+    expect(wait).toBeCloseTo(Math.min(10_000, 500 * 2 ** index) * random);
   }
+});
+
+test("the whole schedule: the longest waits of each kind, milliseconds", () => {
+  const longest = (kind: keyof typeof schedule) =>
+    Array.from({ length: Math.min(schedule[kind].attempts, 9) - 1 }, (_, index) => backoffMs(kind, index + 1, 1));
+  expect({ quick: longest("quick"), settling: longest("settling"), patient: longest("patient") }).toEqual({
+    quick: [250, 500],
+    settling: [500, 1000, 2000, 4000, 5000, 5000, 5000, 5000],
+    patient: [500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000],
+  });
 });
 
 test("each wait is announced with its reason", async () => {
   const { platform, result } = run(fakeClock(), failing(1, { retry: "patient", error }).run);
   await result;
-  expect(platform.reporter.infos).toEqual(["Quay is away. Trying again in 0.4 s."]);
+  expect(platform.reporter.infos).toEqual(["Quay is away. Trying again in 0.3 s."]);
 });
 
 describe("Retry-After", () => {
@@ -99,11 +109,11 @@ describe("Retry-After", () => {
     [" 7 ", 7_000],
     ["Tue, 24 Nov 2026 07:00:42 GMT", 42_000],
     // Less than our own wait, in the past, or no time at all: ours is taken.
-    ["0", 375],
-    ["Tue, 24 Nov 2026 06:00:00 GMT", 375],
-    ["soon", 375],
-    ["-5", 375],
-    ["", 375],
+    ["0", 250],
+    ["Tue, 24 Nov 2026 06:00:00 GMT", 250],
+    ["soon", 250],
+    ["-5", 250],
+    ["", 250],
   ])("%j: %i ms", async (value, ms) => {
     const clock = fakeClock(start);
     await run(clock, failing(1, { retry: "patient", error, answer: answer(value) }).run).result;

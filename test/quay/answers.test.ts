@@ -40,7 +40,19 @@ describe("success", () => {
       kind: "token",
       token,
       expiresAt: 1795507766,
+      lifeSeconds: 3600,
     });
+  });
+
+  test.each<[string, object, number]>([
+    ["from when it was issued", { iat: recorded.exp - 90, nbf: recorded.exp - 100 }, 90],
+    ["or from when it holds", { iat: undefined, nbf: recorded.exp - 100 }, 100],
+    ["an hour, where it does not say", { iat: undefined, nbf: undefined }, 3600],
+    ["an hour, where it says nonsense", { iat: recorded.exp }, 3600],
+    ["and its end may be a fraction", { iat: recorded.exp - 90, exp: recorded.exp - 0.5 }, 89.5],
+  ])("how long it lives: %s", (_, change, lifeSeconds) => {
+    const token = unsignedJwt({ ...recorded, ...change });
+    expect(read({ status: 200, body: JSON.stringify({ token }) })).toMatchObject({ kind: "token", lifeSeconds });
   });
 
   test.each<[string, string, string]>([

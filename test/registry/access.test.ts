@@ -30,6 +30,7 @@ const tokenOf = async (robot: string): Promise<RobotToken> => ({
   robot,
   token: await peers.quay.tokens.robotToken(robot),
   expiresAt: 0,
+  lifeSeconds: 3600,
 });
 
 async function check(access: string, { robot = "acme+ci", platform = local() } = {}): Promise<void> {
@@ -154,7 +155,12 @@ describe("other answers", () => {
 
 describe("why a robot token is not accepted", () => {
   const why = async (robot: string, token?: string) => {
-    const credential = { robot, token: token ?? (await peers.quay.tokens.robotToken(robot)), expiresAt: 0 };
+    const credential = {
+      robot,
+      token: token ?? (await peers.quay.tokens.robotToken(robot)),
+      expiresAt: 0,
+      lifeSeconds: 3600,
+    };
     return whyRefused(peers.registryHost, credential, local());
   };
 

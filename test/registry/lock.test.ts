@@ -77,6 +77,35 @@ test("one that was abandoned a while ago is broken; of several that find it, one
   expect(await readdir(join(path, ".."))).toEqual([]);
 });
 
+test("one whose time lies ahead, since a clock was set back, goes stale in as many seconds", async () => {
+  const path = await makePath();
+  await abandonedLock(path, -3_600_000);
+  const before = performance.now();
+  await withLock(path, platform, async () => {});
+  const took = performance.now() - before;
+  expect(took).toBeGreaterThan(staleMs - 100);
+  expect(took).toBeLessThan(staleMs + 2_000);
+});
+
+test("one that others take over and over, with times that lie ahead, is not taken for stale", async () => {
+  const path = await makePath();
+  const clock = fakeClock();
+  const busy = {
+    ...clock,
+    sleep: async (ms: number, signal: AbortSignal) => {
+      await clock.sleep(ms * 100, signal);
+      await writeFile(`${path}.lock`, `holder ${clock.waits.length}`);
+      await utimes(
+        `${path}.lock`,
+        clock.now() / 1000 + 3600 + clock.waits.length,
+        clock.now() / 1000 + 3600 + clock.waits.length,
+      );
+    },
+  };
+  await abandonedLock(path, -3_600_000);
+  expect((await failure(withLock(path, { ...platform, clock: busy }, async () => {}))).code).toBe("auth-file-locked");
+});
+
 test("one that was abandoned just now is waited for, not longer than the seconds it takes to go stale", async () => {
   const path = await makePath();
   await abandonedLock(path, staleMs - 300);

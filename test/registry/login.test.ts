@@ -7,7 +7,8 @@ import type { LoginError } from "../../src/errors.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { which } from "../../src/platform/exec.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
-import { startToolLogin, toolEnvironment } from "../../src/registry/login.ts";
+import { toolEnvironment } from "../../src/registry/environment.ts";
+import { startToolLogin } from "../../src/registry/login.ts";
 import { type ToolName, toolNames } from "../../src/request.ts";
 import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
@@ -39,7 +40,12 @@ async function setUp({ name = "skopeo", file, env = {}, signal = new AbortContro
   const base = await makeFolder();
   const clock = fakeClock();
   const platform = testPlatform({ env: { PATH: "/usr/bin:/bin", ...env }, roots: peers.authority.ca, clock, signal });
-  const token: RobotToken = { robot, token: await peers.quay.tokens.robotToken(robot), expiresAt: 0 };
+  const token: RobotToken = {
+    robot,
+    token: await peers.quay.tokens.robotToken(robot),
+    expiresAt: 0,
+    lifeSeconds: 3600,
+  };
   const folder = join(base, "tool");
   const login = await startToolLogin(
     { tool: { name, file }, registry: peers.registryHost, login: { robot, scope }, folder, certificates },

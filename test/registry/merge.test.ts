@@ -41,7 +41,7 @@ async function merge(path: string, change: Partial<Change> = {}): Promise<FileRe
     platform,
     async (record) => void records.push(record),
   );
-  const [record] = records;
+  const record = records.at(-1); // the last word: the folders that are made come first
   return record ?? expect.unreachable("nothing was remembered");
 }
 

@@ -6,9 +6,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { endBackgrounds, readBackground } from "./background.ts";
 import { createGuard, type Login } from "./guard.ts";
 import type { Job, JobOptions, Main, Step } from "./job.ts";
-import { type Entry, readTree } from "./leaks.ts";
+import { type Entry, readTreeAtRest } from "./leaks.ts";
 import {
   findTool,
   finish,
@@ -28,6 +29,8 @@ const node24 = join(project, "node_modules/node/bin/node");
 let root: Promise<string> | undefined;
 let installed: Promise<string> | undefined;
 const alive = new Set<ChildProcess>();
+/** Processes that keep a login alive; nobody may have stopped them. */
+const backgrounds = new Set<number>();
 
 function rootFolder(): Promise<string> {
   root ??= mkdtemp(join(tmpdir(), "quay-keyless-e2e-")).then(async (folder) => {
@@ -40,6 +43,8 @@ function rootFolder(): Promise<string> {
 /** Ends and deletes all that the jobs of this process have left. */
 export async function removeJobs(): Promise<void> {
   for (const child of alive) child.kill("SIGKILL");
+  await endBackgrounds(backgrounds);
+  backgrounds.clear();
   const folder = await root;
   root = undefined;
   installed = undefined;
@@ -99,7 +104,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
   };
 
   const snapshot = async () => {
-    const trees = await Promise.all([home, temp, workspace].map(readTree));
+    const trees = await Promise.all([home, temp, workspace].map(readTreeAtRest));
     return new Map(trees.flatMap((tree) => [...tree]));
   };
 
@@ -157,7 +162,17 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
         leaks: [],
       };
       Object.assign(exported, step.exported);
-      const traces = { stderr, state: stateText ?? "", env: envText ?? "", before: earlier, after: await snapshot() };
+      const background = await readBackground(step.state.session ?? main?.step.state.session);
+      if (background) backgrounds.add(background.pid);
+      const processes = background ? [...step.children, background] : step.children;
+      const traces = {
+        processes,
+        stderr,
+        state: stateText ?? "",
+        env: envText ?? "",
+        before: earlier,
+        after: await snapshot(),
+      };
       step.leaks = guard.check(step, login, script, traces);
       if (step.leaks.length > 0 && !options.tolerateLeaks) {
         const list = step.leaks.map(({ where, what }) => `  ${what} in ${where}`).join("\n");
@@ -181,6 +196,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       await chmod(path, mode);
       return path;
     },
+    background: readBackground,
     run: async (inputs) => (await job.start(inputs)).done,
     async start(inputs = {}) {
       const { child, finished, login } = await start(inputs);

@@ -6,10 +6,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, chown, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { knownSecrets, realPath } from "./guard.ts";
 import type { JobOptions } from "./job.ts";
-import { differences, type Entry, findLeaks, type Kind, type Leak, readTree, watch } from "./leaks.ts";
+import { differences, type Entry, findLeaks, type Kind, type Leak, readTreeAtRest, watch } from "./leaks.ts";
 import { type Child, type Finished, findTool, finish, readChildren, spyOnTools, systemPath } from "./runner.ts";
 
 export interface MachineOptions
@@ -36,7 +36,7 @@ export interface Machine {
   /** Home, runtime, temporary and working folder as they are now. */
   snapshot(): Promise<Map<string, Entry>>;
   run(args: readonly string[], how?: How): Promise<Ran>;
-  start(args: readonly string[], how?: How): Promise<{ kill(signal: NodeJS.Signals): void; done: Promise<Ran> }>;
+  start(args: readonly string[], how?: How): Promise<Started>;
   /** Another command of the same user, or of another one; it knows nothing of what has run before. */
   other(
     command: string,
@@ -49,6 +49,17 @@ export interface How {
   env?: Record<string, string>;
   /** On a terminal: everything is then in stdout. */
   terminal?: boolean;
+}
+
+/** A command that goes on. */
+export interface Started {
+  /** By performance.now(). */
+  readonly began: number;
+  readonly pid: number;
+  /** What it has printed so far. */
+  readonly shown: { readonly stdout: string; readonly stderr: string };
+  kill(signal: NodeJS.Signals): void;
+  readonly done: Promise<Ran>;
 }
 
 export interface Ran extends Finished {
@@ -114,7 +125,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   };
 
   const snapshot = async () => {
-    const trees = await Promise.all([home, temp, work, runtime].map(readTree));
+    const trees = await Promise.all([home, temp, work, runtime].map(readTreeAtRest));
     return new Map(trees.flatMap((tree) => [...tree]));
   };
 
@@ -133,12 +144,18 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
 
   function check(ran: Finished, children: Child[], args: readonly string[], how: How, traces: Traces): Leak[] {
     const { before, robotsBefore } = traces;
-    const loggedIn = args[0] === "login" && ran.code === 0;
+    // One that keeps a login alive leaves it where it ends for another reason.
+    const loggedIn = args[0] === "login" && (ran.code === 0 || ran.stdout !== "");
     const files = loggedIn ? authFiles(args, environment(how.env)) : new Map<string, undefined>();
     const session = optionOf(args, "session");
     const record = session && join(resolve(work, session), "session.json");
     const exported = loggedIn && args.includes("--export-token");
+    const tokenFile = resolve(work, optionOf(args, "token-file") ?? "token");
+    // The kubelet leaves earlier tokens beside the one that the link leads to.
+    const isToken = (file: string) =>
+      basename(file) === basename(tokenFile) && file.startsWith(`${dirname(tokenFile)}/`);
     const kindsOf = (file: string): Kind[] => {
+      if (isToken(file)) return ["identity"];
       if (files.has(file)) return ["robot", "foreign"];
       return file === record ? ["foreign"] : [];
     };
@@ -149,7 +166,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       {
         tokenOutput: exported,
         files: (file) => new Set(kindsOf(file)),
-        mode: (file) => files.get(file) ?? before.get(file)?.mode ?? 0o600,
+        mode: (file) => files.get(file) ?? before.get(file)?.mode ?? (isToken(file) ? 0o644 : 0o600),
       },
     );
   }
@@ -167,7 +184,14 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     });
     alive.add(child);
     child.on("close", () => alive.delete(child));
-    const done = finish(child).then(async (ran): Promise<Ran> => {
+    const shown = { stdout: "", stderr: "" };
+    const finished = finish(child);
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream].on("data", (text: string) => {
+        shown[stream] += text;
+      });
+    }
+    const done = finished.then(async (ran): Promise<Ran> => {
       const milliseconds = Math.round(performance.now() - started);
       const after = await snapshot();
       const children = await readChildren(at("children"));
@@ -185,7 +209,13 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       return { ...ran, signal: child.signalCode, children, milliseconds, leaks };
     });
     done.catch(() => {}); // whoever waits for it gets the error
-    return { kill: (signal: NodeJS.Signals) => void child.kill(signal), done };
+    return {
+      began: started,
+      pid: child.pid ?? 0,
+      shown,
+      kill: (signal: NodeJS.Signals) => void child.kill(signal),
+      done,
+    };
   }
 
   return {

@@ -25,6 +25,8 @@ export interface Login {
 /** What of a step is not in `Step`, or not as it came. */
 export interface RawTraces {
   stderr: string;
+  /** Its children, and what it has left running. */
+  processes: readonly { argv: readonly string[]; env: string }[];
   state: string;
   env: string;
   before: Map<string, Entry>;
@@ -42,7 +44,7 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
   let standing: Standing[] = [];
 
   const authFileOf = ({ inputs, session }: Login) =>
-    realPath(inputs["auth-file"] ?? join(session ?? place.temp, "auth.json"));
+    realPath(inputs["auth-file"] || join(session ?? place.temp, "auth.json"));
 
   /** What a successful login has got hold of and should have hidden first. */
   function notMasked({ masks }: Step, login: Login, after: Map<string, Entry>): Leak[] {
@@ -93,7 +95,7 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
         standing = standing.filter((each) => each.login !== login);
       }
       const leaks = findLeaks(
-        { ...traces, log: step.shown, outputs: step.outputs, summary: step.summary, children: step.children },
+        { ...traces, log: step.shown, outputs: step.outputs, summary: step.summary, children: traces.processes },
         knownSecrets(options, login.robotsBefore, traces.before),
         {
           tokenOutput: login.inputs["export-token"] === "true",

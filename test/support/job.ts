@@ -44,8 +44,20 @@ export interface Job {
   /** Runs the Action's main. */
   run(inputs?: Inputs): Promise<Main>;
   start(inputs?: Inputs): Promise<Running>;
+  /** What keeps the login of this session alive (`refresh: true`): undefined where there is none, or it runs no more. */
+  background(session: string | undefined): Promise<Background | undefined>;
   /** A later step: a command with what the Action has exported, and without knowing anything else. */
   later(command: string, args: readonly string[], env?: Record<string, string>): Promise<Finished>;
+}
+
+/** A process that outlives its step. */
+export interface Background {
+  readonly pid: number;
+  readonly argv: string[];
+  /** As /proc shows it: NAME=value, separated by NUL. */
+  readonly env: string;
+  /** What its standard input is by now. */
+  readonly stdin: string;
 }
 
 export interface Step {

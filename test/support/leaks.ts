@@ -130,6 +130,18 @@ export async function readTree(folder: string): Promise<Map<string, Entry>> {
   return found;
 }
 
+/** The same, where a process at work may take a file away in the middle of the look. */
+export async function readTreeAtRest(folder: string): Promise<Map<string, Entry>> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readTree(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT" || attempt === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
 /** What two looks at a folder differ in, as lines to read; files that were written anew with the same bytes don't count. */
 export function differences(before: Map<string, Entry>, after: Map<string, Entry>): string[] {
   const lines: string[] = [];

@@ -55,6 +55,7 @@ export function runnerVariables(place: Record<"home" | "temp" | "workspace" | "p
     RUNNER_NAME: "test",
     RUNNER_OS: "Linux",
     RUNNER_TEMP: place.temp,
+    RUNNER_TRACKING_ID: "github_7b4cf03c-3a0e-4d8c-9b0e-2a5f7d1c9e60",
   };
 }
 

@@ -23,6 +23,10 @@ export interface Binding {
   readonly workspace?: string;
 }
 
+export interface Probe {
+  readonly exec: { readonly command: readonly string[] };
+}
+
 export interface Container {
   readonly name?: string;
   readonly image?: string;
@@ -33,6 +37,9 @@ export interface Container {
   readonly script?: string;
   readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly livenessProbe?: Probe;
   readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly computeResources?: Readonly<Record<string, unknown>>;
 }

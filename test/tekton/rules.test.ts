@@ -10,6 +10,8 @@ const [action, spiffe, login, logout] = resources("tekton/{task,stepaction}/*/*/
   Resource,
 ];
 
+const [longBuild] = resources("tekton/stepaction/*/*/samples/task-long-build.yaml") as [Resource];
+
 describe("refused", () => {
   const broken = (resource: Resource, change: (text: string) => string): Resource => {
     const before = JSON.stringify(resource);
@@ -78,6 +80,24 @@ describe("refused", () => {
       (text: string) => text.replace('"name":"$(params.token-volume)"', '"name":"quay-token"'),
       "quay-token is not one parameter",
     ],
+    [
+      "a parameter in a probe",
+      longBuild,
+      (text: string) => text.replace("$(QUAY_REGISTRY)", "$(params.registry)"),
+      "sidecar login, startupProbe.exec.command.3: $(params.registry) is no variable of this container",
+    ],
+    [
+      "a variable in a probe whose value comes from elsewhere",
+      longBuild,
+      (text: string) => text.replace('"value":"$(params.registry)"', '"valueFrom":{}'),
+      "$(QUAY_REGISTRY) is no variable of this container",
+    ],
+    [
+      "an undeclared parameter in a sidecar",
+      longBuild,
+      (text: string) => text.replace("--robot=$(params.robot)", "--robot=$(params.nope)"),
+      "$(params.nope) is not declared",
+    ],
   ])("%s", (_, resource, change, problem) => {
     expect(declarationProblems(broken(resource, change)).join("\n")).toContain(problem);
   });
@@ -94,5 +114,12 @@ describe("refused", () => {
     ["no command", '"command":["quay-keyless-login"],', "", "no command"],
   ])("%s", (_, before, after, problem) => {
     expect(confinementProblems(broken(login, (text) => text.replace(before, after))).join("\n")).toContain(problem);
+  });
+
+  test("a sidecar with a command", () => {
+    const sidecar = broken(longBuild, (text) =>
+      text.replace('"args":["login"', '"command":["quay-keyless-login"],"args":["login"'),
+    );
+    expect(confinementProblems(sidecar).join("\n")).toContain("login: a command");
   });
 });

@@ -16,8 +16,9 @@ export function declarationProblems({ kind, spec }: Resource): string[] {
       .map(({ name }) => [`${kind === "StepAction" ? "step.results" : "results"}.${name}`, `result ${name}`] as const),
   ]);
   const steps = new Set((spec.steps ?? []).map(({ name }) => name));
+  const { withoutProbes, probes } = apart(spec);
 
-  for (const { variable, place } of variablesIn(spec)) {
+  for (const { variable, place } of variablesIn(withoutProbes)) {
     const [, family, name] = /^(params|workspaces|results|step\.results)\.([^.[]+)/.exec(variable) ?? [];
     const [, step] = /^steps\.([^.]+)\.results\./.exec(variable) ?? [];
     const key = `${family}.${name}`;
@@ -32,7 +33,29 @@ export function declarationProblems({ kind, spec }: Resource): string[] {
       problems.push(`${what} is declared and not used`);
     }
   }
-  return [...problems, ...(kind === "StepAction" ? stepActionMountProblems(spec) : volumeProblems({ spec }))];
+  return [
+    ...problems,
+    ...probes.flatMap(probeProblems),
+    ...(kind === "StepAction" ? stepActionMountProblems(spec) : volumeProblems({ spec })),
+  ];
+}
+
+function apart(spec: Resource["spec"]) {
+  const probes = (spec.sidecars ?? []).map(({ name, env, startupProbe, readinessProbe, livenessProbe }) => ({
+    place: `sidecar ${name}`,
+    env,
+    probes: { startupProbe, readinessProbe, livenessProbe },
+  }));
+  const sidecars = (spec.sidecars ?? []).map(({ startupProbe, readinessProbe, livenessProbe, ...rest }) => rest);
+  return { withoutProbes: { ...spec, sidecars }, probes };
+}
+
+/** Tekton puts nothing into a probe, and the kubelet only variables that the container's `env` gives a text. */
+function probeProblems({ place, env = [], probes }: ReturnType<typeof apart>["probes"][number]): string[] {
+  const known = new Set(env.flatMap(({ name, value }) => (value === undefined ? [] : [name])));
+  return variablesIn(probes)
+    .filter(({ variable }) => !known.has(variable))
+    .map((use) => `${place}, ${use.place}: $(${use.variable}) is no variable of this container`);
 }
 
 function volumeProblems({ spec }: Pick<Resource, "spec">): string[] {
@@ -74,7 +97,11 @@ export function confinementProblems({ kind, spec }: Resource): string[] {
     if (container.script !== undefined) {
       problems.push("a script: parameters belong into args, without a shell");
     }
-    if (!container.ref && !container.command) {
+    if (spec.sidecars?.includes(container)) {
+      if (container.command) {
+        problems.push("a command: the image by which Tekton ends a sidecar would be started with it, and lacks it");
+      }
+    } else if (!container.ref && !container.command) {
       problems.push("no command: Tekton would have to look it up in the registry");
     }
     return problems.map(problem);

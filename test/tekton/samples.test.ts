@@ -1,6 +1,7 @@
 /** The samples, read as text: whatever they refer to is there and gets what it wants. That they run is test/real's matter. */
 import { dirname } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parseArguments } from "../../src/cli/arguments.ts";
 import { referenceProblems } from "./references.ts";
 import { type Binding, type Resource, resources } from "./resources.ts";
 import { confinementProblems, declarationProblems, variablesIn } from "./rules.ts";
@@ -130,7 +131,7 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
 });
 
 describe("a Task with the StepAction", () => {
-  const [task] = of("Task");
+  const task = of("Task").find(({ metadata }) => metadata.name === "copy-image");
   const steps = task?.spec.steps ?? [];
 
   test("gives it what it wants, and has nothing loose", () => {
@@ -161,6 +162,66 @@ describe("a Task with the StepAction", () => {
       },
     });
     expect(steps[1]?.env).toContainEqual({ name: "REGISTRY_AUTH_FILE", value: byDefault("auth-file") });
+  });
+});
+
+describe("a Task whose sidecar renews the login", () => {
+  const task = find("Task", "long-build");
+  const { steps = [], sidecars = [], volumes } = task.spec;
+  const [sidecar] = sidecars;
+  const option = (name: string) => sidecar?.args?.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
+  const substituted = (args: readonly string[] = []) =>
+    args.map((arg) => arg.replace(/^(--registry)=.*/, "$1=quay.io"));
+  const login = parseArguments(sidecar?.args ?? []);
+
+  test("has nothing loose", () => {
+    expect(declarationProblems(task)).toEqual([]);
+    expect(confinementProblems(task)).toEqual([]);
+    expect(of("Task").map(({ metadata }) => metadata.name)).toEqual(["long-build", "copy-image"]);
+  });
+
+  test("logs in as the Task quay-keyless-login does, and stays", () => {
+    expect(login).toMatchObject({ command: "login", values: { watch: "true", "on-lapse": "retry" } });
+    const own = find("Task", "quay-keyless-login").spec.steps?.[0];
+    const same = (args: readonly string[] = []) =>
+      args.filter((arg) => /^--(?:registry|identity|token-file|tool|docker-config)=/.test(arg));
+    expect(same(sidecar?.args)).toEqual(same(own?.args));
+    expect(sidecar?.securityContext).toEqual(own?.securityContext);
+  });
+
+  test("the steps wait for the login, and the first one sees that there is none", () => {
+    const [check] = steps;
+    expect(check?.command).toEqual(["quay-keyless-login"]);
+    const looks = [check?.args, sidecar?.startupProbe?.exec.command.slice(1)].map(substituted);
+    expect(looks[0]).toEqual(looks[1]);
+    expect(parseArguments(looks[0] ?? [])).toEqual({
+      kind: "run",
+      command: "status",
+      values: { "auth-file": option("auth-file"), registry: "quay.io" },
+    });
+  });
+
+  test("every step finds the login, and none can change it", () => {
+    const file = option("auth-file") ?? "";
+    for (const { name, volumeMounts } of steps) {
+      expect(volumeMounts, name).toContainEqual({ name: "quay-auth", mountPath: dirname(file), readOnly: true });
+    }
+    for (const { name, env } of steps.slice(1)) {
+      expect(env, name).toContainEqual({ name: "REGISTRY_AUTH_FILE", value: file });
+    }
+    expect(volumes).toContainEqual({ name: "quay-auth", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } });
+  });
+
+  test("only the sidecar sees the identity, which is not replaced more often than the robot token", () => {
+    const mounts = (containers: typeof steps) =>
+      containers.flatMap(({ volumeMounts = [] }) => volumeMounts.filter(({ name }) => name === "quay-token"));
+    expect([mounts(sidecars).length, mounts(steps).length]).toEqual([1, 0]);
+    expect(JSON.stringify(volumes)).toContain('"audience":"quay","expirationSeconds":3600,');
+  });
+
+  test("its TaskRun may take longer than Tekton's hour", () => {
+    const run = of("TaskRun").find(({ metadata }) => JSON.stringify(metadata).includes("long-build"));
+    expect(run?.spec).toMatchObject({ timeout: "3h", taskRef: { name: "long-build" } });
   });
 });
 

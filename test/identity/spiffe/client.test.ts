@@ -140,8 +140,8 @@ describe("which of several", () => {
 });
 
 /** Waits are 0.75 of the whole with this clock. */
-const settling = [375, 750, 1_500, 3_000, 3_750, 3_750, 3_750];
-const quick = [187.5, 375];
+const settling = [250, 500, 1_000, 2_000, ...Array.from({ length: 7 }, () => 2_500)];
+const quick = [125, 250];
 
 describe("gRPC's statuses", () => {
   test.each<[number, string, ErrorCode, number[]]>([
@@ -248,7 +248,7 @@ describe("time", () => {
     await vi.advanceTimersByTimeAsync(10_001);
     expect(await token).toBe(ci.token);
     expect(platform.reporter.infos).toEqual([
-      `The Workload API at ${api.address} gives no identity now: no answer within 10 s. Trying again in 0.4 s.`,
+      `The Workload API at ${api.address} gives no identity now: no answer within 10 s. Trying again in 0.3 s.`,
     ]);
   });
 

@@ -120,7 +120,7 @@ describe("as gRPC does it", () => {
 });
 
 /** Waits are 0.75 of the whole with this clock. */
-const settling = [375, 750, 1_500, 3_000, 3_750, 3_750, 3_750];
+const settling = [250, 500, 1_000, 2_000, ...Array.from({ length: 7 }, () => 2_500)];
 
 describe("not as gRPC does it", () => {
   test.each<[string, Parameters<typeof respond>[1], string]>([
@@ -226,7 +226,7 @@ describe("broken off", () => {
     });
     const platform = local();
     expect(await ask(platform)).toBe(token);
-    expect(platform.waits).toEqual([375]);
+    expect(platform.waits).toEqual([250]);
     expect(platform.reporter.infos[0]).toMatch(/gives no identity now: the connection broke off\. Trying again/);
     expect(server.count()).toBe(2);
   });

@@ -1,0 +1,23 @@
+/** The job as the core sees it. */
+import { tmpdir } from "node:os";
+import { type OptionValues, optionsOf } from "../options.ts";
+import type { Environment } from "../platform/environment.ts";
+import type { Place } from "../platform/place.ts";
+import type { Runner } from "./runner.ts";
+
+export function readInputs(runner: Runner): OptionValues {
+  return Object.fromEntries(optionsOf("action").map(({ name }) => [name, runner.input(name)]));
+}
+
+export function placeOf(env: Environment, roots: string | undefined, onSession: (folder: string) => void): Place {
+  return {
+    temporaryFolder: env.RUNNER_TEMP || tmpdir(),
+    sessionFolder: undefined,
+    willLogOut: true,
+    keepsLogins: "privately",
+    workspace: env.GITHUB_WORKSPACE,
+    isDisposable: env.RUNNER_ENVIRONMENT === "github-hosted",
+    roots,
+    onSession,
+  };
+}

@@ -1,0 +1,66 @@
+/** The background process of `refresh: true`: keeps the login of main alive until post, or the end of the job, ends it. */
+import { text } from "node:stream/consumers";
+import { asLoginError, formatError, LoginError } from "../errors.ts";
+import { login } from "../login.ts";
+import { systemClock } from "../platform/clock.ts";
+import { createPlatform } from "../platform/platform.ts";
+import { keepFresh } from "../refresh.ts";
+import { readRoots } from "../registry/certificates.ts";
+import { createSecrets, type Reporter } from "../reporter.ts";
+import { parseRequest } from "../request.ts";
+import { readSession, type Session } from "../session.ts";
+import { enterBackground, noteLapse, type Order } from "./background.ts";
+import { placeOf, readInputs } from "./place.ts";
+import { createRunner } from "./runner.ts";
+
+const stopped = new AbortController();
+process.once("SIGTERM", () => stopped.abort(new LoginError("cancelled", "Told to end.", { remedy: [] })));
+const reporter = createLog();
+
+await enterBackground(process.argv[2] ?? "");
+const order: Order = JSON.parse(await text(process.stdin));
+try {
+  await run(order);
+} catch (error) {
+  if (error !== stopped.signal.reason) {
+    const failure = formatError(asLoginError(error));
+    reporter.warning(failure);
+    await noteLapse(order.sessionFolder, failure);
+    process.exitCode = 1;
+  }
+}
+
+async function run({ env, sessionFolder, source }: Order): Promise<void> {
+  const request = parseRequest(readInputs(createRunner(env)));
+  const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
+  const session = await readSession(sessionFolder);
+  if (session === undefined) {
+    return;
+  }
+  const renew = async (current: Session): Promise<Session> => {
+    const { timeoutSeconds } = request;
+    const platform = createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled: stopped.signal });
+    try {
+      return (
+        await login(
+          request,
+          placeOf(env, roots, () => {}),
+          platform,
+          current,
+        )
+      ).session;
+    } finally {
+      platform.close();
+    }
+  };
+  const onLapsed = (lapse: LoginError) => void noteLapse(sessionFolder, formatError(lapse));
+  const platform = { clock: systemClock, reporter, signal: stopped.signal };
+  await keepFresh(session, { ...source, renew, onLapse: "retry", onLapsed }, platform);
+}
+
+/** Lines for a file that post shows: a command to the runner, such as a mask, would do nothing there but tell the secret. */
+function createLog(): Reporter {
+  const { add, hide } = createSecrets();
+  const say = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${hide(message)}\n`);
+  return { info: say, warning: (message) => say(`Warning: ${message}`), debug: () => {}, secret: add };
+}

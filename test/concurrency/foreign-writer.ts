@@ -1,0 +1,22 @@
+/**
+ * Another program that keeps to the lock beside the file, and knows nothing else of ours:
+ * `node foreign-writer.ts FILE PREFIX COUNT` adds entries under PREFIX0, PREFIX1, …, and prints each once it stands.
+ */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { systemClock } from "../../src/platform/clock.ts";
+import { withLock } from "../../src/registry/lock.ts";
+
+const [path = "", prefix = "", count = "0"] = process.argv.slice(2);
+const platform = { clock: systemClock, signal: new AbortController().signal };
+
+for (let index = 0; index < Number(count); index++) {
+  await withLock(path, platform, async () => {
+    const content = JSON.parse(readFileSync(path, "utf8"));
+    content.auths = { ...content.auths, [`${prefix}${index}`]: { auth: "Zm9yZWlnbg==" } };
+    const temporary = `${path}.${process.pid}`;
+    writeFileSync(temporary, JSON.stringify(content));
+    renameSync(temporary, path);
+  });
+  process.stdout.write(`${prefix}${index}\n`);
+  await systemClock.sleep(systemClock.random() * 30, platform.signal);
+}

@@ -1,0 +1,313 @@
+/** `refresh: true`: a login that outlives its token while the job's later steps run, and what post makes of it. */
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, type ExpectStatic, test } from "vitest";
+import { createJob } from "../support/action.ts";
+import { writeImage } from "../support/image.ts";
+import type { Background, Job, JobOptions, Main } from "../support/job.ts";
+import { differences, type Entry } from "../support/leaks.ts";
+import { READ_ONLY } from "../support/quay/pages.ts";
+import type { Inputs } from "../support/runner.ts";
+import { answer, hang, page } from "../support/scripted.ts";
+import { asking, authsIn, entryOf, newRobot, of, once, type Robot, until, usePeers, userOf } from "./world.ts";
+
+/** Seconds. A token's end is in whole ones: up to one less is left of it. */
+const life = 6;
+const peers = usePeers({ quay: { robotTokenLife: life, leeway: 0 } });
+const host = () => peers().registryHost;
+
+interface Kept {
+  readonly job: Job;
+  readonly main: Main;
+  readonly robot: Robot;
+  readonly session: string;
+  readonly path: string;
+  readonly background: Background;
+  readonly before: Map<string, Entry>;
+}
+
+const oddFile = () =>
+  `{"auths":\n {  "${host()}":${JSON.stringify(entryOf("old", "an-old-password"))} }, "z": 1, "a": 2}\n\n`;
+
+async function keepAlive(expect: ExpectStatic, inputs: Inputs = {}, options: Partial<JobOptions> = {}): Promise<Kept> {
+  const robot = newRobot(peers());
+  const job = await createJob({ peers: peers(), ...options });
+  const path = await job.write(join(job.temp, "auth.json"), oddFile());
+  const before = await job.snapshot();
+  const main = await job.run({
+    ...{ robot: robot.name, audience: robot.audience, "auth-file": path, refresh: "true", timeout: "5" },
+    ...inputs,
+  });
+  expect([main.code, main.annotations]).toEqual([0, []]);
+  const session = main.state.session ?? "";
+  const background = (await job.background(session)) ?? expect.unreachable(`nothing runs\n${main.shown}`);
+  return { job, main, robot, session, path, background, before };
+}
+
+const logOf = ({ session }: Pick<Kept, "session">) => readFile(join(session, "refresh.log"), "utf8").catch(() => "");
+const renewals = async (kept: Pick<Kept, "session">) => (await logOf(kept)).split("The login was renewed").length - 1;
+const isRunning = async ({ pid }: Background) => {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return stat !== "" && !/^\d+ \(.*\) Z/.test(stat);
+};
+
+/** Processes that have to do with the job. */
+async function processesOf(job: Job): Promise<string[]> {
+  const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(ids.map((id) => readFile(`/proc/${id}/cmdline`, "utf8").catch(() => "")));
+  return commands.filter((command) => command.includes(job.scratch));
+}
+
+/** That post told of the lapse, once everything was taken back. */
+async function lapsed(expect: ExpectStatic, { job, main, before, background }: Kept, says: string | RegExp) {
+  const post = await main.post();
+  expect(post).toMatchObject({ code: 1, annotations: [{ level: "error", title: "quay-keyless-login: login-lapsed" }] });
+  expect(post.annotations[0]?.message).toMatch(says);
+  expect(post.annotations[0]?.message).toContain("docs/troubleshooting.md#login-lapsed");
+  expect(post.shown).toContain("Logged out of");
+  expect(differences(before, await job.snapshot())).toEqual([]);
+  expect(await isRunning(background)).toBe(false);
+  return post;
+}
+
+async function endsWell(expect: ExpectStatic, { job, main, before, background }: Kept) {
+  const post = await main.post();
+  expect(post).toMatchObject({ code: 0, annotations: [] });
+  expect(differences(before, await job.snapshot())).toEqual([]);
+  expect(await isRunning(background)).toBe(false);
+  expect(await processesOf(job)).toEqual([]);
+  return post;
+}
+
+describe.concurrent("refresh: true", () => {
+  test("in the private file, and in docker's, as well", async ({ expect }) => {
+    const kept = await keepAlive(expect, { "auth-file": "" });
+    const files = [join(kept.session, "auth.json"), join(kept.job.home, ".docker/config.json")];
+    const tokens = await Promise.all(files.map(async (file) => (await authsIn(file))[host()]?.auth));
+    await expect.poll(() => renewals(kept), { timeout: 10_000 }).toBe(1);
+    for (const [index, file] of files.entries()) {
+      const entry = (await authsIn(file))[host()];
+      expect(userOf(entry)).toBe(kept.robot.name);
+      expect(entry?.auth).not.toBe(tokens[index]);
+    }
+    await endsWell(expect, kept);
+  });
+
+  test("its process has no secret in argv and environment, ends with the job, and outlives main", async ({
+    expect,
+  }) => {
+    const kept = await keepAlive(expect);
+    const { argv, env, stdin, pid } = kept.background;
+    expect(argv.some((arg) => arg.endsWith("/dist/refresh/index.js"))).toBe(true);
+    // Besides that, switches of Node and where the session is.
+    expect(argv.slice(1).filter((arg) => !/^--[a-z-]+$|\/index\.js$/.test(arg) && arg !== kept.session)).toEqual([]);
+    const names = env.split("\0").map((line) => line.split("=")[0]);
+    expect(names).toEqual(expect.arrayContaining(["HOME", "PATH", "RUNNER_TRACKING_ID"]));
+    expect(names.filter((name) => /^(?:ACTIONS_|INPUT_|GITHUB_|STATE_)/.test(name ?? ""))).toEqual([]);
+    expect(env).toContain("RUNNER_TRACKING_ID=github_7b4cf03c-3a0e-4d8c-9b0e-2a5f7d1c9e60");
+    expect(stdin).toMatch(/^(?:pipe|socket):/);
+    // Its parent is gone, its session is its own: whatever ends the step's group leaves it.
+    const [, group, session] =
+      (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ").slice(1, 4) ?? [];
+    expect([group, session].map(Number)).toEqual([pid, pid]);
+    expect(await readdir(kept.session)).toEqual(
+      expect.arrayContaining(["refresh.json", "refresh.log", "session.json"]),
+    );
+    await endsWell(expect, kept);
+  });
+
+  test("there is one for each session", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    const own = async () => (await processesOf(kept.job)).filter((command) => !command.includes("skopeo"));
+    const all = await readdir("/proc");
+    const children = await Promise.all(all.map((id) => readFile(`/proc/${id}/environ`, "utf8").catch(() => "")));
+    expect(
+      children.filter((env) => env.includes(`HOME=${kept.job.home}\0`) && env.includes("RUNNER_TRACKING_ID")),
+    ).toHaveLength(1);
+    await endsWell(expect, kept);
+    expect(await own()).toEqual([]);
+  });
+
+  test("an outage is survived, and told in post", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    for (let count = 0; count < 2; count++) peers().quay.exchangeScript.always(page(READ_ONLY), once(of(kept.robot)));
+    await expect.poll(() => renewals(kept), { timeout: 12_000 }).toBe(1);
+    const { shown } = await endsWell(expect, kept);
+    expect(shown.match(/The login could not be renewed/g)).toHaveLength(2);
+  });
+
+  test("a login that has lapsed fails post, after everything is taken back", async ({ expect }) => {
+    const kept = await keepAlive(expect, { timeout: "3" });
+    peers().quay.exchangeScript.always(answer(503, "maintenance"), of(kept.robot));
+    await until(async () => (await readdir(kept.session)).includes("refresh.lapsed"), "the lapse");
+    const { shown } = await lapsed(expect, kept, /not alive all the time(?:.|\n)*The login ended at \S+, before/);
+    expect(shown).toContain("The login could not be renewed");
+  }, 60_000);
+
+  test("one that came back later had lapsed all the same", async ({ expect }) => {
+    const kept = await keepAlive(expect, { timeout: "3" });
+    const end = performance.now() + (life + 1.5) * 1000;
+    peers().quay.exchangeScript.always(
+      answer(503, "maintenance"),
+      (request) => performance.now() < end && of(kept.robot)(request),
+    );
+    await until(async () => (await readdir(kept.session)).includes("refresh.lapsed"), "the lapse");
+    await expect.poll(() => renewals(kept), { timeout: 12_000 }).toBeGreaterThan(0);
+    await lapsed(expect, kept, /not alive all the time/);
+  }, 60_000);
+
+  test("hanging, it is killed", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    process.kill(kept.background.pid, "SIGSTOP");
+    const post = await endsWell(expect, kept);
+    expect(post.milliseconds).toBeGreaterThan(1_900);
+    expect(post.milliseconds).toBeLessThan(5_000);
+  });
+
+  test("in the middle of a renewal, it ends at once, its tools too", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    let asked = false;
+    peers().quay.exchangeScript.always(hang(), (request) => {
+      const ours = of(kept.robot)(request);
+      asked ||= ours;
+      return ours;
+    });
+    await until(() => asked, "a renewal");
+    const post = await endsWell(expect, kept);
+    expect(post.milliseconds).toBeLessThan(1_500);
+  });
+
+  test("killed early, post says so and fails", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    process.kill(kept.background.pid, "SIGKILL");
+    await until(async () => !(await isRunning(kept.background)), "its end");
+    await lapsed(expect, kept, /had ended before the job/);
+  });
+
+  test("killed in the middle of a renewal, what it was about goes as well", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    let asked = false;
+    peers().quay.authScript.always(hang(), (request) => {
+      const ours = of(kept.robot)(request);
+      asked ||= ours;
+      return ours;
+    });
+    await until(() => asked, "a tool's login");
+    process.kill(kept.background.pid, "SIGKILL");
+    await until(async () => !(await isRunning(kept.background)), "its end");
+    await lapsed(expect, kept, /had ended before the job/);
+  });
+
+  test.for(["", "{", '{"pid": 1, "started": "0"}', "null"])(
+    "a record of it that is damaged does not keep post from logging out: %s",
+    async (content, { expect }) => {
+      const kept = await keepAlive(expect);
+      await writeFile(join(kept.session, "refresh.json"), content);
+      const post = await kept.main.post();
+      expect(post.shown).toContain("Logged out of");
+      expect(post.shown).not.toMatch(/\bat .*index\.js/);
+      expect(differences(kept.before, await kept.job.snapshot())).toEqual([]);
+      // Nobody's login is kept alive any more: it finds out by itself.
+      await until(async () => !(await isRunning(kept.background)), "its end");
+    },
+  );
+
+  test("logout: false: it is stopped, and the login stays", async ({ expect }) => {
+    const kept = await keepAlive(expect, { logout: "false" });
+    await expect.poll(() => renewals(kept), { timeout: 10_000 }).toBe(1);
+    const post = await kept.main.post();
+    expect(post).toMatchObject({ code: 0, annotations: [] });
+    expect(post.shown).toContain("The login stays (logout: false).");
+    expect(post.shown).toContain("The login was renewed");
+    expect(await isRunning(kept.background)).toBe(false);
+    expect(userOf((await authsIn(kept.path))[host()])).toBe(kept.robot.name);
+  });
+
+  test("an identity that can't be fetched again says until when, and is no failure before that", async ({ expect }) => {
+    const token = await peers().issuer.sign({ exp: Math.floor(Date.now() / 1000) + 4 });
+    const inputs = { "token-env": "QUAY_ID_TOKEN", audience: "quay" };
+    const kept = await keepAlive(expect, inputs, { env: { QUAY_ID_TOKEN: token } });
+    await until(async () => (await logOf(kept)).includes("will not be renewed"), "the warning");
+    const { shown } = await endsWell(expect, kept);
+    expect(shown).toMatch(/The login lasts until \S+ and will not be renewed: its identity token ends at /);
+    expect(shown).not.toContain("The login was renewed");
+  });
+
+  test("the same, when the job lasted longer than the login: post fails", async ({ expect }) => {
+    const token = await peers().issuer.sign({ exp: Math.floor(Date.now() / 1000) + 4 });
+    const inputs = { "token-env": "QUAY_ID_TOKEN", audience: "quay" };
+    const kept = await keepAlive(expect, inputs, { env: { QUAY_ID_TOKEN: token } });
+    await until(async () => !(await isRunning(kept.background)), "the lapse");
+    await lapsed(expect, kept, /The login ended at \S+, before it could be renewed/);
+  });
+
+  test("a file that a later step deletes is there again soon", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    await rm(kept.path);
+    await until(
+      async () => userOf((await authsIn(kept.path).catch(() => ({})))[host() as never]) === kept.robot.name,
+      "the file",
+    );
+    expect(await kept.main.post()).toMatchObject({ code: 0, annotations: [] });
+    expect([...(await kept.job.snapshot()).keys()].filter((each) => each.startsWith(kept.path))).toEqual([]);
+  });
+
+  test("what later steps write to the file stays", async ({ expect }) => {
+    const kept = await keepAlive(expect, { "docker-config": "false" });
+    const args = ["login", "--username", "admin", "--password", "password", `${host()}/other`];
+    expect(await kept.job.later("skopeo", args)).toMatchObject({ code: 0 });
+    await expect.poll(() => renewals(kept), { timeout: 10_000 }).toBe(1);
+    expect(await kept.main.post()).toMatchObject({ code: 0, annotations: [] });
+    const users = Object.entries(await authsIn(kept.path)).map(([scope, entry]) => [scope, userOf(entry)]);
+    expect(Object.fromEntries(users)).toEqual({ [host()]: "old", [`${host()}/other`]: "admin" });
+  });
+
+  test("a main that fails leaves nothing running", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const job = await createJob({ peers: peers() });
+    peers().github.script.always(answer(403, "no"), asking(robot));
+    const before = await job.snapshot();
+    const main = await job.run({ robot: robot.name, audience: robot.audience, refresh: "true", timeout: "5" });
+    expect(main.code).toBe(1);
+    expect(await job.background(main.state.session)).toBeUndefined();
+    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    expect(differences(before, await job.snapshot())).toEqual([]);
+    expect(await processesOf(job)).toEqual([]);
+  });
+
+  test("post twice, and a session's folder that is gone", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    await endsWell(expect, kept);
+    expect(await kept.main.post()).toMatchObject({ code: 0, annotations: [] });
+    // Nobody knows any more what stood in the files.
+    const other = await keepAlive(expect, {}, { tolerateLeaks: true });
+    await rm(other.session, { recursive: true });
+    expect(await other.main.post()).toMatchObject({ code: 0, annotations: [] });
+    await until(async () => !(await isRunning(other.background)), "its end");
+  });
+});
+
+test("refresh: true keeps later steps logged in over several lives; post shows how, and puts all back", async ({
+  expect,
+}) => {
+  // The renewal has a fifth of it, less the second that the token's end is rounded by, on a machine that may be busy.
+  const lasting = 12;
+  peers().quay.settings.robotTokenLife = lasting;
+  const kept = await keepAlive(expect, { timeout: "120" });
+  const { job, robot, path, main } = kept;
+  expect(main.shown).toContain("The login is kept alive in the background until the post step");
+  const image = await writeImage(join(job.scratch, "image"));
+  const there = `docker://${host()}/${robot.repository}:v1`;
+  expect(await job.later("skopeo", ["copy", image.reference, there])).toMatchObject({ code: 0, stderr: "" });
+  const tokens = new Set<string | undefined>();
+  for (const from = performance.now(); performance.now() - from < 3 * lasting * 1000; await sleep(100)) {
+    tokens.add((await authsIn(path))[host()]?.auth);
+    const pulled = await job.later("skopeo", ["copy", there, `dir:${job.scratch}/pulled`]);
+    expect([pulled, await logOf(kept)]).toMatchObject([{ code: 0, stderr: "" }, {}]);
+  }
+  expect(tokens.size).toBeGreaterThanOrEqual(4);
+  const { shown } = await endsWell(expect, kept);
+  const [, group = ""] = /How the login was kept alive((?:.|\n)*?)(?:::endgroup::|Logged out of)/.exec(shown) ?? [];
+  expect(group.match(/The login was renewed/g)?.length).toBeGreaterThanOrEqual(3);
+}, 90_000);

@@ -1,0 +1,217 @@
+/** The fault matrix, second half: clocks, files, tools, signals. */
+import { atOnce, byLogout, byPost, elsewhere, type Group, row } from "./row.ts";
+
+const phases = ["while GitHub's endpoint is asked", "during the exchange", "while the tool logs in"] as const;
+
+const cancellations = (["SIGINT", "SIGTERM"] as const).flatMap((signal, index) =>
+  phases.map((phase, number) =>
+    elsewhere(
+      row(`F${201 + 3 * index + number}`, `Action: ${signal} ${phase}`, "cancelled", "within two seconds; post cleans"),
+      "e2e/cancel.test.ts",
+      `cancelled > by ${signal} ${phase}`,
+    ),
+  ),
+);
+
+const kills = [
+  ...phases,
+  "when the lock appears: the old file or the new one; post restores it; the next login works",
+  "when the new content appears: the old file or the new one; post restores it; the next login works",
+  "when the renamed file appears: the old file or the new one; post restores it; the next login works",
+  "between writing the new content and renaming it: post removes that too",
+].map((moment, number) =>
+  elsewhere(
+    row(`F${210 + number}`, `Action: SIGKILL ${moment.replace(/:.*/, "")}`, "undone", byPost),
+    "e2e/cancel.test.ts",
+    `killed > ${moment}`,
+  ),
+);
+
+export const machineRows: readonly Group[] = [
+  {
+    title: "Tokens and clocks",
+    about: "Quay forgives a difference of 30 s; an error shows both times, so that the wrong clock can be found.",
+    file: "time.test.ts",
+    rows: [
+      elsewhere(row("F131", "token file: expired", "token-expired"), "e2e/tokens.test.ts", "a token > expired"),
+      elsewhere(
+        row("F132", "token not yet valid by Quay's clock", "token-from-the-future"),
+        "e2e/refusals.test.ts",
+        "Quay refuses: > the token is from the future by Quay's clock",
+      ),
+      row("F133", "this machine's clock is 5 min ahead (GitHub's token)", "recovered"),
+      row("F134", "this machine's clock is 5 min behind (GitHub's token)", "recovered"),
+      row("F135", "this machine's clock is 6 min ahead (token file)", "token-expired", "says so"),
+      row("F136", "this machine's clock is 5 min behind (token file)", "recovered"),
+      row("F137", "Quay's clock is 5 min ahead", "token-expired", "says so"),
+      row("F138", "Quay's clock is 5 min behind", "token-from-the-future", "says so"),
+      row(
+        "F139",
+        "token file rotated between reading and use, the old token at its end",
+        "recovered",
+        "with the new token",
+      ),
+      row("F140", "token file deleted between reading and use", "recovered"),
+    ],
+  },
+  {
+    title: "Files and disks",
+    about: "What other programs keep in the auth file stays, whatever happens.",
+    file: "files.test.ts",
+    rows: [
+      row("F141", "auth file: disk full", "auth-file-unusable", "the file stays as it was"),
+      row("F142", "auth file: file system read-only", "auth-file-unusable", "before anything is sent"),
+      row("F143", "temporary folder: disk full", "auth-file-unusable", "before anything is sent"),
+      row("F144", "temporary folder: file system read-only", "auth-file-unusable", "before anything is sent"),
+      row("F145", "session folder: disk full", "invalid-input", "before anything is sent"),
+      row("F146", "the auth file's folder is deleted during the login", "recovered", "it is made again"),
+      row("F147", "the temporary folder is emptied during the login", "auth-file-unusable"),
+      row("F148", "another program writes to the auth file during the login", "recovered", "both logins stand there"),
+      row("F149", "the auth file becomes garbage during the login", "auth-file-unusable", "the file stays as it is"),
+      row("F150", "the lock of a login that was killed", "recovered", "after five seconds"),
+      row("F151", "the lock of a login that does not end", "timeout"),
+      row("F152", "auth file replaced between reading and renaming", "recovered", "both logins stand there"),
+      elsewhere(
+        row("F153", "standard output: disk full", "unforeseen"),
+        "e2e/cli/output.test.ts",
+        "standard output that > has no room is told in a line",
+      ),
+      elsewhere(
+        row("F154", "a result file: disk full", "invalid-input", "the login is taken back"),
+        "e2e/cli/login.test.ts",
+        "login > a result that can't be written in the end takes the login back",
+      ),
+    ],
+  },
+  {
+    title: "The tool",
+    about: "skopeo, buildah, podman or docker, or what has taken its place on PATH.",
+    file: "tools.test.ts",
+    rows: [
+      row("F161", "killed", "tool-failed"),
+      row("F162", "hangs", "timeout", "it is ended"),
+      row("F163", "hangs in a process of its own", "timeout", "both are ended"),
+      row("F164", "exits with 0 and has written nothing", "tool-failed"),
+      row("F165", "exits with 0 and has written garbage", "tool-failed"),
+      row("F166", "exits with 0 and has written another login", "tool-failed"),
+      row("F167", "asks for a password on the terminal, again and again", "timeout", "it is ended"),
+      row("F168", "fails for lack of a terminal", "tool-failed", "its last words are shown"),
+      row("F169", "prints the password and fails", "tool-failed", "its last words are shown without it"),
+      row("F170", "talks without an end", "timeout", "no more than 64 KiB are kept"),
+      row("F171", "closes its input unread", "tool-failed"),
+      row("F172", "can't be started", "tool-failed"),
+    ],
+  },
+  {
+    title: "Told to end, and killed",
+    about: "The job is cancelled, the pod is stopped, memory runs out.",
+    file: "signals.test.ts",
+    rows: [
+      row("F181", "command line: SIGTERM while GitHub's endpoint is asked", "cancelled", atOnce),
+      row("F182", "command line: SIGTERM while the Workload API is asked", "cancelled", atOnce),
+      row("F183", "command line: SIGTERM during the exchange", "cancelled", atOnce),
+      row("F184", "command line: SIGTERM while it waits for another attempt", "cancelled", atOnce),
+      row("F185", "command line: SIGTERM while the tool logs in", "cancelled", atOnce),
+      row("F186", "command line: SIGTERM while it waits for the lock", "cancelled", atOnce),
+      row("F187", "command line: SIGINT while the tool logs in", "cancelled", atOnce),
+      elsewhere(
+        row("F188", "command line: SIGHUP during the exchange", "cancelled", atOnce),
+        "e2e/cli/output.test.ts",
+        "interrupted by > SIGHUP, login leaves nothing",
+      ),
+      row("F191", "command line: SIGKILL while GitHub's endpoint is asked", "undone", byLogout),
+      row("F192", "command line: SIGKILL while the Workload API is asked", "undone", byLogout),
+      row("F193", "command line: SIGKILL during the exchange", "undone", byLogout),
+      row("F194", "command line: SIGKILL while it waits for another attempt", "undone", byLogout),
+      row("F195", "command line: SIGKILL while it waits for the lock", "undone", byLogout),
+      ...cancellations,
+      elsewhere(
+        row("F207", "Action: cancelled as the runner does it, SIGINT and then SIGTERM", "cancelled", atOnce),
+        "e2e/cancel.test.ts",
+        "cancelled > by SIGINT and then SIGTERM, as the runner does it",
+      ),
+      ...kills,
+      elsewhere(
+        row("F217", "Action: main has failed between one file and the next", "undone", byPost),
+        "e2e/post.test.ts",
+        "post > after a main that failed between one file and the next",
+      ),
+    ],
+  },
+  {
+    title: "The same in the Action",
+    about: "One core serves both; these are the faults that were tested with the Action.",
+    rows: [
+      elsewhere(
+        row("F221", "Quay: 503, reset, 429 and half an answer, one after the other", "recovered"),
+        "e2e/answers.test.ts",
+        "Quay's answer is > one that gets better: the login works after all",
+      ),
+      elsewhere(
+        row("F222", "Quay: no answer", "timeout", "post has nothing to do"),
+        "e2e/answers.test.ts",
+        "Quay's answer is > none: the login ends when its time is over",
+      ),
+      elsewhere(
+        row("F223", "Quay: a page of a login portal before it", "quay-answer-unusable"),
+        "e2e/answers.test.ts",
+        "Quay's answer is > a page of a login portal",
+      ),
+      elsewhere(
+        row("F224", "Quay: a token for another robot", "quay-answer-unusable", "it is not used"),
+        "e2e/answers.test.ts",
+        "Quay's answer is > a token for another robot",
+      ),
+      elsewhere(
+        row("F225", "GitHub's endpoint: 503, then a reset", "recovered"),
+        "e2e/answers.test.ts",
+        "GitHub's endpoint answers > 503 and a broken connection at first: the login works after all",
+      ),
+      elsewhere(
+        row("F226", "GitHub's endpoint: 403", "identity-endpoint-refused", "once"),
+        "e2e/answers.test.ts",
+        "GitHub's endpoint answers > 403",
+      ),
+      elsewhere(
+        row("F227", "the robot is deleted between exchange and tool login", "login-refused"),
+        "e2e/answers.test.ts",
+        "the tool's login is refused > since the robot was deleted meanwhile, with skopeo",
+      ),
+      elsewhere(
+        row("F228", "the issuer is too slow for Quay, not for us", "quay-unavailable"),
+        "e2e/issuer.test.ts",
+        "otherwise > the issuer is too slow for Quay, not for us",
+      ),
+      elsewhere(
+        row("F229", "a proxy refuses its password", "quay-unreachable", "the password is not shown"),
+        "e2e/network.test.ts",
+        "a proxy > that refuses the password: an error that does not show it",
+      ),
+      elsewhere(
+        row("F230", "before post, the files have gone", "undone"),
+        "e2e/post.test.ts",
+        "post > has nothing to do where the files are gone",
+      ),
+      elsewhere(
+        row("F231", "before post, even RUNNER_TEMP was emptied", "undone"),
+        "e2e/post.test.ts",
+        "post > has nothing to do where even RUNNER_TEMP was emptied",
+      ),
+      elsewhere(
+        row("F232", "before post, somebody else has logged in there", "undone", "their login stays"),
+        "e2e/post.test.ts",
+        "post > leaves a login that has replaced ours meanwhile",
+      ),
+      elsewhere(
+        row(
+          "F233",
+          "post can't write to the file",
+          "auth-file-unusable",
+          "the rest is taken back; it can be run again",
+        ),
+        "e2e/post.test.ts",
+        "post > that can't take a login back fails, takes the rest back, and can be run again",
+      ),
+    ],
+  },
+];

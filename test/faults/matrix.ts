@@ -1,0 +1,17 @@
+/**
+ * The fault matrix: what may go wrong, what is promised then, and where the proof is. docs/reliability.md shows it, and
+ * matrix.test.ts holds the two and the tests together.
+ */
+import { machineRows } from "./machine-rows.ts";
+import { networkRows } from "./network-rows.ts";
+import type { Fault, Group } from "./row.ts";
+
+export const matrix: readonly Group[] = [...networkRows, ...machineRows];
+
+const byId = new Map(matrix.flatMap(({ rows }) => rows).map((each) => [each.id as string, each]));
+
+export function faultOf(id: string): Fault {
+  const found = byId.get(id);
+  if (found === undefined || found.proof) throw new Error(`the matrix has no row ${id} that is tested here`);
+  return found;
+}

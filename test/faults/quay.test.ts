@@ -1,0 +1,154 @@
+/** Rows of the matrix: Quay's exchange. */
+import { afterAll, describe } from "vitest";
+import { useWorld } from "../e2e/cli/world.ts";
+import { of, once, until } from "../e2e/world.ts";
+import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, READ_ONLY, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
+import { type Quay, startQuay } from "../support/quay/server.ts";
+import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow } from "../support/scripted.ts";
+import type { Flaw } from "../support/tls.ts";
+import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
+import { endingAfter, far, narrow, poisonedBy, resetting, shut, usePassages } from "./network.ts";
+import type { Fault } from "./row.ts";
+import { begun, exchangesOf, fault, logIn, newWorld, resolveAt, unanswering, wait } from "./world.ts";
+
+const peers = useWorld({ registry: false });
+
+describe.concurrent("Quay answers", () => {
+  /** For good, or once. */
+  function answers(
+    id: string,
+    given: () => Scripted,
+    how: { attempts?: number; first?: true; atLeastMs?: number } = {},
+  ) {
+    fault(id, async ({ expect, row }) => {
+      const world = await newWorld(peers(), { row });
+      const which = of(world.robot);
+      peers().quay.exchangeScript.always(given(), how.first ? once(which) : which);
+      const ran = await logIn(expect, row, world);
+      if (how.attempts !== undefined) expect(exchangesOf(peers(), world.robot)).toBe(how.attempts);
+      else expect(exchangesOf(peers(), world.robot)).toBeGreaterThan(1);
+      if (how.atLeastMs !== undefined) expect(ran.milliseconds).toBeGreaterThan(how.atLeastMs);
+    });
+  }
+  const later = (retryAfter: string) => answer(429, TOO_MANY_REQUESTS.body, { "retry-after": retryAfter });
+
+  answers("F04", reset, { first: true, attempts: 2 });
+  answers("F06", hang, { attempts: 1 });
+  answers("F08", () => slow(1000), { attempts: 1, atLeastMs: 1000 });
+  answers("F10", cut, { first: true, attempts: 2 });
+  answers("F11", huge, { attempts: 1 });
+  answers("F12", () => redirect("https://evil.example.com/oauth2/federation/robot/token"), { attempts: 1 });
+  answers("F13", () => page(TOO_MANY_REQUESTS));
+  answers("F14", () => later("1"), { first: true, attempts: 2, atLeastMs: 1000 });
+  answers("F15", () => later(new Date(Date.now() + 2_000).toUTCString()), { first: true, attempts: 2, atLeastMs: 900 });
+  answers("F16", () => later("99999999999"), { attempts: 1 });
+  answers("F17", () => later("soon"), { first: true, attempts: 2 });
+  answers("F18", () => page(INTERNAL_ERROR), { attempts: 3 });
+  answers("F19", () => page(LOADING), { attempts: 3 });
+  answers("F20", () => answer(503, "<html>Service Unavailable</html>"));
+  answers("F21", () => page(READ_ONLY), { attempts: 1 });
+  answers("F22", () => page(GATEWAY_TIMEOUT));
+});
+
+describe.concurrent("Quay's certificate", () => {
+  const quays: Quay[] = [];
+  afterAll(() => Promise.all(quays.map((quay) => quay.close())));
+
+  function certificate(id: string, flaw: Flaw) {
+    fault(id, async ({ expect, row }) => {
+      const { authority } = peers();
+      const quay = await startQuay(authority, { certificate: await authority.issueFlawed(flaw) });
+      quays.push(quay);
+      await logIn(expect, row, await newWorld(peers(), { row, registry: quay.host }));
+      expect(quay.requests).toEqual([]);
+    });
+  }
+
+  certificate("F23", "expired");
+  certificate("F24", "other-name");
+  certificate("F25", "other-root");
+});
+
+describe.skipIf(findToxiproxy() === undefined).concurrent("the network to Quay", () => {
+  const open = usePassages();
+  const large = answer(200, { token: "x".repeat(60_000) });
+
+  async function behind(row: Fault, prepare?: (passage: Passage) => Promise<void>) {
+    const passage = await open(peers().quay.port, prepare);
+    return { passage, world: await newWorld(peers(), { row, registry: `localhost:${passage.port}` }) };
+  }
+
+  fault("F01", async ({ expect, row }) => {
+    const { world } = await behind(row, shut);
+    const { stderr } = await logIn(expect, row, world);
+    expect(stderr.match(/refuses the connection\. Trying again/g)?.length).toBeGreaterThan(1);
+  });
+
+  fault("F02", async ({ expect, row }) => {
+    const { passage, world } = await behind(row, shut);
+    const [ran] = await Promise.all([logIn(expect, row, world), begun(world).then(passage.heal)]);
+    expect(ran.stderr).toContain("Trying again");
+  });
+
+  fault("F03", async ({ expect, row }) => {
+    const { passage, world } = await behind(row);
+    peers().quay.exchangeScript.always(slow(700), of(world.robot));
+    const isAsked = until(() => exchangesOf(peers(), world.robot) > 0, "the exchange");
+    const [{ stderr }] = await Promise.all([logIn(expect, row, world), isAsked.then(() => passage.poison(resetting))]);
+    expect(stderr).toMatch(/broke off the connection\. Trying again/);
+  });
+
+  fault("F05", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(endingAfter(300)));
+    await logIn(expect, row, world);
+    expect(exchangesOf(peers(), world.robot)).toBe(0);
+  });
+
+  fault("F07", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(far));
+    const { milliseconds } = await logIn(expect, row, world);
+    expect(milliseconds).toBeGreaterThan(450);
+  });
+
+  fault("F09", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(endingAfter(20_000)));
+    peers().quay.exchangeScript.always(large, of(world.robot));
+    const { stderr } = await logIn(expect, row, world);
+    expect(stderr).toContain("the answer broke off");
+    expect(exchangesOf(peers(), world.robot)).toBe(3);
+  });
+
+  fault("F28", async ({ expect, row }) => {
+    // The handshake passes in a moment, 60 kB don't.
+    const { passage, world } = await behind(row, poisonedBy(narrow(30)));
+    peers().quay.exchangeScript.always(large, once(of(world.robot)));
+    const heal = async () => {
+      await until(() => exchangesOf(peers(), world.robot) > 0, "the exchange");
+      await wait(500);
+      await passage.poison(resetting);
+      await wait(200);
+      await passage.heal();
+    };
+    const [{ stderr }] = await Promise.all([logIn(expect, row, world), heal()]);
+    expect(stderr).toContain("Trying again");
+    expect(exchangesOf(peers(), world.robot)).toBeGreaterThan(1);
+  });
+});
+
+describe.concurrent("Quay's name", () => {
+  fault("F26", async ({ expect, row }) => {
+    const { stderr } = await logIn(expect, row, await newWorld(peers(), { row, registry: "quay.invalid" }));
+    expect(stderr.match(/the name quay\.invalid cannot be resolved\. Trying again/g)).toHaveLength(2);
+  });
+
+  fault("F27", async ({ expect, row }) => {
+    const nameServer = await unanswering();
+    try {
+      const world = await newWorld(peers(), { row, registry: "quay.invalid" });
+      await resolveAt(world.machine, nameServer.address);
+      await logIn(expect, row, world);
+    } finally {
+      nameServer.close();
+    }
+  });
+});

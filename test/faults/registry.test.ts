@@ -1,0 +1,134 @@
+/** Rows of the matrix: the registry while the tool logs in. The exchange works each time. */
+import { afterAll, describe } from "vitest";
+import { useWorld } from "../e2e/cli/world.ts";
+import { newRobot, of, once, until } from "../e2e/world.ts";
+import { SUBJECT } from "../support/issuer.ts";
+import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
+import { type Quay, startQuay } from "../support/quay/server.ts";
+import { addRobot } from "../support/quay/store.ts";
+import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow } from "../support/scripted.ts";
+import type { Flaw } from "../support/tls.ts";
+import { findToxiproxy, freePort, type Passage } from "../support/toxiproxy.ts";
+import { endingAfter, far, poisonedBy, resetting, shut, silent, usePassages } from "./network.ts";
+import type { Fault } from "./row.ts";
+import { exchangesOf, fault, logIn, newWorld, type World, wait } from "./world.ts";
+
+const peers = useWorld({ registry: false });
+const closers: (() => Promise<unknown>)[] = [];
+afterAll(() => Promise.all(closers.map((close) => close())));
+
+describe.concurrent("the registry answers", () => {
+  /** For good, or once. */
+  function answers(id: string, given: () => Scripted, how: { runs?: number | "any"; first?: true } = {}) {
+    fault(id, async ({ expect, row }) => {
+      const world = await newWorld(peers(), { row });
+      const which = of(world.robot);
+      peers().quay.authScript.always(given(), how.first ? once(which) : which);
+      const { children } = await logIn(expect, row, world);
+      if (typeof how.runs === "number") expect(children).toHaveLength(how.runs);
+      else expect(children.length).toBeGreaterThan(how.runs === "any" ? 0 : 1);
+      expect(exchangesOf(peers(), world.robot)).toBe(1);
+    });
+  }
+  const later = (retryAfter: string) => answer(429, TOO_MANY_REQUESTS.body, { "retry-after": retryAfter });
+
+  // Some versions of skopeo try a 429 again themselves.
+  answers("F101", () => page(TOO_MANY_REQUESTS), { runs: "any" });
+  answers("F102", () => page(INTERNAL_ERROR), { runs: 1 });
+  answers("F103", () => page(LOADING), { first: true, runs: 2 });
+  answers("F104", () => page(LOADING));
+  answers("F105", () => answer(503, ""));
+  answers("F106", () => page(GATEWAY_TIMEOUT));
+  answers("F107", hang, { runs: 1 });
+  answers("F108", () => slow(1000), { runs: 1 });
+  answers("F109", reset);
+  answers("F110", cut);
+  answers("F111", huge, { runs: 1 });
+  answers("F112", () => redirect("https://localhost:1/v2/auth"));
+  answers("F113", () => later("1"), { first: true, runs: "any" });
+  answers("F124", () => later("99999999999"), { runs: "any" });
+});
+
+/** A Quay of its own, whose registry sends tools to `localhost:realm` for their bearer. */
+async function newQuay(row: Fault, realm: number, port = 0): Promise<World & { quay: Quay }> {
+  const { authority, issuer } = peers();
+  const quay = await startQuay(authority, { port, publicPort: realm });
+  closers.push(quay.close);
+  const robot = newRobot(peers());
+  addRobot(quay.store, robot.name, [{ issuer: issuer.url, subject: SUBJECT }]);
+  return { ...(await newWorld(peers(), { registry: `localhost:${quay.port}`, robot, row })), quay };
+}
+
+describe.concurrent("the registry's certificate", () => {
+  function certificate(id: string, flaw: Flaw) {
+    fault(id, async ({ expect, row }) => {
+      const { authority } = peers();
+      const realm = await startQuay(authority, { certificate: await authority.issueFlawed(flaw) });
+      closers.push(realm.close);
+      const { children } = await logIn(expect, row, await newQuay(row, realm.port));
+      expect(children).toHaveLength(1);
+      expect(realm.requests).toEqual([]);
+    });
+  }
+
+  certificate("F114", "expired");
+  certificate("F115", "other-name");
+  certificate("F116", "other-root");
+});
+
+describe.concurrent("the registry's name", () => {
+  fault("F117", async ({ expect, row }) => {
+    const world = await newWorld(peers(), { row });
+    const elsewhere = redirect("https://auth.invalid/v2/auth");
+    peers().quay.authScript.always(elsewhere, of(world.robot));
+    const { stderr } = await logIn(expect, row, world);
+    expect(stderr).toContain("auth.invalid");
+  });
+});
+
+describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the registry", () => {
+  const open = usePassages();
+
+  async function behind(row: Fault, prepare: (passage: Passage) => Promise<void>) {
+    const port = await freePort();
+    const passage = await open(port, prepare);
+    return { passage, world: await newQuay(row, passage.port, port) };
+  }
+
+  fault("F118", async ({ expect, row }) => {
+    const { world } = await behind(row, shut);
+    const { children } = await logIn(expect, row, world);
+    expect(children.length).toBeGreaterThan(1);
+  });
+
+  fault("F119", async ({ expect, row }) => {
+    const { passage, world } = await behind(row, shut);
+    // The tool asks the registry first, directly, and then whom the registry names.
+    const asked = until(() => world.quay.requests.some(({ path }) => path === "/v2/"), "the tool's first request");
+    const healed = asked.then(() => wait(300)).then(passage.heal);
+    const [{ children }] = await Promise.all([logIn(expect, row, world), healed]);
+    expect(children.length).toBeGreaterThan(1);
+  });
+
+  fault("F120", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(resetting));
+    const { children } = await logIn(expect, row, world);
+    expect(children.length).toBeGreaterThan(1);
+  });
+
+  fault("F121", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(endingAfter(300)));
+    const { children } = await logIn(expect, row, world);
+    expect(children.length).toBeGreaterThan(1);
+  });
+
+  fault("F122", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(silent));
+    await logIn(expect, row, world);
+  });
+
+  fault("F123", async ({ expect, row }) => {
+    const { world } = await behind(row, poisonedBy(far));
+    await logIn(expect, row, world);
+  });
+});

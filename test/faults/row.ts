@@ -1,0 +1,41 @@
+/** What a row of the fault matrix is. */
+import type { ErrorCode } from "../../src/errors.ts";
+
+export type FaultId = `F${number}`;
+
+export interface Fault {
+  readonly id: FaultId;
+  readonly fault: string;
+  /** `undone`: what had been done is taken back afterwards, by the post step or by logout. */
+  readonly outcome: "recovered" | "undone" | ErrorCode;
+  /** What is promised besides. */
+  readonly note?: string;
+  /** It is tried until the time is over, which may come in the middle of an attempt: then the code is `timeout`. */
+  readonly lasting?: boolean;
+  /** A test elsewhere: its file below test/, and its name with those of its groups, as vitest shows it. */
+  readonly proof?: readonly [file: string, name: string];
+}
+
+export interface Group {
+  readonly title: string;
+  readonly about: string;
+  /** Where the tests of the rows without another proof are. */
+  readonly file?: string;
+  readonly rows: readonly Fault[];
+}
+
+export const lasting = "tried until the time is over";
+
+export const row = (id: FaultId, fault: string, outcome: Fault["outcome"], note?: string): Fault => ({
+  id,
+  fault,
+  outcome,
+  ...(note && { note }),
+  ...(note === lasting && { lasting: true }),
+});
+
+export const atOnce = "within two seconds";
+export const byLogout = "by `logout --session`";
+export const byPost = "by the post step";
+
+export const elsewhere = (fault: Fault, file: string, name: string): Fault => ({ ...fault, proof: [file, name] });

@@ -1,0 +1,132 @@
+/** Rows of the matrix: the command line is told to end, or killed, in each of its phases. The Action: e2e/cancel.test.ts. */
+import { utimes } from "node:fs/promises";
+import { afterAll, describe } from "vitest";
+import { useWorld } from "../e2e/cli/world.ts";
+import { asking, of, type Robot, until } from "../e2e/world.ts";
+import { differences } from "../support/leaks.ts";
+import { answer, hang } from "../support/scripted.ts";
+import { startWorkloadApi } from "../support/workload-api.ts";
+import {
+  exchangesOf,
+  fault,
+  keepsPromises,
+  newWorld,
+  processesOf,
+  stalledMs,
+  type World,
+  type WorldOptions,
+} from "./world.ts";
+
+const peers = useWorld({ registry: false });
+const closers: (() => Promise<unknown>)[] = [];
+afterAll(() => Promise.all(closers.map((close) => close())));
+
+/** A login that stays in one phase: how it is brought there, and how to know that it has come. */
+interface Phase {
+  options?: () => Promise<WorldOptions>;
+  hold?: (world: World) => Promise<void>;
+  hasCome: (world: World) => boolean;
+}
+
+const asked = ({ name }: Robot, path: string) =>
+  peers().quay.requests.some((request) => request.user === name && request.path === path);
+
+const onGitHub: Phase = {
+  options: async () => ({
+    env: peers().githubEnv,
+    identity: ({ audience }) => ["--identity", "github", "--audience", audience],
+  }),
+  hold: async ({ robot }) => peers().github.script.always(hang(), asking(robot)),
+  hasCome: ({ robot }) => peers().github.requests.some(({ audience }) => audience === robot.audience),
+};
+
+function atWorkloadApi(): Phase {
+  let isCalled = () => false;
+  return {
+    async options() {
+      const api = await startWorkloadApi("127.0.0.1", "hang");
+      closers.push(api.close);
+      isCalled = () => api.calls.length > 0;
+      return { identity: () => ["--spiffe-socket", api.address] };
+    },
+    hasCome: () => isCalled(),
+  };
+}
+
+const inExchange: Phase = {
+  hold: async ({ robot }) => peers().quay.exchangeScript.always(hang(), of(robot)),
+  hasCome: ({ robot }) => exchangesOf(peers(), robot) > 0,
+};
+
+const waiting: Phase = {
+  hold: async ({ robot }) => peers().quay.exchangeScript.always(answer(429, "", { "retry-after": "20" }), of(robot)),
+  hasCome: ({ robot }) => exchangesOf(peers(), robot) > 0,
+};
+
+const inTool: Phase = {
+  hold: async ({ robot }) => peers().quay.authScript.always(hang(), of(robot)),
+  hasCome: ({ robot }) => asked(robot, "/v2/auth"),
+};
+
+const beforeLock: Phase = {
+  async hold({ machine, before }) {
+    const lock = await machine.write(`${machine.usualFile}.lock`, "of somebody at work");
+    for (const [path, entry] of await machine.snapshot()) before.set(path, entry);
+    const touching = setInterval(() => void utimes(lock, new Date(), new Date()).catch(() => {}), 500);
+    closers.push(async () => clearInterval(touching));
+  },
+  hasCome: ({ robot }) => asked(robot, "/v2/auth"),
+};
+
+async function interrupt(phase: Phase, signal: NodeJS.Signals) {
+  const options = await phase.options?.();
+  const world = await newWorld(peers(), { ...options, timeoutSeconds: 30, more: ["--session", "../session"] });
+  await phase.hold?.(world);
+  const running = await world.machine.start(world.args);
+  await until(() => phase.hasCome(world), "the phase");
+  const [start, stalled] = [performance.now(), await stalledMs()];
+  running.kill(signal);
+  const ran = await running.done;
+  return { world, ran, milliseconds: performance.now() - start - ((await stalledMs()) - stalled) };
+}
+
+describe.concurrent("told to end", () => {
+  function told(id: string, phase: Phase, signal: NodeJS.Signals = "SIGTERM") {
+    fault(id, async ({ expect, row }) => {
+      const { world, ran, milliseconds } = await interrupt(phase, signal);
+      expect(ran.signal).toBeNull();
+      expect(milliseconds).toBeLessThan(2_000);
+      await keepsPromises(expect, row, world, ran);
+    });
+  }
+
+  told("F181", onGitHub);
+  told("F182", atWorkloadApi());
+  told("F183", inExchange);
+  told("F184", waiting);
+  told("F185", inTool);
+  told("F186", beforeLock);
+  told("F187", inTool, "SIGINT");
+});
+
+describe.concurrent("killed", () => {
+  function killed(id: string, phase: Phase) {
+    fault(id, async ({ expect, row }) => {
+      expect(row.outcome).toBe("undone");
+      const { world, ran } = await interrupt(phase, "SIGKILL");
+      expect(ran.signal).toBe("SIGKILL");
+      // A tool that was at work when its parent went has still to end.
+      peers().quay.authScript.clear();
+      const { machine, before } = world;
+      expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
+      expect(differences(before, await machine.snapshot())).toEqual([]);
+      expect(await processesOf(machine.scratch)).toEqual([]);
+    });
+  }
+
+  killed("F191", onGitHub);
+  killed("F192", atWorkloadApi());
+  killed("F193", inExchange);
+  killed("F194", waiting);
+  killed("F195", beforeLock);
+});

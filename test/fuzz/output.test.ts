@@ -1,0 +1,185 @@
+/** What we print: whatever others say in it, it stays text, for GitHub's runner, for a terminal and in a summary. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, expect, test, vi } from "vitest";
+import { withFlags } from "../../src/cli/failure.ts";
+import { createTerminal } from "../../src/cli/terminal.ts";
+import { LoginError } from "../../src/errors.ts";
+import { createReporter, reportFailure } from "../../src/github/reporter.ts";
+import { createRunner } from "../../src/github/runner.ts";
+import { failureSummary, skippedSummary } from "../../src/github/summary.ts";
+import { parseFileCommands } from "../support/workflow-commands.ts";
+import { forAll } from "./property.ts";
+import { endless, hostile, nearly, secret } from "./values.ts";
+
+afterEach(() => {
+  process.exitCode = 0;
+  vi.restoreAllMocks();
+});
+
+/** What `work` writes to standard output and standard error. */
+function printed(work: () => void): string {
+  let text = "";
+  const spies = [process.stdout, process.stderr].map((stream) =>
+    vi.spyOn(stream, "write").mockImplementation((chunk) => {
+      text += chunk;
+      return true;
+    }),
+  );
+  try {
+    work();
+  } finally {
+    for (const spy of spies) {
+      spy.mockRestore();
+    }
+  }
+  return text;
+}
+
+const commands =
+  "add-mask|debug|warning|error|notice|group|endgroup|save-state|set-output|set-env|add-path|stop-commands|echo|add-matcher|remove-matcher";
+/** .NET's white space (Char.IsWhiteSpace), which is not JavaScript's. */
+const blank = "[\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+const isCommand = new RegExp(`^${blank}*::(?:${commands})(?: [^\\n]*?)?::|##\\[(?:${commands})[^\\]]*\\]`, "i");
+
+/** The commands that GitHub's runner finds; it ends lines where .NET's StreamReader does. */
+const commandsIn = (output: string): string[] => output.split(/\r\n|\r|\n/).filter((line) => isCommand.test(line));
+
+const words = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom(
+        "::add-mask::x",
+        "\n \u0085\t::add-mask::x",
+        "\r\u2003::debug::x",
+        "##[add-mask]x",
+        "::error title=a::b",
+        "::stop-commands::t",
+        ...commands.split("|"),
+      ),
+      fc.constantFrom(
+        "\n",
+        "\r",
+        "\u0085",
+        "\u2028",
+        " ",
+        "\ufeff",
+        "\u180e",
+        "\u001c",
+        "::",
+        "##[",
+        "#",
+        ":",
+        "%0A",
+        "]",
+      ),
+      nearly("::debug::x", "##[group]x"),
+      hostile,
+    ),
+    { maxLength: 8 },
+  )
+  .map((parts) => parts.join(""));
+const message = fc.oneof({ weight: 9, arbitrary: words }, { weight: 1, arbitrary: endless });
+
+test("the runner finds no command in what is told, and one where one is meant", () => {
+  const runner = createRunner({});
+  const reporter = createReporter(runner);
+  forAll(
+    message,
+    (text) => {
+      expect(commandsIn(printed(() => reporter.info(text)))).toEqual([]);
+      for (const [say, start] of [
+        [reporter.warning, "::warning::"],
+        [reporter.debug, "::debug::"],
+      ] as const) {
+        const output = printed(() => say(text));
+        expect(commandsIn(output)).toHaveLength(1);
+        expect(output.startsWith(start)).toBe(true);
+        // What a person reads is what was said.
+        const data = output.slice(start.length, -1);
+        expect(data.replaceAll("%0D", "\r").replaceAll("%0A", "\n").replaceAll("%25", "%")).toBe(text);
+      }
+    },
+    500,
+  );
+});
+
+test("a failure is one command, whatever is in it", () => {
+  const runner = createRunner({});
+  const parts = fc.record({ message, remedy: fc.array(message, { maxLength: 3 }), subject: message });
+  forAll(parts, ({ message, remedy, subject }) => {
+    const binding = { issuer: subject, subject, audience: subject };
+    const error = new LoginError("subject-not-bound", message, { remedy, binding });
+    const output = printed(() => reportFailure(runner, error));
+    expect(commandsIn(output)).toHaveLength(1);
+    expect(output.trimEnd().split(/[\r\n]/)).toHaveLength(1);
+    const foreseen = printed(() => reportFailure(runner, new TypeError(message)));
+    expect(commandsIn(foreseen)).toHaveLength(2);
+  });
+});
+
+test("a value that is set is that value, and sets nothing else", () => {
+  const file = join(mkdtempSync(join(tmpdir(), "quay-keyless-test-")), "output");
+  try {
+    const runner = createRunner({ GITHUB_OUTPUT: file });
+    // The runner's file commands end lines at line feeds; a carriage return before one belongs to it.
+    const value = fc.oneof(message, hostile, fc.constant("a<<b\nc\nb\nd=e")).map((text) => text.replaceAll("\r", ""));
+    forAll(fc.tuple(value, value), ([first, second]) => {
+      writeFileSync(file, "");
+      runner.set("GITHUB_OUTPUT", "first", first);
+      runner.set("GITHUB_OUTPUT", "second", second);
+      const wellFormed = (text: string) => Buffer.from(text).toString();
+      expect(parseFileCommands(readFileSync(file, "utf8"))).toEqual({
+        first: wellFormed(first),
+        second: wellFormed(second),
+      });
+    });
+  } finally {
+    rmSync(join(file, ".."), { recursive: true });
+  }
+});
+
+test("nothing that is said moves a terminal's cursor, and no secret is said, even in pieces", () => {
+  const sequence = fc.constantFrom("", "\u001b[31m", "\u001b]0;title\u0007", "\u009b2J", "\u001b[");
+  const control = fc.constantFrom("\u0007", "\b", "\r", "\u001b", "\u009b", "\u007f", "\u0090");
+  const pieces = fc
+    .tuple(message, sequence, fc.oneof(control, message))
+    .map(([before, part, after]) => `${before}${secret.slice(0, 5)}${part}${secret.slice(5)}${after}${secret}`);
+  const terminal = createTerminal(true);
+  terminal.secret(secret);
+  terminal.secret(secret.slice(3));
+  forAll(pieces, (text) => {
+    for (const say of [terminal.info, terminal.warning, terminal.error, terminal.debug, terminal.print]) {
+      const output = printed(() => say(text));
+      expect(output).not.toContain(secret);
+      expect(output).not.toMatch(/[^\P{Cc}\n\t]/u);
+    }
+  });
+});
+
+test("in a summary everything from outside is text", () => {
+  forAll(message, (text) => {
+    const error = new LoginError("quay-refused", text, { remedy: [text] });
+    const inside = /^### Not signed in to Quay\n\n<pre>(.*)<\/pre>\n\n$/s.exec(failureSummary(error))?.[1];
+    expect(inside).toBeDefined();
+    expect(inside).not.toMatch(/[<>]/);
+    const skipped = skippedSummary(error).split("\n")[2] ?? "";
+    expect(skipped).toMatch(/The job goes on logged out/);
+    expect(skipped.replaceAll(/&#\d+;/g, "")).not.toMatch(/[<>|`*_[\]&\n]/);
+  });
+});
+
+test("an error's own words may be anything, and the flags that are put into them don't pile up", () => {
+  const spoken = fc.oneof(
+    message,
+    nearly("the option registry, as in registry: quay.io", "Write, for example, robot: a+b"),
+  );
+  forAll(fc.tuple(spoken, fc.array(spoken, { maxLength: 3 })), ([text, remedy]) => {
+    const once = withFlags(new LoginError("invalid-input", text, { remedy }));
+    expect(once.code).toBe("invalid-input");
+    expect(once.message.length).toBeLessThanOrEqual(text.length * 2);
+    expect(withFlags(once).message).toBe(once.message);
+  });
+});

@@ -1,0 +1,73 @@
+/** The Deployments of kubernetes/, as a user would take them: an overlay of his own, with the names of this cluster. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { expect } from "vitest";
+import { parseAllDocuments } from "yaml";
+import { kubectl, type Manifest, type Namespace, type QuayForPods } from "../support/cluster.ts";
+import { caConfigMap, ociArchive, TOOLS_IMAGE, withWorkloadApi } from "./tekton.ts";
+
+const kubernetes = resolve(import.meta.dirname, "../../kubernetes");
+
+/** What a user's own overlay is made of. */
+export interface Overlay {
+  resource: string;
+  components: string[];
+  /** Merged into the pod's spec. */
+  pod?: Record<string, unknown>;
+  /** Folder of the SPIRE agent's socket. */
+  socketFolder?: string;
+}
+
+/** What kustomize makes of it. */
+export async function build({ resource, components, pod, socketFolder }: Overlay, peers: QuayForPods) {
+  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-overlay-"));
+  const path = (name: string) => relative(folder, join(kubernetes, name));
+  const spec = { hostAliases: peers.hostAliases, ...pod };
+  const deployment = { kind: "Deployment", apiVersion: "apps/v1", metadata: { name: "quay-keyless" } };
+  const overlay = {
+    apiVersion: "kustomize.config.k8s.io/v1beta1",
+    kind: "Kustomization",
+    resources: [path(resource)],
+    components: components.map((each) => path(`components/${each}`)),
+    configMapGenerator: [
+      { name: "quay-login", behavior: "merge", literals: [`registry=${peers.registryHost}`, "robot=acme+ci"] },
+    ],
+    images: [{ name: "quay.io/skopeo/stable", newName: TOOLS_IMAGE.split(":")[0], newTag: "test" }],
+    patches: [{ patch: JSON.stringify({ ...deployment, spec: { template: { spec } } }) }],
+  };
+  await writeFile(join(folder, "kustomization.yaml"), JSON.stringify(overlay));
+  try {
+    const documents = parseAllDocuments(await kubectl(["kustomize", folder])).map((each) => each.toJS() as Manifest);
+    return socketFolder === undefined ? documents : documents.map((each) => withWorkloadApi(each, socketFolder));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Applies it and waits until it is ready. */
+export async function deploy(namespace: Namespace, overlay: Overlay, peers: QuayForPods): Promise<void> {
+  await namespace.apply(caConfigMap(peers), ...(await build(overlay, peers)));
+  await namespace.kubectl("rollout", "status", "deployment/quay-keyless", "--timeout=120s");
+}
+
+/** A line of shell in the workload. */
+export const inWorkload = (namespace: Namespace, script: string, input?: Buffer) =>
+  namespace.exec("quay-keyless", "workload", ["sh", "-c", script], input);
+
+/** Pushes and inspects from the workload, with nothing but what the Deployment gives it. */
+export async function useIt(namespace: Namespace, tag: string, { registryHost }: QuayForPods): Promise<void> {
+  const image = `docker://${registryHost}/acme/app:${tag}`;
+  const pushed = await inWorkload(
+    namespace,
+    `mkdir /tmp/image && tar -x -C /tmp/image && skopeo copy oci:/tmp/image:v1 ${image}`,
+    await ociArchive(),
+  );
+  expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
+  const inspected = await inWorkload(namespace, `skopeo inspect ${image}`);
+  expect(inspected, inspected.stderr).toMatchObject({ code: 0 });
+  expect(JSON.parse(inspected.stdout)).toMatchObject({ Name: `${registryHost}/acme/app` });
+  // No identity token where the workload is, and no way to change the login.
+  expect((await inWorkload(namespace, "ls /var/run/secrets/tokens /var/run/secrets/kubernetes.io")).code).not.toBe(0);
+  expect((await inWorkload(namespace, "echo >>$REGISTRY_AUTH_FILE")).code).not.toBe(0);
+}
