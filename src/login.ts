@@ -44,6 +44,7 @@ export async function login(
   platform: Platform,
   renews?: Session,
 ): Promise<LoginResult> {
+  const earlier = renews && (await reopen(renews)); // first of all: without it there is nothing to renew
   const choice = await chooseIdentity(request, platform);
   // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
   const early = {
@@ -54,7 +55,7 @@ export async function login(
   const destinations = await planDestinations(request, tool, place, platform);
   platform.reporter.info(`Identity: ${choice.why}.`);
 
-  let session = renews === undefined ? await open(place) : await reopen(renews);
+  let session = earlier ?? (await open(place));
   place.onSession(session.folder);
   const keep = async (change: Partial<Session>) => {
     session = await saveSession({ ...session, ...change });

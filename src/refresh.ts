@@ -99,6 +99,7 @@ export async function keepFresh(session: Session, upkeep: Upkeep, platform: Loca
     try {
       state.token = await readToken(upkeep); // the one that the renewal will use
       state.session = await upkeep.renew(state.session);
+      state.marks = ""; // the files are other ones now, and are looked at once more
       plan(state, upkeep, platform);
       reporter.info(
         `The login was renewed, since ${reasons[reason]}: it lasts until ${isoTime(endOf(state.session))}.`,

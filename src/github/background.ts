@@ -4,7 +4,6 @@ import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
-import { isThere } from "../platform/folders.ts";
 import type { Upkeep } from "../refresh.ts";
 import { toolEnvironment } from "../registry/environment.ts";
 
@@ -40,7 +39,8 @@ export async function startBackground(order: Order): Promise<void> {
       child.stdin?.on("error", reject).end(JSON.stringify(order), () => resolve());
     });
     // From then on post can find it, whatever becomes of this process.
-    for (let left = 200; left > 0 && child.exitCode === null && !(await isThere(record)); left--) {
+    const entered = async () => parseRecord(await readFile(record, "utf8").catch(() => undefined)).pid > 0;
+    for (let left = 200; left > 0 && child.exitCode === null && !(await entered()); left--) {
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
     child.unref();
@@ -73,22 +73,39 @@ export async function stopBackground(folder: string): Promise<Ended | undefined>
   if (told === undefined) {
     return undefined;
   }
-  const { pid, started } = JSON.parse((await read(record)) ?? "{}");
-  const runs = async () => typeof pid === "number" && started !== undefined && (await startOf(pid)) === started;
+  const { pid, started } = parseRecord(await read(record));
+  const runs = async () => pid > 0 && (await startOf(pid)) === started;
   const diedBefore = !(await runs());
-  for (const [signal, seconds] of [
-    ["SIGTERM", 2],
-    ["SIGKILL", 2],
-  ] as const) {
-    for (let left = seconds * 20; left > 0 && (await runs()); left--) {
-      if (left === seconds * 20) {
-        process.kill(pid, signal);
-      }
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    if (await runs()) {
+      sendSignal(pid, signal);
+    }
+    for (let left = 40; left > 0 && (await runs()); left--) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
   const why = diedBefore ? "The process that keeps the login alive had ended before the job." : undefined;
   return { log: (await read(log)) ?? told, lapse: (await read(lapse)) ?? why };
+}
+
+function parseRecord(text: string | undefined): { readonly pid: number; readonly started: string } {
+  try {
+    const { pid, started } = JSON.parse(text ?? "");
+    if (Number.isInteger(pid) && typeof started === "string") {
+      return { pid, started };
+    }
+  } catch {
+    // damaged: as if it had ended, which post says
+  }
+  return { pid: 0, started: "" };
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
 }
 
 /** When a process started, in the kernel's ticks (proc(5), stat, field 22); undefined: it doesn't run, or waits to be buried. */
