@@ -88,7 +88,8 @@ install_node() {
     echo "Installing npm packages"
     # Not `npm ci`: it refuses a lock without the packages of other platforms, which a registry may not have
     # (npm/cli issue 9846). This one installs the same versions, checked by the same hashes.
-    quietly npm install --no-save --prefer-offline
+    # What npm remembers of a package may be older than the lock: then it has to ask again.
+    npm install --no-save --prefer-offline >/dev/null 2>&1 || quietly npm install --no-save --prefer-online
     node_modules/.bin/node script/installed.ts || die "node_modules is not what package-lock.json says"
   fi
   git hash-object package-lock.json >node_modules/.installed
