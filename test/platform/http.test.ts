@@ -93,6 +93,32 @@ describe("an answer", () => {
     ]);
   });
 
+  test("is told to whoever asks: where, which status, which request, how long; not what was asked with", async () => {
+    const server = await serve();
+    const told: string[] = [];
+    const http = createHttp({
+      env: {},
+      extraRoots: authority.ca,
+      signal: new AbortController().signal,
+      debug: (message) => told.push(message),
+    });
+    onTestFinished(http.close);
+    server.answer = answer(200, "ok", { "x-request-id": "4f2a:9-b" });
+    await http.open(server.url, limits).send({ authorization: "Basic c2VjcmV0" });
+    server.answer = answer(503, "", { "x-request-id": "not\tone" });
+    await http.open(server.url, limits).send();
+    await http
+      .open(new URL("https://localhost:1/x?y"), limits)
+      .send()
+      .catch(() => {});
+    const { host } = server.url;
+    expect(told.map((line) => line.replace(/\d+ ms$/, "N ms"))).toEqual([
+      `GET ${host}/path: 200, request 4f2a:9-b, N ms`,
+      `GET ${host}/path: 503, N ms`,
+      "GET localhost:1/x: localhost:1 refuses the connection, N ms",
+    ]);
+  });
+
   test("of plain http too, which the endpoint of a local runner speaks", async () => {
     const { port, close } = await listen(createHttpServer((_, response) => void response.end("plain")));
     onTestFinished(close);

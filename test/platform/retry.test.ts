@@ -134,7 +134,7 @@ describe("Retry-After", () => {
     const clock = fakeClock(start);
     const headers = { "retry-after": ["60", "60"] };
     await run(clock, failing(1, { retry: "patient", error, answer: { status: 503, headers, body: "" } }).run).result;
-    expect(clock.waits).toEqual([375]);
+    expect(clock.waits).toEqual([250]);
   });
 });
 

@@ -126,6 +126,12 @@ describe.concurrent("what others say", () => {
     const verbose = await machine.run(["login", ...target, "--verbose"]);
     expect(verbose).toMatchObject({ code: 0 });
     expect(verbose.stderr.split("\n").length).toBeGreaterThan(quiet.stderr.split("\n").length);
+    // Where the time has gone, and what came of each request.
+    expect(verbose.stderr).toMatch(/^GET localhost:\d+\/oauth2\/federation\/robot\/token: 200, \d+ ms$/m);
+    for (const phase of ["identity token", `exchange for ${robot.name}`, "skopeo login", "auth file"]) {
+      const line = verbose.stderr.split("\n").find((each) => each.startsWith(phase));
+      expect(line, phase).toMatch(/: \d+ ms$/);
+    }
   });
 });
 
