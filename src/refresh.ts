@@ -71,7 +71,7 @@ interface State {
  * @throws LoginError `login-lapsed` where the login has ended and this is the end, `not-logged-in` where it was taken back
  */
 export async function keepFresh(session: Session, upkeep: Upkeep, platform: LocalPlatform): Promise<never> {
-  const { reporter, signal } = platform;
+  const { clock, reporter, signal } = platform;
   const state: State = {
     session,
     next: never,
@@ -86,19 +86,20 @@ export async function keepFresh(session: Session, upkeep: Upkeep, platform: Loca
   for (;;) {
     const reason = await nextReason(state, upkeep, platform);
     if (reason === "ended") {
-      const lapse = lapsed(state);
       if (upkeep.onLapse === "exit" || state.next === never) {
-        throw lapse;
+        throw lapsed(state);
       }
-      reporter.warning(formatError(lapse));
-      upkeep.onLapsed?.(lapse);
-      state.end = never; // told once
+      tellLapse(state, upkeep, platform);
       continue;
     }
     reporter.debug(`renewing the login, since ${reasons[reason]}`);
     try {
       state.token = await readToken(upkeep); // the one that the renewal will use
-      state.session = await upkeep.renew(state.session);
+      const renewed = await upkeep.renew(state.session);
+      if (isPast(state.end, clock)) {
+        tellLapse(state, upkeep, platform); // it ended while this renewal was on its way
+      }
+      state.session = renewed;
       state.marks = ""; // the files are other ones now, and are looked at once more
       plan(state, upkeep, platform);
       reporter.info(
@@ -113,6 +114,13 @@ export async function keepFresh(session: Session, upkeep: Upkeep, platform: Loca
       retryLater(state, error, platform);
     }
   }
+}
+
+function tellLapse(state: State, { onLapsed }: Upkeep, { reporter }: LocalPlatform): void {
+  const lapse = lapsed(state);
+  reporter.warning(formatError(lapse));
+  onLapsed?.(lapse);
+  state.end = never; // told once
 }
 
 const endOf = ({ robots }: Session): number => Math.min(...robots.map(({ expiresAt }) => expiresAt));
