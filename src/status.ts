@@ -32,7 +32,7 @@ export interface Wanted {
  */
 export async function readStatus(wanted: Wanted, file: string | undefined, env: Environment): Promise<Standing> {
   // No tool writes .dockercfg any more, so no robot token is there.
-  const locations = containersLocations(env, process.getuid?.() ?? 0).filter(({ legacy }) => !legacy);
+  const locations = containersLocations(env).filter(({ legacy }) => !legacy);
   const paths = (file === undefined ? locations.map(({ path }) => path) : [file]).map((path) => resolve(path));
   for (const authFile of paths) {
     const { content } = await readAuthFile(authFile, "read");

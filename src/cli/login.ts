@@ -102,8 +102,10 @@ function parseWatching(reader: OptionReader, { exportToken }: LoginRequest): Wat
   const logoutOnExit = reader.boolean("logout-on-exit");
   if (!reader.boolean("watch")) {
     if (onLapse !== "exit" || logoutOnExit) {
-      const [name, value] = logoutOnExit ? (["logout-on-exit", "true"] as const) : (["on-lapse", onLapse] as const);
-      throw invalidInput(name, value, "it belongs to watch, which is not set", `--watch --${name}`);
+      const problem = "it belongs to watch, which is not set";
+      throw logoutOnExit
+        ? invalidInput("logout-on-exit", "true", problem, "--watch --logout-on-exit")
+        : invalidInput("on-lapse", onLapse, problem, `--watch --on-lapse ${onLapse}`);
     }
     return undefined;
   }

@@ -80,8 +80,8 @@ function publish(request: LoginRequest, result: LoginResult): void {
   runner.summarize(successSummary(request.registry, result));
 }
 
-async function keepAlive({ session, source, identity }: LoginResult): Promise<void> {
-  await startBackground({ env, sessionFolder: session.folder, source: sourceOf({ source, identity }) });
+async function keepAlive(result: LoginResult): Promise<void> {
+  await startBackground({ env, sessionFolder: result.session.folder, source: sourceOf(result) });
   reporter.info("The login is kept alive in the background until the post step, which shows what that did.");
 }
 

@@ -60,7 +60,7 @@ function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Pl
   if (tool.name === "docker") {
     return dockerConfigOf(request, platform);
   }
-  const [first] = containersLocations(platform.env, process.getuid?.() ?? 0);
+  const [first] = containersLocations(platform.env);
   const path = resolve(first.path);
   if (hasNamespacedScope(request) && path === resolve(dockerConfigPath(platform.env) ?? "")) {
     throw invalidInput(
@@ -132,7 +132,7 @@ export async function storeLogins(
 /** The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them. */
 async function otherLogins(registry: string, platform: Platform): Promise<AuthContent> {
   let found: { auths: Record<string, AuthEntry>; credHelpers: Record<string, string> } = { auths: {}, credHelpers: {} };
-  for (const { path, legacy } of containersLocations(platform.env, process.getuid?.() ?? 0)) {
+  for (const { path, legacy } of containersLocations(platform.env)) {
     try {
       const { content } = await readAuthFile(path);
       const auths = legacy ? (content as Record<string, AuthEntry>) : content.auths;

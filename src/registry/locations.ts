@@ -9,7 +9,10 @@ export interface Location {
 }
 
 /** The files that skopeo, buildah and podman would read, the first that has an entry winning. A variable excludes all others. */
-export function containersLocations(env: Environment, uid: number): readonly [Location, ...Location[]] {
+export function containersLocations(
+  env: Environment,
+  uid = process.getuid?.() ?? 0,
+): readonly [Location, ...Location[]] {
   if (env.REGISTRY_AUTH_FILE) {
     return [{ path: env.REGISTRY_AUTH_FILE }];
   }

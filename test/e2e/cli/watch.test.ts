@@ -286,7 +286,7 @@ describe.concurrent("login --watch", () => {
   });
 
   test.for([
-    ["--on-lapse", ["--on-lapse=retry"], "--on-lapse"],
+    ["--on-lapse", ["--on-lapse=retry"], "--watch --on-lapse retry"],
     ["--logout-on-exit", ["--logout-on-exit"], "--logout-on-exit"],
     ["both", ["--logout-on-exit", "--on-lapse=retry"], "--watch"],
     ["the handing out of one token", ["--watch", "--export-token"], "--export-token"],
