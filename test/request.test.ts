@@ -132,6 +132,7 @@ describe("robots and scopes", () => {
   test("a login for less than the host is namespaced", () => {
     expect(hasNamespacedScope(parseRequest({ robot }))).toBe(false);
     expect(hasNamespacedScope(parseRequest({ robot: "quay.io/acme=acme+ci" }))).toBe(true);
+    expect(hasNamespacedScope(parseRequest({ robot: "quay.io=acme+all\nacme+ci" }))).toBe(true);
   });
 });
 
@@ -328,6 +329,7 @@ test.each<Bad>([
     '"Acme/App" is not organization/repository',
     "access: acme/app:pull,push",
   ],
+  [{ access: ":pull" }, "access", ":pull", '"" is not organization/repository', "access: acme/app:pull,push"],
   [{ access: "acme/app" }, "access", "acme/app", '"" is neither pull nor push', "access: acme/app:pull,push"],
   [
     { access: "acme/app:pull,delete" },

@@ -209,6 +209,22 @@ describe("answers without a reason in them", () => {
       },
     ],
     [
+      "a choice of places",
+      { status: 300, body: "", headers: { location: "https://other.example.com/" } },
+      {
+        kind: "unusable",
+        why: "a redirect to other.example.com, which is not followed since the identity token would go there",
+      },
+    ],
+    [
+      "a redirect to something below the path",
+      slashRedirect(`https://localhost:8543${path}more`),
+      {
+        kind: "unusable",
+        why: "a redirect to localhost:8543, which is not followed since the identity token would go there",
+      },
+    ],
+    [
       "a redirect to nowhere",
       { status: 304, body: "" },
       {
@@ -230,6 +246,12 @@ describe("answers without a reason in them", () => {
       "a reason that is no text",
       { status: 400, body: '{"message": {"code": 5}}' },
       { kind: "unusable", why: "status 400 with a page instead of a reason" },
+    ],
+    ["a 500 that speaks of headers", { ...REQUEST_TOO_LARGE, status: 500 }, { kind: "unclear", status: 500 }],
+    [
+      "a reason with a status that is none",
+      { status: 201, body: '{"message": "Token does not match robot"}' },
+      { kind: "unusable", why: "status 201 with a page instead of a reason" },
     ],
     ["201", { status: 201, body: "{}" }, { kind: "unusable", why: "status 201 with a page instead of a reason" }],
   ])("%s", (_, reply, expected) => {
