@@ -2,6 +2,7 @@
 import { loadavg } from "node:os";
 import { type Peers, startPeers } from "../test/support/peers.ts";
 import { enterJob, enterPod, type Name, type Place, script, verify, ways } from "./measure/commands.ts";
+import { largest, measurePromotion } from "./measure/promotion.ts";
 import { type Extras, intoDocument, type Result, report, type Setting } from "./measure/report.ts";
 import { at, type Figure, go, hyperfine, isInterrupted, progress, removeScratch, start } from "./measure/run.ts";
 import { spiffeSizes } from "./measure/sizes.ts";
@@ -43,11 +44,12 @@ async function main(): Promise<void> {
         results.push({ ...setting, figures: await measure(setting, peers) });
       }
       if (delayMs === 0) {
-        progress("memory, the post step, and a minute of login --watch");
+        progress("memory, the post step, a minute of login --watch, promotions");
         extras = {
           memory: await measureMemory(peers),
           post: await measurePost(peers),
           watch: await measureWatch(peers, quick ? 10 : 60),
+          promotion: await measurePromotion(quick ? 2 : 8),
           spiffe,
         };
       }
@@ -82,15 +84,12 @@ async function measure({ place, robots, names, rounds, runs }: Setting, peers: P
 }
 
 async function measureMemory(peers: Peers): Promise<Map<string, number>> {
-  const wrapper = `import resource,subprocess,sys
-subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)`;
   const memory = new Map<string, number>();
   for (const robots of [1, 20]) {
     const { env, commands, prepare } = await enterJob(peers, robots);
     for (const name of ways) {
       await start(prepare, env);
-      const kilobytes = await go("python3", ["-c", wrapper, ...commands[name].split(" ")], env);
+      const kilobytes = await go("python3", ["-c", largest, ...commands[name].split(" ")], env);
       memory.set(`${name} ${robots}`, Number(kilobytes) / 1000);
     }
   }

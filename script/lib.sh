@@ -127,6 +127,20 @@ install_toxiproxy() {
   quietly env GOBIN="$1" CGO_ENABLED=0 go install "$2"
 }
 
+# need_referrers_registry : a registry with the referrers API, built from test/support/referrers; Debian's has none.
+need_referrers_registry() {
+  local folder="$tools/referrers-registry@v0.22.1"
+  [[ -x "$folder/referrers-registry" ]] || alone "$folder" install_referrers_registry "$folder"
+}
+
+install_referrers_registry() {
+  [[ -x "$1/referrers-registry" ]] && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.25 or newer to build the registry with referrers, please install it"
+  echo "Building the registry with referrers (a few seconds, once)"
+  quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
+    go build -C test/support/referrers -trimpath -buildvcs=false -ldflags "-s -w" -o "$1/referrers-registry" .
+}
+
 # need_zizmor : from PyPI, in a virtual environment of its own.
 need_zizmor() {
   local version=1.32.0
@@ -167,6 +181,20 @@ install_spire() {
   quietly env GOBIN="$1" GOWORK=off CGO_ENABLED=1 go -C test/spire install "${serially[@]}" tool
 }
 
+# need_cosign : for test/real, which signs images as people do, and verifies what a promotion has made of the signatures.
+need_cosign() {
+  local module=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+  local folder="$tools/cosign@${module##*@}"
+  [[ -x "$folder/cosign" ]] || alone "$folder" install_cosign "$folder" "$module"
+}
+
+install_cosign() {
+  [[ -x "$1/cosign" ]] && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.26 or newer to build cosign, please install it"
+  echo "Building cosign ${2##*@} (about four minutes, once)"
+  quietly env GOBIN="$1" CGO_ENABLED=0 go install -ldflags "-s -w" "$2"
+}
+
 # need_tekton_validate : Tekton's own validation as a program, built from test/tekton/validate.
 need_tekton_validate() {
   local folder="$tools/tekton-validate@v1.14.0"
@@ -193,7 +221,7 @@ bundle_alone() {
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
-  for name in github/main github/post github/refresh cli/main; do
+  for name in github/main github/post github/refresh github/promote cli/main cli/promotion; do
     bundle_one "$name" "$1/$(bundle_name "$name")" &
     jobs+=($!)
   done
@@ -201,9 +229,10 @@ bundle_alone() {
   return "$failed"
 }
 
-# The Action's are called main, post and refresh, the command line's cli.
+# The Actions' are called main, post, refresh and promote, the command line's cli and, below it, promote.
 bundle_name() {
   case "$1" in
+    cli/promotion) echo cli/promote ;;
     github/*) echo "${1#github/}" ;;
     *) echo "${1%/main}" ;;
   esac
@@ -223,6 +252,7 @@ need_real_peers() {
     spire=$!
   fi
   test/cluster/up.sh --build-only
+  need_cosign
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

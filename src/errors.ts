@@ -62,6 +62,14 @@ export const errorCodes = {
   "not-logged-in": "refused",
   "login-ends-soon": "refused",
   "login-lapsed": "temporary",
+  "source-not-found": "refused",
+  "platform-missing": "refused",
+  "tag-taken": "refused",
+  "verify-failed": "refused",
+  "signatures-missing": "refused",
+  "copy-failed": "refused",
+  "digest-differs": "refused",
+  "registry-unavailable": "temporary",
   timeout: "temporary",
   cancelled: "temporary",
   unforeseen: "refused",
@@ -138,6 +146,25 @@ export function formatError(error: LoginError): string {
   }
   lines.push(`  More: docs/troubleshooting.md#${error.code}`);
   return [lines.join("\n"), ...error.also.map(formatError)].join("\n");
+}
+
+/** The error for a program that reads JSON. Never its cause, which may hold anything. */
+export interface FailureObject {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: readonly string[];
+  readonly binding?: Binding;
+  readonly also?: readonly FailureObject[];
+}
+
+export function failureObject({ code, message, remedy, binding, also }: LoginError): FailureObject {
+  return {
+    code,
+    message,
+    remedy,
+    ...(binding && { binding }),
+    ...(also.length > 0 && { also: also.map(failureObject) }),
+  };
 }
 
 /** The three fields of Quay's dialog "Set robot federation", aligned. */

@@ -2,36 +2,23 @@
  * Every option once, as data. The parsing, the command line's help, `action.yml`, the Tekton params and the README's tables
  * are held to it by tests.
  */
-export type Command = "login" | "logout" | "status" | "identity";
+import type { Face, Option } from "./option.ts";
+import { promotes, promotionOptions } from "./promotion/options.ts";
 
-/** Where an option can be given: as an input of the GitHub Action, as a flag of a command. */
-export type Face = "action" | Command;
+export type { Command, Face, Option } from "./option.ts";
+export { type PromotionOutputName, promotionOutputs } from "./promotion/options.ts";
 
-export interface Option {
-  readonly name: string;
-  readonly faces: readonly Face[];
-  /** Absent: no default. */
-  readonly default?: string;
-  readonly required?: true;
-  /** On the command line: `list` may be given several times, `flag` takes no value. */
-  readonly takes?: "list" | "flag";
-  /** What the value is, in the command line's help. */
-  readonly value?: string;
-  /** Set by the platform itself, not by people: absent from the README. */
-  readonly internal?: true;
-  /** One line: what it means, units included. */
-  readonly description: string;
-}
-
-const commands = ["login", "logout", "status", "identity"] as const;
+const commands = ["login", "logout", "status", "identity", "promote"] as const;
+const exchanges = ["action", "login", "identity", ...promotes] as const;
 
 export const options = [
   {
     name: "registry",
-    faces: ["action", "login", "logout", "status"],
+    faces: ["action", "login", "logout", "status", ...promotes],
     default: "quay.io",
     value: "HOST",
     description: "Host of Quay, with a port if it isn't 443.",
+    inPromotions: "Registry of source and destination where they name none, with a port if it isn't 443.",
   },
   {
     name: "robot",
@@ -44,7 +31,7 @@ export const options = [
   },
   {
     name: "identity",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     default: "auto",
     value: "SOURCE",
     description:
@@ -52,34 +39,34 @@ export const options = [
   },
   {
     name: "audience",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     default: "quay",
     value: "AUDIENCE",
     description: "Audience to ask GitHub and SPIFFE for; for a token from a file or variable, the audience to expect.",
   },
   {
     name: "token-file",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     value: "FILE",
     description:
       "File that holds the identity token, read anew for each exchange. Looked for at /var/run/secrets/tokens/quay-token if not set.",
   },
   {
     name: "token-env",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     value: "NAME",
     description: "Name of the environment variable that holds the identity token (its name, not the token).",
   },
   {
     name: "spiffe-socket",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     value: "ADDRESS",
     description:
       "Address of the SPIFFE Workload API, unix:///path or tcp://ip:port. SPIFFE_ENDPOINT_SOCKET gives it if not set.",
   },
   {
     name: "spiffe-id",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     value: "ID",
     description: "Which identity to take where SPIFFE issues several: its SPIFFE ID, or its hint.",
   },
@@ -114,10 +101,12 @@ export const options = [
   },
   {
     name: "ca-file",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     value: "FILE",
     description:
       "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools; left for later steps until logout (on the command line only with session).",
+    inPromotions:
+      "PEM file with root certificates to trust besides the system's, for both registries, the issuer and skopeo.",
   },
   {
     name: "access",
@@ -129,10 +118,12 @@ export const options = [
   },
   {
     name: "timeout",
-    faces: ["action", "login", "identity"],
+    faces: exchanges,
     default: "120",
     value: "SECONDS",
     description: "Seconds for the whole login, retries included.",
+    inPromotions:
+      "Seconds for each login and for each question to a registry, retries included; a copy may take longer.",
   },
   {
     name: "refresh",
@@ -163,7 +154,7 @@ export const options = [
   },
   {
     name: "workflow-ref",
-    faces: ["action"],
+    faces: ["action", "promote-action"],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, evaluated by the runner
     default: "${{ job.workflow_ref }}",
     internal: true,
@@ -211,9 +202,10 @@ export const options = [
     value: "DURATION",
     description: "How long the login must still last, as 90s, 10m or 1h: less is a failure.",
   },
+  ...promotionOptions,
   {
     name: "result",
-    faces: ["login"],
+    faces: ["login", "promote"],
     takes: "list",
     value: "NAME=FILE",
     description: "Write an output into a file as well, as Tekton's results want it; never the token.",
@@ -255,5 +247,9 @@ export type OutputName = (typeof outputs)[number]["name"];
 
 /** The options of one face, in the table's order. */
 export function optionsOf(face: Face): readonly (Option & { readonly name: OptionName })[] {
-  return options.filter(({ faces }) => (faces as readonly Face[]).includes(face));
+  const all: readonly (Option & { readonly name: OptionName })[] = options;
+  const own = all.filter(({ faces }) => faces.includes(face));
+  return (promotes as readonly Face[]).includes(face)
+    ? own.map(({ inPromotions, ...option }) => ({ ...option, description: inPromotions ?? option.description }))
+    : own;
 }

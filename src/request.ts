@@ -2,7 +2,7 @@
 import { invalidInput } from "./errors.ts";
 import { type IdentityRequest, parseIdentityRequest } from "./identity/request.ts";
 import { parseTimeout, readOptions } from "./option-values.ts";
-import type { OptionValues } from "./options.ts";
+import type { OptionName, OptionValues } from "./options.ts";
 import { parseRegistry, parseScope } from "./registry/scope.ts";
 
 export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
@@ -144,20 +144,22 @@ const robotScope = (text: string, registry: string): string =>
 
 const organizationOf = (robot: string): string => robot.slice(0, robot.indexOf("+"));
 
-function parseRobot(robot: string): string {
+/**
+ * @param option that names the robot
+ * @throws LoginError `invalid-input`
+ */
+export function parseRobot(robot: string, option: OptionName = "robot"): string {
   const [organization = "", name, ...rest] = robot.split("+");
-  const fail = (problem: string, example = "robot: acme+ci") => invalidInput("robot", robot, problem, example);
+  const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, `${option}: ${example}`);
   if (/[\s,;]/.test(robot)) {
-    throw fail("a name has no blank, comma or semicolon; several robots stand on a line each");
+    const several = option === "robot" ? "several robots stand on a line each" : "it is one robot";
+    throw fail(`a name has no blank, comma or semicolon; ${several}`);
   }
   if (name === undefined) {
-    throw fail(
-      "a robot's full name has a +: organization+name",
-      `robot: ${quayName.test(robot) ? `${robot}+ci` : "acme+ci"}`,
-    );
+    throw fail("a robot's full name has a +: organization+name", quayName.test(robot) ? `${robot}+ci` : undefined);
   }
   if (robot !== robot.toLowerCase()) {
-    throw fail("names in Quay are lower case", `robot: ${robot.toLowerCase()}`);
+    throw fail("names in Quay are lower case", robot.toLowerCase());
   }
   if (rest.length > 0 || !quayName.test(organization) || !quayName.test(name)) {
     throw fail("organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them");

@@ -1,6 +1,7 @@
 /** Whole logins and logouts against the peers, as functions: what stands where, before, between and after. */
 import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { formatError, LoginError } from "../src/errors.ts";
@@ -12,9 +13,10 @@ import type { Place } from "../src/platform/place.ts";
 import { parseRequest } from "../src/request.ts";
 import { removeSession, type Session } from "../src/session.ts";
 import { failure, fakeClock, fakeTool, makeFolder, type TestPlatform, testPlatform } from "./fixtures.ts";
+import { listen } from "./support/listen.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "./support/peers.ts";
 import { startProxy } from "./support/proxy.ts";
-import { answer, hang } from "./support/scripted.ts";
+import { answer, hang, slow } from "./support/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {
@@ -150,6 +152,47 @@ describe("one robot", () => {
     );
   });
 
+  test("what took how long is told for whoever looks closely, by what it was", async () => {
+    const job = await startJob();
+    peers.github.script.next(slow(100));
+    const { phases, tool } = await job.run();
+    const names = phases.map(({ phase }) => phase);
+    expect(names.toSorted()).toEqual(
+      ["identity token", "exchange for acme+ci", `${tool.name} login ${host()}`, "auth file"].toSorted(),
+    );
+    expect(phases.find(({ phase }) => phase === "identity token")?.milliseconds).toBeGreaterThanOrEqual(90);
+    for (const { phase, milliseconds } of phases) {
+      expect(job.platform.reporter.debugs).toContain(`${phase}: ${milliseconds} ms`);
+    }
+    await job.logout();
+    const second = await job.run({ access: "acme/app:pull" });
+    expect(second.phases.map(({ phase }) => phase)).toContain("permissions");
+    await job.logout();
+  });
+
+  test("without an identity token, no connection to Quay stays", async () => {
+    const relay = createServer((client) => {
+      const upstream = connect(Number(host().split(":")[1]), "127.0.0.1");
+      client.pipe(upstream).pipe(client);
+      upstream.on("error", () => client.destroy());
+      client.on("close", () => upstream.destroy());
+    });
+    const { port, close } = await listen(relay);
+    let count = 0;
+    relay.on("connection", () => void count++);
+    const open = () =>
+      new Promise<number>((resolve, reject) =>
+        relay.getConnections((error, number) => (error ? reject(error) : resolve(number))),
+      );
+    const job = await startJob();
+    peers.github.script.always(answer(403, ""));
+    expect((await failure(job.run({ registry: `localhost:${port}` }))).code).toBe("identity-endpoint-refused");
+    expect(count).toBe(1);
+    await expect.poll(open).toBe(0);
+    await job.logout();
+    await close();
+  });
+
   test("one connection to GitHub, one to Quay: opened early, and used; one request on each", async () => {
     const proxy = await startProxy();
     // The tool doesn't take the proxy: Go leaves loopback addresses out.
@@ -206,6 +249,8 @@ describe("the auth file", () => {
     const path = join(job.home, "a/b/auth.json");
     expect((await job.run({ "auth-file": path, "auth-file-mode": "0644" })).authFile).toBe(path);
     expect((await stat(path)).mode & 0o777).toBe(0o644);
+    // The session's own folder is not the way to it.
+    expect((await stat(job.sessions[0] ?? "")).mode & 0o777).toBe(0o700);
     await job.logout();
     expect(await readdir(job.home)).toEqual([]);
   });
@@ -494,7 +539,9 @@ describe("nothing is sent where it can be seen before", () => {
   test("an auth file in the workspace", async () => {
     const job = await startJob();
     for (const path of [job.workspace, join(job.workspace, "a/auth.json"), join(job.home, "../work/auth.json")]) {
-      expect((await untouched(job, { "auth-file": path })).message).toContain("it is in the workspace");
+      expect((await untouched(job, { "auth-file": path })).message).toBe(
+        `The option "auth-file" is "${path}": it is in the workspace, whose files end up in images and artifacts.`,
+      );
     }
     const beside = `${job.workspace}-2/auth.json`;
     expect((await job.run({ "auth-file": beside })).authFile).toBe(beside);
@@ -659,6 +706,20 @@ describe("a renewal", () => {
     expect((await readdir(first.session.folder)).sort()).toEqual(["auth.json", "certificates", "session.json"]);
     job.sessions.length = 1;
     await job.logout();
+  });
+
+  test("of a login that somebody has taken back meanwhile sends nothing, and leaves nothing", async () => {
+    const job = await startJob();
+    const { session } = await job.run();
+    await job.logout();
+    peers.github.requests.length = 0;
+    peers.quay.requests.length = 0;
+    const error = await failure(job.run({}, {}, session));
+    expect(error.code).toBe("not-logged-in");
+    expect(error.message).toBe(`The login was taken back by somebody else: ${session.folder} has no session any more.`);
+    expect(error.remedy).toEqual(["Log in again, if it is still wanted."]);
+    expect([...peers.github.requests, ...peers.quay.requests, ...job.sessions]).toEqual([]);
+    expect([...(await readdir(job.temporary)), ...(await readdir(job.home))]).toEqual([]);
   });
 
   test("of the job's private file, which is gone: it starts anew", async () => {

@@ -46,6 +46,25 @@ test("takes everything back, and says what it can't", async () => {
   ]);
 });
 
+test("names all that were logged in; a login that got no token has nothing to name", async () => {
+  const platform = testPlatform();
+  const session = await loggedIn(await makeFiles("{}"), platform);
+  const [first] = session.robots;
+  const second = { ...first, robot: "acme+release", scope: "quay.io/acme", expiresAt: 1795507767, lifeSeconds: 3600 };
+  await saveSession({ ...session, robots: [...session.robots, second] });
+  await logout(session.folder, platform);
+  expect(platform.reporter.infos).toEqual([
+    "Logged out of quay.io, quay.io/acme.",
+    "The robot token of acme+ci can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:26Z.",
+    "The robot token of acme+release can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:27Z.",
+  ]);
+  const failed = testPlatform();
+  const without = await loggedIn(await makeFiles("{}"), failed);
+  await saveSession({ ...without, robots: [] });
+  expect(await logout(without.folder, failed)).toMatchObject({ id: without.id });
+  expect(failed.reporter.infos).toEqual([]);
+});
+
 test("does nothing the second time, nor for a session that never was", async () => {
   const platform = testPlatform();
   const paths = await makeFiles("{}");
@@ -203,13 +222,16 @@ describe("without a session: the robot tokens of an auth file", () => {
     expect(platform.reporter.infos).toEqual([]);
   });
 
-  test("an entry that changed since it was looked at is judged as it is then", async () => {
+  test.each([
+    ["a stored password", stored],
+    ["a place that docker holds for a helper", {}],
+  ])("an entry that changed since it was looked at is judged as it is then: %s", async (_, entry) => {
     const platform = testPlatform();
     const [path = ""] = await makeFiles(JSON.stringify({ auths: { "quay.io": robot() } }));
     const standing = await readStatus({ registry: "quay.io", scopes: [] }, path, {});
-    await writeFile(path, JSON.stringify({ auths: { "quay.io": stored } }));
+    await writeFile(path, JSON.stringify({ auths: { "quay.io": entry } }));
     expect(await logoutOf(standing, ["quay.io"], platform)).toEqual([]);
-    expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "quay.io": stored } });
+    expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "quay.io": entry } });
     expect(platform.reporter.infos).toEqual([]);
   });
 });

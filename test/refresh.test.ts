@@ -27,6 +27,8 @@ interface WorldOptions extends Partial<Pick<Upkeep, "tokenFile" | "identityEnds"
   readonly ahead?: number;
   readonly random?: () => number;
   readonly files?: readonly string[];
+  /** Whether anybody wants to hear of the end of a login, besides the reporter. */
+  readonly listened?: boolean;
 }
 
 /** What one attempt does, besides failing. */
@@ -38,6 +40,7 @@ const unavailable = (message = "Quay is down.") =>
 /** A keeper at work, whose time goes on by its sleeping alone. */
 function createWorld(options: WorldOptions = {}) {
   const { life = hour, ahead = 0, random, files = [], tokenFile, identityEnds, onLapse = "exit" } = options;
+  const { listened = true } = options;
   const clock = fakeClock(start, random);
   clock.set(start + ahead);
   const reporter = createRecorder();
@@ -115,7 +118,7 @@ function createWorld(options: WorldOptions = {}) {
         tokenFile,
         identityEnds,
         onLapse,
-        onLapsed: (lapse: LoginError) => void lapses.push(lapse),
+        ...(listened && { onLapsed: (lapse: LoginError) => void lapses.push(lapse) }),
       };
       const platform = { clock: { ...clock, sleep: ticking }, reporter, signal: stop.signal };
       return keepFresh(first, upkeep, platform).catch((error: unknown) => error);
@@ -165,6 +168,13 @@ describe("in time", () => {
     }
     expect(world.calls.length).toBeGreaterThan(minute / 4_000);
     expect(world.calls.length).toBeLessThan(minute / 1_500);
+  });
+
+  test("as is one of a second", async () => {
+    const world = createWorld({ life: 1_000 });
+    expect(await world.run({ ms: minute })).toBe(enough);
+    expect(Math.max(...gaps(world.calls.map(({ at }) => at)))).toBeLessThan(1_000);
+    expect(world.calls.length).toBeLessThan(100);
   });
 
   test("an hour costs a look at the clock each second, and no more", async () => {
@@ -291,6 +301,20 @@ describe("at once, when", () => {
     expect(world.calls.length).toBeLessThan(20);
   });
 
+  test("nor does what others write to that file meanwhile make it hurry", async () => {
+    const path = join(await makeFolder(), "auth.json");
+    await writeFile(path, held);
+    const world = createWorld({ files: [path], random: () => 0.999_999 });
+    world.always(fail());
+    for (let second = 60; second < 180; second++) {
+      const auths = Object.fromEntries(Array.from({ length: second }, (_, index) => [`ghcr.io/${index}`, {}]));
+      world.at(second * 1_000, () => writeFile(path, JSON.stringify({ auths })));
+    }
+    await world.run({ ms: 3 * minute });
+    expect(world.calls[0]?.at).toBe(minute);
+    expect(world.calls.length).toBeLessThan(10);
+  });
+
   test.each([
     ["forward", 11_000, true],
     ["back", -11_000, true],
@@ -320,6 +344,15 @@ describe("at once, when", () => {
     world.at(5 * minute, () => world.clock.set(world.clock.now() - 2 * hour));
     await world.run({ ms: hour - 1_000 });
     expect(world.calls.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test("a clock that was set back does not hide that a login has ended", async () => {
+    const world = createWorld();
+    world.always(fail());
+    world.at(5 * minute, () => world.clock.set(world.clock.now() - 2 * hour));
+    expect(await world.run({ ms: 4 * hour })).toMatchObject({ code: "login-lapsed" });
+    expect(world.clock.elapsed()).toBeGreaterThanOrEqual(hour);
+    expect(world.clock.elapsed()).toBeLessThanOrEqual(hour + 1_000);
   });
 
   test("two reasons at once are one renewal", async () => {
@@ -381,7 +414,7 @@ describe("a renewal that fails", () => {
         /^The login could not be renewed\. Quay is down\.\n.*Wait until it is there again\.(?:.|\n)*quay-unavailable/,
       ),
     ]);
-    expect(world.reporter.infos[0]).toMatch(/^Trying again in \d+\.\d s; the login ends at 2027-01-15T09:00:00Z\.$/);
+    expect(world.reporter.infos[0]).toBe("Trying again in 1.0 s; the login ends at 2027-01-15T09:00:00Z.");
     expect(world.reporter.infos[1]).toContain("was renewed");
   });
 
@@ -463,6 +496,24 @@ describe("a login that has ended", () => {
     expect(await world.run({ ms: 4 * hour })).toBe(enough);
     expect(world.lapses).toHaveLength(2);
     expect(world.reporter.infos.filter((text) => text.startsWith("The login was renewed"))).toHaveLength(1);
+  });
+
+  test("while its renewal was on its way is told, though the renewal came through", async () => {
+    const world = createWorld({ onLapse: "retry" });
+    world.next(() => world.clock.advance(hour));
+    expect(await world.run({ ms: 2 * hour })).toBe(enough);
+    expect(world.lapses.map(({ message }) => message)).toEqual([
+      "The login ended at 2027-01-15T09:00:00Z, before it could be renewed.",
+    ]);
+    expect(world.reporter.warnings).toEqual([expect.stringContaining("The login ended at 2027-01-15T09:00:00Z")]);
+    expect(world.reporter.infos[0]).toContain("The login was renewed");
+  });
+
+  test("is told to the reporter alone, where nobody else wants to hear of it", async () => {
+    const world = createWorld({ onLapse: "retry", listened: false });
+    world.always(fail());
+    expect(await world.run({ ms: 2 * hour })).toBe(enough);
+    expect(world.reporter.warnings.filter((text) => text.startsWith("The login ended at"))).toHaveLength(1);
   });
 
   test("while the machine slept: it is renewed all the same, where that is wanted", async () => {

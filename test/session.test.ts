@@ -39,6 +39,17 @@ test("without a place for it, the place is named", async () => {
   });
 });
 
+test("without room for its record, no folder stays either", async () => {
+  const base = await makeFolder();
+  vi.mocked(writeFile).mockRejectedValueOnce(Object.assign(new Error("full"), { code: "ENOSPC" }));
+  await expect(openSession(base)).rejects.toMatchObject({
+    code: "auth-file-unusable",
+    message: `No private folder can be made in ${base} (ENOSPC).`,
+    remedy: [expect.stringContaining("RUNNER_TEMP")],
+  });
+  expect(await readdir(base)).toEqual([]);
+});
+
 test("two of them share nothing", async () => {
   const base = await makeFolder();
   const [one, two] = [await openSession(base), await openSession(base)];
@@ -241,6 +252,8 @@ describe("a session's end", () => {
       "auth.json",
       "certificates.pem",
       "mine-session.json",
+      "my-certificates",
+      "my-tool-1",
       "session.json.bak",
       "tool-",
       "tool-1x",

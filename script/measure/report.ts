@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { systemPath } from "../../test/support/runner.ts";
 import { type Name, ways } from "./commands.ts";
+import type { PromotionCost } from "./promotion.ts";
 import { type Figure, go, progress, typical } from "./run.ts";
 import { bundleSize, type SpiffeSizes } from "./sizes.ts";
 import type { WatchCost } from "./watch.ts";
@@ -28,6 +29,7 @@ export interface Extras {
   memory: Map<string, number>;
   post: Figure;
   watch: WatchCost;
+  promotion: PromotionCost;
   spiffe: SpiffeSizes;
 }
 
@@ -94,14 +96,14 @@ function podTable(results: readonly Result[]): string {
   ].join("\n");
 }
 
-async function others(results: readonly Result[], { memory, post, watch, spiffe }: Extras): Promise<string> {
+async function others(results: readonly Result[], { memory, post, watch, promotion, spiffe }: Extras): Promise<string> {
   const jobs = results.filter(({ place, robots }) => place === "job" && robots === 1).map(({ figures }) => figures);
   const pod = results.find(({ place }) => place === "pod")?.figures;
   const skopeo = jobs.map((figures) => typical(figures.get("skopeo")).toFixed(0)).join(" and ");
   const cpu = (figures: Result["figures"] | undefined) =>
     ways.map((name) => figures?.get(name)?.cpu.toFixed(0)).join(", ");
   const megabytes = (robots: number) => ways.map((name) => `${memory.get(`${name} ${robots}`)?.toFixed(0)}`).join(", ");
-  const bundles = await Promise.all((["main", "post", "cli"] as const).map(bundleSize));
+  const bundles = await Promise.all((["main", "post", "cli", "cli/promote"] as const).map(bundleSize));
   return [
     "| besides | |",
     "|---|---|",
@@ -114,12 +116,14 @@ async function others(results: readonly Result[], { memory, post, watch, spiffe 
     `| largest process, 20 robots | ${megabytes(20)} MB |`,
     `| post step | ${typical(post).toFixed(0)} ms, ${post.cpu.toFixed(0)} ms of CPU |`,
     `| login --watch: peak memory, CPU in an idle minute | ${watch.memory.toFixed(0)} MB, ${watch.cpu.toFixed(0)} ms |`,
-    `| bundle: main, post, command line | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
+    `| promoting 20 small images; \`skopeo copy\` of them, four at a time | ${typical(promotion.ours).toFixed(0)}, ${typical(promotion.shell).toFixed(0)} ms |`,
+    `| the same: CPU; largest process | ${promotion.ours.cpu.toFixed(0)}, ${promotion.shell.cpu.toFixed(0)} ms; ${promotion.memory.ours.toFixed(0)}, ${promotion.memory.shell.toFixed(0)} MB |`,
+    `| bundle: main, post, command line, promote | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
     `| of it the SPIFFE client; with addresses and error texts | ${kilobytes(spiffe.client)}, ${kilobytes(spiffe.all)} kB |`,
   ].join("\n");
 }
 
-function aims(results: readonly Result[], { spiffe: { client }, watch }: Extras): string {
+function aims(results: readonly Result[], { spiffe: { client }, watch, promotion }: Extras): string {
   const figures = (place: Setting["place"], delayMs: number, robots = 1) =>
     results.find((each) => each.place === place && each.delayMs === delayMs && each.robots === robots)?.figures;
   const time = (place: Setting["place"], delayMs: number, name: Name = "ours", robots = 1) =>
@@ -140,6 +144,12 @@ function aims(results: readonly Result[], { spiffe: { client }, watch }: Extras)
     ]),
     ...aim("login --watch, peak memory", watch.memory, 60, `${watch.memory.toFixed(0)} MB`),
     ...aim("login --watch, CPU in an idle minute, ms", watch.cpu, 100, `${watch.cpu.toFixed(0)}`),
+    ...aim(
+      "promoting 20 images against skopeo copy, four at a time",
+      typical(promotion.ours) / typical(promotion.shell),
+      1.3,
+    ),
+    ...aim("promoting, memory besides skopeo's", promotion.memory.ours, 60, `${promotion.memory.ours.toFixed(0)} MB`),
     ...aim("SPIFFE client, minified", client / 1000, 5, `${kilobytes(client)} kB`),
   ].join("\n");
 }

@@ -1,9 +1,10 @@
 /** What was typed becomes a command and its options. Pure. */
 import { parseArgs } from "node:util";
 import { invalidInput, LoginError, oneOfTheTwo, shortened } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options.ts";
 
-const commandNames = ["login", "logout", "status", "identity"] as const satisfies readonly Command[];
+const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 
 export type Invocation =
   | { readonly kind: "help"; readonly command: Command | undefined }
@@ -33,8 +34,10 @@ export function parseArguments(args: readonly string[]): Invocation {
   for (const flag of flags) {
     add(values, findOption(flag, command), flag);
   }
-  if (rest.length > 0) {
-    values.robot = [values.robot ?? [], robotsOf(rest, command)].flat().join("\n");
+  const [word] = rest;
+  if (word !== undefined) {
+    const list = listOfWords(word, command);
+    values[list] = [values[list] ?? [], rest].flat().join("\n");
   }
   return { kind: "run", command, values };
 }
@@ -110,39 +113,15 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
   values[name] = before === undefined ? flag.value : `${before}\n${flag.value}`;
 }
 
-function robotsOf(words: readonly string[], command: Command): readonly string[] {
+/** Which option the words behind a command are for: a Tekton array has to be whole arguments. */
+function listOfWords(word: string, command: Command): "robot" | "tag" {
   if (command === "login") {
-    return words;
+    return "robot";
   }
-  throw new LoginError(
-    "invalid-input",
-    `${command} takes no arguments, and got ${JSON.stringify(shortened(words[0] ?? ""))}.`,
-    {
-      remedy: [`Options begin with --. For help: quay-keyless-login ${command} --help`],
-    },
-  );
-}
-
-/** The candidate that differs in few letters; undefined where none is close. */
-function nearest<T extends string>(word: string, candidates: readonly T[]): T | undefined {
-  const [best] = candidates
-    .map((candidate) => ({ candidate, distance: distance(word.slice(0, 64), candidate) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(2, best.candidate.length / 3) ? best.candidate : undefined;
-}
-
-/** Levenshtein's: how many letters to add, drop or change. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (const [i, letter] of [...a].entries()) {
-    let diagonal = i;
-    let left = i + 1;
-    row = row.map((above, j) => {
-      const cost = j === 0 ? i + 1 : Math.min(above + 1, left + 1, diagonal + (letter === b[j - 1] ? 0 : 1));
-      diagonal = above;
-      left = cost;
-      return cost;
-    });
+  if (command === "promote") {
+    return "tag";
   }
-  return row.at(-1) ?? 0;
+  throw new LoginError("invalid-input", `${command} takes no arguments, and got ${JSON.stringify(shortened(word))}.`, {
+    remedy: [`Options begin with --. For help: quay-keyless-login ${command} --help`],
+  });
 }

@@ -45,15 +45,16 @@ export async function withPlatform<T>(
 
 let interrupted: AbortController | undefined;
 
-/** Aborts on SIGINT, SIGTERM and SIGHUP. */
-export function interruption(): AbortSignal {
+/**
+ * Aborts on SIGINT, SIGTERM and SIGHUP.
+ * @param remedy what to say then; whoever asks first says it
+ */
+export function interruption(remedy = "What had been done is taken back."): AbortSignal {
   if (interrupted === undefined) {
     const controller = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.once(signal, () =>
-        controller.abort(
-          new LoginError("cancelled", `Interrupted (${signal}).`, { remedy: ["What had been done is taken back."] }),
-        ),
+        controller.abort(new LoginError("cancelled", `Interrupted (${signal}).`, { remedy: [remedy] })),
       );
     }
     interrupted = controller;

@@ -5,24 +5,39 @@ import { type Option, options } from "../options.ts";
 /** sysexits.h: EX_TEMPFAIL for what may pass by itself. */
 const exitCodes: Readonly<Record<Severity, number>> = { refused: 1, "wrong-use": 2, temporary: 75 };
 
-export const exitCodeOf = ({ code }: LoginError): number => exitCodes[errorCodes[code]];
+/** Of several failures: what may pass by itself must be all of them, else trying again is of no use. */
+export function exitCodeOf(error: LoginError): number {
+  const severities = severitiesOf(error);
+  return exitCodes[severities.find((severity) => severity !== "temporary") ?? "temporary"];
+}
+
+const severitiesOf = ({ code, also }: LoginError): readonly Severity[] => [
+  errorCodes[code],
+  ...also.flatMap(severitiesOf),
+];
 
 const all: readonly Option[] = options;
 const namesOf = (some: readonly Option[]) => some.map(({ name }) => name).join("|");
-const typed = all.filter(({ faces }) => faces.some((face) => face !== "action"));
+const typed = all.filter(({ faces }) => faces.some((face) => face !== "action" && face !== "promote-action"));
 const mention = new RegExp(`\\b(option "?)(${namesOf(typed)})\\b`, "g");
-// Those that the core speaks of; for, output and result are English words as well.
-const spokenOf = typed.filter(({ name, faces }) => faces.includes("action") || name === "scope" || name === "session");
+// Those that the core speaks of; for, output, result, source, tag and file are English words as well.
+const spokenOf = typed.filter(
+  ({ name, faces }) =>
+    faces.includes("action") || ["scope", "session", "source-robot", "destination-robot"].includes(name),
+);
+const flag = new RegExp(`(?<![\\w-])(${namesOf(typed.filter(({ takes }) => takes === "flag"))}): true\\b`, "g");
 const assignment = new RegExp(`(?<![\\w-])(${namesOf(spokenOf)}): (?=\\S)`, "g");
 const example = new RegExp(`^(Write, for example, )(${namesOf(typed)}): `);
 const ofTheAction = new RegExp(`\\b(?:${namesOf(all.filter((option) => !typed.includes(option)))}): `);
 
-/** The core writes `ca-file: root.pem`, as workflows do; here it is typed `--ca-file root.pem`. */
+/** The core writes `ca-file: root.pem` and `move-tags: true`, as workflows do; here it is typed `--ca-file root.pem`, `--move-tags`. */
 export function withFlags(error: LoginError): LoginError {
   const told = new LoginError(error.code, mentioned(error.message), {
     remedy: error.remedy
       .filter((line) => !ofTheAction.test(line))
-      .map((line) => mentioned(line).replace(example, "$1--$2 ").replaceAll(assignment, "--$1 ")),
+      .map((line) =>
+        mentioned(line).replaceAll(flag, "--$1").replace(example, "$1--$2 ").replaceAll(assignment, "--$1 "),
+      ),
     binding: error.binding,
     cause: error.cause,
   });
@@ -32,21 +47,3 @@ export function withFlags(error: LoginError): LoginError {
 
 /** The option audience becomes the option --audience. */
 export const mentioned = (text: string): string => text.replaceAll(mention, "$1--$2");
-
-interface FailureObject {
-  readonly code: string;
-  readonly message: string;
-  readonly remedy: readonly string[];
-  readonly binding?: LoginError["binding"];
-  readonly also?: readonly FailureObject[];
-}
-
-export function failureObject({ code, message, remedy, binding, also }: LoginError): FailureObject {
-  return {
-    code,
-    message,
-    remedy,
-    ...(binding && { binding }),
-    ...(also.length > 0 && { also: also.map(failureObject) }),
-  };
-}

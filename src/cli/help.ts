@@ -44,6 +44,17 @@ const about: Readonly<
       "  quay-keyless-login identity --spiffe-socket unix:///spiffe-workload-api/spire-agent.sock --output json",
     ],
   },
+  promote: {
+    line: "copy images by digest from where they were built to where they are released",
+    usage: "promote --source IMAGE --destination REPOSITORY --tag TAG --destination-robot ROBOT [OPTIONS]",
+    more: [
+      "Logs in on both sides for itself, copies all platforms without changing a byte, sets the tags last, and reads each back.",
+      "What is there already stays as it is: after an interruption, run the same again. Further tags may follow as plain arguments.",
+      "",
+      "  quay-keyless-login promote --source staging/app:nightly --destination acme/app --tag 1.4.2 --destination-robot acme+release",
+      "  quay-keyless-login promote --file release.yaml --source-robot staging+read --destination-robot acme+release --dry-run",
+    ],
+  },
 };
 
 export function help(command: Command | undefined): string {

@@ -1,11 +1,10 @@
-import { access, constants, stat, writeFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { asLoginError, invalidInput, type LoginError, oneOfTheTwo } from "../errors.ts";
+import { resolve } from "node:path";
+import { asLoginError, invalidInput, oneOfTheTwo } from "../errors.ts";
 import { isoTime } from "../identity/token.ts";
 import { type LoginResult, login as logIn } from "../login.ts";
 import { logout } from "../logout.ts";
 import { type OptionReader, readOptions } from "../option-values.ts";
-import { type OptionValues, type OutputName, outputs } from "../options.ts";
+import { type OutputName, outputs } from "../options.ts";
 import { outputsOf } from "../outputs.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Place } from "../platform/place.ts";
@@ -14,6 +13,9 @@ import { readRoots } from "../registry/certificates.ts";
 import { type LoginRequest, parseRequest } from "../request.ts";
 import { removeSession, type Session } from "../session.ts";
 import { aligned, type Call, interruption, type Outcome, withPlatform } from "./command.ts";
+import { parseResults, writeResults } from "./results.ts";
+
+const resultNames = outputs.map(({ name }) => name).filter((name) => name !== "token");
 
 export async function login(call: Call): Promise<Outcome> {
   const { values, env, terminal } = call;
@@ -26,7 +28,7 @@ export async function login(call: Call): Promise<Outcome> {
   const named = reader.optional("session");
   const sessionFolder = named && resolve(named);
   const [results, roots] = await Promise.all([
-    parseResults(values),
+    parseResults(values, resultNames, "expires-at"),
     request.caFile === undefined ? undefined : readRoots(request.caFile),
   ]);
   const takeBack = (folder: string) =>
@@ -158,50 +160,4 @@ function describe(
       phases,
     },
   };
-}
-
-interface ResultFile {
-  readonly name: OutputName;
-  readonly file: string;
-}
-
-/** Where results belong is found out before anything is changed. */
-function parseResults(values: OptionValues): Promise<readonly ResultFile[]> {
-  const names = outputs.map(({ name }) => name).filter((name) => name !== "token");
-  return Promise.all(
-    readOptions(values)
-      .list("result")
-      .map(async (entry) => {
-        const [, given, file] = /^([^=]*)=(.+)$/.exec(entry) ?? [];
-        const name = names.find((candidate) => candidate === given);
-        if (name === undefined || file === undefined) {
-          throw invalidInput("result", entry, `it is NAME=FILE, with a name of ${names.join(", ")}`, resultExample);
-        }
-        await assertWritable(file).catch((error: NodeJS.ErrnoException) => {
-          throw cannotWrite(entry, error);
-        });
-        return { name, file };
-      }),
-  );
-}
-
-async function writeResults(results: readonly ResultFile[], told: Readonly<Record<OutputName, string>>): Promise<void> {
-  for (const { name, file } of results) {
-    await writeFile(file, told[name]).catch((error: NodeJS.ErrnoException) => {
-      throw cannotWrite(`${name}=${file}`, error);
-    });
-  }
-}
-
-const resultExample = "--result expires-at=/tekton/results/expires-at";
-
-const cannotWrite = (entry: string, { code }: NodeJS.ErrnoException): LoginError =>
-  invalidInput("result", entry, `the file can't be written (${code})`, resultExample);
-
-async function assertWritable(file: string): Promise<void> {
-  const there = await stat(file).catch(() => undefined);
-  if (there?.isDirectory()) {
-    throw Object.assign(new Error("a folder"), { code: "EISDIR" });
-  }
-  await access(there ? file : dirname(file), constants.W_OK);
 }

@@ -1,96 +1,12 @@
 #!/usr/bin/env node
-/** The command line: finds the command, runs it, tells how it went. */
-import { asLoginError, formatError, unreachable } from "../errors.ts";
-import { readOptions } from "../option-values.ts";
-import type { Command } from "../options.ts";
-import { abandonLookUps } from "../platform/exit.ts";
-import { version } from "../version.ts";
-import { parseArguments } from "./arguments.ts";
-import type { Call, Outcome } from "./command.ts";
-import { exitCodeOf, failureObject, withFlags } from "./failure.ts";
-import { createTerminal } from "./terminal.ts";
+/** The command line as a login needs it. Whoever says `promote` gets the bundle that has it, and all the rest (promotion.ts). */
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { load, run } from "./program.ts";
 
-const args = process.argv.slice(2);
-const asJson = args.some((arg, index) =>
-  /^--output=json$/i.test(arg === "--output" ? `${arg}=${args[index + 1]}` : arg),
-);
-let terminal = createTerminal(false);
-process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
-  // Whoever stops reading, as head does, has what they wanted.
-  if (code !== "EPIPE") {
-    terminal.error(`Standard output can't be written (${code}).`);
-    process.exitCode = 1;
-  }
-});
-process.stderr.on("error", () => {});
-
-try {
-  const invocation = parseArguments(args);
-  switch (invocation.kind) {
-    case "version":
-      terminal.print(version);
-      break;
-    case "help": {
-      const { help } = await import(/* webpackMode: "eager" */ "./help.ts");
-      process.stdout.write(help(invocation.command));
-      break;
-    }
-    case "run": {
-      const { choice, boolean } = readOptions(invocation.values);
-      choice("output", ["text", "json"]);
-      terminal = createTerminal(boolean("verbose"));
-      const run = await load(invocation.command);
-      const outcome = await run({ values: invocation.values, env: process.env, terminal });
-      tell(outcome);
-      await outcome.goOn?.();
-      break;
-    }
-    default:
-      unreachable(invocation);
-  }
-} catch (error) {
-  tell({ lines: [], object: {}, failure: asLoginError(error) });
-} finally {
-  setImmediate(abandonLookUps);
-}
-
-/** Each command runs only the modules that it needs (`eager`: they lie in the one bundle all the same). */
-async function load(command: Command): Promise<(call: Call) => Promise<Outcome>> {
-  switch (command) {
-    case "login":
-      return (await import(/* webpackMode: "eager" */ "./login.ts")).login;
-    case "logout":
-      return (await import(/* webpackMode: "eager" */ "./logout.ts")).logout;
-    case "status":
-      return (await import(/* webpackMode: "eager" */ "./status.ts")).status;
-    case "identity":
-      return (await import(/* webpackMode: "eager" */ "./identity.ts")).identity;
-    default:
-      return unreachable(command);
-  }
-}
-
-/** Results on standard output, what went wrong on standard error, both in the exit code. */
-function tell({ token, lines, object, failure }: Outcome): void {
-  const told = failure && withFlags(failure);
-  if (token !== undefined) {
-    terminal.handOut(token);
-  } else if (asJson) {
-    terminal.print(json({ ...object, ...(told && { error: failureObject(told) }) }));
-  } else if (lines.length > 0) {
-    terminal.print(lines.join("\n"));
-  }
-  if (told) {
-    terminal.error(formatError(told));
-    if (told.code === "unforeseen") {
-      terminal.debug((told.cause as Error | undefined)?.stack ?? "");
-    }
-    process.exitCode = exitCodeOf(told);
-  }
-}
-
-/** Control characters that JSON lets stand are written as escapes, so that no value is altered on its way to a terminal. */
-function json(value: unknown): string {
-  const escaped = (character: string) => `\\u00${character.charCodeAt(0).toString(16)}`;
-  return JSON.stringify(value, undefined, 2).replaceAll(/[\u007f-\u009f]/g, escaped);
+if (process.argv.includes("promote")) {
+  await import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "promote/index.js")).href);
+} else {
+  // promote is never asked for here.
+  await run((command) => load(command as Exclude<typeof command, "promote">));
 }

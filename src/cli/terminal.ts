@@ -1,6 +1,7 @@
 /** How the command line speaks: people read standard error, programs standard output, and neither ever sees a secret. */
 import { stripVTControlCharacters, styleText } from "node:util";
 import { createSecrets, type Reporter } from "../reporter.ts";
+import { createBlock } from "./block.ts";
 import { mentioned } from "./failure.ts";
 
 export interface Terminal extends Reporter {
@@ -9,23 +10,45 @@ export interface Terminal extends Reporter {
   print(line: string): void;
   /** The one secret that is asked for, alone on standard output. */
   handOut(secret: string): void;
+  /** Whether somebody watches, on a screen whose lines can change. */
+  readonly isWatched: boolean;
+  /** Keeps these lines at the end of the screen, in place of those before, whatever is said meanwhile; none: takes them away. */
+  live(lines: readonly string[]): void;
 }
 
 export function createTerminal(verbose: boolean): Terminal {
   const { add, hide } = createSecrets();
   // Escape sequences go first, since one could part a secret.
   const clean = (text: string) => hide(plain(text));
-  const say = (text: string) => void process.stderr.write(`${text}\n`);
+  const { stderr, stdout } = process;
+  // A log that people read later, and a terminal that can't move its cursor, get lines that stay.
+  const isWatched = stderr.isTTY === true && !process.env.CI && process.env.TERM !== "dumb";
+  // A terminal that nobody has given a size has 0 columns.
+  const block = createBlock(() => ({ columns: stderr.columns || 80, rows: stderr.rows || 24 }));
+  const write = (text: string) => void (text && stderr.write(text));
+  const say = (text: string) => write(block.around(`${text}\n`));
+  const print = (text: string) => {
+    // Both streams may lead to the same screen.
+    write(block.hide());
+    stdout.write(`${text}\n`);
+    write(block.show());
+  };
   // NO_COLOR, FORCE_COLOR and whether this is a terminal at all: styleText looks at them by itself.
-  const paint = (style: "red" | "yellow" | "dim", text: string) => styleText(style, text, { stream: process.stderr });
+  const paint = (style: "red" | "yellow" | "dim", text: string) => styleText(style, text, { stream: stderr });
   return {
     info: (message) => say(clean(mentioned(message))),
     warning: (message) => say(`${paint("yellow", "Warning:")} ${clean(mentioned(message))}`),
     error: (message) => say(`${paint("red", "Error:")} ${clean(message)}`),
     debug: (message) => verbose && say(paint("dim", clean(message))),
     secret: add,
-    print: (line) => void process.stdout.write(`${clean(line)}\n`),
-    handOut: (secret) => void process.stdout.write(`${secret}\n`),
+    print: (line) => print(clean(line)),
+    handOut: print,
+    isWatched,
+    live: (lines) => {
+      if (isWatched) {
+        write(block.change(lines.map((line) => clean(line).replaceAll(/[\n\t]/g, " "))));
+      }
+    },
   };
 }
 

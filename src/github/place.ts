@@ -5,8 +5,8 @@ import type { Environment } from "../platform/environment.ts";
 import type { Place } from "../platform/place.ts";
 import type { Runner } from "./runner.ts";
 
-export function readInputs(runner: Runner): OptionValues {
-  return Object.fromEntries(optionsOf("action").map(({ name }) => [name, runner.input(name)]));
+export function readInputs(runner: Runner, action: "action" | "promote-action" = "action"): OptionValues {
+  return Object.fromEntries(optionsOf(action).map(({ name }) => [name, runner.input(name)]));
 }
 
 export function placeOf(env: Environment, roots: string | undefined, onSession: (folder: string) => void): Place {
@@ -20,4 +20,9 @@ export function placeOf(env: Environment, roots: string | undefined, onSession: 
     roots,
     onSession,
   };
+}
+
+/** A promotion leaves nothing for later steps, and touches nobody's files. */
+export function promotionPlaceOf(...args: Parameters<typeof placeOf>): Place {
+  return { ...placeOf(...args), willLogOut: false, isDisposable: false };
 }

@@ -1,4 +1,4 @@
-/** The Action's post step: runs after failure and cancellation too. */
+/** The post step of both Actions: runs after failure and cancellation too. */
 import { LoginError } from "../errors.ts";
 import { logout } from "../logout.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -8,30 +8,34 @@ import { createRunner } from "./runner.ts";
 
 const runner = createRunner(process.env);
 const reporter = createReporter(runner);
-const folder = runner.state("session");
+// A login has one, a promotion one for each side.
+const folders = (runner.state("session") ?? "").split("\n").filter(Boolean);
+const lapses = await Promise.all(folders.map(endBackground));
 
-if (!folder) {
-  reporter.info("There is no login to take back.");
+if (folders.length > 0 && runner.state("logout") === "false") {
+  reporter.info("The login stays (logout: false).");
 } else {
-  const lapse = await endBackground(folder);
-  if (runner.state("logout") === "false") {
-    reporter.info("The login stays (logout: false).");
-  } else {
-    await takeBack(folder);
-  }
+  await takeBack();
+}
+for (const lapse of lapses) {
   if (lapse !== undefined) {
     reportFailure(runner, lapse);
   }
 }
 
-async function takeBack(sessionFolder: string): Promise<void> {
-  try {
-    const session = await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(60_000) });
-    if (!session?.robots.length) {
-      reporter.info("There is no login to take back any more.");
+async function takeBack(): Promise<void> {
+  let found = 0;
+  for (const folder of folders) {
+    try {
+      const session = await logout(folder, { clock: systemClock, reporter, signal: AbortSignal.timeout(60_000) });
+      found += session?.robots.length ?? 0;
+    } catch (error) {
+      found++;
+      reportFailure(runner, error);
     }
-  } catch (error) {
-    reportFailure(runner, error);
+  }
+  if (found === 0) {
+    reporter.info(`There is no login to take back${folders.length > 0 ? " any more" : ""}.`);
   }
 }
 

@@ -14,11 +14,13 @@ export interface Command {
 export interface Finished {
   /** undefined where a signal ended it or it could not be started */
   readonly exitCode: number | undefined;
-  /** stdout and stderr as they came, at most 64 KiB */
+  /** stdout and stderr as they came, the last 64 KiB */
   readonly output: string;
 }
 
 export interface Running {
+  /** undefined where it could not be started */
+  readonly pid: number | undefined;
   /** Gives `input` to the waiting process and waits for its end. */
   finish(input: string): Promise<Finished>;
   /** Ends it at once; resolves when it is gone. */
@@ -27,8 +29,11 @@ export interface Running {
 
 const mostOutput = 65_536;
 
-/** Starts `command`, which will wait for its standard input: so its own start costs no time later. */
-export function start(command: Command, signal: AbortSignal): Running {
+/**
+ * Starts `command`, which will wait for its standard input: so its own start costs no time later.
+ * @param onOutput is given what it prints, as it comes
+ */
+export function start(command: Command, signal: AbortSignal, onOutput?: (text: string) => void): Running {
   signal.throwIfAborted();
   const child = spawn(command.file, command.args, {
     env: command.env as NodeJS.ProcessEnv,
@@ -38,7 +43,9 @@ export function start(command: Command, signal: AbortSignal): Running {
   });
   let output = "";
   const collect = (chunk: Buffer) => {
-    output = (output + chunk.toString("utf8")).slice(0, mostOutput);
+    const text = chunk.toString("utf8");
+    output = (output + text).slice(-mostOutput);
+    onOutput?.(text);
   };
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
@@ -58,6 +65,7 @@ export function start(command: Command, signal: AbortSignal): Running {
   signal.addEventListener("abort", kill, { once: true });
   void ended.then(() => signal.removeEventListener("abort", kill));
   return {
+    pid: child.pid,
     kill,
     async finish(input) {
       child.stdin.end(input);

@@ -1,5 +1,5 @@
 /**
- * GET over node:https: roots, proxy, limits, and a connection that can be opened before the request is known.
+ * Requests over node:https: roots, proxy, limits, and a connection that can be opened before the request is known.
  * (Why not a client library: docs/decisions/0001-node-https.md.)
  */
 import http from "node:http";
@@ -34,15 +34,17 @@ export interface Limits {
   readonly maxBytes: number;
 }
 
+export type Method = "GET" | "HEAD" | "PUT";
+
 export interface PendingRequest {
   /** @throws HttpFailure; the platform's abort reason when that came first */
-  send(headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+  send(headers?: Readonly<Record<string, string>>, body?: string): Promise<HttpAnswer>;
   abandon(): void;
 }
 
 export interface Http {
   /** Opens the connection now; nothing is sent before `send`. Redirects are answers like any other. */
-  open(url: URL, limits: Limits): PendingRequest;
+  open(url: URL, limits: Limits, method?: Method): PendingRequest;
   close(): void;
 }
 
@@ -63,11 +65,11 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
   const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
 
   return {
-    open(url, limits) {
+    open(url, limits, method = "GET") {
       const secure = url.protocol === "https:";
       const request = secure
-        ? https.request(url, { agent: agents["https:"], signal, ...(secureContext && { secureContext }) })
-        : http.request(url, { agent: agents["http:"], signal });
+        ? https.request(url, { method, agent: agents["https:"], signal, ...(secureContext && { secureContext }) })
+        : http.request(url, { method, agent: agents["http:"], signal });
       request.setHeader("user-agent", "quay-keyless-login");
       // What fails before `send` is kept for it, not thrown into the void.
       const opened = Promise.withResolvers<never>();
@@ -75,7 +77,7 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
       request.on("error", opened.reject);
       return {
         abandon: () => void request.destroy(),
-        async send(headers = {}) {
+        async send(headers = {}, body) {
           for (const [name, value] of Object.entries(headers)) {
             request.setHeader(name, value);
           }
@@ -86,9 +88,9 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
           );
           const began = performance.now();
           const note = (how: string) =>
-            debug(`GET ${url.host}${url.pathname}: ${how}, ${Math.round(performance.now() - began)} ms`);
+            debug(`${method} ${url.host}${url.pathname}: ${how}, ${Math.round(performance.now() - began)} ms`);
           try {
-            const answer = await Promise.race([opened.promise, late.promise, receive(request, limits.maxBytes)]);
+            const answer = await Promise.race([opened.promise, late.promise, receive(request, body, limits.maxBytes)]);
             note(`${answer.status}${requestId(answer)}`);
             return answer;
           } catch (error) {
@@ -111,7 +113,7 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
 }
 
 /** What fails before the answer begins is the request's own `error`. */
-function receive(request: http.ClientRequest, maxBytes: number): Promise<HttpAnswer> {
+function receive(request: http.ClientRequest, body: string | undefined, maxBytes: number): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     request.on("response", (response) => {
       const chunks: Buffer[] = [];
@@ -132,7 +134,8 @@ function receive(request: http.ClientRequest, maxBytes: number): Promise<HttpAns
         }),
       );
     });
-    request.end();
+    // Whole, so that its length goes ahead of it.
+    request.end(body);
   });
 }
 

@@ -12,7 +12,7 @@ export interface Platform {
   readonly reporter: Reporter;
   /** Aborts when the time for the whole login is over, or the job is cancelled; its reason is a LoginError. */
   readonly signal: AbortSignal;
-  /** When that time is over, in milliseconds since 1970. */
+  /** When that time is over, in milliseconds since 1970; Infinity: never. */
   readonly deadline: number;
 }
 
@@ -22,7 +22,8 @@ export type LocalPlatform = Pick<Platform, "clock" | "reporter" | "signal">;
 export interface PlatformOptions {
   readonly env: Environment;
   readonly reporter: Reporter;
-  readonly timeoutSeconds: number;
+  /** undefined: as long as it takes */
+  readonly timeoutSeconds: number | undefined;
   /** PEM, trusted besides the system's roots. */
   readonly extraRoots?: string | undefined;
   readonly cancelled?: AbortSignal;
@@ -39,12 +40,13 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
     debug: options.reporter.debug,
   });
   // Only now: where that fails, nobody would stop the timer, and it would keep the process alive.
-  const timer = setTimeout(() => timeout.abort(timedOut(options.timeoutSeconds)), options.timeoutSeconds * 1000);
+  const { timeoutSeconds } = options;
+  const timer = timeoutSeconds && setTimeout(() => timeout.abort(timedOut(timeoutSeconds)), timeoutSeconds * 1000);
   const close = () => {
     clearTimeout(timer);
     http.close();
   };
-  const deadline = systemClock.now() + options.timeoutSeconds * 1000;
+  const deadline = timeoutSeconds ? systemClock.now() + timeoutSeconds * 1000 : Number.POSITIVE_INFINITY;
   return { env: options.env, reporter: options.reporter, clock: systemClock, http, signal, deadline, close };
 }
 

@@ -7,8 +7,9 @@ import type { Platform } from "./platform.ts";
  * `no`: never (a refusal). `quick`: twice, for what mostly stays wrong but sometimes passes.
  * `settling`: some 20 s, for what was set up a moment ago and takes its time to arrive.
  * `patient`: until the time for the login is over.
+ * `copying`: for minutes, since an hour's copy goes on where it was cut off.
  */
-export type Persistence = "no" | "quick" | "settling" | "patient";
+export type Persistence = "no" | "quick" | "settling" | "patient" | "copying";
 
 export type Attempt<T> =
   | { readonly value: T }
@@ -25,6 +26,7 @@ export const schedule = {
   quick: { attempts: 3, firstMs: 250, mostMs: 1_000 },
   settling: { attempts: 12, firstMs: 500, mostMs: 5_000 },
   patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, mostMs: 10_000 },
+  copying: { attempts: 8, firstMs: 1_000, mostMs: 30_000 },
   /** Renewals of a login that is kept alive, each of which is a login with attempts of its own. */
   lasting: { attempts: Number.POSITIVE_INFINITY, firstMs: 1_000, mostMs: 60_000 },
 } as const;
@@ -58,7 +60,7 @@ export function persistenceOf(failure: HttpFailure): Persistence {
  */
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
   // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
-  const counts = { quick: 0, settling: 0, patient: 0 };
+  const counts = { quick: 0, settling: 0, patient: 0, copying: 0 };
   for (;;) {
     const result = await attempt().catch((error) => {
       throw namingWhat(error, what, platform);
@@ -91,7 +93,7 @@ function waitMs(
   const backoff = backoffMs(persistence, failures, clock.random());
   const wait = Math.max(backoff, retryAfterMs(answer, clock.now()));
   if (clock.now() + wait >= deadline) {
-    reporter.info(`The time for the login (option timeout) leaves none for another attempt at ${what}.`);
+    reporter.info(`The time (option timeout) leaves none for another attempt at ${what}.`);
     return undefined;
   }
   return wait;

@@ -33,3 +33,26 @@ export async function settleAll<T, R>(
   }
   throw first;
 }
+
+/** @returns a function that runs the work it is given, at most `limit` at a time; the others wait for their turn */
+export function createGate(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = limit;
+  return async (work) => {
+    if (free === 0) {
+      await new Promise<void>((resolve) => void waiting.push(resolve));
+    } else {
+      free--;
+    }
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) {
+        next(); // who gets this one's place
+      } else {
+        free++;
+      }
+    }
+  };
+}

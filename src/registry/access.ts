@@ -9,7 +9,8 @@ import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { type AccessWanted, type RobotLogin, robotFor } from "../request.ts";
 
-const limits = { timeoutMs: 30_000, maxBytes: 262_144 };
+/** Of an answer that holds a bearer token. */
+export const tokenLimits = { timeoutMs: 30_000, maxBytes: 262_144 };
 
 /**
  * @throws LoginError `access-missing`, naming robot, repository and the permission to give; several are chained in `also`
@@ -30,7 +31,9 @@ export async function assertAccess(
       }
       const granted = await grantedActions(registry, token, repository, actions, platform);
       const lacking = actions.filter((action) => !granted.includes(action));
-      return lacking.length === 0 ? undefined : accessMissing(registry, token.robot, repository, lacking, granted);
+      return lacking.length === 0
+        ? undefined
+        : accessMissing({ registry, robot: token.robot, repository, lacking, granted });
     }),
   );
   const [first, ...others] = missing.filter((error) => error !== undefined);
@@ -50,14 +53,15 @@ async function grantedActions(
   return retry(platform, `the permissions of ${credential.robot}`, async (): Promise<Attempt<readonly string[]>> => {
     let answer: HttpAnswer;
     try {
-      answer = await ask(registry, credential, platform, `repository:${repository}:${actions.join(",")}`);
+      answer = await askQuay(registry, credential, platform, scopeOf(repository, actions));
     } catch (failure) {
       if (!(failure instanceof HttpFailure)) {
         throw failure;
       }
       return { retry: persistenceOf(failure), error: explainFailure(failure, { registry }) };
     }
-    const granted = answer.status === 200 ? readGrant(answer.body, repository) : undefined;
+    const bearer = answer.status === 200 ? readBearer(answer.body) : undefined;
+    const granted = bearer === undefined ? undefined : grantIn(bearer, repository);
     if (granted !== undefined) {
       return { value: granted };
     }
@@ -73,19 +77,44 @@ async function grantedActions(
 }
 
 /** `GET /v2/auth`, at Quay itself: whatever realm a stranger might name, the robot token goes nowhere else. */
-function ask(registry: string, { robot, token }: RobotToken, platform: Platform, scope?: string): Promise<HttpAnswer> {
+export function askQuay(
+  registry: string,
+  { robot, token }: RobotToken,
+  platform: Platform,
+  scope?: string,
+): Promise<HttpAnswer> {
   const url = new URL(`https://${registry}/v2/auth`);
   url.searchParams.set("service", registry);
   if (scope !== undefined) {
     url.searchParams.set("scope", scope);
   }
-  return platform.http.open(url, limits).send({ authorization: basicAuthorization(robot, token) });
+  const authorization = basicAuthorization(robot, token);
+  platform.reporter.secret(authorization.slice("Basic ".length));
+  return platform.http.open(url, tokenLimits).send({ authorization });
 }
 
-/** The registry's token has `access: [{type, name, actions}]` (the distribution project's token specification). */
-function readGrant(body: string, repository: string): readonly string[] | undefined {
+/** What to ask a token for (the distribution project's token specification, "scope"). */
+export const scopeOf = (repository: string, actions: readonly string[]): string =>
+  `repository:${repository}:${actions.join(",")}`;
+
+/** The bearer token of a token server's answer: `token`, or `access_token` as OAuth 2 has it. */
+export function readBearer(body: string): string | undefined {
   try {
-    const access = decodeJwt(JSON.parse(body).token).access;
+    const { token, access_token: other = undefined } = JSON.parse(body);
+    const found = token ?? other;
+    return typeof found === "string" && found !== "" ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The registry's token has `access: [{type, name, actions}]` (the distribution project's token specification).
+ * @returns undefined where it is no JWT, and so tells nothing
+ */
+export function grantIn(bearer: string, repository: string): readonly string[] | undefined {
+  try {
+    const { access } = decodeJwt(bearer);
     const entry = Array.isArray(access) ? access.find(({ name }) => name === repository) : undefined;
     return Array.isArray(entry?.actions) ? entry.actions.map(String) : [];
   } catch {
@@ -93,28 +122,54 @@ function readGrant(body: string, repository: string): readonly string[] | undefi
   }
 }
 
-function accessMissing(
-  registry: string,
-  robot: string,
-  repository: string,
-  lacking: readonly string[],
-  granted: readonly string[],
-): LoginError {
-  const level = lacking.includes("push") ? "Write" : "Read";
+export interface AccessMissing {
+  readonly registry: string;
+  readonly robot: string;
+  readonly repository: string;
+  readonly lacking: readonly string[];
+  readonly granted: readonly string[];
+  /** Of a promotion. */
+  readonly side?: "source" | "destination";
+}
+
+export function accessMissing({ registry, robot, repository, lacking, granted, side }: AccessMissing): LoginError {
+  const pushes = lacking.includes("push");
+  const level = pushes || side === "destination" ? "Write" : "Read";
+  const where = side === undefined ? registry : `${registry}, the ${side}`;
   return new LoginError(
     "access-missing",
-    `${robot} may not ${lacking.join(" and ")} ${lacking.includes("push") ? "to" : "from"} ${repository} on ${registry}; it may ${granted.join(" and ") || "do nothing there"}.`,
+    `${robot} may not ${lacking.join(" and ")} ${pushes ? "to" : "from"} ${repository} on ${where}; it may ${granted.join(" and ") || "do nothing there"}.`,
     {
       remedy: [
         `Give it the permission, under Repositories > ${repository} > Settings > User and robot permissions: ${robot}, ${level}.`,
-        ...(lacking.includes("push") && granted.length === 0
-          ? [
-              `If ${repository} does not exist yet: create it, or let a team with the role Creator have ${robot} as a member.`,
-            ]
-          : []),
+        ...(granted.length === 0 ? whereMissing(repository, robot, pushes, side) : []),
       ],
     },
   );
+}
+
+/** Quay does not tell a repository that is not there from one that may not be seen. */
+function whereMissing(
+  repository: string,
+  robot: string,
+  pushes: boolean,
+  side: AccessMissing["side"],
+): readonly string[] {
+  const same = "Quay answers the same way where the repository does not exist";
+  switch (side) {
+    case "source":
+      return [`${same}: check the option source.`];
+    case "destination":
+      return [
+        `${same}. It creates a missing one only for a robot that may create repositories in the organization: create it, or let a team with the role Creator have ${robot} as a member.`,
+      ];
+    default:
+      return pushes
+        ? [
+            `If ${repository} does not exist yet: create it, or let a team with the role Creator have ${robot} as a member.`,
+          ]
+        : [];
+  }
 }
 
 /** Quay's own reason for not accepting a robot token, which the tools don't show. */
@@ -124,19 +179,33 @@ export async function whyRefused(
   platform: Platform,
 ): Promise<LoginError | undefined> {
   try {
-    const answer = await ask(registry, credential, platform);
-    const reason: unknown = JSON.parse(answer.body)?.errors?.[0]?.message;
-    if (typeof reason !== "string") {
-      return undefined;
-    }
-    const disabled = /have been disabled/.test(reason);
-    return new LoginError(
-      disabled ? "robots-disabled" : "login-refused",
-      `Quay gave a robot token and does not accept it: "${reason}"`,
-      {
-        remedy: disabled ? [remedies.robotsDisabled(registry)] : [remedies.checkRobot(credential.robot, registry)],
-      },
-    );
+    return explainRefusal(await askQuay(registry, credential, platform), registry, credential.robot);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns undefined where the answer holds no reason */
+export function explainRefusal({ body }: HttpAnswer, registry: string, robot: string): LoginError | undefined {
+  const reason = registryReason(body);
+  if (reason === undefined) {
+    return undefined;
+  }
+  const disabled = /have been disabled/.test(reason);
+  return new LoginError(
+    disabled ? "robots-disabled" : "login-refused",
+    `Quay gave a robot token and does not accept it: "${reason}"`,
+    {
+      remedy: disabled ? [remedies.robotsDisabled(registry)] : [remedies.checkRobot(robot, registry)],
+    },
+  );
+}
+
+/** A registry's own words: `{"errors": [{code, message}]}` (OCI distribution specification, "Error codes"). */
+export function registryReason(body: string): string | undefined {
+  try {
+    const reason: unknown = JSON.parse(body)?.errors?.[0]?.message;
+    return typeof reason === "string" ? reason : undefined;
   } catch {
     return undefined;
   }

@@ -26,12 +26,13 @@ export function parseRegistry(value: string): string {
 }
 
 /** A name of DNS has 253 letters at most; a port may follow. */
-const isHost = (host: string): boolean =>
+export const isHost = (host: string): boolean =>
   host.length <= 259 &&
   /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/.test(host) &&
   URL.canParse(`https://${host}/`);
 
-const withoutUserinfo = (value: string): string => value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@");
+/** What is given where a host may have a user and password before it, fit to be shown. */
+export const withoutUserinfo = (value: string): string => value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@");
 
 export interface ScopeText {
   readonly option: OptionName;

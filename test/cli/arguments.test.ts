@@ -4,7 +4,7 @@ import { formatError } from "../../src/errors.ts";
 import { type Command, optionsOf } from "../../src/options.ts";
 import { failure } from "../fixtures.ts";
 
-const commandNames: readonly Command[] = ["login", "logout", "status", "identity"];
+const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
 
 /** As a shell would split it; `_` stands for a blank within an argument. */
 const parse = (line: string) =>
@@ -93,6 +93,14 @@ describe("what may be given several times comes as lines, in order", () => {
     expect(parse(line)).toEqual(run("login", values));
   });
 
+  test("tags and platforms of promote", () => {
+    expect(parse("promote --tag 1.0 --platform linux/amd64 --tag=1 --platform linux/arm64")).toEqual(
+      run("promote", { tag: "1.0\n1", platform: "linux/amd64\nlinux/arm64" }),
+    );
+    // Tags as plain arguments as well.
+    expect(parse("promote --tag 1.0 1 -- latest")).toEqual(run("promote", { tag: "1.0\n1\nlatest" }));
+  });
+
   test("scopes of logout and status", () => {
     for (const command of ["logout", "status"]) {
       expect(parse(`${command} --scope quay.io --scope quay.io/acme`)).toEqual(
@@ -130,17 +138,21 @@ describe("help and version", () => {
 
 describe("wrong use says what was meant, and where help is", () => {
   test.each<[line: string, message: string, remedy: string]>([
-    ["", "No command was given.", "The commands are login, logout, status, identity."],
-    ["--", "No command was given.", "The commands are login, logout, status, identity."],
-    ["--verbose", "--verbose stands without a command.", "The commands are login, logout, status, identity."],
-    ["--robot acme+ci", "--robot stands without a command.", "The commands are login, logout, status, identity."],
+    ["", "No command was given.", "The commands are login, logout, status, identity, promote."],
+    ["--", "No command was given.", "The commands are login, logout, status, identity, promote."],
+    ["--verbose", "--verbose stands without a command.", "The commands are login, logout, status, identity, promote."],
+    [
+      "--robot acme+ci",
+      "--robot stands without a command.",
+      "The commands are login, logout, status, identity, promote.",
+    ],
     ["logni", 'There is no command "logni".', "Did you mean: quay-keyless-login login"],
     ["log-out", 'There is no command "log-out".', "Did you mean: quay-keyless-login logout"],
     ["Login", 'There is no command "Login".', "Did you mean: quay-keyless-login login"],
     ["states", 'There is no command "states".', "Did you mean: quay-keyless-login status"],
     ["identify", 'There is no command "identify".', "Did you mean: quay-keyless-login identity"],
-    ["frobnicate", 'There is no command "frobnicate".', "The commands are login, logout, status, identity."],
-    ["acme+ci", 'There is no command "acme+ci".', "The commands are login, logout, status, identity."],
+    ["frobnicate", 'There is no command "frobnicate".', "The commands are login, logout, status, identity, promote."],
+    ["acme+ci", 'There is no command "acme+ci".', "The commands are login, logout, status, identity, promote."],
     ["login --robto acme+ci", "login has no option --robto.", "Did you mean: --robot"],
     ["login --tokenfile /t", "login has no option --tokenfile.", "Did you mean: --token-file"],
     ["login --spifee-socket=x", "login has no option --spifee-socket.", "Did you mean: --spiffe-socket"],
@@ -156,7 +168,7 @@ describe("wrong use says what was meant, and where help is", () => {
     ["login --scope quay.io", "login has no option --scope.", "It belongs to logout, status."],
     ["logout --robot acme+ci", "logout has no option --robot.", "It belongs to login."],
     ["status --session /s", "status has no option --session.", "It belongs to login, logout."],
-    ["logout --timeout 5", "logout has no option --timeout.", "It belongs to login, identity."],
+    ["logout --timeout 5", "logout has no option --timeout.", "It belongs to login, identity, promote."],
     // Of the Action alone: no option here at all.
     ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],
     ["login --workflow-ref x", "login has no option --workflow-ref.", "Its options are "],
@@ -196,7 +208,7 @@ describe("wrong use says what was meant, and where help is", () => {
     expect(error.remedy[0]).toContain(remedy);
     if (!/is "|needs a value/.test(message)) {
       expect(error.remedy.join("\n")).toMatch(
-        /For help: quay-keyless-login (?:(?:login|logout|status|identity) )?--help$/,
+        /For help: quay-keyless-login (?:(?:login|logout|status|identity|promote) )?--help$/,
       );
     }
   });

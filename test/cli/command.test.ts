@@ -81,6 +81,14 @@ describe("a command's work", () => {
     ).rejects.toThrow(signal);
   });
 
+  test("says what to do then, where it knows better", async () => {
+    vi.resetModules();
+    const anew = await import("../../src/cli/command.ts");
+    const signal = anew.interruption("Run the same again.");
+    process.emit("SIGINT");
+    expect(signal.reason).toMatchObject({ code: "cancelled", remedy: ["Run the same again."] });
+  });
+
   test("is told by the same signal, however often it asks", async () => {
     vi.resetModules();
     const anew = await import("../../src/cli/command.ts");

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { exitCodeOf, failureObject, mentioned, withFlags } from "../../src/cli/failure.ts";
-import { type ErrorCode, errorCodes, formatError, LoginError } from "../../src/errors.ts";
+import { exitCodeOf, mentioned, withFlags } from "../../src/cli/failure.ts";
+import { type ErrorCode, errorCodes, failureObject, formatError, LoginError } from "../../src/errors.ts";
 import { chooseIdentity } from "../../src/identity/index.ts";
 import { parseIdentityRequest } from "../../src/identity/request.ts";
 import { readOptions } from "../../src/option-values.ts";
@@ -25,6 +25,22 @@ describe("the exit code", () => {
     for (const code of codes) {
       expect(codeOf(code), code).toBe(expected);
     }
+  });
+
+  test("of several failures: may pass by itself only where all may", () => {
+    const both = (first: ErrorCode, ...others: ErrorCode[]) => {
+      const error = new LoginError(first, "", { remedy: [] });
+      error.also = others.map((code) => new LoginError(code, "", { remedy: [] }));
+      return exitCodeOf(error);
+    };
+    expect(both("timeout", "rate-limited", "registry-unavailable")).toBe(75);
+    expect(both("timeout", "rate-limited", "tag-taken")).toBe(1);
+    expect(both("tag-taken", "timeout")).toBe(1);
+    const nested = new LoginError("timeout", "", { remedy: [] });
+    const middle = new LoginError("timeout", "", { remedy: [] });
+    nested.also = [middle];
+    middle.also = [new LoginError("verify-failed", "", { remedy: [] })];
+    expect(exitCodeOf(nested)).toBe(1);
   });
 
   test("every code has one of three; wrong use has one code only", () => {
@@ -55,6 +71,10 @@ describe("options as they are typed here", () => {
     ["scope: quay.io/acme", "--scope quay.io/acme"],
     ["Check the option registry, and the way there", "Check the option --registry, and the way there"],
     ["Check the option spiffe-socket.", "Check the option --spiffe-socket."],
+    ["Or, if the tag is meant to move on: move-tags: true", "Or, if the tag is meant to move on: --move-tags"],
+    ["Write, for example, with-signatures: true", "Write, for example, --with-signatures"],
+    ["Write, for example, tag: 1.4.2", "Write, for example, --tag 1.4.2"],
+    ["source-robot: acme+reads", "--source-robot acme+reads"],
   ])("%s", (line, expected) => {
     expect(remedyOf(line)).toEqual([expected]);
   });
@@ -67,6 +87,8 @@ describe("options as they are typed here", () => {
     "my-registry: quay.io",
     "--ca-file: x",
     "Robot: acme+ci",
+    "source: acme/app, file: release.yaml, tag: latest",
+    "move-tags: trueish",
     "robots: acme+ci",
     "registry:quay.io",
     "registry: ",

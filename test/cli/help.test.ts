@@ -3,7 +3,7 @@ import { parseArguments } from "../../src/cli/arguments.ts";
 import { help } from "../../src/cli/help.ts";
 import { type Command, type Option, optionsOf } from "../../src/options.ts";
 
-const commandNames: readonly Command[] = ["login", "logout", "status", "identity"];
+const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
 
 describe("without a command", () => {
   const text = help(undefined);

@@ -206,7 +206,7 @@ test("the address of a socket is one, or what is wrong is said", () => {
   });
 });
 
-const commands = ["login", "logout", "status", "identity"] as const satisfies readonly Command[];
+const commands = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 
 test("of any arguments come a command and its options, or an error that says what to type", () => {
   const words = [...commands, "help", "--help", "-h", "--version", "--", "-", "-abc", "--no-robot", "---", "--=x"];

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 
@@ -17,6 +18,22 @@ test("an abort ends the sleep at once, with its reason", async () => {
   await expect(sleeping).rejects.toThrow("enough");
   await expect(systemClock.sleep(60_000, controller.signal)).rejects.toThrow("enough");
   expect(systemClock.now() - before).toBeLessThan(5_000);
+});
+
+test("neither a sleep that is over nor one that was ended leaves anything behind", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const controller = new AbortController();
+  const before = timers();
+  for (let count = 0; count < 3; count++) {
+    await systemClock.sleep(1, controller.signal);
+  }
+  // One who keeps a login alive sleeps each second, for days.
+  expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+  const sleeping = systemClock.sleep(60_000, controller.signal);
+  controller.abort(new Error("enough"));
+  await expect(sleeping).rejects.toThrow("enough");
+  // A timer would keep the process alive for the rest of the minute.
+  expect(timers()).toBe(before);
 });
 
 test("chance is at least 0 and less than 1", () => {

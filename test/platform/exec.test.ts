@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -27,10 +28,20 @@ test("hands down the environment that it is given, and nothing else", async () =
   expect((await running.finish("")).output).toBe("A=1\n");
 });
 
-test("keeps 64 KiB of output", async () => {
-  const { exitCode, output } = await shell("head -c 1000000 /dev/zero | tr '\\0' x").finish("");
+test("keeps the last 64 KiB of output, where a tool says why it failed", async () => {
+  const { exitCode, output } = await shell("head -c 1000000 /dev/zero | tr '\\0' x; echo why").finish("");
   expect(exitCode).toBe(0);
   expect(output).toHaveLength(65_536);
+  expect(output).toMatch(/^x+why\n$/);
+});
+
+test("tells what a tool prints as it comes, and which process it is", async () => {
+  const heard: string[] = [];
+  const command = { file: "/bin/sh", args: ["-c", "echo $$; read -r line; echo $line"], env: process.env };
+  const running = start(command, never, (text) => heard.push(text));
+  await expect.poll(() => heard).toEqual([`${running.pid}\n`]);
+  await running.finish("more\n");
+  expect(heard.join("")).toBe(`${running.pid}\nmore\n`);
 });
 
 test("a tool that ends before it has read its input breaks nothing", async () => {
@@ -83,6 +94,31 @@ describe("the end of the time", () => {
     await expect(finished).rejects.toBe(reason);
     expect(performance.now() - before).toBeLessThan(2_000);
     expect(await lives(pid)).toBe(false);
+  });
+
+  test("kills what it has started, too", async () => {
+    const controller = new AbortController();
+    const file = join(await makeFolder(), "child");
+    const { running, pid } = await started(`sleep 60 & echo $! > ${file}; wait`, controller.signal);
+    await expect.poll(() => readFile(file, "utf8").catch(() => "")).toMatch(/\n/);
+    const child = Number(await readFile(file, "utf8"));
+    const finished = running.finish("");
+    controller.abort(reason);
+    await expect(finished).rejects.toBe(reason);
+    await expect.poll(() => Promise.all([lives(pid), lives(child)])).toEqual([false, false]);
+  });
+
+  test("is no matter any more to one that has ended", async () => {
+    const controller = new AbortController();
+    for (let count = 0; count < 3; count++) {
+      expect((await shell("exit 0", controller.signal).finish("")).exitCode).toBe(0);
+    }
+    const gone = start({ file: "/nothing/there", args: [], env }, controller.signal);
+    expect(gone.pid).toBeUndefined();
+    await gone.finish("");
+    await gone.kill();
+    // What a login of hours starts every few minutes must not pile up.
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
   });
 
   test("kills one that waits for its input", async () => {

@@ -1,8 +1,15 @@
 import { existsSync } from "node:fs";
-import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { makeFolders, removeFolders } from "../../src/platform/folders.ts";
+import { describe, expect, test } from "vitest";
+import {
+  existingFolder,
+  isThere,
+  makeFolders,
+  markOf,
+  missingFolders,
+  removeFolders,
+} from "../../src/platform/folders.ts";
 import { makeFolder } from "../fixtures.ts";
 
 test("tells which folders it had to make, and takes just these back", async () => {
@@ -43,4 +50,69 @@ test("where no folder can be made it fails: Node's own way would never end", asy
   await expect(makeFolders(join(base, "file/a"))).rejects.toThrow("ENOTDIR");
   await symlink("/nothing/there", join(base, "link"));
   await expect(makeFolders(join(base, "link/a"))).rejects.toThrow("ENOENT");
+});
+
+test("which are missing, and which is the nearest that is there", async () => {
+  const base = await makeFolder();
+  expect(await missingFolders(base)).toEqual([]);
+  expect(await missingFolders(join(base, "a/b"))).toEqual([join(base, "a"), join(base, "a/b")]);
+  expect(await existingFolder(base)).toBe(base);
+  expect(await existingFolder(join(base, "a/b/c"))).toBe(base);
+  expect(await existingFolder("/nothing/there")).toBe("/");
+  // A name without a folder ends at the folder that it would be in, and not never.
+  expect(await existingFolder("nothing-there")).toBe(".");
+  await symlink("/nothing/there", join(base, "link"));
+  expect([await isThere(base), await isThere(join(base, "a")), await isThere(join(base, "link"))]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+describe("the mark of a file", () => {
+  const date = new Date(1_800_000_000_000);
+  const write = async (path: string, text: string, at = date) => {
+    await writeFile(path, text);
+    await utimes(path, at, at);
+  };
+
+  test("stays while nobody writes to it, and is another one after each way to write", async () => {
+    const path = join(await makeFolder(), "file");
+    const none = markOf(path);
+    expect(markOf(path)).toBe(none);
+    await write(path, "one");
+    const marks = [none, markOf(path)];
+    expect(markOf(path)).toBe(marks[1]);
+    await write(path, "three"); // by its size alone
+    marks.push(markOf(path));
+    await write(path, "four!", new Date(date.getTime() + 1)); // by its time alone
+    marks.push(markOf(path));
+    await write(`${path}.new`, "four!", new Date(date.getTime() + 1));
+    await rename(`${path}.new`, path); // by being another file
+    marks.push(markOf(path));
+    expect(new Set(marks).size).toBe(5);
+    await rm(path);
+    expect(markOf(path)).toBe(none);
+  });
+
+  test("is that of what a link leads to", async () => {
+    const folder = await makeFolder();
+    const [one, two, link] = ["one", "two", "link"].map((name) => join(folder, name)) as [string, string, string];
+    await write(one, "text");
+    await write(two, "text");
+    await symlink("one", link);
+    expect(markOf(link)).toBe(markOf(one));
+    await symlink("two", `${link}.new`);
+    await rename(`${link}.new`, link);
+    expect(markOf(link)).toBe(markOf(two));
+    expect(markOf(two)).not.toBe(markOf(one));
+  });
+
+  test("that can't be reached is one as well: why it can't", async () => {
+    const folder = await makeFolder();
+    await write(join(folder, "file"), "");
+    await symlink("self", join(folder, "self"));
+    expect(markOf(join(folder, "self"))).toBe("ELOOP");
+    expect(markOf(join(folder, "file/below"))).toBe(markOf(join(folder, "nothing")));
+  });
 });

@@ -119,6 +119,53 @@ describe("an answer", () => {
     ]);
   });
 
+  test("to a HEAD has headers and no body, whatever length it states", async () => {
+    const server = await serve();
+    server.answer = answer(200, "", { "content-length": "5000000" });
+    const http = client();
+    for (let count = 0; count < 2; count++) {
+      const got = await http.open(server.url, limits, "HEAD").send({ accept: "text/plain" });
+      expect(got).toMatchObject({ status: 200, body: "", headers: { "content-length": "5000000" } });
+    }
+    expect(server.connections).toBe(1);
+  });
+
+  test("to a PUT, which sends its body as bytes, with their number", async () => {
+    const got: { method: string | undefined; headers: Record<string, unknown>; body: string }[] = [];
+    const { port, close } = await listen(
+      createHttpsServer(await authority.issue(), async (request, response) => {
+        let body = "";
+        for await (const chunk of request.setEncoding("utf8")) body += chunk;
+        got.push({ method: request.method, headers: request.headers, body });
+        response.writeHead(201, { location: "/there" }).end();
+      }),
+    );
+    onTestFinished(close);
+    const told: string[] = [];
+    const http = createHttp({
+      env: {},
+      extraRoots: authority.ca,
+      signal: new AbortController().signal,
+      debug: (message) => told.push(message),
+    });
+    onTestFinished(http.close);
+    const url = new URL(`https://localhost:${port}/x`);
+    const text = JSON.stringify({ name: "Größe 🐧", filling: "x".repeat(300_000) });
+    for (const body of [text, ""]) {
+      const reply = await http.open(url, limits, "PUT").send({ "content-type": "application/json" }, body);
+      expect(reply).toMatchObject({ status: 201, headers: { location: "/there" } });
+    }
+    expect(got.map(({ method, body }) => [method, body])).toEqual([
+      ["PUT", text],
+      ["PUT", ""],
+    ]);
+    expect(got.map(({ headers }) => headers["content-length"])).toEqual([String(Buffer.byteLength(text)), "0"]);
+    expect(told.map((line) => line.replace(/\d+ ms$/, "N ms"))).toEqual([
+      `PUT localhost:${port}/x: 201, N ms`,
+      `PUT localhost:${port}/x: 201, N ms`,
+    ]);
+  });
+
   test("of plain http too, which the endpoint of a local runner speaks", async () => {
     const { port, close } = await listen(createHttpServer((_, response) => void response.end("plain")));
     onTestFinished(close);

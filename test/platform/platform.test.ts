@@ -1,8 +1,11 @@
+import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
 import { LoginError } from "../../src/errors.ts";
 import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
 import { createRecorder, failure } from "../fixtures.ts";
+import { listen } from "../support/listen.ts";
 
 const make = (options: Partial<PlatformOptions> = {}) =>
   createPlatform({ env: {}, reporter: createRecorder(), timeoutSeconds: 60, ...options });
@@ -15,6 +18,30 @@ test("hands down what it was given", () => {
   expect(platform.reporter).toBe(reporter);
   expect(Math.abs(platform.deadline - Date.now() - 60_000)).toBeLessThan(1_000);
   expect(platform.signal.aborted).toBe(false);
+});
+
+test("its time is as long as it was said", async () => {
+  const platform = make({ timeoutSeconds: 60 });
+  await sleep(100);
+  expect(platform.signal.aborted).toBe(false);
+  platform.close();
+  const endless = make({ timeoutSeconds: undefined });
+  await sleep(20);
+  expect([endless.signal.aborted, endless.deadline]).toEqual([false, Number.POSITIVE_INFINITY]);
+  endless.close();
+});
+
+test("a closed one keeps no connection", async () => {
+  const server = createServer((_, response) => void response.end("ok"));
+  const { port, close } = await listen(server);
+  onTestFinished(close);
+  const connections = promisify(server.getConnections.bind(server));
+  const platform = make();
+  const url = new URL(`http://127.0.0.1:${port}/`);
+  await platform.http.open(url, { timeoutMs: 5_000, maxBytes: 1_000 }).send();
+  expect(await connections()).toBe(1);
+  platform.close();
+  await expect.poll(connections).toBe(0);
 });
 
 test("its time ends, with a reason that people understand", async () => {

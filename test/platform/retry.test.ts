@@ -62,7 +62,7 @@ test("patient: waits double up to 10 s, as long as the login's time lasts", asyn
   expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000, 10_000]);
   expect(clock.now()).toBeLessThan(platform.deadline);
   expect(platform.reporter.infos.at(-1)).toBe(
-    "The time for the login (option timeout) leaves none for another attempt at the thing.",
+    "The time (option timeout) leaves none for another attempt at the thing.",
   );
 });
 
@@ -89,10 +89,12 @@ test.each([0, 0.25, 0.5, 0.999999])("full jitter: by a chance of %d, that part o
 test("the whole schedule: the longest waits of each kind, milliseconds", () => {
   const longest = (kind: keyof typeof schedule) =>
     Array.from({ length: Math.min(schedule[kind].attempts, 9) - 1 }, (_, index) => backoffMs(kind, index + 1, 1));
-  expect({ quick: longest("quick"), settling: longest("settling"), patient: longest("patient") }).toEqual({
+  const kinds = ["quick", "settling", "patient", "copying"] as const;
+  expect(Object.fromEntries(kinds.map((kind) => [kind, longest(kind)]))).toEqual({
     quick: [250, 500],
     settling: [500, 1000, 2000, 4000, 5000, 5000, 5000, 5000],
     patient: [500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000],
+    copying: [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000],
   });
 });
 

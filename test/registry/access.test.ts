@@ -104,7 +104,10 @@ test("a repository that no robot of this login serves is nobody's matter here", 
     peers.registryHost,
     [{ robot: "acme+ci", scope: `${peers.registryHost}/acme` }],
     [],
-    [{ repository: "acme/app", actions: ["pull"] }],
+    [
+      { repository: "acme/app", actions: ["pull"] },
+      { repository: "other/app", actions: ["pull"] },
+    ],
     local(),
   );
   expect(asked()).toEqual([]);
@@ -123,6 +126,18 @@ describe("other answers", () => {
     expect((await missing("acme/app:push")).message).toContain("it may do nothing there");
   });
 
+  test("what is granted besides is told whole", async () => {
+    peers.quay.authScript.next(grant([{ type: "repository", name: "acme/app", actions: ["pull", "delete"] }]));
+    expect((await missing("acme/app:push")).message).toContain("it may pull and delete.");
+  });
+
+  test("without an answer, the robot and what to do are told", async () => {
+    peers.quay.authScript.next(answer(404, ""));
+    const error = await failure(check("acme/app:push"));
+    expect(error.message).toBe(`${peers.registryHost} did not tell the permissions of acme+ci: it answered 404.`);
+    expect(error.remedy).toEqual(["Run the job again, or leave the option access out: the login itself has worked."]);
+  });
+
   test("502 and a reset are tried again", async () => {
     peers.quay.authScript.next(answer(502, ""), reset(), answer(429, "", { "retry-after": "9" }));
     const platform = local();
@@ -137,7 +152,13 @@ describe("other answers", () => {
     ["a page", notJson, "quay-unavailable", /it answered 200/],
     ["no token", () => answer(200, {}), "quay-unavailable", /it answered 200/],
     ["a strange list", () => grant([null]), "quay-unavailable", /it answered 200/],
-    ["10 MB", huge, "quay-answer-unusable", /larger than 262144 bytes/],
+    [
+      "403, whatever else it holds",
+      () => answer(403, { token: unsignedJwt({ access: [{ name: "acme/app", actions: ["push"] }] }) }),
+      "quay-unavailable",
+      /it answered 403/,
+    ],
+    ["10 MB", huge, "quay-answer-unusable", /^localhost:\d+ answered .* larger than 262144 bytes/],
   ])("%s is told, once", async (_, reply, code, said) => {
     peers.quay.authScript.next(reply());
     const platform = local();
@@ -177,6 +198,7 @@ describe("why a robot token is not accepted", () => {
     expect(await why("acme+ghost")).toMatchObject({
       code: "login-refused",
       message: expect.stringContaining("Could not find robot with specified username"),
+      remedy: [expect.stringContaining("acme+ghost")],
     });
     const other = await peers.quay.tokens.robotToken("acme+release");
     expect((await why("acme+ci", other))?.message).toContain("Token does not match robot");

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CertificateRecord, installRoots, readRoots, removeRoots } from "../../src/registry/certificates.ts";
@@ -51,7 +51,10 @@ describe("the file of roots", () => {
 
   test("not there, or a folder", async () => {
     const folder = await makeFolder();
-    expect((await failure(readRoots(join(folder, "nothing")))).message).toContain("cannot be read (ENOENT)");
+    const path = join(folder, "nothing");
+    const error = await failure(readRoots(path));
+    expect(error.message).toBe(`The option "ca-file" is "${path}": the file cannot be read (ENOENT).`);
+    expect(error.remedy).toEqual(["Write, for example, ca-file: /path/to/root.pem"]);
     expect((await failure(readRoots(folder))).message).toContain("cannot be read (EISDIR)");
   });
 });
@@ -75,6 +78,15 @@ test("roots are left in a folder and taken back with it, again and again", async
   await removeRoots(record);
   await removeRoots(record);
   expect(existsSync(join(home, ".config"))).toBe(false);
+});
+
+test("what was written down and could not be made is no obstacle; what can't be deleted is told", async () => {
+  const home = await makeFolder();
+  await writeFile(join(home, "file"), "");
+  await removeRoots({ path: join(home, "file/certs.d/x.crt"), folders: [join(home, "file/certs.d")] });
+  await mkdir(join(home, "x.crt/theirs"), { recursive: true });
+  await expect(removeRoots({ path: join(home, "x.crt"), folders: [] })).rejects.toThrow(/EISDIR|is a directory/i);
+  expect(existsSync(join(home, "x.crt/theirs"))).toBe(true);
 });
 
 test("a folder with other people's roots stays", async () => {

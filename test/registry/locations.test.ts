@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Environment } from "../../src/platform/environment.ts";
 import { certificatesFolder, containersLocations, dockerConfigPath } from "../../src/registry/locations.ts";
 
@@ -35,6 +35,12 @@ describe("where the containers tools look", () => {
   ])("%j", (env, expected) => {
     expect(containersLocations(env, 1001)).toEqual(expected);
   });
+});
+
+test("without a runtime folder the user's id names one", () => {
+  const spy = vi.spyOn(process, "getuid").mockReturnValue(4321);
+  onTestFinished(() => spy.mockRestore());
+  expect(containersLocations({})).toEqual([{ path: "/run/containers/4321/auth.json" }]);
 });
 
 test.each<[Environment, string | undefined]>([

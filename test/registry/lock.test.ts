@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import { staleMs, withLock } from "../../src/registry/lock.ts";
 import { failure, fakeClock, makeFolder } from "../fixtures.ts";
@@ -85,6 +85,39 @@ test("one whose time lies ahead, since a clock was set back, goes stale in as ma
   const took = performance.now() - before;
   expect(took).toBeGreaterThan(staleMs - 100);
   expect(took).toBeLessThan(staleMs + 2_000);
+});
+
+test("one whose time lies ahead is broken after as long as that, and not a round later", async () => {
+  const path = await makePath();
+  const clock = fakeClock(Date.now(), () => 0.25);
+  await abandonedLock(path, -3_600_000);
+  await withLock(path, { ...platform, clock }, async () => {});
+  // Ten milliseconds between two looks; it is made in the round after the one that breaks it.
+  expect(clock.elapsed()).toBe(staleMs + 10);
+});
+
+test("one that is just old enough by its own date is not waited for", async () => {
+  const path = await makePath();
+  const clock = fakeClock(1_800_000_000_000);
+  await writeFile(`${path}.lock`, "somebody who is gone");
+  const then = (clock.now() - staleMs) / 1000;
+  await utimes(`${path}.lock`, then, then);
+  await withLock(path, { ...platform, clock }, async () => {});
+  expect(clock.waits.length).toBeLessThanOrEqual(1); // it is made in the next round
+});
+
+test("those who wait for it come back after some milliseconds, each after others", async () => {
+  for (const [random, wait] of [
+    [0, 5],
+    [0.5, 15],
+    [0.95, 24],
+  ] as const) {
+    const path = await makePath();
+    const clock = fakeClock(Date.now(), () => random);
+    await abandonedLock(path, 0);
+    await withLock(path, { ...platform, clock }, async () => {});
+    expect(clock.waits[0]).toBeCloseTo(wait);
+  }
 });
 
 test("one that others take over and over, with times that lie ahead, is not taken for stale", async () => {
@@ -210,6 +243,77 @@ test("one that the disk has no room for does not stay, to block those who have r
     return file;
   });
   await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOSPC");
+  expect(await readdir(join(path, ".."))).toEqual([]);
+});
+
+describe("a lock that goes while others look at it", () => {
+  test("is theirs at the next try", async () => {
+    const path = await makePath();
+    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+    await writeFile(`${path}.lock`, "one that is done now");
+    vi.mocked(stat).mockImplementationOnce(async (...args) => {
+      await rm(`${path}.lock`);
+      return actual.stat(...args);
+    });
+    const clock = fakeClock();
+    expect(await withLock(path, { ...platform, clock }, async (lock) => lock.isHeld())).toBe(true);
+    expect(clock.waits).toHaveLength(1);
+    expect(await readdir(join(path, ".."))).toEqual([]);
+  });
+
+  test("is left to the one who was faster", async () => {
+    const path = await makePath();
+    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+    await writeFile(`${path}.lock`, "one that is done now");
+    for (const faster of ["the first", "the second"]) {
+      vi.mocked(stat).mockImplementationOnce(async (...args) => {
+        await rm(`${path}.lock`);
+        try {
+          return await actual.stat(...args);
+        } finally {
+          await writeFile(`${path}.lock`, faster);
+        }
+      });
+    }
+    const clock = fakeClock();
+    const controller = new AbortController();
+    const busy = {
+      ...clock,
+      sleep: async (ms: number, signal: AbortSignal) => {
+        await clock.sleep(ms, signal);
+        if (clock.waits.length === 2) {
+          controller.abort(new Error("over"));
+        }
+      },
+    };
+    const waiting = withLock(path, { clock: busy, signal: controller.signal }, async () => {});
+    await expect(waiting).rejects.toThrow("over");
+    expect(await readFile(`${path}.lock`, "utf8")).toBe("the second");
+  });
+
+  test("and can't be looked at for another reason, as on a shared volume: that reason is told", async () => {
+    const path = await makePath();
+    await writeFile(`${path}.lock`, "somebody");
+    vi.mocked(stat).mockRejectedValueOnce(Object.assign(new Error("ESTALE"), { code: "ESTALE" }));
+    await expect(withLock(path, platform, async () => {})).rejects.toThrow("ESTALE");
+  });
+});
+
+test("whatever of it is deleted, another may have deleted a moment before", async () => {
+  const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+  const path = await makePath();
+  const deleted: string[] = [];
+  onTestFinished(() => void vi.mocked(rm).mockImplementation(actual.rm));
+  vi.mocked(rm).mockImplementation(async (...args) => {
+    deleted.push(String(args[0]));
+    await actual.rm(args[0]);
+    return actual.rm(...args);
+  });
+  await abandonedLock(path, staleMs + 100);
+  await abandonedLock(path, staleMs + 100, ".lock.break");
+  await withLock(path, platform, async () => {});
+  // The lock for breaking that was abandoned, the lock that was, our own lock for breaking, our own lock.
+  expect(deleted).toEqual([`${path}.lock.break`, `${path}.lock`, `${path}.lock.break`, `${path}.lock`]);
   expect(await readdir(join(path, ".."))).toEqual([]);
 });
 

@@ -36,7 +36,8 @@ interface Setup {
 }
 
 async function setUp({ name = "skopeo", file, env = {}, signal = new AbortController().signal, ...rest }: Setup) {
-  const { robot = "acme+ci", scope = peers.registryHost, certificates = peers.certDir } = rest;
+  const { robot = "acme+ci", scope = peers.registryHost } = rest;
+  const certificates = "certificates" in rest ? rest.certificates : peers.certDir;
   const base = await makeFolder();
   const clock = fakeClock();
   const platform = testPlatform({ env: { PATH: "/usr/bin:/bin", ...env }, roots: peers.authority.ca, clock, signal });
@@ -141,7 +142,39 @@ describe("a tool that is none", () => {
   test("has nothing to say", async () => {
     const error = await refused(await fake("exit 3"));
     expect(error.message).toContain(`skopeo login ${peers.registryHost}: no words`);
-    expect(error.remedy[0]).toBe(`Try the same by hand: skopeo login ${peers.registryHost}`);
+    expect(error.remedy).toEqual([
+      `Try the same by hand: skopeo login ${peers.registryHost}`,
+      "Or choose another tool with the option tool.",
+    ]);
+    expect(error.waits).toEqual([]);
+  });
+
+  test("is killed", async () => {
+    const error = await refused(await fake("kill -9 $$"));
+    expect(error.code).toBe("tool-failed");
+    expect(error.message).toContain(`skopeo login ${peers.registryHost}: it was killed`);
+  });
+
+  test.each([
+    ["no root of one's own is needed", undefined],
+    ["one is", "certificates"],
+  ])("fails for its own reasons, where %s", async (_, name) => {
+    const certificates = name && (await makeFolder());
+    const error = await refused({ ...(await fake("echo 'no such host'; exit 1")), certificates });
+    expect(error.message).toBe(
+      `The exchange worked, but the tool's login failed. skopeo login ${peers.registryHost}: no such host`,
+    );
+  });
+
+  test("fails since somebody has emptied the temporary folder: that is said, not what it makes of it", async () => {
+    const certificates = await makeFolder();
+    const empty = `cat > /dev/null; rm -rf ${certificates} "$(dirname "$3")"`;
+    const tool = await fake(`${empty}; echo '502 x509: certificate signed by unknown authority'; exit 1`);
+    const error = await refused({ ...tool, certificates });
+    expect(error.code).toBe("auth-file-unusable");
+    expect(error.message).toBe(`The temporary folder was emptied during the login: ${certificates} is gone.`);
+    expect(error.remedy).toEqual(["Let nothing delete files there while a login runs, and run the job again."]);
+    expect(error.waits).toEqual([]);
   });
 
   test("can't be started", async () => {
@@ -201,6 +234,19 @@ describe("what the tool says decides what happens next", () => {
     expect(explained.code).toBe("robots-disabled");
   });
 
+  test.each([
+    ['level=fatal msg="no \\"such\\" thing"', 'no "such" thing'],
+    ['level=fatal msg="no such thing" code=5', 'level=fatal msg="no such thing" code=5'],
+    ["first\n\nno such thing\n\n", "no such thing"],
+  ])("%j: the message alone is told", async (output, said) => {
+    const base = await makeFolder();
+    await writeFile(join(base, "output"), output);
+    const error = await refused(await fake(`cat ${base}/output; exit 1`));
+    expect(error.message).toBe(
+      `The exchange worked, but the tool's login failed. skopeo login ${peers.registryHost}: ${said}`,
+    );
+  });
+
   test("only the end of a long story is told", async () => {
     const error = await refused(await fake(`echo first; printf '%01000d' 7; exit 1`));
     expect(error.message).toMatch(/: 0{500}$/);
@@ -220,6 +266,10 @@ test("the environment that a tool gets holds what tools need, and no secrets", (
     CONTAINERS_CONF: "/c",
     _CONTAINERS_USERNS_CONFIGURED: "1",
     DOCKER_HOST: "unix:///d",
+    USER: "ci",
+    BUILDAH_ISOLATION: "chroot",
+    STORAGE_DRIVER: "vfs",
+    http_proxy: "http://proxy",
     SSL_CERT_FILE: "/etc/ssl/own.pem",
     REGISTRIES_CONFIG_PATH: "/r",
   };
@@ -233,6 +283,11 @@ test("the environment that a tool gets holds what tools need, and no secrets", (
     DOCKER_CONFIG: "/d",
     DOCKER_AUTH_CONFIG: "s",
     MYPATH: "x",
+    // What only begins like one of those.
+    HOME_TOKEN: "s",
+    USER_PASSWORD: "s",
+    HTTPS_PROXY_PASSWORD: "s",
+    SSL_CERT_DIR_KEY: "s",
   };
   expect(toolEnvironment({ ...kept, ...dropped }, undefined)).toEqual(kept);
   expect(toolEnvironment(kept, "/certs")).toEqual({ ...kept, SSL_CERT_DIR: "/certs" });

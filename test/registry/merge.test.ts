@@ -22,7 +22,14 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { logout } from "../../src/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { readAuthFile } from "../../src/registry/authfile.ts";
-import { type Change, type FileRecord, mergeEntries, restoreEntries } from "../../src/registry/merge.ts";
+import {
+  areThere,
+  assertWritable,
+  type Change,
+  type FileRecord,
+  mergeEntries,
+  restoreEntries,
+} from "../../src/registry/merge.ts";
 import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
 
 // Real files; a few tests let one step fail.
@@ -191,6 +198,39 @@ describe("a file that is there", () => {
     own?.mockRestore();
   });
 
+  test.each([
+    ["owner", 1, 0],
+    ["group", 0, 1],
+  ])("keeps them where only the %s is another one", async (_, user, group) => {
+    const path = await makeFile("{}");
+    const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const [uid, gid] = isRoot ? [own.uid + user, own.gid + group] : [own.uid, own.gid];
+    const spies = isRoot
+      ? []
+      : [
+          vi.spyOn(process, "getuid").mockReturnValue(own.uid + user),
+          vi.spyOn(process, "getgid").mockReturnValue(own.gid + group),
+        ];
+    await chown(path, uid, gid);
+    vi.mocked(chown).mockClear();
+    await merge(path);
+    expect(vi.mocked(chown).mock.calls.map(([, ...ids]) => ids)).toEqual([[uid, gid]]);
+    expect(await stat(path)).toMatchObject({ uid, gid });
+    for (const spy of spies) spy.mockRestore();
+  });
+
+  test("is for nobody else's eyes before it has the mode that is asked for", async () => {
+    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+    const path = await makeFile("{}");
+    const modes: number[] = [];
+    vi.mocked(chmod).mockImplementationOnce(async (...args) => {
+      modes.push(await modeOf(String(args[0])));
+      return actual.chmod(...args);
+    });
+    await merge(path, { mode: 0o640 });
+    expect([...modes, await modeOf(path)]).toEqual([0o600, 0o640]);
+  });
+
   test("where this user may not, the login is worth more than the owner", async () => {
     const path = await makeFile("{}");
     const own = vi.spyOn(process, "getgid").mockReturnValue(4321);
@@ -310,7 +350,87 @@ describe("a place that can't be written to", () => {
   });
 });
 
+describe("whether a file could be written", () => {
+  test("it could, also where it and its folders are to be made: and nothing is made", async () => {
+    const folder = await makeFolder();
+    await assertWritable(join(folder, "auth.json"));
+    await assertWritable(join(folder, "a/b/auth.json"));
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("it could not: a part of its path is a file", async () => {
+    const path = join(await makeFile("{}"), "sub/auth.json");
+    expect(await failureText("auth-file-unusable", assertWritable(path))).toContain(
+      `The auth file ${path} cannot be written: this user may not write there.`,
+    );
+  });
+
+  test.each([0o555, 0o600])("it could not: the nearest folder has the mode %o", async (mode) => {
+    const folder = await makeFolder();
+    await mkdir(join(folder, "shut"));
+    await chmod(join(folder, "shut"), mode);
+    await chmod(folder, 0o777);
+    const path = join(folder, "shut/a/auth.json");
+    const said = await asNobody(["registry/merge.ts"], "await src.assertWritable(args[0]);", path);
+    expect(said).toBe(`The auth file ${path} cannot be written: this user may not write there.\n`);
+  });
+});
+
+describe("whether something stands there for a login", () => {
+  test("for each of its scopes: ours, or what somebody has put in its place", async () => {
+    const path = await makeFile('{"auths": {"ghcr.io": {}}}');
+    const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
+    expect(await areThere(record)).toBe(true);
+    await writeFile(path, JSON.stringify({ auths: { "quay.io": theirs, "quay.io/acme": ours } }));
+    expect(await areThere(record)).toBe(true);
+    // Looked at only: a file that may not be written to says as much.
+    await chmod(path, 0o400);
+    expect(await areThere(record)).toBe(true);
+  });
+
+  test.each([
+    ["one of two is gone", '{"auths": {"quay.io": {}}}'],
+    ["both are", '{"auths": {}}'],
+    ["the file holds nothing", "{}"],
+    ["the file is broken", "{"],
+    ["the file is gone", undefined],
+  ])("%s", async (_, text) => {
+    const path = await makeFile("{}");
+    const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
+    await (text === undefined ? rm(path) : writeFile(path, text));
+    expect(await areThere(record)).toBe(false);
+  });
+});
+
 describe("leftovers", () => {
+  test("of a login that was killed as soon as its folders were there, at first or as it was renewed", async () => {
+    const base = await makeFolder();
+    const path = join(base, "a/b/auth.json");
+    const killed = async (renews?: FileRecord) => {
+      const records: FileRecord[] = [];
+      await mergeEntries(
+        { path, entries: { "quay.io": ours }, mode: undefined, id, renews },
+        platform,
+        async (record) => {
+          records.push(record);
+          if (records.length === 2) throw new Error("killed");
+        },
+      ).catch(() => {});
+      return records[0] ?? expect.unreachable("nothing was remembered");
+    };
+    const first = await killed();
+    expect([first.folders, await readdir(join(base, "a"))]).toEqual([[join(base, "a"), join(base, "a/b")], ["b"]]);
+    await restore(first);
+    expect(await readdir(base)).toEqual([]);
+
+    const record = await merge(path);
+    await rm(join(base, "a/b"), { recursive: true });
+    const renewed = await killed(record);
+    expect(await readdir(join(base, "a"))).toEqual(["b"]);
+    await restore(renewed);
+    expect(await readdir(base)).toEqual([]);
+  });
+
   test("a temporary file of a login that was killed goes at its restore", async () => {
     const path = await makeFile("{}");
     const record = await merge(path);
@@ -360,6 +480,63 @@ test("a login that lost its lock to another writes nothing, and begins again wit
   expect(await readdir(dirname(path))).toEqual(["auth.json"]);
   await restore(seen[1] as FileRecord);
   expect(await read(path)).toEqual({ auths: { "docker.io": theirs } });
+});
+
+test("a login that lost its lock to another who has not written yet leaves the file to them", async () => {
+  const path = await makeFile("{}");
+  const seen: string[] = [];
+  await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async () => {
+    seen.push(await readFile(path, "utf8"));
+    if (seen.length === 1) {
+      await writeFile(`${path}.lock`, "another");
+      await utimes(`${path}.lock`, 0, 0); // and is killed
+    }
+  });
+  expect(seen).toEqual(["{}", "{}"]);
+  expect((await read(path)).auths).toEqual({ "quay.io": ours });
+});
+
+describe("a tool that knows no lock", () => {
+  const foreign = JSON.stringify({ auths: { "docker.io": theirs } });
+
+  test("writes while a login does: the login begins again, and both stand", async () => {
+    const path = await makeFile("{}");
+    let records = 0;
+    await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async () => {
+      if (++records === 1) await writeFile(path, foreign);
+    });
+    expect(records).toBe(2);
+    expect((await read(path)).auths).toEqual({ "docker.io": theirs, "quay.io": ours });
+    expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+  });
+
+  test("puts another file in its place, or makes the first one: neither is lost", async () => {
+    for (const before of ["{}", undefined]) {
+      const path = await makeFile("{}");
+      if (before === undefined) await rm(path);
+      let records = 0;
+      await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async () => {
+        if (++records > 1) return;
+        await rm(path, { force: true });
+        await writeFile(path, foreign);
+      });
+      expect((await read(path)).auths).toEqual({ "docker.io": theirs, "quay.io": ours });
+    }
+  });
+
+  test("takes out what a logout was about to put back: that stays, and nothing else does", async () => {
+    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+    const path = await makeFile(JSON.stringify({ auths: { "quay.io": theirs } }));
+    const record = await merge(path);
+    vi.mocked(writeFile).mockImplementationOnce(async (...args) => {
+      await actual.writeFile(...args);
+      await actual.writeFile(path, foreign);
+    });
+    await restore(record);
+    expect(await readFile(path, "utf8")).toBe(foreign);
+    // No copy of what stood there before.
+    expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+  });
 });
 
 describe("many at once, in processes of their own", () => {

@@ -73,6 +73,7 @@ describe("finding a tool", () => {
     expect(error.message).toBe(
       "None of these is installed here: skopeo, buildah, podman, docker (looked for on PATH).",
     );
+    expect(error.remedy).toEqual(["Install one in a step before this one: sudo apt-get install --yes skopeo"]);
     const one = await failure(findTool("buildah", false, {}));
     expect(one.message).toBe("None of these is installed here: buildah (looked for on PATH).");
   });
@@ -102,6 +103,13 @@ describe("the fresh folder for a login", () => {
     await writeFile(join(folder, file), '{"auths":{"quay.io":{"auth":"eDp5"}}}');
     expect(await readLogin(tool, folder, "quay.io")).toEqual({ auth: "eDp5" });
     expect(await readLogin(tool, folder, "quay.io/acme")).toBeUndefined();
+  });
+
+  test("may be there already, from a login that was killed", async () => {
+    const folder = await makeFolder();
+    await writeFile(join(folder, "config.json"), "half");
+    await prepareLogin({ name: "docker", file: "/usr/bin/docker" }, folder, "acme+ci", "quay.io");
+    expect(JSON.parse(await readFile(join(folder, "config.json"), "utf8"))).toEqual({ auths: { "quay.io": {} } });
   });
 
   test("what a tool left instead of a login", async () => {

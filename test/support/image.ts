@@ -50,7 +50,7 @@ function json(value: object): Buffer {
 }
 
 /** A ustar archive of one file (POSIX.1-1988): a header of 512 bytes, the content padded to 512, two empty blocks. */
-function tarball(name: string, content: Buffer): Buffer {
+export function tarball(name: string, content: Buffer): Buffer {
   const header = Buffer.alloc(512);
   const field = (text: string, offset: number) => header.write(text, offset, "ascii");
   field(name, 0);

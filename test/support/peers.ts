@@ -4,13 +4,13 @@ import { type Github, startGithub } from "./github.ts";
 import { type IssuerServer, SUBJECT, startIssuer } from "./issuer.ts";
 import { type Quay, type QuayOptions, startQuay } from "./quay/server.ts";
 import { addOauthToken, addOrganization, addRepository, addRobot } from "./quay/store.ts";
-import { type Registry, startRegistry } from "./registry.ts";
+import { type RegistryKind, startRegistry } from "./registry.ts";
 import { type Authority, createAuthority } from "./tls.ts";
 
 export interface PeersOptions {
   quay?: QuayOptions;
-  /** `false`: no docker-registry behind the stand-in (logins work, pushes don't). */
-  registry?: boolean;
+  /** Default `2.8.2`; `false`: no registry behind the stand-in (logins work, pushes don't). */
+  registry?: false | RegistryKind;
   /** What one round trip to Quay and to GitHub's endpoint costs, milliseconds. */
   delayMs?: number;
   /** That many robots more: acme+ci1 … acme+ciN, bound and with write to acme/app, like acme+ci. */
@@ -71,7 +71,7 @@ export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
     quayPort = quay.port;
     const [github] = await Promise.all([
       startGithub(authority, issuer, options.claims ? { claims: options.claims } : {}).then(keep),
-      options.registry === false ? undefined : startRegistry(quay).then((registry: Registry) => keep(registry)),
+      options.registry === false ? undefined : startRegistry(quay, options.registry).then(keep),
     ]);
     const githubUrl = new URL(github.env.ACTIONS_ID_TOKEN_REQUEST_URL);
     githubPort = Number(githubUrl.port);

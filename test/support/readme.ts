@@ -1,30 +1,39 @@
-/** The examples of README.md, so that tests can run them as they stand there. */
+/** The examples of README.md and of docs/, so that tests can run them as they stand there. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-const file = resolve(import.meta.dirname, "../../README.md");
+const root = resolve(import.meta.dirname, "../..");
+const file = "README.md";
+const read = (document: string) => readFileSync(resolve(root, document), "utf8");
+
+/** As `documentBlock`, of README.md. */
+export const readmeBlock = (heading: string, language: string): string => documentBlock(file, heading, language);
 
 /**
+ * @param document its path from the project's root
  * @param heading as it stands there, hashes included: `### Tekton`
  * @param language of the block
  * @returns the first such block below the heading, before the next heading of its level or above
  * @throws Error where there is none
  */
-export function readmeBlock(heading: string, language: string): string {
-  const block = blocksOf(sectionOf(heading)).find((each) => each.language === language);
-  if (block === undefined) throw new Error(`README.md has no block of ${language} under ${heading}`);
+export function documentBlock(document: string, heading: string, language: string): string {
+  const block = blocksOf(sectionOf(document, heading)).find((each) => each.language === language);
+  if (block === undefined) throw new Error(`${document} has no block of ${language} under ${heading}`);
   return block.text;
 }
 
 /** All blocks of a language, in order. */
-export function readmeBlocks(language: string): string[] {
-  return blocksOf(readFileSync(file, "utf8")).flatMap((each) => (each.language === language ? [each.text] : []));
+export const readmeBlocks = (language: string): string[] => documentBlocks(file, language);
+
+/** All blocks of a language in a document, in order; not those that are indented. */
+export function documentBlocks(document: string, language: string): string[] {
+  return blocksOf(read(document)).flatMap((each) => (each.language === language ? [each.text] : []));
 }
 
-function sectionOf(heading: string): string {
-  const lines = readFileSync(file, "utf8").split("\n");
+function sectionOf(document: string, heading: string): string {
+  const lines = read(document).split("\n");
   const start = lines.indexOf(heading);
-  if (start < 0) throw new Error(`README.md has no heading ${heading}`);
+  if (start < 0) throw new Error(`${document} has no heading ${heading}`);
   const level = heading.indexOf(" ");
   let fenced = false;
   const end = lines.findIndex((line, index) => {

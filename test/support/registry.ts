@@ -1,25 +1,35 @@
 /**
- * A real registry (Debian's docker-registry: distribution 2.8.2) on loopback, with token authentication: it verifies
- * for itself every bearer token that the stand-in's `/v2/auth` issued.
+ * Real registries on loopback, behind a stand-in. Debian's docker-registry (distribution 2.8.2) verifies for itself every
+ * bearer token that the stand-in's `/v2/auth` issued; it has no API for referrers. go-containerregistry's has it, and
+ * checks no tokens: the stand-in does.
  */
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { findBuilt } from "./built.ts";
 import type { Quay } from "./quay/server.ts";
+
+export type RegistryKind = "2.8.2" | "referrers";
 
 export interface Registry {
   port: number;
   close(): Promise<void>;
 }
 
+/** Starts one behind a stand-in. */
+export async function startRegistry(quay: Quay, kind: RegistryKind = "2.8.2"): Promise<Registry> {
+  const registry = await (kind === "2.8.2" ? startDistribution(quay) : startWithReferrers());
+  quay.attachRegistry({ port: registry.port, checksTokens: kind === "2.8.2" });
+  return registry;
+}
+
 /**
- * Starts it behind a stand-in.
  * The token's key is found by the `kid` (libtrust's fingerprint, see quay/tokens.ts) among the certificates of
  * `rootcertbundle`, so that certificate may sign itself.
  */
-export async function startRegistry(quay: Quay): Promise<Registry> {
+async function startDistribution(quay: Quay): Promise<Registry> {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-registry-"));
   const at = (name: string) => join(folder, name);
   await writeFile(at("token.key"), quay.tokens.privateKey, { mode: 0o600 });
@@ -46,10 +56,19 @@ export async function startRegistry(quay: Quay): Promise<Registry> {
   // JSON is YAML.
   await writeFile(at("config.yml"), JSON.stringify(config));
 
-  // The shell lives as long as our end of its standard input: whatever happens to this process, the registry ends
-  // and its folder goes.
-  const script = 'docker-registry serve "$1/config.yml" & cat >/dev/null; kill $!; wait; rm -rf "$1"';
-  const child = spawn("sh", ["-c", script, "registry", folder], {
+  return run('docker-registry serve "$1/config.yml" & cat >/dev/null; kill $!; wait; rm -rf "$1"', folder);
+}
+
+/** The program of test/support/referrers, built by `need_referrers_registry` of script/lib.sh. */
+async function startWithReferrers(): Promise<Registry> {
+  const program = findBuilt("referrers-registry");
+  if (program === undefined) throw new Error("there is no referrers-registry here: script/test builds it");
+  return run('"$1" & cat >/dev/null; kill $!; wait', program);
+}
+
+/** The shell lives as long as our end of its standard input: whatever happens to this process, the registry ends. */
+async function run(script: string, argument: string): Promise<Registry> {
+  const child = spawn("sh", ["-c", script, "registry", argument], {
     stdio: ["pipe", "ignore", "pipe"],
     // A terminal's Ctrl-C must not reach this shell: it cleans up when its standard input ends.
     detached: true,
@@ -60,9 +79,7 @@ export async function startRegistry(quay: Quay): Promise<Registry> {
     return ended;
   };
   try {
-    const port = await readPort(child.stderr);
-    quay.attachRegistry(port);
-    return { port, close };
+    return { port: await readPort(child.stderr), close };
   } catch (error) {
     await close();
     throw error;
@@ -73,7 +90,7 @@ export async function startRegistry(quay: Quay): Promise<Registry> {
 function readPort(stderr: NodeJS.ReadableStream): Promise<number> {
   return new Promise((resolve, reject) => {
     let log = "";
-    const give = (problem: string) => reject(new Error(`docker-registry ${problem}:\n${log}`));
+    const give = (problem: string) => reject(new Error(`the registry ${problem}:\n${log}`));
     const timer = setTimeout(give, 10_000, "did not start in 10 s");
     stderr.on("data", (chunk) => {
       log = `${log}${chunk}`.slice(-10_000);

@@ -3,11 +3,9 @@
  * `need_toxiproxy` of script/lib.sh.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { type ICreateToxicBody, Toxiproxy } from "toxiproxy-node-client";
+import { findBuilt } from "./built.ts";
 import { listen } from "./listen.ts";
 
 /** What is done to every connection from now on, on the way from the peer to us. */
@@ -41,14 +39,7 @@ export interface Toxiproxies {
 }
 
 /** Undefined: `need_toxiproxy` has not been here. */
-export function findToxiproxy(): string | undefined {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "quay-keyless-login");
-  const folders = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith("toxiproxy@")) : [];
-  return folders
-    .toSorted()
-    .map((folder) => join(cache, folder, "server"))
-    .findLast(existsSync);
-}
+export const findToxiproxy = (): string | undefined => findBuilt("toxiproxy", "server");
 
 export async function startToxiproxy(): Promise<Toxiproxies> {
   const program = findToxiproxy();

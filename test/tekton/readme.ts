@@ -41,7 +41,8 @@ function defaultOf(value: unknown): string {
   if (value === undefined) {
     return "**required**";
   }
-  return value === "" ? "" : code(String(value));
+  // An empty list as well.
+  return String(value) === "" ? "" : code(String(value));
 }
 
 const code = (text: string): string => `\`${text}\``;

@@ -15,6 +15,7 @@ export interface Param extends Named {
 export interface Workspace extends Named {
   readonly optional?: boolean;
   readonly readOnly?: boolean;
+  readonly mountPath?: string;
 }
 
 export interface Binding {
@@ -34,6 +35,7 @@ export interface Container {
   readonly params?: readonly Binding[];
   readonly command?: readonly string[];
   readonly args?: readonly string[];
+  readonly workingDir?: string;
   readonly script?: string;
   readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];

@@ -28,6 +28,7 @@ interface PipelineSpec {
 interface RunSpec {
   readonly serviceAccountName?: string;
   readonly taskRunTemplate?: { readonly serviceAccountName?: string };
+  readonly taskRunSpecs?: readonly { readonly pipelineTaskName: string; readonly serviceAccountName: string }[];
   readonly taskRef?: Reference;
   readonly pipelineRef?: Reference;
   readonly workspaces?: readonly Binding[];
@@ -69,6 +70,13 @@ describe.each([...of("TaskRun"), ...of("PipelineRun")].map((run) => [run.file, r
     const account = spec.serviceAccountName ?? spec.taskRunTemplate?.serviceAccountName;
     const loggingOut = spec.taskRef?.name === "quay-keyless-logout";
     expect(account === undefined ? loggingOut : find("ServiceAccount", account).kind === "ServiceAccount").toBe(true);
+    const { tasks = [] } = (
+      spec.pipelineRef ? find("Pipeline", spec.pipelineRef.name).spec : {}
+    ) as Partial<PipelineSpec>;
+    for (const { pipelineTaskName, serviceAccountName } of spec.taskRunSpecs ?? []) {
+      expect(tasks.map(({ name }) => name)).toContain(pipelineTaskName);
+      expect(find("ServiceAccount", serviceAccountName).metadata.name).not.toBe(account);
+    }
   });
 
   test("can be created again and again", () => {
@@ -81,7 +89,9 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
   const ours = [...tasks, ...last].filter(({ taskRef }) => !taskRef.resolver);
 
   test("gives our Tasks what they want", () => {
-    expect(ours.map(({ name }) => name)).toEqual(["login", "logout"]);
+    expect(ours.map(({ name }) => name)).toEqual(
+      file.includes("quay-promote") ? ["login", "promote", "logout"] : ["login", "logout"],
+    );
     expect(
       ours.flatMap((task) =>
         referenceProblems({ place: `${file} ${task.name}`, ...task }, find("Task", task.taskRef.name).spec),
@@ -102,8 +112,10 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
   });
 
   test("uses what it declares, and runs after tasks that are there", () => {
+    const names = tasks.map(({ name }) => name);
+    const variables = variablesIn([tasks, last, pipeline.spec.results ?? []]).map(({ variable }) => variable);
     const used = new Set([
-      ...variablesIn([tasks, last]).map(({ variable }) => variable),
+      ...variables.filter((variable) => !variable.startsWith("tasks.")),
       ...[...tasks, ...last].flatMap(({ workspaces = [] }) =>
         workspaces.map(({ workspace }) => `workspaces.${workspace}`),
       ),
@@ -112,8 +124,16 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
     expect([...used].sort()).toEqual(
       [...params.map(({ name }) => `params.${name}`), ...workspaces.map(({ name }) => `workspaces.${name}`)].sort(),
     );
-    const names = tasks.map(({ name }) => name);
     expect(tasks.flatMap(({ runAfter = [] }) => runAfter).filter((name) => !names.includes(name))).toEqual([]);
+    for (const variable of variables.filter((each) => each.startsWith("tasks."))) {
+      const [, task, result] = /^tasks\.([^.]+)\.results\.([^.]+)$/.exec(variable) ?? [];
+      const { taskRef } = tasks.find(({ name }) => name === task) ?? {};
+      // The catalog's buildah, in the version named, has these two.
+      const results = taskRef?.name
+        ? find("Task", taskRef.name).spec.results?.map(({ name }) => name)
+        : ["IMAGE_URL", "IMAGE_DIGEST"];
+      expect(results, variable).toContain(result);
+    }
   });
 
   test("login, build and logout share one folder, which is not the source's", () => {

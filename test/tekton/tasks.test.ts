@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { type Option, optionsOf, outputs } from "../../src/options.ts";
+import { type Option, optionsOf, outputs, promotionOutputs } from "../../src/options.ts";
 import { parseRequest } from "../../src/request.ts";
 import { version } from "../../src/version.ts";
 import { expectedTables } from "./readme.ts";
@@ -22,17 +22,28 @@ const find = (kind: string, name: string): Resource => {
 const login = find("Task", "quay-keyless-login");
 const spiffe = find("Task", "quay-keyless-login-spiffe");
 const logout = find("Task", "quay-keyless-logout");
+const promote = find("Task", "quay-promote");
+const promoteSpiffe = find("Task", "quay-promote-spiffe");
 const action = find("StepAction", "quay-keyless-login");
 
 test("these are all of them", () => {
-  expect(catalog).toEqual([action, spiffe, login, logout]);
+  expect(catalog).toEqual([action, spiffe, login, logout, promoteSpiffe, promote]);
 });
+
+/** The array that each command takes as words. */
+const words = { login: "robots", logout: undefined, promote: "tags" };
+/** What Tekton Chains looks for has names of its own. */
+const outputOf: Readonly<Record<string, string>> = {
+  IMAGE_URL: "repository",
+  IMAGE_DIGEST: "digest",
+  IMAGES: "image",
+};
 
 describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s", (file, resource) => {
   const { kind, metadata, spec } = resource;
   const [container] = containersOf(resource);
   const args = container?.args ?? [];
-  const command = args[0] as "login" | "logout";
+  const command = args[0] as keyof typeof words;
 
   test("declares what it uses and uses what it declares", () => {
     expect(declarationProblems(resource)).toEqual([]);
@@ -55,17 +66,23 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
   test("hands each result to the command line under its own name", () => {
     const from = kind === "StepAction" ? "step.results" : "results";
     const handed = args.filter((arg) => arg.startsWith("--result="));
-    expect(handed).toEqual((spec.results ?? []).map(({ name }) => `--result=${name}=$(${from}.${name}.path)`));
-    const known: string[] = outputs.map(({ name }) => name).filter((name) => name !== "token");
-    expect((spec.results ?? []).filter(({ name }) => !known.includes(name))).toEqual([]);
+    const named = (spec.results ?? []).map(({ name }) => [name, outputOf[name] ?? name] as const);
+    expect(handed).toEqual(named.map(([name, output]) => `--result=${output}=$(${from}.${name}.path)`));
+    const known: string[] = (command === "promote" ? promotionOutputs : outputs)
+      .map(({ name }) => name)
+      .filter((name) => name !== "token");
+    expect(named.filter(([, output]) => !known.includes(output))).toEqual([]);
   });
 
-  test("robots come last, behind --, so that none of them is taken for an option", () => {
-    if (command === "login") {
-      expect(args.slice(-2)).toEqual(["--", "$(params.robots[*])"]);
+  test("its list comes last, behind --, so that nothing in it is taken for an option", () => {
+    const list = words[command];
+    const lists = variablesIn(args).filter(({ variable }) => variable.endsWith("[*]"));
+    expect(lists.map(({ variable }) => variable)).toEqual(list ? [`params.${list}[*]`] : []);
+    if (list) {
+      expect(args.slice(-2)).toEqual(["--", `$(params.${list}[*])`]);
     }
-    expect(variablesIn(args).filter(({ variable }) => variable.startsWith("params.robots"))).toHaveLength(
-      command === "login" ? 1 : 0,
+    expect((spec.params ?? []).filter(({ type }) => type === "array").map(({ name }) => name)).toEqual(
+      list ? [list] : [],
     );
   });
 

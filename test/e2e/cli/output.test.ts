@@ -11,7 +11,7 @@ import { authsIn, of, until, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, quayOf, useWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });
-const commands = ["login", "logout", "status", "identity"] as const;
+const commands = ["login", "logout", "status", "identity", "promote"] as const;
 
 describe.concurrent("help", () => {
   test.for(commands)("of %s names every option of it, and only those", async (command, { expect }) => {

@@ -258,7 +258,9 @@ describe("time", () => {
   ])("the end of the login's time while waiting for %s", async (_, answer) => {
     const api = await start(answer());
     const controller = new AbortController();
-    const platform = testPlatform({ clock: systemClock, signal: controller.signal });
+    // By chance a wait may be over before this test has looked: here it is a long one.
+    const clock = { ...systemClock, sleep: (_: number, signal: AbortSignal) => systemClock.sleep(60_000, signal) };
+    const platform = testPlatform({ clock, signal: controller.signal });
     const token = ask(api.address, platform);
     await expect.poll(() => api.calls.length).toBe(1);
     controller.abort(new Error("over"));

@@ -6,17 +6,24 @@ import { request as httpRequest, type IncomingMessage, type ServerResponse } fro
 import { bearerRefused, challenge, compactJson, NOT_AUTHORIZED, pong, type Reply, registryError } from "./pages.ts";
 import type { Settings } from "./settings.ts";
 import type { Store } from "./store.ts";
-import type { Tokens } from "./tokens.ts";
+import type { Access, Tokens } from "./tokens.ts";
 
-/** @param registryPort of the real registry on loopback; without one, only `/v2/` and refusals work. */
+/** A real registry on loopback. */
+export interface Upstream {
+  port: number;
+  /** Whether it verifies bearer tokens and what they grant. Where it doesn't, that is done here. */
+  checksTokens: boolean;
+}
+
+/** @param registry without one, only `/v2/` and refusals work. */
 export async function answerRegistry(
   request: IncomingMessage,
   response: ServerResponse,
-  context: { store: Store; tokens: Tokens; settings: Settings; registryPort: number | undefined },
+  context: { store: Store; tokens: Tokens; settings: Settings; registry: Upstream | undefined },
 ): Promise<Reply | undefined> {
-  const { store, tokens, settings, registryPort } = context;
+  const { store, tokens, settings, registry } = context;
   const { pathname } = new URL(request.url ?? "/", "https://localhost");
-  const [, repository, what] = /^\/v2\/(.+?)\/((?:manifests|blobs|tags)\/.*)$/.exec(pathname) ?? [];
+  const [, repository, what] = /^\/v2\/(.+?)\/((?:manifests|blobs|tags|referrers)\/.*)$/.exec(pathname) ?? [];
   const reads = request.method === "GET" || request.method === "HEAD";
   const scope = repository && `repository:${repository}:${reads ? "pull" : "pull,push"}`;
   const headers = challenge(settings.host, scope);
@@ -31,9 +38,12 @@ export async function answerRegistry(
     return { ...reply, headers: { ...reply.headers, ...headers } };
   }
   const unauthorized = { ...registryError(401, "UNAUTHORIZED", NOT_AUTHORIZED), headers };
-  if (registryPort === undefined) return unauthorized;
+  if (registry === undefined) return unauthorized;
+  if (!registry.checksTokens && !(await mayDo(authorization, repository, reads ? "pull" : "push", tokens, settings))) {
+    return unauthorized;
+  }
 
-  const upstream = await forward(request, registryPort, settings.host);
+  const upstream = await forward(request, registry.port, settings.host);
   const status = upstream.statusCode ?? 502;
   if (status < 400) {
     // Quay's answer to an upload has no body and yet a type.
@@ -49,6 +59,21 @@ export async function answerRegistry(
   const empty = what?.startsWith("tags/list") && repository !== undefined && store.repositories.has(repository);
   const reply = await reword(upstream);
   return empty ? compactJson(200, { name: repository, tags: [] }) : reply;
+}
+
+async function mayDo(
+  authorization: string | undefined,
+  repository: string | undefined,
+  action: string,
+  tokens: Tokens,
+  settings: Settings,
+): Promise<boolean> {
+  const verified = await tokens.verify(String(authorization).replace(/^Bearer /, ""), {
+    offset: 0,
+    leeway: settings.leeway,
+  });
+  const access = (verified.ok ? verified.claims.access : []) as Access[];
+  return access.some(({ name, actions }) => name === repository && actions.includes(action));
 }
 
 async function bearerProblem(authorization: string, tokens: Tokens, settings: Settings): Promise<string | undefined> {

@@ -28,7 +28,7 @@ import {
   UI,
 } from "./pages.ts";
 import { createRegistryAuth } from "./registry-auth.ts";
-import { answerRegistry } from "./registry-front.ts";
+import { answerRegistry, type Upstream } from "./registry-front.ts";
 import { DEFAULTS, type Settings } from "./settings.ts";
 import { createStore, type Store } from "./store.ts";
 import { createTokens, type Tokens } from "./tokens.ts";
@@ -69,7 +69,7 @@ export interface Quay {
   /** The requests that carried this secret as a password or bearer. */
   seen(secret: string): LoggedRequest[];
   /** Puts a real registry behind `/v2/`. */
-  attachRegistry(port: number): void;
+  attachRegistry(registry: Upstream): void;
   close(): Promise<void>;
 }
 
@@ -102,7 +102,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
   const exchangeScript = createScript<BadToken>();
   const authScript = createScript();
   const registryScript = createScript();
-  let registryPort: number | undefined;
+  let registry: Upstream | undefined;
 
   const secure = createServer({ ...certificate, maxHeaderSize: 256 * 1024 }, (request, response) => {
     const sent = handle(request, response).catch(() => INTERNAL_ERROR);
@@ -142,7 +142,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
     if (path.startsWith("/v2/")) {
       const scripted = registryScript.take(request);
       if (scripted && (await play(scripted, response))) return undefined;
-      return answerRegistry(request, response, { store, tokens, settings, registryPort });
+      return answerRegistry(request, response, { store, tokens, settings, registry });
     }
     if (path.startsWith("/api/v1/")) {
       const { method = "GET" } = request;
@@ -204,7 +204,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
     requests,
     seen: (secret) => requests.filter((entry) => carried.get(entry)?.includes(hash(secret))),
     attachRegistry: (to) => {
-      registryPort = to;
+      registry = to;
     },
     close: async () => void (await Promise.all([front.close(), plain.close()])),
   };

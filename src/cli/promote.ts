@@ -1,0 +1,92 @@
+import { asLoginError, failureObject, type LoginError } from "../errors.ts";
+import { logout } from "../logout.ts";
+import { promotionOutputs } from "../options.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { Place } from "../platform/place.ts";
+import { createPlatform } from "../platform/platform.ts";
+import { promote as promoteAll } from "../promote.ts";
+import { createCalmProgress } from "../promotion/progress.ts";
+import { advised, failuresOf, namesOf, objectOf, promotionOutputsOf } from "../promotion/report.ts";
+import { type PromotionRequest, readPromotionRequest } from "../promotion/request.ts";
+import type { PromotionResult } from "../promotion/result.ts";
+import { readRoots } from "../registry/certificates.ts";
+import { type Call, interruption, type Outcome } from "./command.ts";
+import { withFlags } from "./failure.ts";
+import { createLiveProgress } from "./progress.ts";
+import { reportOf } from "./report.ts";
+import { parseResults, writeResults } from "./results.ts";
+
+const resultNames = promotionOutputs.map(({ name }) => name);
+
+export async function promote(call: Call): Promise<Outcome> {
+  const { values, env, terminal } = call;
+  const request = await readPromotionRequest(values);
+  const { dryRun, caFile } = request;
+  const [files, roots] = await Promise.all([
+    parseResults(values, resultNames, "image"),
+    caFile === undefined ? undefined : readRoots(caFile),
+  ]);
+  const sessions: string[] = [];
+  const place: Place = {
+    temporaryFolder: env.TMPDIR || "/tmp",
+    sessionFolder: undefined,
+    willLogOut: false,
+    keepsLogins: "privately",
+    workspace: undefined,
+    isDisposable: false,
+    roots,
+    onSession: (folder) => void sessions.push(folder),
+  };
+  const cancelled = interruption("Run the same again: what is done is not done twice.");
+  const progress = watch(request, terminal);
+  let results: readonly PromotionResult[];
+  try {
+    results = await promoteAll(request, {
+      place,
+      createPlatform: (timeoutSeconds) =>
+        createPlatform({ env, reporter: terminal, timeoutSeconds, extraRoots: roots, cancelled }),
+      onProgress: progress.show,
+    });
+  } catch (error) {
+    throw advised(asLoginError(error));
+  } finally {
+    progress.end();
+    // What the promotions have not taken back themselves.
+    for (const folder of new Set(sessions)) {
+      await logout(folder, { clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(30_000) }).catch(
+        (error) => terminal.error(asLoginError(error).message),
+      );
+    }
+  }
+  const tell = (failure: LoginError) => failureObject(withFlags(failure));
+  const outputs = promotionOutputsOf(results, { dryRun, tell });
+  const [failure, ...others] = failuresOf(results);
+  const outcome = {
+    lines: reportOf(results, request),
+    object: {
+      "dry-run": dryRun,
+      changed: outputs.changed === "true",
+      promotions: results.map((result) => objectOf(result, tell)),
+    },
+  };
+  if (failure) {
+    failure.also = [...failure.also, ...others];
+  }
+  try {
+    await writeResults(files, outputs);
+  } catch (error) {
+    // All the same, what was done has to be told.
+    const unwritten = asLoginError(error);
+    unwritten.also = failure ? [failure] : [];
+    return { ...outcome, failure: unwritten };
+  }
+  return { ...outcome, failure };
+}
+
+/** A plan is made in no time. */
+function watch({ promotions, dryRun }: PromotionRequest, terminal: Call["terminal"]) {
+  const names = namesOf(promotions);
+  return terminal.isWatched
+    ? createLiveProgress(names, terminal.live, systemClock)
+    : { show: dryRun ? () => {} : createCalmProgress(names, terminal.info, systemClock), end: () => {} };
+}

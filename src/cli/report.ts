@@ -1,0 +1,35 @@
+/** What became of the promotions, as a table for people. Pure. */
+import { conclusion, type Plan, type Row, rowOf } from "../promotion/report.ts";
+import type { PromotionResult } from "../promotion/result.ts";
+
+const head = ["image", "tag", "state", "new bytes", "time"];
+
+export function reportOf(results: readonly PromotionResult[], plan: Plan): readonly string[] {
+  const rows = results.map((result) => rowOf(result, plan));
+  return [
+    ...columns([head, ...rows.flatMap(linesOf)]),
+    "",
+    ...rows.flatMap(({ reference, source, artifacts }) => [
+      `${reference}  from ${source}`,
+      ...artifacts.map((line) => `  ${line}`),
+    ]),
+    "",
+    conclusion(results, plan),
+  ];
+}
+
+/** One line for each tag, and one that says that it failed. */
+function linesOf({ image, tags, failure, bytes, time }: Row): readonly (readonly string[])[] {
+  const states = [...tags.map(({ tag, state }) => [tag, state] as const), ...(failure ? [["", failure] as const] : [])];
+  return states.map(([tag, state], index) => (index === 0 ? [image, tag, state, bytes, time] : ["", tag, state]));
+}
+
+function columns(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = head.map((_, index) => Math.max(...rows.map((row) => (row[index] ?? "").length)));
+  return rows.map((row) =>
+    row
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,239 @@
+/** The story of a promotion: log in on both sides -> plan -> copy by digest -> signatures -> tags -> read back. */
+import { asLoginError, LoginError } from "./errors.ts";
+import type { Platform } from "./platform/platform.ts";
+import { createGate, settleAll } from "./platform/settle.ts";
+import { type Artifact, copyArtifacts, findArtifacts, missingArtifacts } from "./promotion/artifacts.ts";
+import { type Copier, copyByDigest } from "./promotion/copy.ts";
+import { type Image, readImage, resolve } from "./promotion/image.ts";
+import { byDigest, pathOf, type Repository } from "./promotion/reference.ts";
+import type { ExistingTags, Promotion, PromotionRequest } from "./promotion/request.ts";
+import type { ArtifactResult, Progress, PromotionResult, Surroundings, TagResult } from "./promotion/result.ts";
+import { openSides, type Side, type Sides } from "./promotion/sides.ts";
+import { assertFree, lookAtTags, setTags } from "./promotion/tags.ts";
+import { verify } from "./promotion/verify.ts";
+import { assertMayPush, createRegistryClient, type RegistryClient } from "./registry/client.ts";
+import { findTool } from "./registry/tools.ts";
+
+/**
+ * Promotes everything in the request.
+ * @returns a result for each promotion, in order, also for those that failed
+ * @throws LoginError what concerns them all: a login that failed, no skopeo
+ */
+export async function promote(
+  request: PromotionRequest,
+  surroundings: Surroundings,
+): Promise<readonly PromotionResult[]> {
+  const platform = surroundings.createPlatform(undefined);
+  try {
+    const tool = await findTool("skopeo", false, platform.env);
+    const sides = await openSides(request, surroundings, platform);
+    try {
+      const gate = createGate(request.parallel);
+      const run: Run = {
+        request,
+        sides,
+        clientOf: clientsOf(request, platform),
+        copy: (image) => gate(() => copyByDigest(tool, sides, image, 5 * request.timeoutSeconds, platform)),
+        mayPush: new Map(),
+        platform,
+      };
+      // While as many as may be are copied, the next ones are looked at.
+      return await settleAll(request.promotions, 2 * request.parallel, (promotion, index) =>
+        promoteOne(promotion, run, (progress) => surroundings.onProgress(index, progress)),
+      );
+    } finally {
+      await sides.close();
+    }
+  } finally {
+    platform.close();
+  }
+}
+
+interface Run {
+  readonly request: PromotionRequest;
+  readonly sides: Sides;
+  readonly copy: Copier;
+  /** What Quay has said, by repository: it is asked once. */
+  readonly mayPush: Map<string, Promise<void>>;
+  readonly clientOf: (side: Side, registry: string) => RegistryClient;
+  readonly platform: Platform;
+}
+
+/** One for each side of each registry: what it has found out about its rights serves all promotions. */
+function clientsOf({ timeoutSeconds }: PromotionRequest, platform: Platform): Run["clientOf"] {
+  const clients = new Map<string, RegistryClient>();
+  return ({ name, login }, registry) => {
+    const key = `${name} ${registry}`;
+    const client =
+      clients.get(key) ??
+      createRegistryClient(
+        { registry, side: name, robot: login?.robot, credential: () => login?.credential(), timeoutSeconds },
+        platform,
+      );
+    clients.set(key, client);
+    return client;
+  };
+}
+
+type Draft = { -readonly [key in keyof PromotionResult]: PromotionResult[key] };
+
+/** Never throws: what went wrong is in the result, beside what had been done by then. */
+async function promoteOne(
+  promotion: Promotion,
+  run: Run,
+  onProgress: (progress: Progress) => void,
+): Promise<PromotionResult> {
+  const { clock, signal } = run.platform;
+  const began = clock.elapsed();
+  const result: Draft = {
+    promotion,
+    digest: undefined,
+    platforms: [],
+    tags: [],
+    artifacts: [],
+    changed: false,
+    bytes: 0,
+    milliseconds: 0,
+    failure: undefined,
+  };
+  try {
+    signal.throwIfAborted();
+    await perform(promotion, run, result, onProgress);
+    onProgress({ phase: "done" });
+  } catch (error) {
+    result.failure = asLoginError(error);
+    onProgress({ phase: "failed" });
+  }
+  result.milliseconds = Math.round(clock.elapsed() - began);
+  return result;
+}
+
+async function perform(
+  { source, destination, tags }: Promotion,
+  { request, sides, clientOf, copy, mayPush, platform }: Run,
+  result: Draft,
+  onProgress: (progress: Progress) => void,
+): Promise<void> {
+  const { existingTags, platforms, withSignatures, verifyCommand, dryRun } = request;
+  const reader = clientOf(sides.source, source.registry);
+  const writer = clientOf(sides.destination, destination.registry);
+  const within = pathOf(source) === pathOf(destination);
+
+  onProgress({ phase: "resolving" });
+  const digest = await resolve(reader, source, platform.reporter);
+  result.digest = digest;
+  const image = await readImage(reader, source, digest, platforms);
+  result.platforms = image.platforms;
+  const artifacts = withSignatures ? await findArtifacts(reader, source, [digest, ...image.children]) : [];
+
+  if (!dryRun && verifyCommand !== undefined) {
+    onProgress({ phase: "verifying" });
+    await verify(verifyCommand, byDigest(source, digest), sides, request.identity, platform);
+  }
+  if (!dryRun) {
+    const asked = mayPush.get(destination.repository) ?? assertMayPush(writer, destination.repository);
+    mayPush.set(destination.repository, asked);
+    await asked;
+  }
+  const there = await compare(writer, destination, tags, image, within ? [] : artifacts, existingTags).catch(
+    (error) => {
+      // Whether Quay would make the repository can only be found out by having it made.
+      if (dryRun && error instanceof LoginError && error.code === "access-missing") {
+        platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot may not read it.`);
+        return nothingThere(tags, image, artifacts);
+      }
+      throw error;
+    },
+  );
+  const missing = within ? undefined : there.missing;
+  result.tags = there.tags;
+  result.artifacts = artifacts.map((artifact) => asResult(artifact, false));
+  result.bytes = missing?.bytes ?? 0;
+  if (dryRun) {
+    return;
+  }
+  assertFree(destination, result.tags, digest);
+
+  if (missing) {
+    const blobs = image.blobs.length;
+    const tell = (begun: number, sent: number) =>
+      onProgress({
+        phase: "copying",
+        blobs: { begun: Math.min(begun, blobs), all: blobs },
+        bytes: { sent: Math.min(sent, missing.bytes), all: missing.bytes },
+      });
+    tell(0, 0);
+    for (const part of image.parts) {
+      if (typeof part === "string") {
+        await copy({ from: source, to: destination, digest: part, onProgress: tell });
+      } else {
+        await writer.putManifest(destination.repository, part.digest, part);
+      }
+    }
+    result.changed = true;
+  }
+  if (artifacts.length > 0 && !within) {
+    onProgress({ phase: "signatures" });
+    await copyArtifacts({ copy, from: source, to: destination, client: writer }, artifacts, there.lacking);
+    result.artifacts = artifacts.map((artifact) => asResult(artifact, there.lacking.includes(artifact)));
+    result.changed ||= there.lacking.length > 0;
+  }
+  onProgress({ phase: "tags" });
+  await setTags(writer, destination, result.tags, image.manifest, (set) => {
+    result.tags = result.tags.map((each) => (each.tag === set.tag ? set : each));
+    result.changed = true;
+  });
+}
+
+const asResult = ({ kind, digest, subject, tag }: Artifact, copied: boolean): ArtifactResult => ({
+  kind,
+  digest,
+  subject,
+  tag,
+  copied,
+});
+
+interface Comparison {
+  readonly tags: readonly TagResult[];
+  readonly lacking: readonly Artifact[];
+  /** undefined where the destination has the whole image */
+  readonly missing: { readonly bytes: number } | undefined;
+}
+
+/** What the destination has of all this already. */
+async function compare(
+  client: RegistryClient,
+  destination: Repository,
+  tags: readonly string[],
+  image: Image,
+  artifacts: readonly Artifact[],
+  existing: ExistingTags,
+): Promise<Comparison> {
+  const [seen, lacking, missing] = await Promise.all([
+    lookAtTags(client, destination, tags, image.digest, existing),
+    missingArtifacts(client, destination, artifacts, existing),
+    missingBlobs(client, destination, image),
+  ]);
+  return { tags: seen, lacking, missing };
+}
+
+const nothingThere = (tags: readonly string[], { blobs }: Image, artifacts: readonly Artifact[]): Comparison => ({
+  tags: tags.map((tag) => ({ tag, state: "planned", before: undefined })),
+  lacking: artifacts,
+  missing: { bytes: blobs.reduce((sum, { size }) => sum + size, 0) },
+});
+
+/** A registry takes no manifest before it has what that consists of, so the manifest stands for the whole. */
+async function missingBlobs(
+  client: RegistryClient,
+  { repository }: Repository,
+  { digest, blobs }: Image,
+): Promise<{ readonly bytes: number } | undefined> {
+  if ((await client.digestOf(repository, digest)) !== undefined) {
+    return undefined;
+  }
+  const sizes = await settleAll(blobs, 4, async (blob) =>
+    (await client.hasBlob(repository, blob.digest)) ? 0 : blob.size,
+  );
+  return { bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}

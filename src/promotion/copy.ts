@@ -1,0 +1,178 @@
+/** One image from here to there, by `skopeo copy`, by its digest: no tag changes. */
+import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { LoginError } from "../errors.ts";
+import { isoTime } from "../identity/token.ts";
+import { start } from "../platform/exec.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
+import { toolEnvironment } from "../registry/environment.ts";
+import { lastLine } from "../registry/login.ts";
+import { classifyToolFailure, type Tool } from "../registry/tools.ts";
+import { byDigest, type Repository } from "./reference.ts";
+import type { SideLogin, Sides } from "./sides.ts";
+
+export interface Copy {
+  readonly from: Repository;
+  readonly to: Repository;
+  readonly digest: string;
+  /** Told twice a second: blobs begun, and bytes sent (0 where the system doesn't tell). */
+  readonly onProgress: (blobs: number, sent: number) => void;
+}
+
+/** Copies when there is room for one more. */
+export type Copier = (copy: Copy) => Promise<void>;
+
+/**
+ * With all platforms and nothing recompressed, so that the digest stays. What is there already is skipped, so trying again
+ * goes on where the last attempt ended.
+ * @param mostSilence seconds without a byte, either way, after which an attempt is broken off (where the system tells)
+ * @throws LoginError `copy-failed`, `registry-unavailable`, `tls-untrusted`
+ */
+export function copyByDigest(
+  tool: Tool,
+  sides: Sides,
+  copy: Copy,
+  mostSilence: number,
+  platform: Platform,
+): Promise<void> {
+  const { from, to, digest } = copy;
+  const [source, destination] = [byDigest(from, digest), byDigest(to, digest)];
+  const logins = [sides.source.login, sides.destination.login];
+  const [readFrom, writeTo] = logins.map((login) => login?.authFile);
+  const command = {
+    file: tool.file,
+    args: [
+      "copy",
+      "--all",
+      "--preserve-digests",
+      ...(readFrom === undefined ? ["--src-no-creds"] : ["--src-authfile", readFrom]),
+      ...(writeTo === undefined ? ["--dest-no-creds"] : ["--dest-authfile", writeTo]),
+      `docker://${source}`,
+      `docker://${destination}`,
+    ],
+    // Else skopeo 1.9 asks the user's own configuration for credential helpers.
+    env: { ...toolEnvironment(platform.env, sides.certificates), ...(writeTo && { DOCKER_CONFIG: dirname(writeTo) }) },
+  };
+  return retry(platform, `copying ${source}`, async (): Promise<Attempt<void>> => {
+    const before = logins.map(tokenOf);
+    const begun = new Set<string>();
+    const running = start(command, platform.signal, (text) => {
+      for (const [blob] of text.matchAll(/(?<=Copying (?:blob|config) )\S+/g)) {
+        begun.add(blob);
+      }
+    });
+    let last = { bytes: 0, at: platform.clock.elapsed() };
+    let isSilent = false;
+    const watch = setInterval(() => {
+      const { sent, bytes } = trafficOf(running.pid);
+      copy.onProgress(begun.size, sent);
+      const at = platform.clock.elapsed();
+      if (bytes !== last.bytes || bytes === 0) {
+        last = { bytes, at };
+      } else if (at - last.at > mostSilence * 1000) {
+        isSilent = true;
+        void running.kill();
+      }
+    }, 500);
+    try {
+      const { exitCode, output } = await running.finish("");
+      if (exitCode === 0) {
+        return { value: undefined };
+      }
+      const said = isSilent
+        ? `connection timed out: nothing came or went for ${mostSilence} s`
+        : lastLine(logins.reduce((text, login) => hideTokens(text, login), output));
+      if (!isSilent && lapsed.test(said)) {
+        const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
+        if (ended) {
+          return { retry: "copying", error: loginEnded(ended) };
+        }
+        // skopeo reads its password once: the next attempt has the new one.
+        const isRenewed = logins.some((login, index) => tokenOf(login) !== before[index]);
+        return explain(said, exitCode, isRenewed, { source, destination, file: tool.file });
+      }
+      return explain(said, exitCode, false, { source, destination, file: tool.file });
+    } finally {
+      clearInterval(watch);
+    }
+  });
+}
+
+const tokenOf = (login: SideLogin | undefined): string | undefined => login?.credential().token;
+
+function hideTokens(text: string, login: SideLogin | undefined): string {
+  const token = tokenOf(login);
+  return token === undefined ? text : text.replaceAll(token, "***");
+}
+
+function loginEnded({ registry, robot, credential }: SideLogin): LoginError {
+  const end = isoTime(credential().expiresAt);
+  return new LoginError("login-lapsed", `The login of ${robot} to ${registry} ended at ${end}, during the copy.`, {
+    remedy: ["Run the same again. The log above tells why the login could not be renewed in time."],
+  });
+}
+
+/** What breaks off an upload or a download, besides what breaks off a login. */
+const passing =
+  /unexpected EOF|broken pipe|use of closed network connection|connection timed out|deadline exceeded|http2: |blob upload (?:unknown|invalid)|status(?: code)?:? (?:from registry )?(?:429|5\d\d)|no route to host|temporary failure/i;
+
+/** An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended. */
+const lapsed = /invalid status code from registry 500|unauthorized|authentication required/i;
+
+function explain(
+  said: string,
+  exitCode: number | undefined,
+  isRenewed: boolean,
+  { source, destination, file }: { readonly source: string; readonly destination: string; readonly file: string },
+): Attempt<void> {
+  // The state of an upload, in its address, is long and of no use to anybody.
+  const words = said.replaceAll(/\?[^\s"]+/g, "");
+  const quoted = `skopeo copy: ${words || (exitCode === undefined ? "it was killed" : "no words")}.`;
+  const fail = (
+    retry: Persistence,
+    code: "copy-failed" | "registry-unavailable" | "tls-untrusted",
+    ...remedy: string[]
+  ) => ({
+    retry,
+    error: new LoginError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),
+  });
+  if (lapsed.test(said)) {
+    return fail(
+      isRenewed ? "copying" : "no",
+      "copy-failed",
+      "The logins themselves worked: look at what both robots may do with these two repositories.",
+    );
+  }
+  if (passing.test(said) || classifyToolFailure(said) === "gateway") {
+    return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
+  }
+  if (classifyToolFailure(said) === "untrusted") {
+    return fail("no", "tls-untrusted", "A private authority: give its root certificate, ca-file: path/to/root.pem");
+  }
+  if (/unknown flag/.test(said)) {
+    return fail(
+      "no",
+      "copy-failed",
+      `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`,
+    );
+  }
+  return fail(
+    "no",
+    "copy-failed",
+    `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`,
+  );
+}
+
+/** Bytes that a process has sent, and sent or received, over its connections for the most part: proc(5), io. 0: not told. */
+function trafficOf(pid: number | undefined): { readonly sent: number; readonly bytes: number } {
+  try {
+    const text = readFileSync(`/proc/${pid}/io`, "utf8");
+    const [received = 0, sent = 0] = ["rchar", "wchar"].map((name) =>
+      Number(new RegExp(`^${name}: (\\d+)`, "m").exec(text)?.[1]),
+    );
+    return { sent, bytes: received + sent };
+  } catch {
+    return { sent: 0, bytes: 0 }; // not Linux, or it has ended
+  }
+}

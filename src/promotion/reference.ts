@@ -1,0 +1,202 @@
+/** References to images: `registry/organization/repository`, with a tag or a digest. Pure. */
+import type { LoginError } from "../errors.ts";
+import { isHost, withoutUserinfo } from "../registry/scope.ts";
+
+/** A repository on a registry. */
+export interface Repository {
+  /** host or host:port, lower case */
+  readonly registry: string;
+  /** organization/repository */
+  readonly repository: string;
+}
+
+/** An image in it: by digest, or by a tag that has yet to be resolved. */
+export interface Reference extends Repository {
+  readonly by: { readonly digest: string } | { readonly tag: string };
+}
+
+export const pathOf = ({ registry, repository }: Repository): string => `${registry}/${repository}`;
+
+export const byDigest = (repository: Repository, digest: string): string => `${pathOf(repository)}@${digest}`;
+
+export const byTag = (repository: Repository, tag: string): string => `${pathOf(repository)}:${tag}`;
+
+export const formatReference = (reference: Reference): string =>
+  "digest" in reference.by ? byDigest(reference, reference.by.digest) : byTag(reference, reference.by.tag);
+
+/** Makes the error for a value that can't be; `example`: a value that can. */
+export type Refuse = (shown: string, problem: string, example: string) => LoginError;
+
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests, which skopeo holds to as well.
+const component = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
+const tagName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
+
+const whatATagIs = "a tag has 1 to 128 letters, digits and . _ -, the first of them neither . nor -";
+
+/**
+ * `[registry/]organization/repository` with `@sha256:…` or `:tag`; where both are there, the digest counts.
+ * @param registry of a reference that names none
+ * @throws what `refuse` makes
+ */
+export function parseSource(text: string, registry: string, refuse: Refuse): Reference {
+  if (digestProblem(text) === undefined) {
+    throw refuse(text, "it is a digest alone, without its repository", `${registry}/acme/app@${text}`);
+  }
+  const { name, tag, digest } = split(text, refuse);
+  const repository = parseName(name, registry, (problem, better) => {
+    const isDigest = digest !== undefined && digestProblem(digest) === undefined;
+    const end = isDigest ? `@${digest}` : `:${tag !== undefined && tagName.test(tag) ? tag : "1.0"}`;
+    return refuse(shownOf(text), problem, better + end);
+  });
+  if (tag !== undefined) {
+    checkTag(tag, (problem) => refuse(shownOf(text), problem, byTag(repository, "1.0")));
+  }
+  if (digest !== undefined) {
+    const found = digestProblem(digest);
+    if (found) {
+      const [problem, better] = found;
+      throw refuse(shownOf(text), problem, better ? byDigest(repository, better) : byTag(repository, "1.0"));
+    }
+    return { ...repository, by: { digest } };
+  }
+  if (tag === undefined) {
+    throw refuse(shownOf(text), "it has neither a digest nor a tag", byTag(repository, "1.0"));
+  }
+  return { ...repository, by: { tag } };
+}
+
+/**
+ * `[registry/]organization/repository`
+ * @param tags where tags are given, as in `the option tag`
+ * @throws what `refuse` makes
+ */
+export function parseDestination(text: string, registry: string, tags: string, refuse: Refuse): Repository {
+  const { name, tag, digest } = split(text, refuse);
+  const repository = parseName(name, registry, (problem, better) => refuse(shownOf(text), problem, better));
+  if (digest !== undefined) {
+    throw refuse(shownOf(text), "it has a digest, which comes from the source", pathOf(repository));
+  }
+  if (tag !== undefined) {
+    throw refuse(shownOf(text), `it has a tag; tags go into ${tags}`, pathOf(repository));
+  }
+  return repository;
+}
+
+/** @throws what `refuse` makes */
+export function parseTags(texts: readonly string[], refuse: Refuse): readonly string[] {
+  for (const [index, text] of texts.entries()) {
+    const last = text.slice(text.lastIndexOf(":") + 1);
+    const example = tagName.test(last) ? last : "1.0";
+    if (/[\s,;]/.test(text)) {
+      throw refuse(shownOf(text), "a tag has no blank, comma or semicolon; several are given one by one", "1.0");
+    }
+    if (/[/:@]/.test(text)) {
+      throw refuse(shownOf(text), "it is the tag alone, without the repository", example);
+    }
+    checkTag(text, (problem) => refuse(shownOf(text), problem, example));
+    if (texts.indexOf(text) < index) {
+      throw refuse(text, "it is given twice", example);
+    }
+  }
+  return texts;
+}
+
+function checkTag(tag: string, fail: (problem: string) => LoginError): void {
+  if (!tagName.test(tag)) {
+    throw fail(tag === "" ? "a colon stands at its end, and no tag" : whatATagIs);
+  }
+}
+
+interface Parts {
+  readonly name: string;
+  readonly tag: string | undefined;
+  readonly digest: string | undefined;
+}
+
+/** The parts by their signs, not yet looked at. */
+function split(text: string, refuse: Refuse): Parts {
+  const fail = (problem: string, example = "quay.io/acme/app") => refuse(shownOf(text), problem, example);
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  if (scheme !== undefined) {
+    // Whoever gave user and password as well is told of them next.
+    const rest = text.slice(scheme.length);
+    const better = shownOf(rest) === rest && !/\s/.test(rest) ? rest : undefined;
+    throw fail(`it has no scheme: leave ${scheme} out`, better);
+  }
+  if (/\s|\p{C}/u.test(text)) {
+    throw fail("it is one name without blanks");
+  }
+  const at = text.lastIndexOf("@");
+  const digest = at < 0 ? undefined : text.slice(at + 1);
+  const beginning = at < 0 ? text : text.slice(0, at);
+  if (beginning.includes("@") || digest?.includes("/") || (digest !== undefined && !beginning.includes("/"))) {
+    throw fail("it has no user or password: the robots log in by themselves");
+  }
+  const colon = beginning.indexOf(":", beginning.lastIndexOf("/") + 1);
+  return colon < 0
+    ? { name: beginning, tag: undefined, digest }
+    : { name: beginning.slice(0, colon), tag: beginning.slice(colon + 1), digest };
+}
+
+/** As docker tells a host from an organization: by a dot, a port, or that it is localhost. */
+const looksLikeHost = (first: string): boolean => /[.:[]/.test(first) || first.toLowerCase() === "localhost";
+
+function parseName(text: string, registry: string, fail: (problem: string, better: string) => LoginError): Repository {
+  const [first = "", ...others] = text.split("/");
+  const hasHost = others.length > 0 && looksLikeHost(first);
+  const host = hasHost ? first.toLowerCase() : registry;
+  const components = hasHost ? others : [first, ...others];
+  const repository = components.join("/");
+  const example = `${isHost(host) ? host : registry}/acme/app`;
+  if (!isHost(host)) {
+    throw fail("its registry is not a host with an optional port", example);
+  }
+  if (components.length < 2) {
+    const isOfDocker = /^(?:index\.)?docker\.io$/.test(host) && component.test(repository);
+    throw fail("it needs organization/repository", isOfDocker ? `docker.io/library/${repository}` : example);
+  }
+  const lower = repository.toLowerCase();
+  const isRight = lower.split("/").every((part) => component.test(part)) && `${host}/${lower}`.length <= 255;
+  if (!isRight) {
+    throw fail(
+      "organization and repository are lower-case letters and digits with single . _ - between them, 255 characters at most",
+      example,
+    );
+  }
+  if (repository !== lower) {
+    throw fail("names of repositories are lower case", `${host}/${lower}`);
+  }
+  return { registry: host, repository };
+}
+
+/** @returns what is wrong, and the digest that was meant, where one can tell */
+function digestProblem(text: string): readonly [problem: string, better?: string] | undefined {
+  if (/^sha256:[0-9a-f]{64}$/.test(text)) {
+    return undefined;
+  }
+  if (/^[0-9a-f]{64}$/i.test(text)) {
+    return ["the digest lacks its algorithm, sha256:", `sha256:${text.toLowerCase()}`];
+  }
+  const [, algorithm = "", hex = ""] = /^([^:]*):(.*)$/s.exec(text) ?? [];
+  if (algorithm === "") {
+    return ["what follows @ is not a digest, sha256: and 64 hex digits; a tag follows a colon"];
+  }
+  if (algorithm.toLowerCase() !== "sha256") {
+    return ["its digest is not a sha256, the only kind that registries name images by"];
+  }
+  if (!/^[0-9a-f]*$/i.test(hex)) {
+    return ["its digest has other characters than hex digits"];
+  }
+  if (hex.length !== 64) {
+    return [`its digest has ${hex.length} hex digits, and sha256 has 64`];
+  }
+  return ["a digest is lower case", text.toLowerCase()];
+}
+
+/** The text without a user and password, which may stand before the host; a digest at its end is none. */
+export function shownOf(text: string): string {
+  const at = text.lastIndexOf("@");
+  const beginning = text.slice(0, Math.max(at, 0)).replace(/^[a-z][a-z0-9+.-]*:\/\//i, "");
+  const isDigest = /^(?:sha[0-9]+(?::[^/]*)?|[0-9a-f]{7,})$/i.test(text.slice(at + 1)) && beginning.includes("/");
+  return isDigest ? withoutUserinfo(text.slice(0, at)) + text.slice(at) : withoutUserinfo(text);
+}

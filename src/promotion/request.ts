@@ -1,0 +1,155 @@
+/** Options and the file of promotions become one plain value, validated once, before anything is touched. */
+import { invalidInput, oneOfTheTwo, shortened } from "../errors.ts";
+import { type IdentityRequest, parseIdentityRequest } from "../identity/request.ts";
+import { type OptionReader, parseTimeout, readOptions } from "../option-values.ts";
+import type { OptionName, OptionValues } from "../options.ts";
+import { parseRegistry } from "../registry/scope.ts";
+import { parseRobot } from "../request.ts";
+import { readPromotionFile } from "./file.ts";
+import { type Promotion, parsePromotion } from "./promotion.ts";
+import { shownOf } from "./reference.ts";
+
+export type { Promotion } from "./promotion.ts";
+
+/** What may happen to a tag that exists: it stays, it is moved, or it may not exist at all. */
+export type ExistingTags = "stay" | "move" | "forbidden";
+
+export interface PromotionRequest extends IdentityRequest {
+  /** At least one; all destinations on one registry, and all sources on one where `sourceRobot` is set. */
+  readonly promotions: readonly Promotion[];
+  /** undefined: public */
+  readonly sourceRobot: string | undefined;
+  readonly destinationRobot: string;
+  readonly existingTags: ExistingTags;
+  /** os/architecture or os/architecture/variant */
+  readonly platforms: readonly string[];
+  readonly withSignatures: boolean;
+  readonly verifyCommand: string | undefined;
+  readonly dryRun: boolean;
+  readonly parallel: number;
+  readonly caFile: string | undefined;
+  /** For each login and each question to a registry, retries included. */
+  readonly timeoutSeconds: number;
+}
+
+/**
+ * Reads the file that the option file names, and changes nothing.
+ * @throws LoginError `invalid-input`, naming the option or the file's entry, the value and an example that works
+ */
+export async function readPromotionRequest(values: OptionValues): Promise<PromotionRequest> {
+  const reader = readOptions(values);
+  const { text, optional, boolean, list } = reader;
+  const registry = parseRegistry(text("registry"));
+  const sourceRobot = optional("source-robot");
+  const request: Omit<PromotionRequest, "promotions"> = {
+    ...parseIdentityRequest(reader),
+    sourceRobot: sourceRobot && parseRobot(sourceRobot, "source-robot"),
+    destinationRobot: parseRobot(required(reader, "destination-robot", "acme+release"), "destination-robot"),
+    existingTags: parseExistingTags(reader),
+    platforms: parsePlatforms(list("platform")),
+    withSignatures: boolean("with-signatures"),
+    verifyCommand: optional("verify-command"),
+    dryRun: boolean("dry-run"),
+    parallel: parseParallel(text("parallel")),
+    caFile: optional("ca-file"),
+    timeoutSeconds: parseTimeout(reader),
+  };
+  const path = optional("file");
+  const promotions =
+    path === undefined
+      ? [parseSingle(reader, registry)]
+      : await readPromotionFile({
+          path: withoutOthers(path, reader),
+          registry,
+          hasSourceRobot: sourceRobot !== undefined,
+        });
+  return { ...request, promotions };
+}
+
+function required({ optional }: OptionReader, name: OptionName, example: string, problem = "it is required"): string {
+  const value = optional(name);
+  if (value === undefined) {
+    throw invalidInput(name, "", problem, `${name}: ${example}`);
+  }
+  return value;
+}
+
+function parseSingle(reader: OptionReader, registry: string): Promotion {
+  const unlessFile = "it is required, unless file names a list of promotions";
+  const source = required(reader, "source", "quay.io/acme/staging:1.0", unlessFile);
+  const destination = required(reader, "destination", "quay.io/acme/app", unlessFile);
+  required(reader, "tag", "1.0", unlessFile);
+  return parsePromotion({
+    source,
+    destination,
+    tags: reader.list("tag"),
+    registry,
+    tagsGoInto: "the option tag",
+    refuse: (field) => (shown, problem, example) => {
+      const option = field === "tags" ? "tag" : field;
+      return invalidInput(option, shown, problem, `${option}: ${example}`);
+    },
+  });
+}
+
+function withoutOthers(path: string, { optional }: OptionReader): string {
+  for (const name of ["source", "destination", "tag"] as const) {
+    const value = optional(name);
+    if (value !== undefined) {
+      const shown = JSON.stringify(shortened(shownOf(value)));
+      throw invalidInput("file", path, `${name} is set too (${shown})`, oneOfTheTwo);
+    }
+  }
+  return path;
+}
+
+function parseExistingTags({ boolean }: OptionReader): ExistingTags {
+  const [move, createOnly] = [boolean("move-tags"), boolean("create-only")];
+  if (move && createOnly) {
+    throw invalidInput("create-only", "true", "move-tags is true too, and only an existing tag can move", oneOfTheTwo);
+  }
+  return move ? "move" : createOnly ? "forbidden" : "stay";
+}
+
+/** What uname and Go call them otherwise. */
+const architectures = new Map([
+  ["x86_64", "amd64"],
+  ["x86-64", "amd64"],
+  ["aarch64", "arm64"],
+]);
+
+function parsePlatforms(entries: readonly string[]): readonly string[] {
+  for (const entry of entries) {
+    const fail = (problem: string, example = "linux/amd64") =>
+      invalidInput("platform", entry, problem, `platform: ${example}`);
+    if (/[\s,;]/.test(entry)) {
+      throw fail("a platform has no blank, comma or semicolon; several stand on a line each");
+    }
+    const lower = entry.toLowerCase();
+    const [os = "", architecture, ...rest] = lower.split("/");
+    const isPlatform = /^[a-z0-9]+(?:\/[a-z0-9._-]+){1,2}$/.test(lower);
+    if (!isPlatform) {
+      const alone = architecture === undefined && /^(?:amd64|arm64|arm|386|ppc64le|s390x|riscv64)$/.test(os);
+      throw fail(
+        "it is os/architecture or os/architecture/variant",
+        `linux/${alone ? os : (architectures.get(os) ?? "amd64")}`,
+      );
+    }
+    const usual = architectures.get(architecture ?? "");
+    if (usual !== undefined) {
+      throw fail(`images call this architecture ${usual}`, [os, usual, ...rest].join("/"));
+    }
+    if (entry !== lower) {
+      throw fail("names of platforms are lower case", lower);
+    }
+  }
+  return [...new Set(entries)];
+}
+
+function parseParallel(value: string): number {
+  const number = Number(value);
+  if (!/^[0-9]+$/.test(value) || number < 1 || number > 32) {
+    throw invalidInput("parallel", value, "it is a whole number, 1 to 32", "parallel: 4");
+  }
+  return number;
+}

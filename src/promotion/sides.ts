@@ -1,0 +1,205 @@
+/** The logins of a promotion: one for each side, each in an auth file of its own, kept alive until the end. */
+import { join } from "node:path";
+import { LoginError } from "../errors.ts";
+import { type LoginResult, login } from "../login.ts";
+import { logout } from "../logout.ts";
+import type { Platform } from "../platform/platform.ts";
+import { settleAll } from "../platform/settle.ts";
+import type { RobotToken } from "../quay/exchange.ts";
+import { keepFresh, sourceOf } from "../refresh.ts";
+import type { Reporter } from "../reporter.ts";
+import type { LoginRequest } from "../request.ts";
+import { newId, type Session } from "../session.ts";
+import type { PromotionRequest } from "./request.ts";
+import type { Surroundings } from "./result.ts";
+
+/** Who reads, or who writes. */
+export interface Side {
+  readonly name: "source" | "destination";
+  /** undefined: without a login */
+  readonly login: SideLogin | undefined;
+}
+
+export interface SideLogin {
+  readonly registry: string;
+  readonly robot: string;
+  readonly authFile: string;
+  /** The robot token as it is now. */
+  readonly credential: () => RobotToken;
+}
+
+export interface Sides {
+  readonly source: Side;
+  readonly destination: Side;
+  /** Roots for the tools, in a folder; undefined: the system's alone. */
+  readonly certificates: string | undefined;
+  /** Takes the logins back. Never throws: what could not be taken back is told. */
+  close(): Promise<void>;
+}
+
+/**
+ * Logs both sides in at the same time; one robot of one registry logs in once.
+ * @throws LoginError as `login` does; nothing is left then
+ */
+export async function openSides(
+  request: PromotionRequest,
+  surroundings: Surroundings,
+  platform: Platform,
+): Promise<Sides> {
+  const [first] = request.promotions;
+  const { sourceRobot, destinationRobot } = request;
+  const writer: Party = { name: "destination", registry: first?.destination.registry ?? "", robot: destinationRobot };
+  const reader: Party | undefined =
+    sourceRobot === undefined
+      ? undefined
+      : { name: "source", registry: first?.source.registry ?? "", robot: sourceRobot };
+  const same = reader?.registry === writer.registry && reader.robot === writer.robot;
+  const parties = reader && !same ? [writer, reader] : [writer];
+
+  const quietly = { ...platform, reporter: sayingOnce(platform.reporter) };
+  const open: LiveLogin[] = [];
+  const close = async () => void (await Promise.all(open.map((each) => each.close())));
+  try {
+    await settleAll(parties, parties.length, async (party, index) => {
+      open[index] = await logIn(party, request, surroundings, quietly);
+    });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const [writing, reading = same ? writing : undefined] = open;
+  const { roots } = surroundings.place;
+  return {
+    source: { name: "source", login: reading },
+    destination: { name: "destination", login: writing },
+    certificates: roots && writing && join(writing.session.folder, "certificates"),
+    close,
+  };
+}
+
+/** Says which of the two logins it was, and names the robot's option as it is called here. */
+function ofSide(name: Side["name"], { code, message, remedy, binding, cause }: LoginError): LoginError {
+  return new LoginError(code, `The login to the ${name} failed. ${message}`, {
+    remedy: remedy.map((line) => line.replace("the option robot:", `the option ${name}-robot:`)),
+    binding,
+    cause,
+  });
+}
+
+/** Both logins have the same identity, and so has each renewal: that is told once. */
+function sayingOnce(reporter: Reporter): Reporter {
+  const said = new Set<string>();
+  const info = (message: string) => {
+    (said.has(message) ? reporter.debug : reporter.info)(message);
+    said.add(message);
+  };
+  return { ...reporter, info };
+}
+
+interface Party {
+  readonly name: Side["name"];
+  readonly registry: string;
+  readonly robot: string;
+}
+
+interface LiveLogin extends SideLogin {
+  readonly session: Session;
+  close(): Promise<void>;
+}
+
+async function logIn(
+  { name, registry, robot }: Party,
+  request: PromotionRequest,
+  { place, createPlatform }: Surroundings,
+  { clock, reporter, signal }: Platform,
+): Promise<LiveLogin> {
+  // A file of its own: among others' logins a more specific one would be taken instead.
+  const authFile = join(place.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
+  const loginRequest = asLogin(request, registry, robot, authFile);
+  const ended = new AbortController();
+  let folder: string | undefined;
+  let endAttempt = () => {};
+  const attempt = async (renews?: Session): Promise<LoginResult> => {
+    const own = createPlatform(request.timeoutSeconds);
+    endAttempt = own.close;
+    const onSession = (session: string) => {
+      folder = session;
+      place.onSession(session);
+    };
+    try {
+      const stoppable = { ...own, reporter, signal: AbortSignal.any([own.signal, ended.signal]) };
+      return await login(loginRequest, { ...place, onSession }, stoppable, renews);
+    } finally {
+      own.close();
+    }
+  };
+  const takeBack = async () => {
+    if (folder !== undefined) {
+      const quiet = { clock, reporter: { ...reporter, info: reporter.debug }, signal: AbortSignal.timeout(30_000) };
+      await logout(folder, quiet).catch((error: Error) => reporter.warning(error.message));
+    }
+  };
+
+  let current: LoginResult;
+  try {
+    current = await attempt();
+  } catch (error) {
+    await takeBack();
+    throw error instanceof LoginError ? ofSide(name, error) : error;
+  }
+  const renew = async (session: Session) => {
+    current = await attempt(session);
+    return current.session;
+  };
+  const upkeep = keepFresh(
+    current.session,
+    { ...sourceOf(current), onLapse: "retry", renew },
+    { clock, reporter, signal: AbortSignal.any([signal, ended.signal]) },
+  ).catch((error) => {
+    if (!ended.signal.aborted && !signal.aborted) {
+      reporter.warning(`The login of ${robot} is no longer kept alive. ${(error as Error).message}`);
+    }
+  });
+  return {
+    registry,
+    robot,
+    authFile,
+    session: current.session,
+    credential: () => {
+      const [token] = current.tokens;
+      if (token === undefined) {
+        throw new LoginError("not-logged-in", `${robot} is not logged in.`, { remedy: ["Run the same again."] });
+      }
+      return token;
+    },
+    async close() {
+      ended.abort();
+      endAttempt();
+      await upkeep;
+      await takeBack();
+    },
+  };
+}
+
+function asLogin(request: PromotionRequest, registry: string, robot: string, authFile: string): LoginRequest {
+  const { identity, spiffeId, audience, workflowRef, caFile, timeoutSeconds } = request;
+  return {
+    identity,
+    spiffeId,
+    audience,
+    workflowRef,
+    caFile,
+    timeoutSeconds,
+    registry,
+    robots: [{ robot, scope: registry }],
+    tool: "skopeo",
+    authFile,
+    authFileMode: undefined,
+    dockerConfig: false,
+    access: [],
+    refresh: false,
+    logout: true,
+    withoutIdentity: "fail",
+    exportToken: false,
+  };
+}

@@ -1,0 +1,96 @@
+/** Tags at the destination: looked at first, all of them, then set, and read back. */
+import { LoginError } from "../errors.ts";
+import { settleAll } from "../platform/settle.ts";
+import type { Manifest, RegistryClient } from "../registry/client.ts";
+import { byTag, type Repository } from "./reference.ts";
+import type { ExistingTags } from "./request.ts";
+import type { TagResult } from "./result.ts";
+
+/** What would happen to each tag; changes nothing. */
+export async function lookAtTags(
+  client: RegistryClient,
+  { repository }: Repository,
+  tags: readonly string[],
+  digest: string,
+  existing: ExistingTags,
+): Promise<readonly TagResult[]> {
+  return settleAll(tags, 4, async (tag): Promise<TagResult> => {
+    const before = await client.digestOf(repository, tag);
+    return { tag, state: stateOf(before, digest, existing), before };
+  });
+}
+
+function stateOf(before: string | undefined, digest: string, existing: ExistingTags): TagResult["state"] {
+  if (before === undefined) {
+    return "planned";
+  }
+  if (existing === "forbidden") {
+    return "refused";
+  }
+  return before === digest ? "there" : existing === "move" ? "planned" : "refused";
+}
+
+/** @throws LoginError `tag-taken`, with both digests */
+export function assertFree(destination: Repository, tags: readonly TagResult[], digest: string): void {
+  const refused = tags.filter(({ state }) => state === "refused");
+  if (refused.length === 0) {
+    return;
+  }
+  const lines = refused.map(({ tag, before }) =>
+    before === digest
+      ? `${byTag(destination, tag)} exists already, and points to this very image.`
+      : `${byTag(destination, tag)} points to ${before}, not to ${digest}.`,
+  );
+  const onlyOlder = refused.every(({ before }) => before !== digest);
+  throw new LoginError("tag-taken", `${lines.join(" ")} No tag was changed.`, {
+    remedy: [
+      "Give the image a tag of its own.",
+      ...(onlyOlder
+        ? ["Or, if the tag is meant to move on, as latest is: move-tags: true"]
+        : ["Or leave create-only out."]),
+    ],
+  });
+}
+
+/**
+ * Sets each tag that is planned, in their order, and reads all of them back.
+ * @param onTag told as soon as a tag is set
+ * @throws LoginError `tag-taken` where a tag has changed since it was looked at, `digest-differs`
+ */
+export async function setTags(
+  client: RegistryClient,
+  destination: Repository,
+  planned: readonly TagResult[],
+  manifest: Manifest,
+  onTag: (result: TagResult) => void,
+): Promise<void> {
+  const { repository } = destination;
+  const now = await settleAll(planned, 4, ({ tag }) => client.digestOf(repository, tag));
+  const changed = planned.filter(({ before }, index) => before !== now[index] && now[index] !== manifest.digest);
+  if (changed.length > 0) {
+    const names = changed.map(({ tag }) => byTag(destination, tag)).join(", ");
+    throw new LoginError(
+      "tag-taken",
+      `Somebody else has changed ${names} while the image was copied. No tag was changed.`,
+      {
+        remedy: ["Find out who else promotes to it, and run the same again."],
+      },
+    );
+  }
+  for (const { tag, state, before } of planned) {
+    if (state === "planned") {
+      await client.putManifest(repository, tag, manifest);
+      onTag({ tag, state: before === undefined ? "new" : "moved", before });
+    }
+  }
+  await settleAll(planned, 4, async ({ tag }) => {
+    const digest = await client.digestOf(repository, tag);
+    if (digest !== manifest.digest) {
+      throw new LoginError(
+        "digest-differs",
+        `${byTag(destination, tag)} was set to ${manifest.digest}, and is read back as ${digest ?? "missing"}.`,
+        { remedy: ["Find out who else writes to this tag, or changes manifests on the way, and run the same again."] },
+      );
+    }
+  });
+}

@@ -1,0 +1,103 @@
+/** YAML as it comes in: its one document, within bounds that keep the library from running long or out of stack. */
+import type { Alias, Document, ErrorCode, Node, YAMLParseError } from "yaml";
+import { invalidInput, type LoginError } from "../errors.ts";
+
+/** The library, which is loaded by those alone who have a file. */
+export type Yaml = typeof import("yaml");
+
+/** Far beyond any release, and read in a second. */
+const maximumLexemes = 200_000;
+
+/** Of collections in each other, parts of a key included; the library's own recursion would end the process. */
+const maximumDepth = 40;
+
+export const example = "a list in which each entry has source, destination and tags";
+
+export const notYaml = (path: string, problem: string): LoginError =>
+  invalidInput("file", path, `it is not YAML, ${problem}`, example);
+
+export interface Composed {
+  readonly document: Document;
+  readonly lineOf: (node: unknown) => number;
+}
+
+/**
+ * The one document of the file. By hand what the library's `parseDocument` does, within bounds.
+ * @throws LoginError `invalid-input`
+ */
+export function compose(yaml: Yaml, text: string, path: string): Composed {
+  const lines = new yaml.LineCounter();
+  const parser = new yaml.Parser(lines.addNewLine);
+  // Text only: 1.10 is a tag, and no is one too. Messages are made here, and keys compared.
+  const options = { schema: "failsafe", prettyErrors: false, uniqueKeys: false, logLevel: "silent" } as const;
+  const composer = new yaml.Composer(options);
+  lines.addNewLine(0);
+  function* tokens() {
+    let count = 0;
+    for (const lexeme of new yaml.Lexer().lex(text)) {
+      count += 1;
+      if (count > maximumLexemes) {
+        throw invalidInput("file", path, "it has too many parts", "a file for each part of the release");
+      }
+      yield* parser.next(lexeme);
+      if (parser.stack.length > maximumDepth) {
+        throw invalidInput("file", path, "it has lists within lists within lists", example);
+      }
+    }
+    yield* parser.end();
+  }
+  // Broken text makes an error for each of its characters: their stacks alone would take half a minute.
+  const { stackTraceLimit } = Error;
+  let document: Document | undefined;
+  try {
+    Error.stackTraceLimit = 0;
+    for (const next of composer.compose(tokens(), true, text.length)) {
+      if (document) {
+        throw invalidInput("file", path, "it has several documents, parted by ---", example);
+      }
+      document = next;
+      const [error] = next.errors;
+      if (error) {
+        const { line, col } = lines.linePos(error.pos[0]);
+        throw notYaml(path, `line ${line}, column ${col}: ${told(error)}`);
+      }
+    }
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  const lineOf = (node: unknown) => (yaml.isNode(node) && node.range ? lines.linePos(node.range[0]).line : 1);
+  return { document: document ?? new yaml.Document(null), lineOf };
+}
+
+/** The library's words, without the part of the file that they may quote: someone may have put a password into it. */
+const told = ({ code, message }: YAMLParseError): string => wording[code] ?? message.replace(/(?<=\w): .*$/s, "");
+
+const wording: Partial<Record<ErrorCode, string>> = {
+  BAD_DIRECTIVE: "Unusable directive",
+  BAD_DQ_ESCAPE: "Invalid escape sequence",
+  TAG_RESOLVE_FAILED: "Unusable tag (with !)",
+};
+
+export type Resolve = (node: unknown) => unknown;
+
+/** What aliases stand for. The library's `resolve` goes through the whole document for each of them. */
+export function anchorsOf(yaml: Yaml, document: Document, fail: (alias: Alias) => LoginError): Resolve {
+  const anchors = new Map<string, Node>();
+  const found = new Map<Alias, Node>();
+  yaml.visit(document, {
+    Node: (_, node) => {
+      if (!yaml.isAlias(node)) {
+        if (node.anchor) {
+          anchors.set(node.anchor, node);
+        }
+        return;
+      }
+      const target = anchors.get(node.source);
+      if (!target) {
+        throw fail(node);
+      }
+      found.set(node, target);
+    },
+  });
+  return (node) => (yaml.isAlias(node) ? found.get(node) : node);
+}

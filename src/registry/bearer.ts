@@ -1,0 +1,211 @@
+/** The bearer tokens of one registry: got where it is right to ask, kept as long as they are accepted. */
+import { LoginError } from "../errors.ts";
+import { explainFailure, remedies } from "../explain.ts";
+import { isoTime } from "../identity/token.ts";
+import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, persistenceOf } from "../platform/retry.ts";
+import type { RobotToken } from "../quay/exchange.ts";
+import { askQuay, explainRefusal, readBearer, scopeOf, tokenLimits } from "./access.ts";
+
+/** Who asks a registry. */
+export interface Asker {
+  readonly registry: string;
+  /** For messages: which side of a promotion this is, and its robot. undefined: without a login */
+  readonly side: "source" | "destination";
+  readonly robot: string | undefined;
+  /** The robot token as it is now: it may be renewed at any time. undefined: without a login */
+  readonly credential: () => RobotToken | undefined;
+}
+
+/** undefined: the registry is asked without a token. */
+export type Bearer = string | undefined;
+
+export interface Bearers {
+  /**
+   * A token for these actions, from memory if there is one.
+   * @param accepts which of the tokens in memory will do
+   * @returns `isNew`: asked for just now, so that no other would do better
+   */
+  get(repository: string, actions: readonly string[], accepts?: (kept: Bearer) => boolean): Promise<BearerResult>;
+  /** Learns from a refusal where tokens are to be had without a login. @returns whether that is known now */
+  learn(answer: HttpAnswer): boolean;
+}
+
+export type BearerResult = { readonly value: Bearer; readonly isNew: boolean } | Failed;
+
+type Failed = Exclude<Attempt<never>, { value: never }>;
+
+interface Realm {
+  readonly url: URL;
+  readonly service: string | undefined;
+}
+
+interface Kept {
+  /** The robot token that it was got with. */
+  readonly credential: string | undefined;
+  readonly result: Promise<Attempt<Bearer>>;
+}
+
+/**
+ * With a robot: from Quay's own `/v2/auth`. Without: from the realm of the registry's challenge, which may be another host
+ * (the distribution project's token specification).
+ */
+export function createBearers(asker: Asker, platform: Platform): Bearers {
+  const { registry } = asker;
+  const kept = new Map<string, Kept>();
+  let realm: Realm | undefined;
+
+  async function fetch(scope: string, credential: RobotToken | undefined): Promise<Attempt<Bearer>> {
+    if (credential === undefined && realm === undefined) {
+      return { value: undefined };
+    }
+    try {
+      const answer = await (credential === undefined
+        ? askRealm(realm as Realm, scope, platform)
+        : askQuay(registry, credential, platform, scope));
+      const bearer = answer.status === 200 ? readBearer(answer.body) : undefined;
+      if (bearer === undefined) {
+        return { ...explainAnswer(answer, credential, asker, platform), answer };
+      }
+      platform.reporter.secret(bearer);
+      return { value: bearer };
+    } catch (failure) {
+      return explainUnreachable(failure, asker);
+    }
+  }
+
+  return {
+    async get(repository, actions, accepts = () => true) {
+      const scope = scopeOf(repository, actions);
+      const credential = asker.credential();
+      const known = kept.get(scope);
+      if (known !== undefined && known.credential === credential?.token) {
+        const result = await known.result;
+        if (!("value" in result)) {
+          return result;
+        }
+        if (accepts(result.value)) {
+          return { ...result, isNew: false };
+        }
+      }
+      const entry: Kept = { credential: credential?.token, result: fetch(scope, credential) };
+      kept.set(scope, entry);
+      const result = await entry.result;
+      // No failure is worth keeping, nor is it to have had no token, once the registry has asked for one.
+      if (!("value" in result) || result.value === undefined) {
+        kept.delete(scope);
+      }
+      return "value" in result ? { ...result, isNew: true } : result;
+    },
+    learn({ headers }) {
+      realm ??= readChallenge(String(headers["www-authenticate"] ?? ""));
+      return realm !== undefined;
+    },
+  };
+}
+
+function askRealm({ url, service }: Realm, scope: string, platform: Platform): Promise<HttpAnswer> {
+  const address = new URL(url);
+  if (service !== undefined) {
+    address.searchParams.set("service", service);
+  }
+  address.searchParams.set("scope", scope);
+  return platform.http.open(address, tokenLimits).send();
+}
+
+/** @returns undefined where it asks for no bearer token, or names no https address for it: nothing is fetched in the clear */
+function readChallenge(header: string): Realm | undefined {
+  const [, parameters = ""] = /\bBearer\s+(.*)$/i.exec(header) ?? [];
+  const value = (name: string) => new RegExp(`\\b${name}="([^"]*)"`, "i").exec(parameters)?.[1];
+  const realm = value("realm") ?? "";
+  return URL.canParse(realm) && realm.startsWith("https://")
+    ? { url: new URL(realm), service: value("service") }
+    : undefined;
+}
+
+function explainAnswer(
+  answer: HttpAnswer,
+  credential: RobotToken | undefined,
+  asker: Asker,
+  { clock }: Platform,
+): Failed {
+  const { status } = answer;
+  const { registry, side } = asker;
+  if (status === 429 || status >= 500) {
+    // Quay's way to say that a robot token has ended, or is none.
+    if (status === 500 && credential !== undefined) {
+      return { retry: "quick", error: lapsed(credential, asker, clock.now()) ?? unavailable(asker, status) };
+    }
+    return { retry: "patient", error: unavailable(asker, status) };
+  }
+  if (status === 401 || status === 403) {
+    const error =
+      credential === undefined
+        ? notPublic(asker)
+        : (explainRefusal(answer, registry, credential.robot) ??
+          new LoginError(
+            "login-refused",
+            `${registry}, the ${side}, answered ${status} to ${credential.robot}'s login.`,
+            {
+              remedy: [remedies.checkRobot(credential.robot, registry)],
+            },
+          ));
+    return { retry: "no", error };
+  }
+  return {
+    retry: "no",
+    error: new LoginError(
+      "quay-answer-unusable",
+      `${registry}, the ${side}, gave no bearer token: it answered ${status} with something else.`,
+      { remedy: [remedies.checkRegistry] },
+    ),
+  };
+}
+
+function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now: number): LoginError | undefined {
+  return expiresAt * 1000 > now
+    ? undefined
+    : new LoginError(
+        "login-lapsed",
+        `The login of ${robot} to ${registry}, the ${side}, ended at ${isoTime(expiresAt)}.`,
+        {
+          remedy: ["Run the same again. The log above tells why the login could not be renewed in time."],
+        },
+      );
+}
+
+/** @param repository undefined: all of it */
+export function notPublic({ registry, side }: Asker, repository = "this repository"): LoginError {
+  return new LoginError(
+    "access-missing",
+    `${registry}, the ${side}, does not let ${repository} be read without a login, or it does not exist.`,
+    {
+      remedy: [
+        `If it is private: set the option ${side}-robot to a robot account with the permission Read.`,
+        `Quay answers the same way where the repository does not exist: check the option ${side}.`,
+      ],
+    },
+  );
+}
+
+/** @param last what it answered last: a status, or a phrase that can follow a colon */
+export function unavailable({ registry, side }: Asker, last: number | string, cause?: unknown): LoginError {
+  const said = typeof last === "number" ? `it answered ${last}` : last;
+  return new LoginError("registry-unavailable", `${registry}, the ${side}, is not available at the moment: ${said}.`, {
+    remedy: ["Run the same again: what is there already is not copied twice. If it stays so, look at its status page."],
+    cause,
+  });
+}
+
+/** What went wrong below HTTP. @throws what is no failure of that kind */
+export function explainUnreachable(failure: unknown, asker: Asker): Failed {
+  if (!(failure instanceof HttpFailure)) {
+    throw failure;
+  }
+  const error =
+    failure.kind === "untrusted" || failure.kind === "too-big"
+      ? explainFailure(failure, asker)
+      : unavailable(asker, failure.message, failure);
+  return { retry: persistenceOf(failure), error };
+}

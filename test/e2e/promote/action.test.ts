@@ -1,0 +1,196 @@
+/** The Action that promotes, as GitHub's runner runs it: outputs, summary, annotations, and what post finds to take back. */
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
+import { createJob, removeJobs } from "../../support/action.ts";
+import { type Made, makeImage } from "../../support/images.ts";
+import type { Job } from "../../support/job.ts";
+import { differences } from "../../support/leaks.ts";
+import { addPlace } from "../../support/promotion.ts";
+import { usePromotionWorld } from "./world.ts";
+
+const project = resolve(import.meta.dirname, "../../..");
+const world = usePromotionWorld();
+let action = "";
+
+beforeAll(async () => {
+  // As a runner has it: uses: owner/quay-keyless-login/promote@v1
+  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-action-"));
+  action = join(folder, "promote");
+  await mkdir(action);
+  await cp(join(project, "promote/action.yml"), join(action, "action.yml"));
+  await cp(join(project, "dist"), join(folder, "dist"), { recursive: true });
+});
+afterAll(async () => {
+  await Promise.all([removeJobs(), rm(resolve(action, ".."), { recursive: true, force: true })]);
+});
+
+let count = 0;
+
+interface Scene {
+  readonly job: Job;
+  readonly image: Made;
+  readonly from: string;
+  readonly to: string;
+  readonly repository: string;
+  readonly inputs: Record<string, string>;
+}
+
+async function newScene(options: { tolerateLeaks?: boolean } = {}): Promise<Scene> {
+  const { peers, staging, release, secrets } = world();
+  const number = ++count;
+  const [source, repository] = [`acme/built${number}`, `acme/released${number}`];
+  const [reader, writer] = [`acme+reads${number}`, `acme+writes${number}`];
+  addPlace(world(), staging, source, { robots: { [reader]: "read" } });
+  addPlace(world(), release, repository, { robots: { [writer]: "write" } });
+  const image = makeImage(`of the action ${number}`);
+  await staging.push(source, image, ["nightly"]);
+  const [from, to] = [`${staging.host}/${source}`, `${release.host}/${repository}`];
+  return {
+    job: await createJob({ peers, secrets, action, ...options }),
+    ...{ image, from, to, repository },
+    inputs: { "source-robot": reader, "destination-robot": writer },
+  };
+}
+
+const single = ({ inputs, from, to }: Scene, ...tags: string[]) => ({
+  ...inputs,
+  ...{ source: `${from}:nightly`, destination: to, tag: tags.join("\n") },
+});
+
+const titles = (step: { annotations: { title: string }[] }) => step.annotations.map(({ title }) => title);
+
+describe.concurrent("the Action", () => {
+  test("promotes, tells so in outputs and summary, and leaves nothing, twice", async ({ expect }) => {
+    const scene = await newScene();
+    const { job, image, to, repository } = scene;
+    const before = await job.snapshot();
+    for (const changed of ["true", "false"]) {
+      const main = await job.run(single(scene, "1.4.2", "latest"));
+      expect(main).toMatchObject({ code: 0, annotations: [], exported: {} });
+      expect(main.outputs).toMatchObject({
+        image: `${to}@${image.digest}`,
+        repository: to,
+        digest: image.digest,
+        tags: `${to}:1.4.2\n${to}:latest`,
+        changed,
+      });
+      const state = changed === "true" ? "new" : "there";
+      expect(JSON.parse(main.outputs.results ?? "")).toMatchObject([
+        { tags: [{ state }, { state }], changed: changed === "true" },
+      ]);
+      expect(textOf(main.summary)).toContain(`| ${to}@${image.digest} | ${scene.from}:nightly | 1.4.2 `);
+      expect(main.shown).toMatch(/nightly is sha256:[0-9a-f]{64}/);
+      expect(differences(before, await job.snapshot())).toEqual([]);
+      expect(main.state.session?.split("\n")).toHaveLength(2);
+      const post = await main.post();
+      expect(post).toMatchObject({ code: 0, annotations: [] });
+      expect(post.shown).toContain("There is no login to take back any more.");
+    }
+    for (const tag of ["1.4.2", "latest"]) expect(await world().release.digest(repository, tag)).toBe(image.digest);
+  });
+
+  test("a failure hides nothing of the others, and fails the step", async ({ expect }) => {
+    const scene = await newScene();
+    const { job, from, to, image, inputs } = scene;
+    const file = await job.write(
+      join(job.scratch, "release.yaml"),
+      [`${from}:nightly`, `${from}:gone`]
+        .map((source, at) => `- {source: "${source}", destination: "${to}", tags: [v${at}]}\n`)
+        .join(""),
+    );
+    const main = await job.run({ ...inputs, file });
+    expect(main.code).toBe(1);
+    expect(titles(main)).toEqual(["quay-keyless-login: source-not-found"]);
+    expect(main.annotations[0]?.message).toContain(`:v1: There is no ${from}:gone.`);
+    expect(main.outputs).toMatchObject({
+      image: `${to}@${image.digest}`,
+      digest: "",
+      tags: `${to}:v0`,
+      changed: "true",
+    });
+    expect(JSON.parse(main.outputs.results ?? "")).toMatchObject([{}, { error: { code: "source-not-found" } }]);
+    expect(textOf(main.summary)).toMatch(
+      /1 promoted, 1 failed\.[\s\S]*failed: source-not-found[\s\S]*<pre>.*There is no /,
+    );
+    expect((await main.post()).code).toBe(0);
+  });
+
+  test("a dry run writes the plan into the summary, and nothing else anywhere", async ({ expect }) => {
+    const scene = await newScene();
+    const main = await scene.job.run({ ...single(scene, "1.4.2"), "dry-run": "true" });
+    expect(main).toMatchObject({ code: 0, annotations: [] });
+    expect(main.outputs).toMatchObject({ image: "", digest: "", tags: "", changed: "false" });
+    expect(textOf(main.summary)).toMatch(/Plan, nothing was changed: 1 to promote\.[\s\S]*1\.4\.2 would be new/);
+    expect(await world().release.digest(scene.repository, "1.4.2")).toBeUndefined();
+  });
+
+  test("bad input fails before a request is made, with the inputs as they are written", async ({ expect }) => {
+    const scene = await newScene();
+    const main = await scene.job.run({ ...single(scene, "1.4.2", "1.4.2") });
+    expect(main).toMatchObject({ code: 1, outputs: {}, state: {} });
+    expect(titles(main)).toEqual(["quay-keyless-login: invalid-input"]);
+    expect(main.summary).toMatch(/^### Nothing is promoted\n\n<pre>The option "tag" is "1\.4\.2"/);
+    expect((await main.post()).shown).toContain("There is no login to take back.");
+  });
+
+  test("a job without an identity is not told of what only a login can do", async ({ expect }) => {
+    const scene = await newScene();
+    const job = await createJob({ peers: world().peers, action, idToken: false });
+    const main = await job.run(single(scene, "1.4.2"));
+    expect(main.code).toBe(1);
+    expect(titles(main)).toEqual(["quay-keyless-login: github-permission-missing"]);
+    expect(main.shown + main.summary).not.toMatch(/without-identity|auth-file/);
+  });
+
+  test("a cancelled job's step tells what was done", async ({ expect }) => {
+    const scene = await newScene();
+    const { image, repository } = scene;
+    const ended = await interrupted(scene, "SIGINT");
+    expect(ended.code).toBe(1);
+    expect(titles(ended)).toEqual(["quay-keyless-login: cancelled"]);
+    expect(ended.annotations[0]?.message).toContain("Run the same again");
+    expect(ended.outputs).toMatchObject({ image: "", changed: "false" });
+    expect(textOf(ended.summary)).toContain("1.4.2 not done");
+    expect(await world().release.digest(repository, "1.4.2")).toBeUndefined();
+    expect((await ended.post()).code).toBe(0);
+    await finishes(expect, scene);
+    expect(await world().release.digest(repository, "1.4.2")).toBe(image.digest);
+  });
+
+  test("after a kill, post takes both logins back", async ({ expect }) => {
+    const scene = await newScene({ tolerateLeaks: true });
+    const before = await scene.job.snapshot();
+    const ended = await interrupted(scene, "SIGKILL");
+    expect(ended.signal).toBe("SIGKILL");
+    expect(differences(before, await scene.job.snapshot())).not.toEqual([]);
+    const post = await ended.post();
+    expect(post).toMatchObject({ code: 0, annotations: [] });
+    expect(post.shown.match(/Logged out of /g)).toHaveLength(2);
+    expect(differences(before, await scene.job.snapshot())).toEqual([]);
+    await finishes(expect, scene);
+  });
+});
+
+async function interrupted(scene: Scene, signal: "SIGINT" | "SIGKILL") {
+  const { release } = world();
+  const running = await scene.job.start(single(scene, "1.4.2"));
+  const stop = release.onAsked(({ method, path }) => {
+    if (method === "POST" && path.startsWith(`/v2/${scene.repository}/blobs/`)) {
+      stop(); // a second signal would end it at once
+      running.kill(signal);
+    }
+  });
+  const ended = await running.done;
+  return ended;
+}
+
+async function finishes(expect: ExpectStatic, scene: Scene): Promise<void> {
+  const again = await scene.job.run(single(scene, "1.4.2"));
+  expect(again).toMatchObject({ code: 0, annotations: [], outputs: { changed: "true" } });
+}
+
+/** As a reader sees it. */
+const textOf = (summary: string): string =>
+  summary.replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCodePoint(Number(code)));

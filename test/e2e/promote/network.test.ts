@@ -1,0 +1,211 @@
+/** `promote` where the network breaks, and where a copy outlives the robots' tokens. */
+import type { Socket } from "node:net";
+import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
+import { removeMachines } from "../../support/command.ts";
+import { type Made, makeImage } from "../../support/images.ts";
+import { type PromotionWorld, startPromotionWorld } from "../../support/promotion.ts";
+import { answer, hang, pass, slow } from "../../support/scripted.ts";
+import { findToxiproxy, freePort, type Passage, startToxiproxy, type Toxiproxies } from "../../support/toxiproxy.ts";
+import { of, once } from "../world.ts";
+import { arrived, fileOf, newScenario, type Place, requestOf, type Scenario, succeeded } from "./world.ts";
+
+let toxiproxies: Toxiproxies | undefined;
+/** The way to the release registry. */
+let passage: Passage;
+let world: PromotionWorld;
+
+/** Of the robots' tokens, seconds. */
+function setLife(seconds: number): void {
+  for (const { quay } of [world.staging, world.release]) {
+    Object.assign(quay.settings, { robotTokenLife: seconds, leeway: 0 });
+  }
+}
+
+beforeAll(async () => {
+  if (findToxiproxy() === undefined) return;
+  toxiproxies = await startToxiproxy();
+  const port = await freePort();
+  passage = await toxiproxies.open(port);
+  world = await startPromotionWorld({ releasePorts: { port, publicPort: passage.port } });
+});
+afterAll(async () => {
+  await Promise.all([world?.close(), removeMachines()]);
+  await toxiproxies?.close();
+});
+
+async function withImage(made: Made, fromRelease = false): Promise<Scenario> {
+  const sides = fromRelease ? { from: world.release, to: world.staging } : { from: world.staging, to: world.release };
+  const scenario = await newScenario(world, sides);
+  await scenario.from.side.push(scenario.from.repository, made);
+  return scenario;
+}
+
+/** Calls back once so many bytes of one upload have come. */
+function onUploaded(place: Place, bytes: number, callback: () => void): void {
+  const isUpload = requestOf("PATCH", place, "blobs/uploads/");
+  const sockets = new Set<Socket>();
+  place.side.quay.registryScript.always(pass(), (request) => {
+    if (isUpload(request)) sockets.add(request.socket);
+    return false;
+  });
+  const looking = setInterval(() => {
+    if (![...sockets].some(({ bytesRead }) => bytesRead > bytes)) return;
+    clearInterval(looking);
+    callback();
+  }, 5);
+  looking.unref();
+}
+
+const copies = ({ children }: { children: { argv: string[] }[] }) =>
+  children.filter(({ argv }) => argv.includes("copy")).length;
+
+const exchangesOf = ({ side, robot }: Place) =>
+  side.quay.requests.filter(({ path, user }) => path.startsWith("/oauth2") && user === robot).length;
+
+async function triedAgain(expect: ExpectStatic, scenario: Scenario, made: Made) {
+  const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+  await arrived(expect, scenario.to, made, "1.0");
+  expect(copies(ran)).toBeGreaterThan(1);
+}
+
+// One after the other: all of them go one way.
+describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () => {
+  test("the connection is cut in the middle of a blob of 200 MB", async ({ expect }) => {
+    const made = makeImage("network big", { size: 200_000_000 });
+    const scenario = await withImage(made);
+    let cut: Promise<void> | undefined;
+    onUploaded(scenario.to, 50_000_000, () => {
+      cut = passage.shut().then(passage.heal);
+    });
+    await triedAgain(expect, scenario, made);
+    expect(cut).toBeDefined();
+    await cut;
+  }, 90_000);
+
+  test("the source's connection is cut in the middle of a blob", async ({ expect }) => {
+    const made = makeImage("network source", { size: 20_000_000 });
+    const scenario = await withImage(made, true);
+    const { from } = scenario;
+    await passage.poison({ type: "limit_data", attributes: { bytes: 5_000_000 } });
+    let healed: Promise<void> | undefined;
+    let gets = 0;
+    const stop = from.side.onAsked(({ method, path }) => {
+      const isBig = path.endsWith(made.blobs.at(-1)?.descriptor.digest ?? "");
+      if (method === "GET" && path.startsWith(`/v2/${from.repository}/`) && isBig && ++gets === 2) {
+        healed = passage.heal();
+      }
+    });
+    await triedAgain(expect, scenario, made);
+    stop();
+    await healed;
+    expect(gets).toBeGreaterThan(1);
+  }, 60_000);
+
+  test("the destination is not reachable for a moment, after the copy", async ({ expect }) => {
+    const made = makeImage("network moment");
+    const scenario = await withImage(made);
+    const { to } = scenario;
+    let down: Promise<void> | undefined;
+    to.side.quay.registryScript.always({ kind: "reset" }, once(requestOf("PUT", to, "manifests/1.0")));
+    const stop = to.side.onAsked(({ method, path }) => {
+      if (method !== "PUT" || path !== `/v2/${to.repository}/manifests/1.0`) return;
+      down ??= passage
+        .shut()
+        .then(() => new Promise((resolve) => setTimeout(() => void passage.heal().then(resolve), 700)));
+    });
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0", "1.1")));
+    stop();
+    await down;
+    await arrived(expect, to, made, "1.0", "1.1");
+  }, 60_000);
+
+  test("nobody is there: it ends in time, and says so", async ({ expect }) => {
+    const made = makeImage("network nobody");
+    const scenario = await withImage(made);
+    const { to } = scenario;
+    // Not before the login is done.
+    const isLook = once(requestOf("HEAD", to));
+    let down: Promise<void> | undefined;
+    to.side.quay.registryScript.always({ kind: "reset" }, (request) => {
+      const matches = isLook(request);
+      if (matches) down = passage.shut();
+      return matches;
+    });
+    const ran = await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "4"]);
+    await down;
+    await passage.heal();
+    expect([ran.code, ran.stderr]).toEqual([75, expect.stringContaining(to.side.host)]);
+    expect(ran.milliseconds).toBeLessThan(20_000);
+    expect(await to.side.tags(to.repository)).toEqual([]);
+  }, 60_000);
+
+  test("copies that outlive the robots' tokens", async ({ expect }) => {
+    const life = 5;
+    setLife(life);
+    const images = [1, 2].map((number) => makeImage(`network slow ${number}`, { size: 6_000_000 }));
+    const [first, second] = images as [Made, Made];
+    const scenario = await withImage(first, true);
+    const { from, to, machine } = scenario;
+    await from.side.push(from.repository, second);
+    const entry = ({ digest }: Made, tag: string) =>
+      `- { source: ${from.path}@${digest}, destination: ${to.path}, tags: [${tag}] }\n`;
+    const file = await machine.write(fileOf(machine, "release.yaml"), entry(first, "v1") + entry(second, "v2"));
+    // The bearer that skopeo holds ends with the login that it was given for, once, in the middle of the first image.
+    const began = performance.now();
+    const isUpload = requestOf("PUT", to, "blobs/uploads/");
+    const refusal = {
+      errors: [{ code: "UNAUTHORIZED", detail: {}, message: "access to the requested resource is not authorized" }],
+    };
+    to.side.quay.registryScript.always(
+      answer(401, refusal),
+      once((request) => isUpload(request) && performance.now() - began > life * 1000),
+    );
+    await passage.poison({ type: "bandwidth", attributes: { rate: 1000 } });
+    try {
+      // The time limit is for logins and questions: copies take as long as they take.
+      const times = ["--parallel", "1", "--timeout", "10"];
+      const args = [...scenario.base, "--output", "json", "--file", file, ...times];
+      const ran = succeeded(expect, await scenario.promote(args));
+      await arrived(expect, to, first, "v1");
+      await arrived(expect, to, second, "v2");
+      expect(copies(ran)).toBeGreaterThan(2);
+      expect(ran.milliseconds).toBeGreaterThan(2 * life * 1000);
+      expect(exchangesOf(from)).toBeGreaterThan(2);
+      expect(exchangesOf(to)).toBeGreaterThan(2);
+    } finally {
+      await passage.heal();
+    }
+  }, 90_000);
+
+  test("nothing moves any more: broken off, and tried again", async ({ expect }) => {
+    setLife(3600);
+    const made = makeImage("network still");
+    const scenario = await withImage(made);
+    const { to } = scenario;
+    to.side.quay.registryScript.always(hang(), once(requestOf("PATCH", to, "blobs/uploads/")));
+    const ran = succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "2"]));
+    expect(ran.stderr).toContain("connection timed out: nothing came or went for 10 s. Trying again in");
+    await arrived(expect, to, made, "1.0");
+    expect(copies(ran)).toBe(2);
+  }, 60_000);
+
+  test("a login that ends during a copy and can't be renewed: that is what is told", async ({ expect }) => {
+    const life = 4;
+    setLife(life);
+    const made = makeImage("network lapsed");
+    const scenario = await withImage(made, true);
+    const { to } = scenario;
+    const isExchange = of({ name: to.robot });
+    let exchanges = 0;
+    to.side.quay.exchangeScript.always(answer(503, {}), (request) => isExchange(request) && exchanges++ > 0);
+    to.side.quay.registryScript.always(slow((life + 2) * 1000), once(requestOf("PATCH", to, "blobs/uploads/")));
+    const refusal = { errors: [{ code: "UNAUTHORIZED", detail: {}, message: "authentication required" }] };
+    to.side.quay.registryScript.always(answer(401, refusal), requestOf("PUT", to));
+    const started = await scenario.start(scenario.args(made, "1.0"));
+    const told = `The login of ${to.robot} to ${to.side.host} ended at`;
+    await expect.poll(() => started.shown.stderr, { timeout: 30_000 }).toContain(told);
+    started.kill("SIGINT");
+    expect((await started.ended()).code).toBe(75);
+    expect(await to.side.tags(to.repository)).toEqual([]);
+  }, 60_000);
+});

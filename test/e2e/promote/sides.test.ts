@@ -1,0 +1,243 @@
+/** `promote`: where the two sides are, who signs in at which, and what is said where one of them may not. */
+import { join } from "node:path";
+import { describe, test } from "vitest";
+import { makeImage, makeTwoPlatforms } from "../../support/images.ts";
+import { differences } from "../../support/leaks.ts";
+import { addPlace, bindRobot } from "../../support/promotion.ts";
+import { addRobot } from "../../support/quay/store.ts";
+import { arrived, newScenario, refused, type Scenario, succeeded, usePromotionWorld, writesTo } from "./world.ts";
+
+const world = usePromotionWorld();
+const made = makeTwoPlatforms("sides made");
+
+/** Exchanges and bearers, by robot. */
+const askedBy = ({ from, to }: Scenario, robot: string) =>
+  [...new Set([from.side, to.side])].flatMap(({ quay }) => quay.requests.filter(({ user }) => user === robot));
+const exchangesOf = (scenario: Scenario, robot: string) =>
+  askedBy(scenario, robot).filter(({ path }) => path.startsWith("/oauth2")).length;
+
+async function withImage(options: Parameters<typeof newScenario>[1] = {}): Promise<Scenario> {
+  const scenario = await newScenario(world(), options);
+  await scenario.from.side.push(scenario.from.repository, made);
+  return scenario;
+}
+
+/** Options with this robot as both. */
+const withRobots = (args: readonly string[], source: string, destination: string): string[] =>
+  args.map((arg, index) =>
+    args[index - 1] === "--source-robot" ? source : args[index - 1] === "--destination-robot" ? destination : arg,
+  );
+
+describe.concurrent("two sides", { timeout: 60_000 }, () => {
+  test("two Quays: each robot is known to its own only", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to } = scenario;
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    await arrived(expect, to, made, "1.0");
+    const users = (side: typeof from.side) => new Set(side.quay.requests.map(({ user }) => user));
+    expect([users(from.side).has(to.robot), users(to.side).has(from.robot)]).toEqual([false, false]);
+    expect([exchangesOf(scenario, from.robot), exchangesOf(scenario, to.robot)]).toEqual([1, 1]);
+  });
+
+  test("two robots of one host, neither of which may do the other's part", async ({ expect }) => {
+    const scenario = await withImage({ to: world().staging });
+    const { from, to } = scenario;
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    await arrived(expect, to, made, "1.0");
+    expect([exchangesOf(scenario, from.robot), exchangesOf(scenario, to.robot)]).toEqual([1, 1]);
+    const users = new Set(writesTo(to).map(({ user }) => user));
+    expect([...users]).toEqual([to.robot]);
+  });
+
+  test("one robot for both sides of one host signs in once", async ({ expect }) => {
+    const scenario = await withImage({ to: world().staging });
+    const { from, to } = scenario;
+    addPlace(world(), from.side, from.repository, { robots: { [to.robot]: "read" } });
+    const args = withRobots(scenario.args(made, "1.0"), to.robot, to.robot);
+    succeeded(expect, await scenario.promote(args));
+    await arrived(expect, to, made, "1.0");
+    expect(exchangesOf(scenario, to.robot)).toBe(1);
+  });
+
+  test("further tags in the source's own repository: nothing is copied", async ({ expect }) => {
+    const scenario = await withImage({ within: true });
+    const { to } = scenario;
+    const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0", "latest")));
+    await arrived(expect, to, made, "1.0", "latest");
+    expect(ran.promotions).toMatchObject([{ tags: [{ state: "new" }, { state: "new" }], changed: true, bytes: 0 }]);
+    expect(ran.children.filter(({ argv }) => argv.includes("copy"))).toEqual([]);
+    const paths = writesTo(to).map(({ method, path }) => `${method} ${path}`);
+    expect(paths).toEqual(["1.0", "latest"].map((tag) => `PUT /v2/${to.repository}/manifests/${tag}`));
+    expect(succeeded(expect, await scenario.promote(scenario.args(made, "1.0"))).promotions[0]?.changed).toBe(false);
+  });
+
+  test("a public source needs no robot", async ({ expect }) => {
+    const scenario = await withImage({ isPublic: true });
+    const { from, to } = scenario;
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    await arrived(expect, to, made, "1.0");
+    const bearers = from.side.asked.filter(({ query }) => query.get("scope")?.includes(`:${from.repository}:`));
+    expect([bearers.length > 0, bearers.every(({ user }) => user === undefined)]).toEqual([true, true]);
+  });
+
+  test("a public source on the destination's host: its robot's login is not used for it", async ({ expect }) => {
+    const scenario = await withImage({ isPublic: true, to: world().staging });
+    const { from, to } = scenario;
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    await arrived(expect, to, made, "1.0");
+    const reads = from.side.asked.filter(({ path }) => path.startsWith(`/v2/${from.repository}/`));
+    expect(new Set(reads.map(({ user }) => user))).toEqual(new Set([undefined]));
+  });
+
+  test("a login of the user's own for these hosts is neither used nor touched", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to, machine } = scenario;
+    const auth = Buffer.from("somebody:a-wrong-password").toString("base64");
+    const auths = { [from.side.host]: { auth }, [to.side.host]: { auth } };
+    const { machine: another, ...rest } = await newScenario(world(), { from: from.side, to: to.side });
+    await another.write(another.usualFile, JSON.stringify({ auths }));
+    await rest.from.side.push(rest.from.repository, made);
+    succeeded(expect, await another.run(["promote", ...rest.args(made, "1.0")]));
+    await arrived(expect, rest.to, made, "1.0");
+    expect((await another.snapshot()).get(another.usualFile)?.content).toBe(JSON.stringify({ auths }));
+    expect((await machine.snapshot()).has(machine.usualFile)).toBe(false);
+  });
+
+  test("a repository of the same name on two Quays is another one", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to } = scenario;
+    const { repository } = from;
+    addPlace(world(), to.side, repository, { robots: { [to.robot]: "write" } });
+    const destination = `${to.side.host}/${repository}`;
+    const args = scenario.args(made, "1.0").map((arg) => (arg === to.path ? destination : arg));
+    succeeded(expect, await scenario.promote(args));
+    await arrived(expect, { ...to, repository, path: destination }, made, "1.0");
+  });
+
+  test("as a user who is not root", async ({ expect }) => {
+    const scenario = await withImage({ uid: 1234 });
+    const { to, machine } = scenario;
+    const ca = await machine.write(join(machine.scratch, "ca.pem"), world().peers.authority.ca, 0o644);
+    const args = scenario.args(made, "1.0").map((arg) => (arg === world().peers.caFile ? ca : arg));
+    // skopeo keeps a list there of the blobs that it has met.
+    const ran = await machine.run(["promote", ...args], { env: { XDG_DATA_HOME: join(machine.scratch, "storage") } });
+    succeeded(expect, ran);
+    await arrived(expect, to, made, "1.0");
+    expect(differences(scenario.before, await machine.snapshot())).toEqual([]);
+  });
+
+  test("in text: what was said, and where", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    const args = scenario.args(made, "1.0").map((arg) => (arg === "json" ? "text" : arg));
+    const ran = succeeded(expect, await scenario.promote(args));
+    for (const part of [to.path, "1.0", made.digest, "new"]) expect(ran.stdout).toContain(part);
+  });
+});
+
+describe.concurrent("one side may not", { timeout: 60_000 }, () => {
+  /** Nothing was done, and it says side, robot, repository and permission. */
+  async function may(
+    expect: Parameters<typeof refused>[0],
+    scenario: Scenario,
+    code: string,
+    parts: readonly (string | RegExp)[],
+    args = scenario.args(made, "1.0"),
+  ) {
+    const { from, to } = scenario;
+    const ran = await scenario.promote(args);
+    const said = refused(expect, ran, code);
+    for (const part of parts) expect(said).toMatch(part);
+    expect([writesTo(to), await to.side.tags(to.repository), writesTo(from)]).toEqual([[], [], []]);
+    return said;
+  }
+
+  test("the source's robot may not read", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from } = scenario;
+    from.side.quay.store.repositories.get(from.repository)?.permissions.clear();
+    const { robot, repository } = from;
+    await may(expect, scenario, "access-missing", [/source/, robot, repository, from.side.host, /Read/]);
+  });
+
+  test("a source that is not public, and no robot for it", async ({ expect }) => {
+    const scenario = await withImage({ isPublic: true });
+    const { from } = scenario;
+    const repository = from.side.quay.store.repositories.get(from.repository);
+    if (repository) repository.visibility = "private";
+    await may(expect, scenario, "access-missing", [/source/, from.repository, /source-robot/]);
+  });
+
+  test("the destination's robot may only read", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    to.side.quay.store.repositories.get(to.repository)?.permissions.set(to.robot, "read");
+    await may(expect, scenario, "access-missing", [/destination/, to.robot, to.repository, to.side.host, /Write/]);
+  });
+
+  test("the destination's robot may do nothing", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    to.side.quay.store.repositories.get(to.repository)?.permissions.clear();
+    await may(expect, scenario, "access-missing", [/destination/, to.robot, to.repository, /Write/]);
+  });
+
+  test("the destination does not exist, and the robot may not create it", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    to.side.quay.store.repositories.delete(to.repository);
+    await may(expect, scenario, "access-missing", [
+      /destination/,
+      to.robot,
+      to.repository,
+      /does not exist/,
+      /[Cc]reat/,
+    ]);
+    expect(to.side.quay.store.repositories.has(to.repository)).toBe(false);
+  });
+
+  test("the destination does not exist, and the robot may create it", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    to.side.quay.store.repositories.delete(to.repository);
+    to.side.quay.store.organizations.get("acme")?.creators.add(to.robot);
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    await arrived(expect, to, made, "1.0");
+  });
+
+  test.for(["source", "destination"] as const)("the %s's robot has no binding", async (which, { expect }) => {
+    const scenario = await withImage();
+    const { side, robot } = which === "source" ? scenario.from : scenario.to;
+    addRobot(side.quay.store, robot);
+    await may(expect, scenario, "robot-not-federated", [robot, side.host, which]);
+  });
+
+  test("both robots have no binding: one run tells of both", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to } = scenario;
+    for (const { side, robot } of [from, to]) addRobot(side.quay.store, robot);
+    await may(expect, scenario, "robot-not-federated", [from.robot, to.robot]);
+  });
+
+  test("the destination's robot is not there at all", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    to.side.quay.store.robots.delete(to.robot);
+    await may(expect, scenario, "robot-not-found", [to.robot, to.side.host, "--destination-robot"]);
+  });
+
+  test("a robot of the other Quay", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to } = scenario;
+    const args = withRobots(scenario.args(made, "1.0"), from.robot, from.robot);
+    await may(expect, scenario, "robot-not-found", [from.robot, to.side.host], args);
+    bindRobot(world(), to.side, from.robot); // there, but without any permission
+    await may(expect, scenario, "access-missing", [/destination/, to.repository, /Write/], args);
+  });
+
+  test("a source that has the repository but not the image", async ({ expect }) => {
+    const scenario = await withImage();
+    const absent = makeImage("sides absent");
+    await may(expect, scenario, "source-not-found", [absent.digest], scenario.args(absent, "1.0"));
+  });
+});

@@ -1,0 +1,130 @@
+/** `promote --verify-command`: the user's own check of the source, before anything of it is promoted. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { describe, test } from "vitest";
+import { processesOf } from "../../faults/world.ts";
+import { makeTwoPlatforms } from "../../support/images.ts";
+import { kindsIn, type Secret } from "../../support/leaks.ts";
+import {
+  arrived,
+  eventually,
+  fileOf,
+  newScenario,
+  refused,
+  type Scenario,
+  succeeded,
+  usePromotionWorld,
+  writesTo,
+} from "./world.ts";
+
+const world = usePromotionWorld();
+const made = makeTwoPlatforms("verify made");
+
+async function withImage(options: Parameters<typeof newScenario>[1] = {}): Promise<Scenario> {
+  const scenario = await newScenario(world(), options);
+  await scenario.from.side.push(scenario.from.repository, made, ["nightly"]);
+  return scenario;
+}
+
+describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
+  test("gets the source by digest as its last argument, also where it was given by tag", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to, machine } = scenario;
+    const given = fileOf(machine, "given");
+    const command = `printf '%s\\n' > '${given}' first 'se cond'`;
+    const args = [...scenario.args("nightly", "1.0", "1.1"), "--verify-command", command];
+    succeeded(expect, await scenario.promote(args));
+    expect(await readFile(given, "utf8")).toBe(`first\nse cond\n${from.path}@${made.digest}\n`);
+    await arrived(expect, to, made, "1.0", "1.1");
+  });
+
+  test("can pull with the login, by skopeo without any flag", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to, machine } = scenario;
+    const inspected = fileOf(machine, "inspected");
+    const command = `verify() { skopeo inspect --raw "docker://$1" > '${inspected}'; }; verify`;
+    succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", command]));
+    expect(await readFile(inspected, "utf8")).toBe(made.bytes.toString());
+    await arrived(expect, to, made, "1.0");
+    const pulls = from.side.asked.filter(({ path }) => path === `/v2/${from.repository}/manifests/${made.digest}`);
+    expect(new Set(pulls.map(({ user }) => user))).toEqual(new Set([from.robot]));
+  });
+
+  test("fails: its exit code and its last words are told, and nothing is copied", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to } = scenario;
+    const command = "sh -c 'echo looking at it; echo no matching signatures >&2; exit 7'";
+    const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", command]);
+    const said = refused(expect, ran, "verify-failed");
+    for (const part of ["7", "no matching signatures", `${from.path}@${made.digest}`]) expect(said).toContain(part);
+    expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
+  });
+
+  test("is not there: a failure as well", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", "no-such-verifier"]);
+    expect(refused(expect, ran, "verify-failed")).toContain("no-such-verifier");
+    expect(writesTo(to)).toEqual([]);
+  });
+
+  test("sees no identity token and no password in its environment or arguments", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to, machine } = scenario;
+    const token = await world().peers.issuer.sign();
+    const seen = fileOf(machine, "seen");
+    const command = `look() { tr '\\0' '\\n' < /proc/$$/environ > '${seen}'; tr '\\0' ' ' < /proc/$$/cmdline >> '${seen}'; }; look`;
+    const args = scenario.args(made, "1.0").flatMap((arg) => (arg === "--token-file" ? ["--token-env"] : [arg]));
+    const named = args.map((arg) => (arg === machine.tokenFile ? "IDENTITY" : arg));
+    const how = { env: { IDENTITY: token, KEPT: "for the command" } };
+    succeeded(expect, await scenario.promote([...named, "--verify-command", command], how));
+    const text = await readFile(seen, "utf8");
+    expect(text).toContain("KEPT=for the command");
+    const secrets: Secret[] = [{ kind: "identity", value: token }, ...world().secrets];
+    expect(kindsIn(text, secrets)).toEqual(new Set());
+    await arrived(expect, to, made, "1.0");
+  });
+
+  test("interrupted: it ends at once, with all that it has started", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to, machine } = scenario;
+    const begun = fileOf(machine, "begun");
+    const command = `sh -c 'touch ${begun}; sleep 25; true'; true`;
+    const started = await scenario.start([...scenario.args(made, "1.0"), "--verify-command", command]);
+    await eventually(() => existsSync(begun), "the command");
+    const from = performance.now();
+    started.kill("SIGINT");
+    refused(expect, await started.ended(), "cancelled", 75);
+    expect(performance.now() - from).toBeLessThan(5_000);
+    expect(writesTo(to)).toEqual([]);
+    await eventually(async () => (await processesOf(machine.scratch)).length === 0, "the end of all processes");
+  });
+
+  test("runs for each promotion; what it refuses stops no other", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, to, machine } = scenario;
+    const other = makeTwoPlatforms("verify other");
+    await from.side.push(from.repository, other);
+    const file = await machine.write(
+      fileOf(machine, "release.yaml"),
+      [made, other]
+        .map(
+          ({ digest }, index) => `- { source: ${from.path}@${digest}, destination: ${to.path}, tags: [v${index}] }\n`,
+        )
+        .join(""),
+    );
+    const command = `check() { case $1 in *${other.digest}) exit 1;; esac; }; check`;
+    const ran = await scenario.promote([
+      ...[...scenario.base, "--output", "json", "--file", file],
+      ...["--verify-command", command],
+    ]);
+    expect([ran.code, ran.promotions.map(({ error }) => error?.code)]).toEqual([1, [undefined, "verify-failed"]]);
+    expect(await to.side.tags(to.repository)).toEqual(["v0"]);
+  });
+
+  test("--dry-run does not run it", async ({ expect }) => {
+    const scenario = await withImage();
+    const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", "exit 9;", "--dry-run"]);
+    succeeded(expect, ran);
+  });
+});

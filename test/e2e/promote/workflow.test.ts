@@ -1,0 +1,378 @@
+/**
+ * What docs/promotion.md shows really works: the release workflow run by act, with two identities, and the command lines,
+ * as they stand there but for addresses.
+ */
+import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { promotionOutputs } from "../../../src/options.ts";
+import { type Github, startGithub } from "../../support/github.ts";
+import { type Image, writeImage } from "../../support/image.ts";
+import { kindsIn, readTree, type Secret, watch } from "../../support/leaks.ts";
+import { type Peers, RELEASE_SUBJECT, startPeers } from "../../support/peers.ts";
+import { addRepository, addRobot } from "../../support/quay/store.ts";
+import { documentBlock, documentBlocks, readmeBlock, substitute } from "../../support/readme.ts";
+import { finish, systemPath } from "../../support/runner.ts";
+import { pass } from "../../support/scripted.ts";
+import { parseActionFile } from "../../support/workflow-commands.ts";
+import { referenceProblems } from "../../tekton/references.ts";
+import { resources } from "../../tekton/resources.ts";
+
+const project = resolve(import.meta.dirname, "../../..");
+const node = join(project, "node_modules/node/bin");
+const document = "docs/promotion.md";
+const BUILD_SUBJECT = "repo:acme/app:environment:build";
+/** script/test puts it on PATH; script/lib.sh says where it is otherwise. */
+const act = [
+  ...(process.env.PATH ?? "").split(delimiter),
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "quay-keyless-login/act@v0.2.89"),
+]
+  .map((folder) => join(folder, "act"))
+  .find(existsSync);
+
+/** With the identity of a job that runs in the environment `build`. */
+let peers: Peers;
+/** GitHub, for a job that runs in the environment `production`. */
+let production: Github;
+let folder: string;
+beforeAll(async () => {
+  [peers, folder] = await Promise.all([
+    startPeers({ claims: { sub: BUILD_SUBJECT } }),
+    mkdtemp(join(tmpdir(), "quay-keyless-release-")),
+  ]);
+  watch(peers);
+  production = await startGithub(peers.authority, peers.issuer, { claims: { sub: RELEASE_SUBJECT } });
+  peers.quay.authScript.always(pass(), ({ url = "", headers: { authorization = "" } }) => {
+    const [user = ""] = Buffer.from(authorization.replace("Basic ", ""), "base64").toString().split(":");
+    const { searchParams } = new URL(url, peers.quay.url);
+    scopes.push(...searchParams.getAll("scope").map((scope) => ({ user, scope })));
+    return false; // it only looks
+  });
+  // The robots of the document's table, each with what stands there and nothing else.
+  const { store } = peers.quay;
+  const binding = (subject: string) => [{ issuer: peers.issuer.url, subject }];
+  addRobot(store, "acme+ci", binding(BUILD_SUBJECT));
+  addRobot(store, "acme+reader", binding(RELEASE_SUBJECT));
+  addRobot(store, "acme+release", binding(RELEASE_SUBJECT));
+  store.repositories.delete("acme/app");
+  addRepository(store, "acme/staging", { "acme+ci": "write", "acme+reader": "read" });
+  addRepository(store, "acme/app", { "acme+release": "write" });
+});
+afterAll(async () => {
+  await production?.close();
+  await Promise.all([peers.close(), rm(folder, { recursive: true, force: true })]);
+});
+
+const secrets = (): Secret[] => [
+  ...[peers.github, production].flatMap(({ issued }) => issued).map((value): Secret => ({ kind: "identity", value })),
+  ...watch(peers).robot.map((value): Secret => ({ kind: "robot", value })),
+];
+
+/** With the robot's static token, past everything that is tested here. */
+async function skopeo(...args: string[]): Promise<string> {
+  const robot = args.some((arg) => arg.includes("/acme/app")) ? "acme+release" : "acme+ci";
+  const credentials = `${robot}:${peers.quay.store.robots.get(robot)?.token}`;
+  const [verb = "", ...rest] = args;
+  const how = verb === "copy" ? ["--dest-cert-dir", peers.certDir, "--dest-creds", credentials] : [];
+  const look = verb === "copy" ? [] : ["--cert-dir", peers.certDir, "--creds", credentials];
+  return (await promisify(execFile)("skopeo", [verb, ...how, ...look, ...rest])).stdout.trim();
+}
+
+const digestOf = (image: string) =>
+  skopeo("inspect", "--format", "{{.Digest}}", `docker://${peers.registryHost}/${image}`);
+const signatureTag = ({ digest }: Image) => `${digest.replace(":", "-")}.sig`;
+
+/**
+ * What stands in for cosign, which is no part of this: `sign` puts a manifest where cosign has a signature, `verify` looks
+ * for it there, each with the login that the step or the promotion has given it.
+ */
+const cosign = (log: string, signature: string) => `#!/bin/sh
+set -eu
+for reference; do :; done
+echo "$@" >>${log}
+name="\${reference%@*}" digest="\${reference#*@sha256:}"
+case "$1" in
+sign) skopeo copy ${signature} "docker://$name:sha256-$digest.sig" ;;
+verify)
+  env >>${log}.env
+  skopeo inspect --raw "docker://$name:sha256-$digest.sig" >/dev/null ;;
+esac
+`;
+
+/** A repository with both Actions in it, as `uses: ./` wants them, and the workflow. */
+async function prepare(name: string, workflow: string) {
+  const root = join(folder, `${name}-${Date.now()}`);
+  const [work, home, tools, log] = ["work", "home", "tools", "cosign.log"].map((each) => join(root, each)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  for (const each of [join(work, ".github/workflows"), home, tools]) await mkdir(each, { recursive: true });
+  await writeFile(join(work, ".github/workflows/release.yml"), workflow);
+  for (const each of ["action.yml", "promote", "dist"]) {
+    await cp(join(project, each), join(work, each), { recursive: true });
+  }
+  const [image, signature] = await Promise.all([writeImage(join(work, "built")), writeImage(join(root, "signature"))]);
+  await writeFile(join(work, "Makefile"), "image:\n\tcp -r built image\n");
+  await writeFile(join(tools, "cosign"), cosign(log, signature.reference), { mode: 0o755 });
+  const event = join(root, "event.json");
+  await writeFile(event, JSON.stringify({ ref: "refs/tags/v1.2.3" }));
+  const git = (...args: string[]) =>
+    promisify(execFile)("git", ["-C", work, "-c", "user.name=t", "-c", "user.email=t@example.org", ...args]);
+  await git("init", "-q", "-b", "main");
+  await git("add", "-A");
+  await git("commit", "-qm", "test");
+  await git("tag", "v1.2.3");
+  await git("remote", "add", "origin", "https://github.com/acme/app.git");
+  return { root, work, home, tools, log, event, image, signature };
+}
+
+async function run({ root, work, home, tools, event }: Awaited<ReturnType<typeof prepare>>) {
+  const flags = ["-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
+  const env = {
+    PATH: `${tools}:${node}:${systemPath}`,
+    HOME: home,
+    XDG_CACHE_HOME: join(root, "act-cache"),
+    XDG_CONFIG_HOME: join(root, "act-config"),
+    XDG_RUNTIME_DIR: join(root, "act-run"),
+    ...peers.githubEnv,
+  };
+  const args = ["push", ...flags, "--use-gitignore=false", "--eventpath", event];
+  const { code, stdout, stderr } = await finish(
+    spawn(act ?? "", args, { cwd: work, env, stdio: ["ignore", "pipe", "pipe"] }),
+  );
+  return { code, log: stdout + stderr };
+}
+
+/** The workflow of the document, at the peers' addresses; its second job with the identity that the environment gives. */
+function workflow({ isProtected = true } = {}): string {
+  const where = `registry: ${peers.registryHost}\n          ca-file: ${peers.caFile}\n          `;
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: token } = production.env;
+  return substitute(documentBlock(document, "## GitHub Actions", "yaml"), [
+    ["      - uses: sigstore/cosign-installer@v4\n", ""],
+    ["OWNER/quay-keyless-login/promote@v1", "./promote"],
+    ["OWNER/quay-keyless-login@v1", "./"],
+    ["robot: acme+ci\n", `${where}robot: acme+ci\n`],
+    ["source: quay.io/", `${where}source: ${peers.registryHost}/`],
+    ["quay.io/", `${peers.registryHost}/`],
+    // A local Action lies in the checkout, which the job doesn't need otherwise.
+    ["      id-token: write\n    steps:\n", "      id-token: write\n    steps:\n      - uses: actions/checkout@v5\n"],
+    ...(isProtected
+      ? ([
+          [
+            "    environment: production\n",
+            `    environment: production\n    env:\n      ACTIONS_ID_TOKEN_REQUEST_URL: ${url}\n      ACTIONS_ID_TOKEN_REQUEST_TOKEN: ${token}\n`,
+          ],
+        ] as const)
+      : []),
+  ]);
+}
+
+/** What each robot has asked for: `repository:acme/app:pull,push`. */
+const scopes: { readonly user: string; readonly scope: string }[] = [];
+const scopesOf = (robot: string): string[] => scopes.flatMap(({ user, scope }) => (user === robot ? [scope] : []));
+const writtenBy = (robot: string): string[] => [
+  ...new Set(scopesOf(robot).flatMap((scope) => (/push/.test(scope) ? [scope.split(":")[1] ?? ""] : []))),
+];
+
+describe.skipIf(act === undefined)("GitHub Actions", () => {
+  // act ends a step without its last output now and then, on a machine that is busy.
+  test("builds, pushes and signs under one identity, promotes under the other", { retry: 2 }, async () => {
+    const place = await prepare("release", workflow());
+    const { code, log } = await run(place);
+    expect(code, log).toBe(0);
+    const { image, signature } = place;
+    expect(await digestOf("acme/app:v1.2.3")).toBe(image.digest);
+    expect(await digestOf(`acme/app:${signatureTag(image)}`)).toBe(signature.digest);
+    expect(log).toContain(`Released ${peers.registryHost}/acme/app@${image.digest}`);
+
+    const reference = `${peers.registryHost}/acme/staging@${image.digest}`;
+    const [signed = "", verified = "", ...more] = (await readFile(place.log, "utf8")).trim().split("\n");
+    expect([signed, more]).toEqual([`sign --yes ${reference}`, []]);
+    expect(verified).toMatch(
+      /^verify --certificate-oidc-issuer https:\S+ --certificate-identity https:\/\/github.com\//,
+    );
+    expect(verified.endsWith(` ${reference}`)).toBe(true);
+    const seen = await readFile(`${place.log}.env`, "utf8");
+    expect(seen).toMatch(/^REGISTRY_AUTH_FILE=/m);
+    expect(seen).not.toMatch(/ACTIONS_ID_TOKEN_REQUEST_TOKEN/);
+
+    // Each robot for what the document's table says. As the writer, skopeo asks as well whether it may take a layer from the
+    // source's repository without moving it.
+    expect(writtenBy("acme+ci")).toEqual(["acme/staging"]);
+    expect(writtenBy("acme+reader")).toEqual([]);
+    expect(writtenBy("acme+release")).toEqual(["acme/app"]);
+    expect(scopesOf("acme+ci").filter((scope) => scope.includes("acme/app"))).toEqual([]);
+
+    const hidden = log.replaceAll(/::add-mask::\S+/g, "");
+    expect([...kindsIn(hidden + seen, secrets())]).toEqual([]);
+    const left = [
+      ...(await readTree(place.home)).values(),
+      ...(await readTree(join(place.root, "act-cache"))).values(),
+    ];
+    expect(left.filter(({ content }) => kindsIn(content, secrets()).size > 0).map(({ path }) => path)).toEqual([]);
+  });
+
+  test("the identity that builds can't promote", { retry: 2 }, async () => {
+    const before = peers.quay.requests.length;
+    const place = await prepare(
+      "unprotected",
+      substitute(workflow({ isProtected: false }), [["ref_name }}\n", "ref_name }}-x\n"]]),
+    );
+    const { code, log } = await run(place);
+    expect(code, log).toBe(1);
+    // The build and its push went well; the robots of the release trust another subject, which the message names.
+    expect(await digestOf("acme/staging:v1.2.3")).toBe(place.image.digest);
+    expect(log).toContain("#subject-not-bound");
+    expect(log).toContain(BUILD_SUBJECT);
+    expect(peers.quay.requests.slice(before).filter(({ path }) => path.startsWith("/v2/acme/app/"))).toEqual([]);
+    await expect(digestOf("acme/app:v1.2.3-x")).rejects.toThrow(/unknown/);
+  });
+
+  test("its inputs and outputs are there, and no expression reaches a shell", async () => {
+    const read = (file: string) => readFile(join(project, file), "utf8");
+    const [login, promote] = (await Promise.all(["action.yml", "promote/action.yml"].map(read))).map(parseActionFile);
+    const { jobs } = parse(documentBlock(document, "## GitHub Actions", "yaml"));
+    const steps: { uses?: string; run?: string; with?: Record<string, unknown> }[] = [
+      ...jobs.build.steps,
+      ...jobs.promote.steps,
+    ];
+    for (const { uses = "", run: script = "", with: inputs = {} } of steps) {
+      const action = uses.includes("/promote@") ? promote : uses.includes("quay-keyless-login@") ? login : undefined;
+      if (action) expect(Object.keys(inputs).filter((name) => !(name in action.inputs))).toEqual([]);
+      expect(`${script}${inputs["verify-command"] ?? ""}`).not.toContain("${{");
+    }
+    const [, output = ""] =
+      /^\$\{\{ steps\.promote\.outputs\.(\w+) \}\}$/.exec(jobs.promote.steps.at(-1).env.IMAGE) ?? [];
+    expect(promotionOutputs.map(({ name }) => name)).toContain(output);
+    // The step of its own for tags that move.
+    const [moving = ""] = /^ {2}- uses: OWNER[\s\S]*?move-tags: true$/m.exec(await read(document)) ?? [];
+    expect(Object.keys(parse(moving)[0].with).filter((name) => !(name in (promote?.inputs ?? {})))).toEqual([]);
+  });
+});
+
+describe("the command line", () => {
+  let bin: string;
+  beforeAll(async () => {
+    bin = join(folder, "bin");
+    await mkdir(bin);
+    await symlink(join(project, "dist/cli/index.js"), join(bin, "quay-keyless-login"));
+    await writeFile(
+      join(bin, "cosign"),
+      '#!/bin/sh\n[ "$1 $2 $3" = "verify --key release.pub" ] && echo "checked $4"\n',
+      {
+        mode: 0o755,
+      },
+    );
+  });
+
+  /** An image in staging, with a signature. */
+  async function stage(name: string, ...tags: string[]) {
+    const image = await writeImage(join(folder, name));
+    const signature = await writeImage(join(folder, `${name}-signature`));
+    for (const tag of tags) await skopeo("copy", image.reference, `docker://${peers.registryHost}/acme/staging:${tag}`);
+    await skopeo("copy", signature.reference, `docker://${peers.registryHost}/acme/staging:${signatureTag(image)}`);
+    return image;
+  }
+
+  async function bash(script: string, work: string) {
+    const roots = { NODE_EXTRA_CA_CERTS: peers.caFile, SSL_CERT_FILE: peers.caFile };
+    const env = { PATH: `${bin}:${node}:${systemPath}`, HOME: work, LANG: "C.UTF-8", ...roots, ...production.env };
+    const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
+      cwd: work,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const done = await finish(child);
+    expect(done.code, done.stdout + done.stderr).toBe(0);
+    expect([...kindsIn(done.stdout + done.stderr, secrets())]).toEqual([]);
+    return done;
+  }
+
+  const at = (script: string, tag: string) =>
+    substitute(script, [
+      ["quay.io/", `${peers.registryHost}/`],
+      ["--tag 1.2.3", `--tag ${tag}`],
+    ]);
+
+  test("the first example, by digest", async () => {
+    const image = await stage("first", "first");
+    const example = documentBlock(document, "# Promoting a release", "sh");
+    expect(readmeBlock("## Promote a release", "sh")).toBe(example);
+    const script = at(example, "first");
+    await bash(substitute(script, [["sha256:DIGEST", image.digest]]), folder);
+    expect(await digestOf("acme/app:first")).toBe(image.digest);
+  });
+
+  test("several tags, which move", async () => {
+    const image = await stage("several", "nightly");
+    // That image is for one platform.
+    const script = substitute(documentBlock(document, "## The command line", "sh"), [[" --platform linux/arm64", ""]]);
+    const { stdout } = await bash(at(script, "several"), folder);
+    expect(stdout).toContain("several");
+    for (const tag of ["several", "1.2"]) expect(await digestOf(`acme/app:${tag}`)).toBe(image.digest);
+  });
+
+  test("a dry run prints what the document shows", async () => {
+    await stage("planned", "nightly");
+    const taken = await writeImage(join(folder, "taken"));
+    await skopeo("copy", taken.reference, `docker://${peers.registryHost}/acme/app:1.2`);
+    const shown = documentBlock(document, "## Dry run", "console").split("\n");
+    const [, command = ""] = /^\$ (.*)$/.exec(shown[0] ?? "") ?? [];
+    const robots = "--source-robot acme+reader --destination-robot acme+release";
+    const { stdout } = await bash(at(substitute(command, [["…", robots]]), "9.9.9"), folder);
+    // The same words in each line, but for names and numbers. The document leaves out the line with the whole reference.
+    const words = (lines: readonly string[]) =>
+      lines.filter((line) => line.trim() !== "").map((line) => line.match(/(?<!\S)[a-z(][a-z-]*[):,;]?(?!\S)/g) ?? []);
+    const printed = stdout
+      .split("\n")
+      .filter((line) => !line.startsWith(`${peers.registryHost}/acme/app@sha256:`) || / {2}9\.9\.9 /.test(line));
+    expect(words(printed)).toEqual(words(shown.slice(1).filter((line) => line !== "…")));
+    expect(stdout).toMatch(/ {2}9\.9\.9 +would be new /);
+    await expect(digestOf("acme/app:9.9.9")).rejects.toThrow(/unknown/);
+  });
+
+  test("a check of one's own", async () => {
+    const image = await stage("checked", "nightly");
+    const { stderr } = await bash(at(documentBlock(document, "## Your own check", "sh"), "checked"), folder);
+    expect(await digestOf("acme/app:checked")).toBe(image.digest);
+    expect(stderr).toContain(image.digest);
+    expect(await digestOf(`acme/app:${signatureTag(image)}`)).toMatch(/^sha256:/);
+  });
+
+  test("many images, from a file, then again", async () => {
+    const image = await stage("many", "many", "nightly");
+    addRepository(peers.quay.store, "acme/staging-worker", { "acme+ci": "write", "acme+reader": "read" });
+    addRepository(peers.quay.store, "acme/worker", { "acme+release": "write" });
+    await skopeo("copy", image.reference, `docker://${peers.registryHost}/acme/staging-worker:nightly`);
+    const file = substitute(documentBlock(document, "## Many images", "yaml"), [
+      ["quay.io/", `${peers.registryHost}/`],
+      ["sha256:DIGEST", image.digest],
+    ]);
+    await writeFile(join(folder, "release.yaml"), file);
+    const robots = "--source-robot acme+reader --destination-robot acme+release --output json";
+    const script = `quay-keyless-login promote --file release.yaml ${robots}`;
+    const [first, second] = [await bash(script, folder), await bash(script, folder)];
+    const tags = parse(file).flatMap(({ tags }: { tags: string[] }) => tags.length);
+    expect(JSON.parse(first.stdout).promotions.map(({ tags }: { tags: unknown[] }) => tags.length)).toEqual(tags);
+    expect([JSON.parse(first.stdout).changed, JSON.parse(second.stdout).changed]).toEqual([true, false]);
+    expect(await digestOf("acme/app:1.10")).toBe(image.digest);
+  });
+});
+
+describe("Tekton", () => {
+  test("the TaskRun gives the Task what it wants", () => {
+    const [text = ""] = documentBlocks(document, "yaml").filter((block) => block.includes("kind: TaskRun"));
+    const { spec } = parse(text);
+    const task = resources("tekton/task/*/*/*.yaml").find(({ metadata }) => metadata.name === spec.taskRef.name);
+    expect(referenceProblems({ place: document, ...spec }, task?.spec ?? {})).toEqual([]);
+    const accounts = resources("tekton/task/quay-promote/*/samples/service-account.yaml");
+    expect(accounts.map(({ metadata }) => metadata.name)).toContain(spec.serviceAccountName);
+  });
+});

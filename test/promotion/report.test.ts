@@ -1,0 +1,299 @@
+import { describe, expect, test } from "vitest";
+import { failureObject, LoginError } from "../../src/errors.ts";
+import { optionsOf, promotionOutputs } from "../../src/options.ts";
+import {
+  advised,
+  conclusion,
+  failuresOf,
+  formatBytes,
+  formatPart,
+  formatTime,
+  namesOf,
+  objectOf,
+  promotionOutputsOf,
+  rowOf,
+  shortDigest,
+} from "../../src/promotion/report.ts";
+import type { TagResult } from "../../src/promotion/result.ts";
+import { artifact, digest, failed, older, promotionOf, resultOf } from "./results.ts";
+
+const done = { dryRun: false, existingTags: "stay" } as const;
+const planned = { dryRun: true, existingTags: "stay" } as const;
+
+describe("a row", () => {
+  test("of an image that was promoted", () => {
+    const { promotion } = resultOf("acme/app");
+    const result = resultOf("acme/app", {
+      promotion: { ...promotion, tags: ["1.4.2", "1.4", "latest"] },
+      tags: [
+        { tag: "1.4.2", state: "new", before: undefined },
+        { tag: "1.4", state: "there", before: digest },
+        { tag: "latest", state: "moved", before: older },
+      ],
+    });
+    expect(rowOf(result, done)).toEqual({
+      image: "quay.io/acme/app@sha256:0123456789ab…",
+      tags: [
+        { tag: "1.4.2", state: "new" },
+        { tag: "1.4", state: "already there" },
+        { tag: "latest", state: "moved from sha256:fedcba987654…" },
+      ],
+      failure: undefined,
+      bytes: "12.3 MB",
+      time: "4.1 s",
+      reference: `quay.io/acme/app@${digest}`,
+      source: "staging.example.com/acme/app:nightly",
+      artifacts: [],
+    });
+  });
+
+  test("of a failure before anything was found says what was asked for", () => {
+    expect(rowOf(failed("acme/app"), done)).toMatchObject({
+      image: "quay.io/acme/app",
+      reference: "quay.io/acme/app",
+      tags: [{ tag: "1.4.2", state: "not done" }],
+      failure: "failed: source-not-found",
+      bytes: "-",
+      time: "0.2 s",
+    });
+  });
+
+  test("of a failure half-way says what was done all the same", () => {
+    const { failure } = failed("acme/app", "digest-differs");
+    expect(rowOf(resultOf("acme/app", { failure }), done)).toMatchObject({
+      tags: [{ tag: "1.4.2", state: "new" }],
+      failure: "failed: digest-differs",
+      bytes: "12.3 MB",
+    });
+  });
+
+  const stateOf = (tag: Omit<TagResult, "tag">, plan: Parameters<typeof rowOf>[1]) =>
+    rowOf(resultOf("acme/app", { tags: [{ tag: "1.4.2", ...tag }] }), plan).tags;
+
+  test.each([
+    ["would be new", "planned", undefined, "stay"],
+    ["would move from sha256:fedcba987654…", "planned", older, "move"],
+    ["already there", "there", digest, "stay"],
+    ["refused: it points to sha256:fedcba987654… (no move-tags)", "refused", older, "stay"],
+    ["refused: it exists (create-only)", "refused", older, "forbidden"],
+    ["refused: it exists (create-only)", "refused", digest, "forbidden"],
+  ] as const)("of a plan: %s", (state, kind, before, existingTags) => {
+    expect(stateOf({ state: kind, before }, { dryRun: true, existingTags })).toEqual([{ tag: "1.4.2", state }]);
+  });
+
+  test.each([
+    [[artifact("signature"), artifact("signature"), artifact("sbom")], ["2 signatures, 1 SBOM: copied"]],
+    [[artifact("sbom"), artifact("sbom"), artifact("signature")], ["1 signature, 2 SBOMs: copied"]],
+    [
+      [artifact("attestation"), artifact("other", false), artifact("other", false)],
+      ["1 attestation: copied", "2 other artifacts: already there"],
+    ],
+    [[artifact("attestation", false), artifact("attestation", false)], ["2 attestations: already there"]],
+    [[artifact("other")], ["1 other artifact: copied"]],
+  ])("says what goes along (%#)", (artifacts, expected) => {
+    expect(rowOf(resultOf("acme/app", { artifacts }), done).artifacts).toEqual(expected);
+  });
+
+  test("does not claim of a plan or a failure that anything that goes along is there", () => {
+    const artifacts = [artifact("signature", false)];
+    const { failure } = failed("acme/app");
+    expect(rowOf(resultOf("acme/app", { artifacts }), planned).artifacts).toEqual(["1 signature: found"]);
+    expect(rowOf(resultOf("acme/app", { artifacts, failure }), done).artifacts).toEqual(["1 signature: found"]);
+  });
+});
+
+test("all of them in one line", () => {
+  const there = resultOf("acme/c", { changed: false, bytes: 0, tags: [{ tag: "1", state: "there", before: digest }] });
+  expect(conclusion([resultOf("acme/a"), there, resultOf("acme/b"), failed("acme/d")], done)).toBe(
+    "2 promoted, 1 already there, 1 failed.",
+  );
+  expect(conclusion([there], done)).toBe("1 already there.");
+  const plan = resultOf("acme/a", { changed: false, tags: [{ tag: "1", state: "planned", before: undefined }] });
+  const refused = resultOf("acme/a", {
+    tags: [
+      { tag: "1", state: "planned", before: undefined },
+      { tag: "2", state: "refused", before: older },
+    ],
+  });
+  const copyOnly = resultOf("acme/a", { tags: [{ tag: "1", state: "there", before: digest }] });
+  expect(conclusion([refused, plan, there, copyOnly, failed("acme/d")], planned)).toBe(
+    "Plan, nothing was changed: 2 to promote, 1 already there, 1 to be refused, 1 failed.",
+  );
+});
+
+describe("for a program", () => {
+  test("all that is known, with null where there is nothing", () => {
+    const result = resultOf("acme/app", {
+      platforms: ["linux/amd64"],
+      artifacts: [artifact("signature"), { ...artifact("sbom"), tag: "sha256-0.sbom" }],
+    });
+    expect(JSON.parse(JSON.stringify(objectOf(result, failureObject)))).toEqual({
+      source: "staging.example.com/acme/app:nightly",
+      destination: "quay.io/acme/app",
+      digest,
+      image: `quay.io/acme/app@${digest}`,
+      platforms: ["linux/amd64"],
+      tags: [{ tag: "1.4.2", state: "new", before: null }],
+      artifacts: [
+        { kind: "signature", digest: older, subject: digest, tag: null, copied: true },
+        { kind: "sbom", digest: older, subject: digest, tag: "sha256-0.sbom", copied: true },
+      ],
+      changed: true,
+      bytes: 12_345_678,
+      milliseconds: 4_120,
+    });
+    expect(objectOf(failed("acme/app"), failureObject)).toMatchObject({
+      digest: null,
+      image: null,
+      tags: [{ tag: "1.4.2", state: "planned", before: null }],
+      error: { code: "source-not-found", message: "It is not there.", remedy: ["Look for it."] },
+    });
+  });
+});
+
+describe("what is handed out", () => {
+  const outputsOf = (results: Parameters<typeof promotionOutputsOf>[0], dryRun = false) =>
+    promotionOutputsOf(results, { dryRun, tell: failureObject });
+
+  test("of one promotion", () => {
+    const results = [resultOf("acme/app", { promotion: promotionOf("acme/app", ["1.4.2", "latest"]) })];
+    const given = outputsOf(results);
+    expect(Object.keys(given)).toEqual(promotionOutputs.map(({ name }) => name));
+    expect(given).toMatchObject({
+      image: `quay.io/acme/app@${digest}`,
+      repository: "quay.io/acme/app",
+      digest,
+      tags: "quay.io/acme/app:1.4.2\nquay.io/acme/app:latest",
+      changed: "true",
+    });
+    expect(JSON.parse(given.results)).toMatchObject([{ image: given.image }]);
+    expect(given.results).not.toContain("\n");
+  });
+
+  test("of several: one per line, and nothing that means a single one", () => {
+    const there = { changed: false, bytes: 0 };
+    expect(outputsOf([resultOf("acme/a", there), resultOf("acme/b", there)])).toMatchObject({
+      image: `quay.io/acme/a@${digest}\nquay.io/acme/b@${digest}`,
+      repository: "",
+      digest: "",
+      tags: "quay.io/acme/a:1.4.2\nquay.io/acme/b:1.4.2",
+      changed: "false",
+    });
+  });
+
+  test("what failed hides nothing of the others, and is not among what was promoted", () => {
+    const given = outputsOf([failed("acme/a"), resultOf("acme/b")]);
+    expect(given).toMatchObject({ image: `quay.io/acme/b@${digest}`, tags: "quay.io/acme/b:1.4.2", digest: "" });
+    expect(JSON.parse(given.results)).toMatchObject([{ error: { code: "source-not-found" } }, { changed: true }]);
+    const halfway = resultOf("acme/a", { failure: failed("acme/a").failure });
+    expect(outputsOf([halfway])).toMatchObject({ image: "", repository: "", digest: "", tags: "", changed: "true" });
+  });
+
+  test("what is only planned stands in the results alone: nobody may sign it", () => {
+    const plan = resultOf("acme/a", { changed: false, tags: [{ tag: "1.4.2", state: "planned", before: undefined }] });
+    const given = outputsOf([plan], true);
+    expect(given).toMatchObject({ image: "", repository: "", digest: "", tags: "", changed: "false" });
+    expect(JSON.parse(given.results)).toMatchObject([{ digest, tags: [{ state: "planned" }] }]);
+  });
+});
+
+describe("failures", () => {
+  const told = (...args: Parameters<typeof failuresOf>) => failuresOf(...args).map(({ message }) => message);
+
+  test("of a single promotion stand as they are, those of several with the name of each", () => {
+    expect(told([failed("acme/a")])).toEqual(["It is not there."]);
+    expect(told([resultOf("acme/a"), failed("acme/b"), failed("acme/c", "copy-failed", "Full.")])).toEqual([
+      "acme/b: It is not there.",
+      "acme/c: Full.",
+    ]);
+    expect(told([resultOf("acme/a")])).toEqual([]);
+  });
+
+  test("that are the same are told once", () => {
+    const names = ["a", "b", "c", "d", "e"].map((name) => `acme/${name}`);
+    expect(told(names.slice(0, 4).map((name) => failed(name)))).toEqual([
+      "acme/a, acme/b, acme/c, acme/d: It is not there.",
+    ]);
+    expect(told(names.map((name) => failed(name)))).toEqual(["acme/a, acme/b, acme/c and 2 more: It is not there."]);
+    expect(failuresOf(names.map((name) => failed(name)))[0]).toMatchObject({
+      code: "source-not-found",
+      remedy: ["Look for it."],
+    });
+  });
+
+  test("keep what belongs to them, and the core's own errors stay as they were", () => {
+    const binding = { issuer: "https://i", subject: "s", audience: "quay" };
+    const failure = new LoginError("issuer-not-bound", "M", { remedy: ["R"], binding, cause: new Error("below") });
+    failure.also = [new LoginError("timeout", "Late.", { remedy: [] })];
+    const [first] = failuresOf([resultOf("acme/a", { failure }), resultOf("acme/b")]);
+    expect(first).toMatchObject({ message: "acme/a: M", remedy: ["R"], binding, cause: failure.cause });
+    expect(first?.also).toMatchObject([{ code: "timeout", message: "acme/a: Late." }]);
+    expect(failure.message).toBe("M");
+  });
+
+  test("advise no option that a promotion does not have", () => {
+    const names = new Set<string>(optionsOf("promote").map(({ name }) => name));
+    const remedy = ["Do this.", "Name a file: auth-file: /a.json", "Or: without-identity: skip", "token-file: /t"];
+    const failure = new LoginError("github-fork", "M", { remedy });
+    failure.also = [new LoginError("timeout", "Late.", { remedy: ["docker-config: false", "Wait."] })];
+    const fitting = advised(failure);
+    expect(fitting.remedy).toEqual(["Do this.", "token-file: /t"]);
+    expect(fitting.also[0]?.remedy).toEqual(["Wait."]);
+    expect([...names]).toEqual(expect.arrayContaining(["token-file"]));
+    expect(failuresOf([resultOf("acme/a", { failure })])[0]?.remedy).toEqual(fitting.remedy);
+    expect(JSON.stringify(objectOf(resultOf("acme/a", { failure }), failureObject))).not.toContain("auth-file");
+  });
+});
+
+test("names tell promotions apart, and are no longer than that takes", () => {
+  expect(namesOf([promotionOf("acme/a"), promotionOf("acme/b")])).toEqual(["acme/a", "acme/b"]);
+  expect(namesOf([promotionOf("acme/a", ["1", "2"]), promotionOf("acme/a", ["3"]), promotionOf("acme/b")])).toEqual([
+    "acme/a:1",
+    "acme/a:3",
+    "acme/b",
+  ]);
+  expect(namesOf([promotionOf("acme/a"), promotionOf("acme/b", ["1"], "quay.example.com")])).toEqual([
+    "quay.io/acme/a",
+    "quay.example.com/acme/b",
+  ]);
+});
+
+describe("numbers", () => {
+  test.each([
+    [0, "0 B"],
+    [1, "1 B"],
+    [999, "999 B"],
+    [1000, "1.0 kB"],
+    [999_949, "999.9 kB"],
+    [999_950, "1.0 MB"],
+    [45_200_000, "45.2 MB"],
+    [999_999_999, "1.0 GB"],
+    [12_345_678_901, "12.3 GB"],
+    [1.5e12, "1500.0 GB"],
+  ])("%d bytes", (bytes, expected) => {
+    expect(formatBytes(bytes)).toBe(expected);
+  });
+
+  test("a part and the whole have one unit, and the part is never more", () => {
+    expect(formatPart(45_200_000, 120_000_000)).toBe("45.2 of 120.0 MB");
+    expect(formatPart(1, 120_000_000)).toBe("0.0 of 120.0 MB");
+    expect(formatPart(130, 120)).toBe("120 of 120 B");
+    expect(formatPart(0, 0)).toBe("0 of 0 B");
+  });
+
+  test.each([
+    [0, "0.0 s"],
+    [4_120, "4.1 s"],
+    [59_949, "59.9 s"],
+    [59_950, "1 min 0 s"],
+    [192_400, "3 min 12 s"],
+    [3_600_000, "60 min 0 s"],
+  ])("%d milliseconds", (milliseconds, expected) => {
+    expect(formatTime(milliseconds)).toBe(expected);
+  });
+
+  test("a short digest has its algorithm and enough to tell it from others", () => {
+    expect(shortDigest(digest)).toBe("sha256:0123456789ab…");
+    expect(shortDigest("missing")).toBe("missing");
+  });
+});

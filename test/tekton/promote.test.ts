@@ -1,0 +1,184 @@
+/** The Tasks that promote: what the command line makes of their parameters, and no drift between them, the login's and the options. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseArguments } from "../../src/cli/arguments.ts";
+import { type Option, optionsOf } from "../../src/options.ts";
+import { readPromotionRequest } from "../../src/promotion/request.ts";
+import { type Resource, resources } from "./resources.ts";
+import { type Given, stepOf } from "./step.ts";
+
+const [spiffe, promote] = resources("tekton/task/quay-promote*/*/*.yaml") as [Resource, Resource];
+const [loginSpiffe, login] = resources("tekton/task/quay-keyless-login*/*/*.yaml") as [Resource, Resource];
+const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
+const single = {
+  source: `quay.io/acme/staging@${digest}`,
+  destination: "quay.io/acme/app",
+  tags: ["1.2.3"],
+  "destination-robot": "acme+release",
+};
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quay-keyless-tekton-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function requestOf(resource: Resource, given: Given) {
+  const invocation = parseArguments(stepOf(resource, given).args);
+  if (invocation.kind !== "run") throw new Error(invocation.kind);
+  expect(invocation.command).toBe("promote");
+  return readPromotionRequest(invocation.values);
+}
+
+describe("what the command line makes of it", () => {
+  test.each([
+    ["service account", promote, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
+    ["SPIFFE", spiffe, expect.objectContaining({ source: "spiffe" })],
+  ])("%s: the least, with the defaults", async (_, resource, identity) => {
+    expect(await requestOf(resource, { params: single })).toMatchObject({
+      promotions: [
+        {
+          source: { registry: "quay.io", repository: "acme/staging", by: { digest } },
+          destination: { registry: "quay.io", repository: "acme/app" },
+          tags: ["1.2.3"],
+        },
+      ],
+      sourceRobot: undefined,
+      destinationRobot: "acme+release",
+      identity,
+      audience: "quay",
+      existingTags: "stay",
+      platforms: [],
+      withSignatures: false,
+      verifyCommand: undefined,
+      dryRun: false,
+      parallel: 4,
+      caFile: undefined,
+      timeoutSeconds: 120,
+    });
+  });
+
+  test.each([promote, spiffe])("with everything set: $metadata.name", async (resource) => {
+    const params = {
+      source: `acme/staging@${digest}`,
+      destination: "acme/app",
+      tags: ["1.2.3", "1.2", "latest"],
+      "source-robot": "acme+reader",
+      "destination-robot": "acme+release",
+      registry: "quay.example.com:8443",
+      audience: "quay.example.com",
+      "move-tags": "true",
+      platform: "linux/amd64\nlinux/arm/v7",
+      "with-signatures": "true",
+      "verify-command": "cosign verify --key $(params.destination) release.pub",
+      "dry-run": "true",
+      parallel: "8",
+      "ca-file": "ca.crt",
+      timeout: "60",
+    };
+    const workspaces = { release: "/etc/quay-release", ca: "/etc/quay-ca" };
+    const request = await requestOf(resource, { params, workspaces });
+    expect(request).toMatchObject({
+      promotions: [
+        {
+          source: { registry: "quay.example.com:8443", repository: "acme/staging" },
+          destination: { registry: "quay.example.com:8443", repository: "acme/app" },
+          tags: ["1.2.3", "1.2", "latest"],
+        },
+      ],
+      sourceRobot: "acme+reader",
+      audience: "quay.example.com",
+      existingTags: "move",
+      platforms: ["linux/amd64", "linux/arm/v7"],
+      withSignatures: true,
+      // One pass: what a value holds is not looked at again.
+      verifyCommand: params["verify-command"],
+      dryRun: true,
+      parallel: 8,
+      caFile: "/etc/quay-ca/ca.crt",
+      timeoutSeconds: 60,
+    });
+    expect(await requestOf(resource, { params: { ...single, "create-only": "true" } })).toMatchObject({
+      existingTags: "forbidden",
+    });
+    expect(stepOf(resource, { params, workspaces }).workingDir).toBe("/etc/quay-release");
+    expect(stepOf(resource, { params })).toMatchObject({ command: ["quay-keyless-login"], workingDir: "" });
+  });
+
+  test.each([promote, spiffe])("a file in place of the three: $metadata.name", async (resource) => {
+    const file = join(folder, `${resource.metadata.name}.yaml`);
+    await writeFile(file, `- source: acme/staging@${digest}\n  destination: acme/app\n  tags: [1.10, latest]\n`);
+    const { promotions } = await requestOf(resource, { params: { file, "destination-robot": "acme+release" } });
+    expect(promotions.map(({ tags }) => tags)).toEqual([["1.10", "latest"]]);
+    await expect(requestOf(resource, { params: { ...single, file } })).rejects.toThrow(/file/);
+  });
+
+  test("a tag that looks like an option is no option, and none at all is refused", async () => {
+    for (const tag of ["--move-tags", "--destination-robot=acme+other"]) {
+      await expect(requestOf(promote, { params: { ...single, tags: [tag] } })).rejects.toThrow(/tag/);
+    }
+    await expect(requestOf(promote, { params: { ...single, tags: [] } })).rejects.toThrow(/tag/);
+  });
+
+  test("SPIFFE: the socket in the volume, and which identity", async () => {
+    const params = { ...single, socket: "api.sock", "spiffe-id": "spiffe://acme/release" };
+    const request = await requestOf(spiffe, { params });
+    expect(JSON.stringify(request.identity)).toContain("/spiffe-workload-api/api.sock");
+    expect(request.spiffeId).toBe("spiffe://acme/release");
+  });
+});
+
+describe("no drift", () => {
+  const stepArgs = (resource: Resource) => resource.spec.steps?.[0]?.args ?? [];
+  const identity = ["--identity=", "--token-file=", "--spiffe-socket=", "--spiffe-id="];
+  const isOf = (prefixes: readonly string[]) => (arg: string) => prefixes.some((prefix) => arg.startsWith(prefix));
+  const without = (resource: Resource, ...names: string[]) =>
+    (resource.spec.params ?? []).filter(({ name }) => !names.includes(name));
+
+  test("the two differ in the identity alone", () => {
+    const rest = (resource: Resource) => stepArgs(resource).filter((arg) => !isOf(identity)(arg));
+    expect(rest(spiffe)).toEqual(rest(promote));
+    expect(without(spiffe, "audience", "socket", "spiffe-id")).toEqual(without(promote, "audience"));
+    expect(spiffe.spec.workspaces).toEqual(promote.spec.workspaces);
+    expect(spiffe.spec.results).toEqual(promote.spec.results);
+    const [one, other] = [promote, spiffe].map(({ spec }) => spec.steps?.[0]);
+    for (const part of ["image", "command", "workingDir", "env", "securityContext", "computeResources"] as const) {
+      expect(other?.[part], part).toEqual(one?.[part]);
+    }
+  });
+
+  test.each([
+    [promote, login],
+    [spiffe, loginSpiffe],
+  ])("they get the identity as the Task that logs in does: $metadata.name", (own, other) => {
+    expect(stepArgs(own).filter(isOf(identity))).toEqual(stepArgs(other).filter(isOf(identity)));
+    const [step, model] = [own, other].map(({ spec }) => spec.steps?.[0]);
+    expect(step?.securityContext).toEqual(model?.securityContext);
+    expect(step?.env).toEqual(model?.env);
+    expect(step?.volumeMounts).toEqual(model?.volumeMounts);
+  });
+
+  test("the token outlives the robot token's hour, so that a long copy is not logged in more often than it has to", () => {
+    expect(JSON.stringify(promote.spec.volumes)).toContain('"audience":"$(params.audience)","expirationSeconds":3600,');
+    expect(spiffe.spec.volumes?.map(({ name }) => name)).not.toContain("spiffe-workload-api");
+  });
+
+  test("every option of the command can be given, and has the command's default", () => {
+    // Where the identity comes from is the Task's own, and what is printed is for people at a terminal.
+    const own = ["identity", "token-file", "token-env", "spiffe-socket", "spiffe-id", "result", "output", "verbose"];
+    const known: readonly Option[] = optionsOf("promote").filter(({ name }) => !own.includes(name));
+    const nameOf = (option: string) => (option === "tag" ? "tags" : option);
+    expect(
+      without(promote, "image")
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(known.map(({ name }) => nameOf(name)).sort());
+    for (const option of known) {
+      const param = promote.spec.params?.find(({ name }) => name === nameOf(option.name));
+      const preset = option.required ? undefined : option.name === "tag" ? [] : (option.default ?? "");
+      expect(param?.default, option.name).toEqual(preset);
+    }
+  });
+});
