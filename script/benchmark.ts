@@ -49,7 +49,7 @@ async function main(): Promise<void> {
           memory: await measureMemory(peers),
           post: await measurePost(peers),
           watch: await measureWatch(peers, quick ? 10 : 60),
-          promotion: await measurePromotion(quick ? 2 : 8),
+          promotion: [await measurePromotion(quick ? 2 : 8, 0), await measurePromotion(quick ? 2 : 4, 30)],
           spiffe,
         };
       }

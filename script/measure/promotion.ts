@@ -15,20 +15,25 @@ export interface PromotionCost {
 
 const images = 20;
 
-/** The shell's logins are there already: it has no identity to log in with. Each run has a repository of its own. */
-export async function measurePromotion(runs: number): Promise<PromotionCost> {
-  const world = await startPromotionWorld();
+/**
+ * The shell's logins are there already: it has no identity to log in with. Each run has a repository and images of its own, since
+ * skopeo remembers where blobs are and mounts them from there.
+ * @param delayMs what a round trip to both registries costs
+ */
+export async function measurePromotion(runs: number, delayMs: number): Promise<PromotionCost> {
+  const world = await startPromotionWorld({ delayMs });
   try {
     const { staging, release, peers } = world;
-    const most = 2 * runs + 6;
+    const most = 2 * runs + 2;
     addPlace(world, staging, "staging/app", { robots: { "staging+build": "read" } });
+    await mkdir(at("promotion"), { recursive: true });
     for (let run = 1; run <= most; run++) {
       addPlace(world, release, `acme/run${run}`, { robots: { "acme+release": "write" } });
+      const made = Array.from({ length: images }, (_, index) => makeImage(`benchmark ${run} ${index}`));
+      await Promise.all(made.map((image) => staging.push("staging/app", image)));
+      await writeFile(at(`promotion/digests${run}`), made.map(({ digest }) => `${digest}\n`).join(""));
     }
-    const made = Array.from({ length: images }, (_, index) => makeImage(`benchmark ${index}`));
-    for (const image of made) await staging.push("staging/app", image);
 
-    await mkdir(at("promotion"), { recursive: true });
     await writeFile(at("root.pem"), await readFile(peers.caFile));
     const exp = Math.floor(Date.now() / 1000) + 3600;
     await writeFile(at("identity"), await peers.issuer.sign({ exp }));
@@ -39,7 +44,6 @@ export async function measurePromotion(runs: number): Promise<PromotionCost> {
     };
     await writeFile(at("promotion/auth.json"), JSON.stringify({ auths }));
     await writeFile(at("promotion/run"), "0");
-    await writeFile(at("promotion/digests"), made.map(({ digest }) => `${digest}\n`).join(""));
 
     const from = `${staging.host}/staging/app`;
     const prepare = await script(
@@ -48,7 +52,7 @@ export async function measurePromotion(runs: number): Promise<PromotionCost> {
 run=$(($(<run) + 1)) && echo "$run" >run
 while read -r digest; do
   echo "{source: ${from}@$digest, destination: ${release.host}/acme/run$run, tags: [\${digest:7:12}]}"
-done <digests | sed 's/^/- /' >release.yaml
+done <"digests$run" | sed 's/^/- /' >release.yaml
 `,
     );
     const shell = await script(
@@ -56,7 +60,7 @@ done <digests | sed 's/^/- /' >release.yaml
       `cd ${at("promotion")}
 run=$(<run)
 xargs -P 4 -I DIGEST bash -c 'tag=\${1#sha256:} && exec skopeo copy --quiet --all --preserve-digests --authfile auth.json \\
-  docker://${from}@$1 docker://${release.host}/acme/run'"$run"':\${tag:0:12}' promote DIGEST <digests
+  docker://${from}@$1 docker://${release.host}/acme/run'"$run"':\${tag:0:12}' promote DIGEST <"digests$run"
 `,
     );
     const ours = `${process.execPath} dist/cli/index.js promote --file ${at("promotion/release.yaml")} --source-robot staging+build --destination-robot acme+release --identity file --token-file ${at("identity")} --ca-file ${at("root.pem")}`;

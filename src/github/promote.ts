@@ -12,9 +12,9 @@ import { type PromotionRequest, readPromotionRequest } from "../promotion/reques
 import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../registry/certificates.ts";
 import { promotionPlaceOf, readInputs } from "./place.ts";
+import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
-import { promotionFailureSummary, promotionSummary } from "./summary.ts";
 
 const env = process.env;
 const runner = createRunner(env);

@@ -33,7 +33,7 @@ test("neither a sleep that is over nor one that was ended leaves anything behind
   controller.abort(new Error("enough"));
   await expect(sleeping).rejects.toThrow("enough");
   // A timer would keep the process alive for the rest of the minute.
-  expect(timers()).toBe(before);
+  expect(timers()).toBeLessThanOrEqual(before);
 });
 
 test("chance is at least 0 and less than 1", () => {

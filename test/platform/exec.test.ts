@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { start, which } from "../../src/platform/exec.ts";
 import { fakeTool, makeFolder } from "../fixtures.ts";
@@ -108,6 +108,30 @@ describe("the end of the time", () => {
     await expect.poll(() => Promise.all([lives(pid), lives(child)])).toEqual([false, false]);
   });
 
+  test("kills one that heeds no other signal", async () => {
+    const controller = new AbortController();
+    const { running, pid } = await started("trap '' TERM INT HUP; cat; sleep 60", controller.signal);
+    const finished = running.finish("");
+    controller.abort(reason);
+    await expect(finished).rejects.toBe(reason);
+    await expect.poll(() => lives(pid)).toBe(false);
+  });
+
+  test("does not wait for what has left its group and holds the output", async () => {
+    const controller = new AbortController();
+    const file = join(await makeFolder(), "child");
+    const { running } = await started(`setsid sleep 20 & echo $! > ${file}; wait`, controller.signal);
+    await expect.poll(() => readFile(file, "utf8").catch(() => "")).toMatch(/\n/);
+    const child = Number(await readFile(file, "utf8"));
+    // It has left once it leads a group of its own.
+    await expect.poll(async () => (await readFile(`/proc/${child}/stat`, "utf8")).split(" ")[4]).toBe(String(child));
+    const before = performance.now();
+    await running.kill();
+    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(await lives(child)).toBe(true);
+    process.kill(child, "SIGKILL");
+  });
+
   test("is no matter any more to one that has ended", async () => {
     const controller = new AbortController();
     for (let count = 0; count < 3; count++) {
@@ -161,6 +185,13 @@ describe("which", () => {
     await symlink(join(bin, "real"), join(folder, "c/tool"));
     const PATH = ["", join(folder, "a"), join(folder, "b"), join(folder, "none"), join(folder, "c")].join(":");
     expect(await which("tool", { PATH })).toBe(join(folder, "c/tool"));
+  });
+
+  test("takes an empty part of PATH for no folder, and not for the one where the job is", async () => {
+    const bin = await fakeTool(await makeFolder(), "tool", "");
+    const here = relative(process.cwd(), join(bin, "tool"));
+    expect(await which(here, { PATH: ":" })).toBeUndefined();
+    expect(await which(here, { PATH: process.cwd() })).toBe(join(bin, "tool"));
   });
 
   test("finds nothing without PATH", async () => {

@@ -104,7 +104,9 @@ describe("an answer", () => {
     });
     onTestFinished(http.close);
     server.answer = answer(200, "ok", { "x-request-id": "4f2a:9-b" });
+    const before = performance.now();
     await http.open(server.url, limits).send({ authorization: "Basic c2VjcmV0" });
+    expect(Number(/(\d+) ms$/.exec(told[0] ?? "")?.[1])).toBeLessThanOrEqual(performance.now() - before + 1);
     server.answer = answer(503, "", { "x-request-id": "not\tone" });
     await http.open(server.url, limits).send();
     await http
@@ -117,6 +119,29 @@ describe("an answer", () => {
       `GET ${host}/path: 503, N ms`,
       "GET localhost:1/x: localhost:1 refuses the connection, N ms",
     ]);
+  });
+
+  test.each([
+    [{ "x-request-id": "a=1_b", "x-correlation-id": "other" }, ", request a=1_b"],
+    [{ "x-correlation-id": "corr.1" }, ", request corr.1"],
+    [{ "x-amzn-requestid": "amzn-1" }, ", request amzn-1"],
+    [{ "x-request-id": "x".repeat(100) }, `, request ${"x".repeat(100)}`],
+    [{ "x-request-id": "x".repeat(101) }, ""],
+    [{ "x-request-id": "with a blank" }, ""],
+    [{ "x-request-id": "" }, ""],
+  ])("says which request it is of, in whatever words: %j", async (headers, said) => {
+    const server = await serve();
+    const told: string[] = [];
+    const http = createHttp({
+      env: {},
+      extraRoots: authority.ca,
+      signal: new AbortController().signal,
+      debug: (message) => told.push(message.replace(/\d+ ms$/, "N ms")),
+    });
+    onTestFinished(http.close);
+    server.answer = answer(200, "ok", headers);
+    await http.open(server.url, limits).send();
+    expect(told).toEqual([`GET ${server.url.host}/path: 200${said}, N ms`]);
   });
 
   test("to a HEAD has headers and no body, whatever length it states", async () => {
@@ -224,6 +249,14 @@ describe("the connection", () => {
     }
     expect(server.requests).toHaveLength(3);
     expect(server.connections).toBe(1);
+  });
+
+  test("that gave no answer in time is closed", async () => {
+    let closed = 0;
+    const port = await serveRaw((socket) => void socket.resume().on("close", () => closed++));
+    const pending = client().open(new URL(`http://localhost:${port}/`), { ...limits, timeoutMs: 100 });
+    expect((await httpFailure(pending.send())).kind).toBe("timeout");
+    await expect.poll(() => closed).toBe(1);
   });
 
   test("that is abandoned is closed, without a sound", async () => {
@@ -340,6 +373,11 @@ describe("failures", () => {
     expect(error.kind).toBe(kind);
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain("c2VjcmV0");
+  });
+
+  test.each(["https://127.0.0.77/", "http://127.0.0.77/"])("nobody listens at the usual port: %s", async (url) => {
+    const error = await httpFailure(client().open(new URL(url), limits).send());
+    expect([error.kind, error.message]).toEqual(["unreachable", "127.0.0.77 refuses the connection"]);
   });
 
   test.each(cases.slice(0, 1))("before anything was sent: kept until then (%s)", async (_, kind, __, open) => {
@@ -470,6 +508,7 @@ describe("proxies", () => {
   test.each([
     ["HTTPS_PROXY", "http://"],
     ["HTTPS_PROXY", "not an address"],
+    ["HTTPS_PROXY", "shttp://proxy.example.com"],
     ["HTTPS_PROXY", "socks5://me:secret@proxy.example.com"],
     ["HTTP_PROXY", "http://me:secret@proxy.example.com:99999"],
   ])("%s=%s is refused, and not shown", async (name, value) => {
@@ -507,13 +546,14 @@ describe("an abort", () => {
 
 test("closing ends the connections that are kept", async () => {
   const server = createHttpsServer(await authority.issue(), (_, response) => void response.end("ok"));
+  server.keepAliveTimeout = 60_000; // it is not the server that closes
   const { port, close } = await listen(server);
   onTestFinished(close);
   const socket = once(server, "secureConnection");
   const http = client();
   await http.open(new URL(`https://localhost:${port}/`), limits).send();
-  const closed = once((await socket)[0] as Socket, "close");
+  const connection = (await socket)[0] as Socket;
   http.close();
-  await closed;
+  await expect.poll(() => connection.closed).toBe(true);
   expect(await promisify(server.getConnections.bind(server))()).toBe(0);
 });

@@ -41,7 +41,7 @@ test("a closed one keeps no connection", async () => {
   await platform.http.open(url, { timeoutMs: 5_000, maxBytes: 1_000 }).send();
   expect(await connections()).toBe(1);
   platform.close();
-  await expect.poll(connections).toBe(0);
+  await expect.poll(() => connections()).toBe(0);
 });
 
 test("its time ends, with a reason that people understand", async () => {

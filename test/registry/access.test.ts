@@ -206,7 +206,13 @@ describe("why a robot token is not accepted", () => {
 
   test("it is accepted, or nobody knows", async () => {
     expect(await why("acme+ci")).toBeUndefined();
-    for (const reply of [notJson(), answer(500, INTERNAL_ERROR.body), reset(), answer(401, { errors: [] })]) {
+    for (const reply of [
+      notJson(),
+      answer(500, INTERNAL_ERROR.body),
+      reset(),
+      answer(401, { errors: [] }),
+      answer(401, { errors: [{ message: {} }] }),
+    ]) {
       peers.quay.authScript.next(reply);
       expect(await why("acme+ci")).toBeUndefined();
     }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { request as httpRequest } from "node:http";
+import { startDelay } from "./delay.ts";
 import { allOf, type Content, type Made } from "./images.ts";
 import { SUBJECT } from "./issuer.ts";
 import type { Secret } from "./leaks.ts";
@@ -66,6 +67,8 @@ export interface PromotionWorld {
 export interface PromotionWorldOptions {
   /** Of all stand-ins. */
   readonly quay?: QuayOptions;
+  /** What one round trip to staging and release costs, milliseconds. */
+  readonly delayMs?: number;
   /** The way to the release stand-in's port, where another one stands in between. */
   readonly releasePorts?: { readonly port: number; readonly publicPort: number };
 }
@@ -75,10 +78,17 @@ export async function startPromotionWorld(options: PromotionWorldOptions = {}): 
   const close = async () => {
     for (const each of closers.splice(0).toReversed()) await each();
   };
-  const { quay: quayOptions = {}, releasePorts = {} } = options;
+  const { quay: quayOptions = {}, delayMs = 0 } = options;
+  let { releasePorts = {} }: { releasePorts?: Partial<NonNullable<PromotionWorldOptions["releasePorts"]>> } = options;
   try {
-    const peers = await startPeers({ registry: false, quay: quayOptions });
+    const peers = await startPeers({ registry: false, quay: quayOptions, delayMs });
     closers.push(peers.close);
+    let releasePort = 0;
+    if (delayMs > 0) {
+      const delay = await startDelay(() => releasePort, delayMs);
+      closers.push(delay.close);
+      releasePorts = { publicPort: delay.port };
+    }
     const secrets: Secret[] = [];
     const another = async (more: QuayOptions = {}) => {
       const quay = await startQuay(peers.authority, { ...quayOptions, ...more });
@@ -93,6 +103,7 @@ export async function startPromotionWorld(options: PromotionWorldOptions = {}): 
       return openSide(quay, registry.port);
     };
     const [second, third] = await Promise.all([another(releasePorts), another()]);
+    releasePort = second.port;
     const [staging, release, modern] = await Promise.all([
       side(peers.quay, "2.8.2"),
       side(second, "2.8.2"),

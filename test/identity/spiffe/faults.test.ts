@@ -53,6 +53,7 @@ describe("as gRPC does it", () => {
     let seen: IncomingHttpHeaders = {};
     await http2((stream, headers) => {
       seen = headers;
+      expect(stream.pushAllowed).toBe(false);
       respond(stream, { trailers: { "grpc-status": "0" } });
     });
     expect(await ask()).toBe(token);
@@ -125,6 +126,11 @@ const settling = [250, 500, 1_000, 2_000, ...Array.from({ length: 7 }, () => 2_5
 describe("not as gRPC does it", () => {
   test.each<[string, Parameters<typeof respond>[1], string]>([
     ["404", { headers: { ":status": 404 } }, "it answers with HTTP status 404 and not as gRPC does"],
+    [
+      "404, with gRPC's type",
+      { headers: { ...grpc, ":status": 404 } },
+      "it answers with HTTP status 404 and not as gRPC does",
+    ],
     ["a page", { headers: { ":status": 200, "content-type": "text/html" } }, "HTTP status 200 and not as gRPC does"],
     ["a page of 200", { headers: { ":status": 200 } }, "it answers with HTTP status 200 and not as gRPC does"],
     ["a redirect", { headers: { ":status": 302, location: "http://127.0.0.1/" } }, "HTTP status 302"],
@@ -204,6 +210,10 @@ describe("broken off", () => {
     ["the connection, in the middle", (stream) => void half(stream).then(() => stream.session?.destroy())],
     ["an end in the middle", (stream) => void half(stream).then(() => stream.end())],
     ["the whole message, but no status", (stream) => respond(stream, {})],
+    [
+      "the whole message of a type that is named, but no status",
+      (stream) => respond(stream, { headers: { ...grpc, "content-type": "application/grpc+proto" } }),
+    ],
     ["a good-bye with a reason", (stream) => stream.session?.goaway(11)],
     [
       "a good-bye that leaves the request out",

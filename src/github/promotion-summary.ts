@@ -1,0 +1,35 @@
+/** The job's summary page after a promotion: a table of what was promoted, and what to do about the rest. Pure. */
+import type { LoginError } from "../errors.ts";
+import { conclusion, type Plan, rowOf } from "../promotion/report.ts";
+import type { PromotionResult } from "../promotion/result.ts";
+import { cell, quoted, table } from "./markdown.ts";
+
+export function promotionSummary(
+  results: readonly PromotionResult[],
+  failures: readonly LoginError[],
+  plan: Plan,
+): string {
+  const rows = results.map((result) => rowOf(result, plan));
+  return [
+    `### ${plan.dryRun ? "What would be promoted" : failures.length > 0 ? "Not all is promoted" : "Promotion"}`,
+    "",
+    cell(conclusion(results, plan)),
+    "",
+    ...table(
+      ["Image", "From", "Tags", "New bytes", "Time"],
+      rows.map(({ reference, source, tags, failure, artifacts, bytes, time }) => [
+        [reference, ...artifacts],
+        source,
+        [...tags.map(({ tag, state }) => `${tag} ${state}`), ...(failure ? [failure] : [])],
+        bytes,
+        time,
+      ]),
+    ),
+    "",
+    ...failures.map(quoted),
+  ].join("\n");
+}
+
+export function promotionFailureSummary(error: LoginError): string {
+  return `### Nothing is promoted\n\n${quoted(error)}`;
+}
