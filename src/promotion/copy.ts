@@ -20,13 +20,16 @@ export interface Copy {
   readonly onProgress: (blobs: number, sent: number) => void;
 }
 
+/** Bytes: a Go program writes some to itself while it waits. */
+const noise = 1_000;
+
 /** Copies when there is room for one more. */
 export type Copier = (copy: Copy) => Promise<void>;
 
 /**
  * With all platforms and nothing recompressed, so that the digest stays. What is there already is skipped, so trying again
  * goes on where the last attempt ended.
- * @param mostSilence seconds without a byte, either way, after which an attempt is broken off (where the system tells)
+ * @param mostSilence seconds without anything to speak of, either way, after which an attempt is broken off (where the system tells)
  * @throws LoginError `copy-failed`, `registry-unavailable`, `tls-untrusted`
  */
 export function copyByDigest(
@@ -68,7 +71,7 @@ export function copyByDigest(
       const { sent, bytes } = trafficOf(running.pid);
       copy.onProgress(begun.size, sent);
       const at = platform.clock.elapsed();
-      if (bytes !== last.bytes || bytes === 0) {
+      if (bytes - last.bytes > noise || bytes === 0) {
         last = { bytes, at };
       } else if (at - last.at > mostSilence * 1000) {
         isSilent = true;

@@ -127,5 +127,5 @@ function explainToolFailure(
 /** What a tool said in the end, without the clothes of its log. */
 export function lastLine(output: string): string {
   const line = output.trim().split("\n").at(-1) ?? "";
-  return (/msg="(.*)"$/.exec(line)?.[1]?.replaceAll('\\"', '"') ?? line).slice(0, 500);
+  return (/msg="((?:[^"\\]|\\.)*)"$/.exec(line)?.[1]?.replaceAll('\\"', '"') ?? line).slice(0, 500);
 }

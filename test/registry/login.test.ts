@@ -237,6 +237,7 @@ describe("what the tool says decides what happens next", () => {
   test.each([
     ['level=fatal msg="no \\"such\\" thing"', 'no "such" thing'],
     ['level=fatal msg="no such thing" code=5', 'level=fatal msg="no such thing" code=5'],
+    ['level=fatal msg="no" error="such thing"', 'level=fatal msg="no" error="such thing"'],
     ["first\n\nno such thing\n\n", "no such thing"],
   ])("%j: the message alone is told", async (output, said) => {
     const base = await makeFolder();
