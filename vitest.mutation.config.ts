@@ -28,7 +28,8 @@ export default defineConfig({
     environment: "node",
     include: ["test/*.test.ts", "test/{identity,platform,quay,registry}/**/*.test.ts"],
     // Dozens of processes, whose code is not the one that is mutated; what reads the source as a text; what threads may not.
-    testNamePattern: /^(?!many at once|every code is one that|.*takes no longer than a blink|.*a socket that is not for this user)/,
+    testNamePattern:
+      /^(?!many at once|every code is one that|.*takes no longer than a blink|.*a socket that is not for this user)/,
     sequence: { sequencer: QuickFirst },
     testTimeout: 20_000,
     hookTimeout: 20_000,
