@@ -9,7 +9,7 @@ import { createPlatform } from "../src/platform/platform.ts";
 import { promote } from "../src/promote.ts";
 import { readPromotionRequest } from "../src/promotion/request.ts";
 import type { Progress, PromotionResult } from "../src/promotion/result.ts";
-import { createRecorder, failure, fakeTool, makeFolder, type Recorder } from "./fixtures.ts";
+import { createRecorder, expectNoSecret, failure, fakeTool, makeFolder, type Recorder } from "./fixtures.ts";
 import {
   amd64,
   arm64,
@@ -243,6 +243,20 @@ describe("what is refused before anything is copied", () => {
     expect(await each.destination.tags(each.to)).toEqual([]);
     const { reporter } = await good(each, { ...byDigest(each, made), "verify-command": "test -n" });
     expect(reporter.text()).toContain("accepts");
+  });
+
+  test("by a command that shows its login: the error has all but that", async () => {
+    const each = scenario();
+    const made = makeImage("story shown");
+    await each.source.push(each.from, made);
+    const shows = `show() { cat "$REGISTRY_AUTH_FILE"; cat '${tokenFile}'; false; }; show`;
+    const { result, reporter } = await run(each, { ...byDigest(each, made), "verify-command": shows });
+    expect(result.failure?.code).toBe("verify-failed");
+    const text = JSON.stringify(result.failure?.remedy);
+    expect(text).toContain("***");
+    expect(text).toContain(each.source.host);
+    expect(reporter.secrets.length).toBeGreaterThan(3);
+    expectNoSecret(text, reporter.secrets);
   });
 
   test("a side that can't log in: which one, and with which option", async () => {

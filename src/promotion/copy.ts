@@ -85,17 +85,14 @@ export function copyByDigest(
       }
       const said = isSilent
         ? `connection timed out: nothing came or went for ${mostSilence} s`
-        : lastLine(logins.reduce((text, login) => hideTokens(text, login), output));
-      if (!isSilent && lapsed.test(said)) {
-        const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
-        if (ended) {
-          return { retry: "copying", error: loginEnded(ended) };
-        }
-        // skopeo reads its password once: the next attempt has the new one.
-        const isRenewed = logins.some((login, index) => tokenOf(login) !== before[index]);
-        return explain(said, exitCode, isRenewed, { source, destination, file: tool.file });
+        : lastLine(sides.hide(output));
+      const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
+      if (ended && lapsed.test(said)) {
+        return { retry: "copying", error: loginEnded(ended) };
       }
-      return explain(said, exitCode, false, { source, destination, file: tool.file });
+      // skopeo reads its password once: the next attempt has the new one.
+      const isRenewed = logins.some((login, index) => tokenOf(login) !== before[index]);
+      return explain(said, exitCode, isRenewed, { source, destination, file: tool.file });
     } finally {
       clearInterval(watch);
     }
@@ -103,11 +100,6 @@ export function copyByDigest(
 }
 
 const tokenOf = (login: SideLogin | undefined): string | undefined => login?.credential().token;
-
-function hideTokens(text: string, login: SideLogin | undefined): string {
-  const token = tokenOf(login);
-  return token === undefined ? text : text.replaceAll(token, "***");
-}
 
 function loginEnded({ registry, robot, credential }: SideLogin): LoginError {
   const end = isoTime(credential().expiresAt);

@@ -7,7 +7,7 @@ import type { Platform } from "../platform/platform.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { keepFresh, sourceOf } from "../refresh.ts";
-import type { Reporter } from "../reporter.ts";
+import { createSecrets, type Reporter } from "../reporter.ts";
 import type { LoginRequest } from "../request.ts";
 import { newId, type Session } from "../session.ts";
 import type { PromotionRequest } from "./request.ts";
@@ -33,6 +33,11 @@ export interface Sides {
   readonly destination: Side;
   /** Roots for the tools, in a folder; undefined: the system's alone. */
   readonly certificates: string | undefined;
+  /**
+   * Hides what the logins were made with, all of it until now, in the words of a child: an error goes into results and
+   * summaries, where nobody hides anything any more.
+   */
+  readonly hide: (text: string) => string;
   /** Takes the logins back. Never throws: what could not be taken back is told. */
   close(): Promise<void>;
 }
@@ -56,7 +61,13 @@ export async function openSides(
   const same = reader?.registry === writer.registry && reader.robot === writer.robot;
   const parties = reader && !same ? [writer, reader] : [writer];
 
-  const quietly = { ...platform, reporter: sayingOnce(platform.reporter) };
+  const { add, hide } = createSecrets();
+  const { reporter } = platform;
+  const secret = (value: string) => {
+    add(value);
+    reporter.secret(value);
+  };
+  const quietly = { ...platform, reporter: { ...sayingOnce(reporter), secret } };
   const open: LiveLogin[] = [];
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
   try {
@@ -73,6 +84,7 @@ export async function openSides(
     source: { name: "source", login: reading },
     destination: { name: "destination", login: writing },
     certificates: roots && writing && join(writing.session.folder, "certificates"),
+    hide,
     close,
   };
 }

@@ -14,7 +14,7 @@ import type { Sides } from "./sides.ts";
 export async function verify(
   command: string,
   reference: string,
-  { source, certificates }: Sides,
+  { source, certificates, hide }: Sides,
   identity: IdentitySource,
   platform: Platform,
 ): Promise<void> {
@@ -34,7 +34,7 @@ export async function verify(
     signal,
   );
   const { exitCode, output } = await running.finish("");
-  const lines = output.trim().split("\n").filter(Boolean);
+  const lines = hide(output).trim().split("\n").filter(Boolean);
   for (const line of lines) {
     reporter.debug(line);
   }

@@ -60,6 +60,21 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
   });
 
+  test("shows its login: neither a log nor a result has it", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, machine } = scenario;
+    const results = fileOf(machine, "results");
+    const command = `show() { cat "$REGISTRY_AUTH_FILE" '${machine.tokenFile}'; false; }; show`;
+    const args = [...scenario.args(made, "1.0"), "--verify-command", command, "--result", `results=${results}`];
+    const said = refused(expect, await scenario.promote(args), "verify-failed");
+    const text = await readFile(results, "utf8");
+    for (const each of [said, text]) {
+      expect(each).toContain("***");
+      expect(each).not.toContain(Buffer.from(`${from.robot}:`).toString("base64").slice(0, 12));
+      expect(each).not.toMatch(/eyJ[\w-]+[.][\w-]+[.]/);
+    }
+  });
+
   test("is not there: a failure as well", async ({ expect }) => {
     const scenario = await withImage();
     const { to } = scenario;
