@@ -148,6 +148,19 @@ test("an index within an index", async () => {
   expect(await each.destination.missing(each.to, made)).toEqual([]);
 });
 
+test("an image that stands for two platforms is there for both", async () => {
+  const each = scenario();
+  const image = makeImage("story twice");
+  const made = makeIndex([
+    [image, amd64],
+    [image, arm64],
+  ]);
+  await each.source.push(each.from, made);
+  const { result } = await good(each, { ...byDigest(each, made), platform: "linux/amd64\nlinux/arm64" });
+  expect(result.platforms.toSorted()).toEqual(["linux/amd64", "linux/arm64"]);
+  expect(await each.destination.missing(each.to, made)).toEqual([]);
+});
+
 describe("tags", () => {
   test("one that points elsewhere stays, unless told so", async () => {
     const each = scenario();

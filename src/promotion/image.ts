@@ -61,36 +61,39 @@ export async function readImage(
   const children: string[] = [];
   const blobs = new Map<string, Descriptor>();
   const platforms = new Set<string>();
-  // skopeo copies an index with its images, but not an index within an index.
-  const look = async (found: Manifest): Promise<Image["parts"]> => {
-    const { manifests = [], config, layers = [] } = contentOf(found, source);
+  const look = async (
+    found: Manifest,
+  ): Promise<{ readonly parts: Image["parts"]; readonly content: ManifestContent }> => {
+    const content = contentOf(found, source);
+    const { manifests = [], config, layers = [] } = content;
     for (const blob of [...(config ? [config] : []), ...layers]) {
       blobs.set(blob.digest, blob);
     }
-    const below = await settleAll(manifests, 4, async (descriptor) => {
-      if (children.includes(descriptor.digest)) {
-        return undefined;
-      }
-      children.push(descriptor.digest);
-      const { os = "unknown", architecture, variant } = descriptor.platform ?? {};
+    const below = await settleAll(manifests, 4, async ({ digest, platform }) => {
+      const { os = "unknown", architecture, variant } = platform ?? {};
       if (os !== "unknown") {
         platforms.add([os, architecture, variant].filter(Boolean).join("/"));
       }
-      const child = await client.manifest(source.repository, descriptor.digest);
-      if (child === undefined) {
-        throw notFound(byDigest(source, descriptor.digest));
+      // One image may stand for several platforms.
+      if (children.includes(digest)) {
+        return undefined;
       }
-      const parts = await look(child);
-      return { parts, isIndex: contentOf(child, source).manifests !== undefined };
+      children.push(digest);
+      const child = await client.manifest(source.repository, digest);
+      if (child === undefined) {
+        throw notFound(byDigest(source, digest));
+      }
+      return look(child);
     });
-    return below.some((each) => each?.isIndex)
+    // skopeo copies an index with its images, but not an index within an index.
+    const parts = below.some((each) => each?.content.manifests)
       ? [...below.flatMap((each) => each?.parts ?? []), found]
       : [found.digest];
+    return { parts, content };
   };
-  const parts = await look(manifest);
-  const { config } = contentOf(manifest, source);
-  if (config && wanted.length > 0) {
-    platforms.add(platformOf(await client.blob(source.repository, config.digest)));
+  const { parts, content } = await look(manifest);
+  if (content.config && wanted.length > 0) {
+    platforms.add(platformOf(await client.blob(source.repository, content.config.digest)));
   }
   assertPlatforms([...platforms], wanted, byDigest(source, digest));
   return { digest, manifest, children, parts, blobs: [...blobs.values()], platforms: [...platforms] };
