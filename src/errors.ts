@@ -126,6 +126,23 @@ export function invalidInput(
   });
 }
 
+/** The same error and those in `also`, in other words. */
+export function reworded(
+  { code, message, remedy, binding, cause, also }: LoginError,
+  words: {
+    readonly message?: (text: string) => string;
+    readonly remedy?: (lines: readonly string[]) => readonly string[];
+  },
+): LoginError {
+  const told = new LoginError(code, words.message?.(message) ?? message, {
+    remedy: words.remedy?.(remedy) ?? remedy,
+    binding,
+    cause,
+  });
+  told.also = also.map((other) => reworded(other, words));
+  return told;
+}
+
 /** What this program did not foresee, as an error like any other. */
 export function asLoginError(error: unknown): LoginError {
   if (error instanceof LoginError) {

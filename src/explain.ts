@@ -18,6 +18,7 @@ type Failed = Exclude<ExchangeResult, { kind: "token" }>;
 /** What more than one failure asks for. */
 export const remedies = {
   privateAuthority: "A private authority: give its root certificate, ca-file: path/to/root.pem",
+  notRenewed: "Run the same again. The log above tells why the login could not be renewed in time.",
   checkRegistry:
     "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
   checkRobot: (robot: string, registry: string) =>

@@ -1,5 +1,5 @@
 /** A failure as the command line tells it: options as they are typed here, and the exit code. Pure. */
-import { errorCodes, LoginError, type Severity } from "../errors.ts";
+import { errorCodes, type LoginError, reworded, type Severity } from "../errors.ts";
 import { type Option, options } from "../options.ts";
 
 /** sysexits.h: EX_TEMPFAIL for what may pass by itself. */
@@ -31,19 +31,16 @@ const example = new RegExp(`^(Write, for example, )(${namesOf(typed)}): `);
 const ofTheAction = new RegExp(`\\b(?:${namesOf(all.filter((option) => !typed.includes(option)))}): `);
 
 /** The core writes `ca-file: root.pem` and `move-tags: true`, as workflows do; here it is typed `--ca-file root.pem`, `--move-tags`. */
-export function withFlags(error: LoginError): LoginError {
-  const told = new LoginError(error.code, mentioned(error.message), {
-    remedy: error.remedy
-      .filter((line) => !ofTheAction.test(line))
-      .map((line) =>
-        mentioned(line).replaceAll(flag, "--$1").replace(example, "$1--$2 ").replaceAll(assignment, "--$1 "),
-      ),
-    binding: error.binding,
-    cause: error.cause,
+export const withFlags = (error: LoginError): LoginError =>
+  reworded(error, {
+    message: mentioned,
+    remedy: (lines) =>
+      lines
+        .filter((line) => !ofTheAction.test(line))
+        .map((line) =>
+          mentioned(line).replaceAll(flag, "--$1").replace(example, "$1--$2 ").replaceAll(assignment, "--$1 "),
+        ),
   });
-  told.also = error.also.map(withFlags);
-  return told;
-}
 
 /** The option audience becomes the option --audience. */
 export const mentioned = (text: string): string => text.replaceAll(mention, "$1--$2");

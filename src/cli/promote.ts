@@ -1,5 +1,4 @@
 import { asLoginError, failureObject, type LoginError } from "../errors.ts";
-import { logout } from "../logout.ts";
 import { promotionOutputs } from "../options.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Place } from "../platform/place.ts";
@@ -26,7 +25,6 @@ export async function promote(call: Call): Promise<Outcome> {
     parseResults(values, resultNames, "image"),
     caFile === undefined ? undefined : readRoots(caFile),
   ]);
-  const sessions: string[] = [];
   const place: Place = {
     temporaryFolder: env.TMPDIR || "/tmp",
     sessionFolder: undefined,
@@ -35,7 +33,7 @@ export async function promote(call: Call): Promise<Outcome> {
     workspace: undefined,
     isDisposable: false,
     roots,
-    onSession: (folder) => void sessions.push(folder),
+    onSession: () => {},
   };
   const cancelled = interruption("Run the same again: what is done is not done twice.");
   const progress = watch(request, terminal);
@@ -51,12 +49,6 @@ export async function promote(call: Call): Promise<Outcome> {
     throw advised(asLoginError(error));
   } finally {
     progress.end();
-    // What the promotions have not taken back themselves.
-    for (const folder of new Set(sessions)) {
-      await logout(folder, { clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(30_000) }).catch(
-        (error) => terminal.error(asLoginError(error).message),
-      );
-    }
   }
   const tell = (failure: LoginError) => failureObject(withFlags(failure));
   const outputs = promotionOutputsOf(results, { dryRun, tell });

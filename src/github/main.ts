@@ -11,6 +11,7 @@ import { sourceOf } from "../refresh.ts";
 import { readRoots } from "../registry/certificates.ts";
 import { type LoginRequest, parseRequest } from "../request.ts";
 import { startBackground } from "./background.ts";
+import { cancellation } from "./cancellation.ts";
 import { placeOf, readInputs } from "./place.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
@@ -32,7 +33,7 @@ try {
     reporter,
     timeoutSeconds: request.timeoutSeconds,
     extraRoots: roots,
-    cancelled: cancellation(),
+    cancelled: cancellation("the login", "Nothing is left to do."),
   });
   close = platform.close;
   const place = placeOf(env, roots, (folder) => {
@@ -59,18 +60,6 @@ try {
 } finally {
   close();
   setImmediate(abandonLookUps);
-}
-
-/** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */
-function cancellation(): AbortSignal {
-  const controller = new AbortController();
-  const cancel = () =>
-    controller.abort(
-      new LoginError("cancelled", "The job was cancelled during the login.", { remedy: ["Nothing is left to do."] }),
-    );
-  process.once("SIGINT", cancel);
-  process.once("SIGTERM", cancel);
-  return controller.signal;
 }
 
 function publish(request: LoginRequest, result: LoginResult): void {

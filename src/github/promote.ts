@@ -1,6 +1,5 @@
 /** The main step of the Action that promotes images. */
 import { asLoginError, failureObject, LoginError } from "../errors.ts";
-import { logout } from "../logout.ts";
 import { promotionOutputs } from "../options.ts";
 import { systemClock } from "../platform/clock.ts";
 import { abandonLookUps } from "../platform/exit.ts";
@@ -11,6 +10,7 @@ import { advised, failuresOf, namesOf, promotionOutputsOf } from "../promotion/r
 import { type PromotionRequest, readPromotionRequest } from "../promotion/request.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../registry/certificates.ts";
+import { cancellation } from "./cancellation.ts";
 import { promotionPlaceOf, readInputs } from "./place.ts";
 import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
@@ -31,13 +31,12 @@ try {
     runner.summarize(promotionFailureSummary(failure));
   }
 } finally {
-  await takeBack();
   setImmediate(abandonLookUps);
 }
 
 async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
-  const cancelled = cancellation();
+  const cancelled = cancellation("the promotion", "Run the same again: what is done is not done twice.");
   const place = promotionPlaceOf(env, roots, (folder) => {
     sessions.add(folder);
     // The last of its name counts: all of them, one per line.
@@ -50,20 +49,6 @@ async function run(request: PromotionRequest): Promise<readonly PromotionResult[
   });
 }
 
-/** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */
-function cancellation(): AbortSignal {
-  const controller = new AbortController();
-  const cancel = () =>
-    controller.abort(
-      new LoginError("cancelled", "The job was cancelled during the promotion.", {
-        remedy: ["Run the same again: what is done is not done twice."],
-      }),
-    );
-  process.once("SIGINT", cancel);
-  process.once("SIGTERM", cancel);
-  return controller.signal;
-}
-
 /** What was promoted, whatever became of the others. */
 function publish(request: PromotionRequest, results: readonly PromotionResult[]): void {
   const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell: failureObject });
@@ -74,14 +59,5 @@ function publish(request: PromotionRequest, results: readonly PromotionResult[])
   runner.summarize(promotionSummary(results, failures, request));
   for (const failure of failures) {
     reportFailure(runner, failure);
-  }
-}
-
-/** What the promotions have not taken back themselves; post tries again. */
-async function takeBack(): Promise<void> {
-  for (const folder of sessions) {
-    await logout(folder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) }).catch((error) =>
-      reportFailure(runner, error),
-    );
   }
 }

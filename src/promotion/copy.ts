@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
+import { remedies } from "../explain.ts";
 import { isoTime } from "../identity/token.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -104,7 +105,7 @@ const tokenOf = (login: SideLogin | undefined): string | undefined => login?.cre
 function loginEnded({ registry, robot, credential }: SideLogin): LoginError {
   const end = isoTime(credential().expiresAt);
   return new LoginError("login-lapsed", `The login of ${robot} to ${registry} ended at ${end}, during the copy.`, {
-    remedy: ["Run the same again. The log above tells why the login could not be renewed in time."],
+    remedy: [remedies.notRenewed],
   });
 }
 
@@ -143,7 +144,7 @@ function explain(
     return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
   }
   if (classifyToolFailure(said) === "untrusted") {
-    return fail("no", "tls-untrusted", "A private authority: give its root certificate, ca-file: path/to/root.pem");
+    return fail("no", "tls-untrusted", remedies.privateAuthority);
   }
   if (/unknown flag/.test(said)) {
     return fail(

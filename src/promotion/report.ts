@@ -1,5 +1,5 @@
 /** What became of the promotions, for people and for programs: the faces lay it out. Pure. */
-import { type FailureObject, LoginError } from "../errors.ts";
+import { type FailureObject, type LoginError, reworded } from "../errors.ts";
 import { options, optionsOf, type PromotionOutputName } from "../options.ts";
 import { byDigest, byTag, formatReference, pathOf } from "./reference.ts";
 import type { Promotion, PromotionRequest } from "./request.ts";
@@ -163,12 +163,8 @@ const others = options.map(({ name }) => name).filter((name) => name.includes("-
 const advisesOther = new RegExp(`(?<![\\w-])(?:${others.join("|")}): `);
 
 /** What a login advises may be an option that a promotion does not have. */
-export function advised({ code, message, remedy, binding, cause, also }: LoginError): LoginError {
-  const fitting = remedy.filter((line) => !advisesOther.test(line));
-  const told = new LoginError(code, message, { remedy: fitting, binding, cause });
-  told.also = also.map(advised);
-  return told;
-}
+export const advised = (error: LoginError): LoginError =>
+  reworded(error, { remedy: (lines) => lines.filter((line) => !advisesOther.test(line)) });
 
 /**
  * The failures, each once, with the promotions that it belongs to where there are several.
@@ -185,20 +181,14 @@ export function failuresOf(results: readonly PromotionResult[]): readonly LoginE
       found.set(key, same);
     }
   }
-  return [...found.values()].map(({ failure, names }) =>
-    prefixed(advised(failure), results.length === 1 ? "" : `${listed(names)}: `),
-  );
+  return [...found.values()].map(({ failure, names }) => {
+    const prefix = results.length === 1 ? "" : `${listed(names)}: `;
+    return reworded(advised(failure), { message: (text) => `${prefix}${text}` });
+  });
 }
 
 const listed = (names: readonly string[]): string =>
   names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
-
-function prefixed(failure: LoginError, prefix: string): LoginError {
-  const { code, message, remedy, binding, cause } = failure;
-  const told = new LoginError(code, `${prefix}${message}`, { remedy, binding, cause });
-  told.also = failure.also.map((other) => prefixed(other, prefix));
-  return told;
-}
 
 /** What a promotion is called in a line about it: its destination, with as much more as tells it from the others. */
 export function namesOf(promotions: readonly Promotion[]): readonly string[] {

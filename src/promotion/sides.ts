@@ -1,6 +1,6 @@
 /** The logins of a promotion: one for each side, each in an auth file of its own, kept alive until the end. */
 import { join } from "node:path";
-import { LoginError } from "../errors.ts";
+import { LoginError, reworded } from "../errors.ts";
 import { type LoginResult, login } from "../login.ts";
 import { logout } from "../logout.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -90,13 +90,11 @@ export async function openSides(
 }
 
 /** Says which of the two logins it was, and names the robot's option as it is called here. */
-function ofSide(name: Side["name"], { code, message, remedy, binding, cause }: LoginError): LoginError {
-  return new LoginError(code, `The login to the ${name} failed. ${message}`, {
-    remedy: remedy.map((line) => line.replace("the option robot:", `the option ${name}-robot:`)),
-    binding,
-    cause,
+const ofSide = (name: Side["name"], error: LoginError): LoginError =>
+  reworded(error, {
+    message: (text) => `The login to the ${name} failed. ${text}`,
+    remedy: (lines) => lines.map((line) => line.replace("the option robot:", `the option ${name}-robot:`)),
   });
-}
 
 /** Both logins have the same identity, and so has each renewal: that is told once. */
 function sayingOnce(reporter: Reporter): Reporter {

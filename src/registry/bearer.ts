@@ -170,7 +170,7 @@ function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now
         "login-lapsed",
         `The login of ${robot} to ${registry}, the ${side}, ended at ${isoTime(expiresAt)}.`,
         {
-          remedy: ["Run the same again. The log above tells why the login could not be renewed in time."],
+          remedy: [remedies.notRenewed],
         },
       );
 }
