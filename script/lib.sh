@@ -95,50 +95,53 @@ install_node() {
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool act|actionlint
+# need_go_tool act|actionlint|toxiproxy|cosign : Toxiproxy is found by its path, since its program has a name that is
+# everybody's: server.
 need_go_tool() {
-  local module
+  local module program="$1" takes="up to a minute"
   case "$1" in
     act) module=github.com/nektos/act@v0.2.89 ;;
     actionlint) module=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
+    toxiproxy) module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0 program=server ;;
+    cosign) module=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 takes="about four minutes" ;;
     *) die "no such Go tool: $1" ;;
   esac
   local folder="$tools/$1@${module##*@}"
-  if [[ ! -x "$folder/$1" ]]; then
-    command -v go >/dev/null || die "needs Go 1.25 or newer to build $1, please install it"
-    echo "Building $1 ${module##*@} (up to a minute, once)"
-    quietly env GOBIN="$folder" go install "$module"
-  fi
+  [[ -x "$folder/$program" ]] || alone "$folder" install_go_tool "$folder/$program" "$1" "$module" "$takes"
+  [[ $program == server ]] || export PATH="$folder:$PATH"
+}
+
+install_go_tool() {
+  [[ -x "$1" ]] && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.26 or newer to build $2, please install it"
+  echo "Building $2 ${3##*@} ($4, once)"
+  quietly env GOBIN="${1%/*}" CGO_ENABLED=0 go install -ldflags "-s -w" "$3"
+}
+
+# need_go_program NAME VERSION SOURCE TIME : a program of the project's own, built from a folder with a go.mod.
+need_go_program() {
+  local folder="$tools/$1@$2"
+  [[ -x "$folder/$1" ]] || alone "$folder" install_go_program "$folder/$1" "$3" "$4"
   export PATH="$folder:$PATH"
 }
 
-# need_toxiproxy : Shopify's Toxiproxy, which test/faults puts between us and the peers. Found there by its path, since its
-# program has a name that is everybody's: server.
-need_toxiproxy() {
-  local module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
-  local folder="$tools/toxiproxy@${module##*@}"
-  [[ -x "$folder/server" ]] || alone "$folder" install_toxiproxy "$folder" "$module"
-}
-
-install_toxiproxy() {
-  [[ -x "$1/server" ]] && return # somebody else did it while we waited
-  command -v go >/dev/null || die "needs Go 1.25 or newer to build Toxiproxy, please install it"
-  echo "Building Toxiproxy ${2##*@} (up to a minute, once)"
-  quietly env GOBIN="$1" CGO_ENABLED=0 go install "$2"
-}
-
-# need_referrers_registry : a registry with the referrers API, built from test/support/referrers; Debian's has none.
-need_referrers_registry() {
-  local folder="$tools/referrers-registry@v0.22.1"
-  [[ -x "$folder/referrers-registry" ]] || alone "$folder" install_referrers_registry "$folder"
-}
-
-install_referrers_registry() {
-  [[ -x "$1/referrers-registry" ]] && return # somebody else did it while we waited
-  command -v go >/dev/null || die "needs Go 1.25 or newer to build the registry with referrers, please install it"
-  echo "Building the registry with referrers (a few seconds, once)"
+install_go_program() {
+  [[ -x "$1" ]] && return # somebody else did it while we waited
+  command -v go >/dev/null || die "needs Go 1.26.4 or newer to build ${1##*/}, please install it"
+  echo "Building ${1##*/} ($3, once)"
+  # The same flags as test/cluster builds Tekton with, so that each finds the other's work in Go's cache.
   quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
-    go build -C test/support/referrers -trimpath -buildvcs=false -ldflags "-s -w" -o "$1/referrers-registry" .
+    go build -C "$2" -trimpath -buildvcs=false -ldflags "-s -w" -o "$1" .
+}
+
+# A registry with the referrers API: Debian's has none.
+need_referrers_registry() {
+  need_go_program referrers-registry v0.22.1 test/support/referrers "a few seconds"
+}
+
+# Tekton's own validation.
+need_tekton_validate() {
+  need_go_program tekton-validate v1.14.0 test/tekton/validate "about two minutes"
 }
 
 # need_zizmor : from PyPI, in a virtual environment of its own.
@@ -179,36 +182,6 @@ install_spire() {
   local serially=()
   [[ $(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo) -ge 6 ]] || serially=(-p 1)
   quietly env GOBIN="$1" GOWORK=off CGO_ENABLED=1 go -C test/spire install "${serially[@]}" tool
-}
-
-# need_cosign : for test/real, which signs images as people do, and verifies what a promotion has made of the signatures.
-need_cosign() {
-  local module=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
-  local folder="$tools/cosign@${module##*@}"
-  [[ -x "$folder/cosign" ]] || alone "$folder" install_cosign "$folder" "$module"
-}
-
-install_cosign() {
-  [[ -x "$1/cosign" ]] && return # somebody else did it while we waited
-  command -v go >/dev/null || die "needs Go 1.26 or newer to build cosign, please install it"
-  echo "Building cosign ${2##*@} (about four minutes, once)"
-  quietly env GOBIN="$1" CGO_ENABLED=0 go install -ldflags "-s -w" "$2"
-}
-
-# need_tekton_validate : Tekton's own validation as a program, built from test/tekton/validate.
-need_tekton_validate() {
-  local folder="$tools/tekton-validate@v1.14.0"
-  [[ -x "$folder/tekton-validate" ]] || alone "$folder" install_tekton_validate "$folder"
-  export PATH="$folder:$PATH"
-}
-
-install_tekton_validate() {
-  [[ -x "$1/tekton-validate" ]] && return # somebody else did it while we waited
-  command -v go >/dev/null || die "needs Go 1.26.4 or newer to build Tekton's validation, please install it"
-  echo "Building Tekton's validation (about two minutes, once)"
-  # The same flags as test/cluster builds Tekton with, so that each finds the other's work in Go's cache.
-  quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
-    go build -C test/tekton/validate -trimpath -buildvcs=false -ldflags "-s -w" -o "$1/tekton-validate" .
 }
 
 # bundle_into FOLDER : what the source builds, one sub-folder per entry point.
@@ -252,7 +225,7 @@ need_real_peers() {
     spire=$!
   fi
   test/cluster/up.sh --build-only
-  need_cosign
+  need_go_tool cosign
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

@@ -1,6 +1,6 @@
 /**
  * Shopify's Toxiproxy between us and a peer: connections that are refused, reset, cut, starved. Its program is built by
- * `need_toxiproxy` of script/lib.sh.
+ * `need_go_tool toxiproxy` of script/lib.sh.
  */
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
@@ -38,7 +38,7 @@ export interface Toxiproxies {
   close(): Promise<void>;
 }
 
-/** Undefined: `need_toxiproxy` has not been here. */
+/** Undefined: `need_go_tool toxiproxy` has not been here. */
 export const findToxiproxy = (): string | undefined => findBuilt("toxiproxy", "server");
 
 export async function startToxiproxy(): Promise<Toxiproxies> {
