@@ -1,12 +1,12 @@
 /** What README.md shows really works: its examples as they stand there, but for addresses, against the peers. */
 import { execFile, type SpawnOptions, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { findBuilt } from "../support/built.ts";
 import { type Image, writeImage } from "../support/image.ts";
 import { kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
@@ -19,13 +19,7 @@ import { type Binding, resources } from "../tekton/resources.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 const node = join(project, "node_modules/node/bin");
-/** script/test puts it on PATH; script/lib.sh says where it is otherwise. */
-const act = [
-  ...(process.env.PATH ?? "").split(delimiter),
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "quay-keyless-login/act@v0.2.89"),
-]
-  .map((folder) => join(folder, "act"))
-  .find(existsSync);
+const act = findBuilt("act");
 
 let peers: Peers;
 let folder: string;

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Environment } from "../../src/platform/environment.ts";
-import { createHttp, type FailureKind, HttpFailure, type PendingRequest } from "../../src/platform/http.ts";
+import { createHttp, type FailureKind, type Http, HttpFailure, type PendingRequest } from "../../src/platform/http.ts";
 import { failure, makeFolder } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
 import { type ProxyOptions, startProxy } from "../support/proxy.ts";
@@ -32,6 +32,21 @@ interface Server {
   /** Path and headers of each request. */
   requests: { path: string; headers: Record<string, unknown> }[];
   answer: Scripted;
+}
+
+const untimed = (line: string): string => line.replace(/\d+ ms$/, "N ms");
+
+/** A client that notes what it tells. */
+function listening(): { http: Http; told: string[] } {
+  const told: string[] = [];
+  const http = createHttp({
+    env: {},
+    extraRoots: authority.ca,
+    signal: new AbortController().signal,
+    debug: (message) => told.push(message),
+  });
+  onTestFinished(http.close);
+  return { http, told };
 }
 
 async function serve(certificate?: Certificate): Promise<Server> {
@@ -95,14 +110,7 @@ describe("an answer", () => {
 
   test("is told to whoever asks: where, which status, which request, how long; not what was asked with", async () => {
     const server = await serve();
-    const told: string[] = [];
-    const http = createHttp({
-      env: {},
-      extraRoots: authority.ca,
-      signal: new AbortController().signal,
-      debug: (message) => told.push(message),
-    });
-    onTestFinished(http.close);
+    const { http, told } = listening();
     server.answer = answer(200, "ok", { "x-request-id": "4f2a:9-b" });
     const before = performance.now();
     await http.open(server.url, limits).send({ authorization: "Basic c2VjcmV0" });
@@ -114,7 +122,7 @@ describe("an answer", () => {
       .send()
       .catch(() => {});
     const { host } = server.url;
-    expect(told.map((line) => line.replace(/\d+ ms$/, "N ms"))).toEqual([
+    expect(told.map(untimed)).toEqual([
       `GET ${host}/path: 200, request 4f2a:9-b, N ms`,
       `GET ${host}/path: 503, N ms`,
       "GET localhost:1/x: localhost:1 refuses the connection, N ms",
@@ -131,17 +139,10 @@ describe("an answer", () => {
     [{ "x-request-id": "" }, ""],
   ])("says which request it is of, in whatever words: %j", async (headers, said) => {
     const server = await serve();
-    const told: string[] = [];
-    const http = createHttp({
-      env: {},
-      extraRoots: authority.ca,
-      signal: new AbortController().signal,
-      debug: (message) => told.push(message.replace(/\d+ ms$/, "N ms")),
-    });
-    onTestFinished(http.close);
+    const { http, told } = listening();
     server.answer = answer(200, "ok", headers);
     await http.open(server.url, limits).send();
-    expect(told).toEqual([`GET ${server.url.host}/path: 200${said}, N ms`]);
+    expect(told.map(untimed)).toEqual([`GET ${server.url.host}/path: 200${said}, N ms`]);
   });
 
   test("to a HEAD has headers and no body, whatever length it states", async () => {
@@ -166,14 +167,7 @@ describe("an answer", () => {
       }),
     );
     onTestFinished(close);
-    const told: string[] = [];
-    const http = createHttp({
-      env: {},
-      extraRoots: authority.ca,
-      signal: new AbortController().signal,
-      debug: (message) => told.push(message),
-    });
-    onTestFinished(http.close);
+    const { http, told } = listening();
     const url = new URL(`https://localhost:${port}/x`);
     const text = JSON.stringify({ name: "Größe 🐧", filling: "x".repeat(300_000) });
     for (const body of [text, ""]) {
@@ -185,10 +179,7 @@ describe("an answer", () => {
       ["PUT", ""],
     ]);
     expect(got.map(({ headers }) => headers["content-length"])).toEqual([String(Buffer.byteLength(text)), "0"]);
-    expect(told.map((line) => line.replace(/\d+ ms$/, "N ms"))).toEqual([
-      `PUT localhost:${port}/x: 201, N ms`,
-      `PUT localhost:${port}/x: 201, N ms`,
-    ]);
+    expect(told.map(untimed)).toEqual([`PUT localhost:${port}/x: 201, N ms`, `PUT localhost:${port}/x: 201, N ms`]);
   });
 
   test("of plain http too, which the endpoint of a local runner speaks", async () => {

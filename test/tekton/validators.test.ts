@@ -3,21 +3,14 @@
  * from `validate/`) and tekton-lint. Both are shown to refuse what they are there for.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { findBuilt } from "../support/built.ts";
 import { type Resource, resources } from "./resources.ts";
 
 const refused = "test/tekton/fixtures/refused.yaml";
 const linted = "test/tekton/fixtures/linted.yaml";
-/** script/test builds it; script/lib.sh says where it is. */
-const validator = [
-  ...(process.env.PATH ?? "").split(delimiter),
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "quay-keyless-login/tekton-validate@v1.14.0"),
-]
-  .map((folder) => join(folder, "tekton-validate"))
-  .find(existsSync);
+const validator = findBuilt("tekton-validate");
 
 /** The annotation of that name, by the name of the resource. */
 const annotations = (file: string, name: string): [string, string][] =>

@@ -3,14 +3,14 @@
  * as they stand there but for addresses.
  */
 import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { promotionOutputs } from "../../../src/options.ts";
+import { findBuilt } from "../../support/built.ts";
 import { type Github, startGithub } from "../../support/github.ts";
 import { type Image, writeImage } from "../../support/image.ts";
 import { kindsIn, readTree, type Secret, watch } from "../../support/leaks.ts";
@@ -27,13 +27,7 @@ const project = resolve(import.meta.dirname, "../../..");
 const node = join(project, "node_modules/node/bin");
 const document = "docs/promotion.md";
 const BUILD_SUBJECT = "repo:acme/app:environment:build";
-/** script/test puts it on PATH; script/lib.sh says where it is otherwise. */
-const act = [
-  ...(process.env.PATH ?? "").split(delimiter),
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "quay-keyless-login/act@v0.2.89"),
-]
-  .map((folder) => join(folder, "act"))
-  .find(existsSync);
+const act = findBuilt("act");
 
 /** With the identity of a job that runs in the environment `build`. */
 let peers: Peers;
