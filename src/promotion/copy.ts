@@ -87,8 +87,9 @@ export function copyByDigest(
       const said = isSilent
         ? `connection timed out: nothing came or went for ${mostSilence} s`
         : lastLine(sides.hide(output));
+      // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended.
       const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
-      if (ended && lapsed.test(said)) {
+      if (ended && (unauthorized.test(said) || serverStatus.test(said))) {
         return { retry: "copying", error: loginEnded(ended) };
       }
       // skopeo reads its password once: the next attempt has the new one.
@@ -111,10 +112,12 @@ function loginEnded({ registry, robot, credential }: SideLogin): LoginError {
 
 /** What breaks off an upload or a download, besides what breaks off a login. */
 const passing =
-  /unexpected EOF|broken pipe|use of closed network connection|connection timed out|deadline exceeded|http2: |blob upload (?:unknown|invalid)|status(?: code)?:? (?:from registry )?(?:429|5\d\d)|no route to host|temporary failure/i;
+  /unexpected EOF|broken pipe|use of closed network connection|connection timed out|deadline exceeded|http2: |blob upload (?:unknown|invalid)|no route to host|temporary failure/i;
 
-/** An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended. */
-const lapsed = /invalid status code from registry 500|unauthorized|authentication required/i;
+/** A status 429 or 5xx, in each of the ways in which containers/image (v5.23 and v5.36) tells one. */
+const serverStatus = /(?:: |registry |blob |HTTP |status )(?:429|5\d\d)(?:,| \(| [A-Z]| response)/;
+
+const unauthorized = /unauthorized|authentication required/i;
 
 function explain(
   said: string,
@@ -133,14 +136,14 @@ function explain(
     retry,
     error: new LoginError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),
   });
-  if (lapsed.test(said)) {
+  if (unauthorized.test(said)) {
     return fail(
       isRenewed ? "copying" : "no",
       "copy-failed",
       "The logins themselves worked: look at what both robots may do with these two repositories.",
     );
   }
-  if (passing.test(said) || classifyToolFailure(said) === "gateway") {
+  if (passing.test(said) || serverStatus.test(said) || classifyToolFailure(said) === "gateway") {
     return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
   }
   if (classifyToolFailure(said) === "untrusted") {

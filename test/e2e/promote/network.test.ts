@@ -1,4 +1,5 @@
 /** `promote` where the network breaks, and where a copy outlives the robots' tokens. */
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
 import { removeMachines } from "../../support/command.ts";
@@ -56,6 +57,15 @@ function onUploaded(place: Place, bytes: number, callback: () => void): void {
   looking.unref();
 }
 
+/** What skopeo asks, not we. */
+const fromSkopeo =
+  (predicate: (request: IncomingMessage) => boolean) =>
+  (request: IncomingMessage): boolean =>
+    /skopeo|containers/.test(request.headers["user-agent"] ?? "") && predicate(request);
+
+/** For a copy: a login names no repository. */
+const isAuth = ({ url = "" }: IncomingMessage) => /^\/v2\/auth.*scope=/.test(url);
+
 const copies = ({ children }: { children: { argv: string[] }[] }) =>
   children.filter(({ argv }) => argv.includes("copy")).length;
 
@@ -100,6 +110,26 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     await healed;
     expect(gets).toBeGreaterThan(1);
   }, 60_000);
+
+  // Each is told by skopeo in words of its own.
+  test.for<[string, (places: Scenario) => (request: IncomingMessage) => boolean]>([
+    ["the source's manifest", ({ from }) => requestOf("GET", from, "manifests/")],
+    ["the source's blob", ({ from }) => requestOf("GET", from, "blobs/")],
+    ["whether a blob is there", ({ to }) => requestOf("HEAD", to, "blobs/")],
+    ["a new upload", ({ to }) => requestOf("POST", to, "blobs/uploads/")],
+    ["an upload's bytes", ({ to }) => requestOf("PATCH", to, "blobs/uploads/")],
+    ["an upload's end", ({ to }) => requestOf("PUT", to, "blobs/uploads/")],
+    ["the destination's manifest", ({ to }) => requestOf("PUT", to, "manifests/")],
+    ["a bearer token", () => isAuth],
+  ])("a registry stumbles once (500): %s", async ([what, requestsOf], { expect }) => {
+    const made = makeImage(`network ${what}`);
+    const scenario = await withImage(made);
+    const isIt = once(fromSkopeo(requestsOf(scenario)));
+    const scripts = [world.staging, world.release].flatMap(({ quay }) => [quay.authScript, quay.registryScript]);
+    for (const script of scripts) script.always(answer(500, "<h1>Internal Server Error</h1>"), isIt);
+    await triedAgain(expect, scenario, made);
+    for (const script of scripts) script.clear();
+  });
 
   test("the destination is not reachable for a moment, after the copy", async ({ expect }) => {
     const made = makeImage("network moment");
