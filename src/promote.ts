@@ -33,6 +33,7 @@ export async function promote(
         request,
         sides,
         clientOf: clientsOf(request, platform),
+        look: createGate(request.parallel),
         copy: (image) => gate(() => copyByDigest(tool, sides, image, 5 * request.timeoutSeconds, platform)),
         mayPush: new Map(),
         platform,
@@ -52,6 +53,8 @@ export async function promote(
 interface Run {
   readonly request: PromotionRequest;
   readonly sides: Sides;
+  /** As many are looked at as are copied: the first copies should not have to wait for looks at the last. */
+  readonly look: <T>(work: () => Promise<T>) => Promise<T>;
   readonly copy: Copier;
   /** What Quay has said, by repository: it is asked once. */
   readonly mayPush: Map<string, Promise<void>>;
@@ -109,15 +112,32 @@ async function promoteOne(
 }
 
 async function perform(
-  { source, destination, tags }: Promotion,
-  { request, sides, clientOf, copy, mayPush, platform }: Run,
+  promotion: Promotion,
+  run: Run,
   result: Draft,
   onProgress: (progress: Progress) => void,
 ): Promise<void> {
+  const found = await run.look(() => lookAt(promotion, run, result, onProgress));
+  if (!run.request.dryRun) {
+    await carryOut(promotion, found, run, result, onProgress);
+  }
+}
+
+/** What there is to promote, and what the destination has of it already. */
+interface Found extends Comparison {
+  readonly image: Image;
+  readonly artifacts: readonly Artifact[];
+}
+
+async function lookAt(
+  { source, destination, tags }: Promotion,
+  { request, sides, clientOf, mayPush, platform }: Run,
+  result: Draft,
+  onProgress: (progress: Progress) => void,
+): Promise<Found> {
   const { existingTags, platforms, withSignatures, verifyCommand, dryRun } = request;
   const reader = clientOf(sides.source, source.registry);
   const writer = clientOf(sides.destination, destination.registry);
-  const within = pathOf(source) === pathOf(destination);
 
   onProgress({ phase: "resolving" });
   const digest = await resolve(reader, source, platform.reporter);
@@ -135,24 +155,31 @@ async function perform(
     mayPush.set(destination.repository, asked);
     await asked;
   }
-  const there = await compare(writer, destination, tags, image, within ? [] : artifacts, existingTags).catch(
-    (error) => {
-      // Whether Quay would make the repository can only be found out by having it made.
-      if (dryRun && error instanceof LoginError && error.code === "access-missing") {
-        platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot may not read it.`);
-        return nothingThere(tags, image, artifacts);
-      }
-      throw error;
-    },
-  );
-  const missing = within ? undefined : there.missing;
+  const toCopy = isWithin(source, destination) ? [] : artifacts;
+  const there = await compare(writer, destination, tags, image, toCopy, existingTags).catch((error) => {
+    // Whether Quay would make the repository can only be found out by having it made.
+    if (dryRun && error instanceof LoginError && error.code === "access-missing") {
+      platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot may not read it.`);
+      return nothingThere(tags, image, artifacts);
+    }
+    throw error;
+  });
+  const missing = isWithin(source, destination) ? undefined : there.missing;
   result.tags = there.tags;
   result.artifacts = artifacts.map((artifact) => asResult(artifact, false));
   result.bytes = missing?.bytes ?? 0;
-  if (dryRun) {
-    return;
-  }
-  assertFree(destination, result.tags, digest);
+  return { ...there, missing, image, artifacts };
+}
+
+async function carryOut(
+  { source, destination }: Promotion,
+  { image, artifacts, missing, lacking }: Found,
+  { sides, clientOf, copy }: Run,
+  result: Draft,
+  onProgress: (progress: Progress) => void,
+): Promise<void> {
+  const writer = clientOf(sides.destination, destination.registry);
+  assertFree(destination, result.tags, image.digest);
 
   if (missing) {
     const blobs = image.blobs.length;
@@ -172,11 +199,11 @@ async function perform(
     }
     result.changed = true;
   }
-  if (artifacts.length > 0 && !within) {
+  if (artifacts.length > 0 && !isWithin(source, destination)) {
     onProgress({ phase: "signatures" });
-    await copyArtifacts({ copy, from: source, to: destination, client: writer }, artifacts, there.lacking);
-    result.artifacts = artifacts.map((artifact) => asResult(artifact, there.lacking.includes(artifact)));
-    result.changed ||= there.lacking.length > 0;
+    await copyArtifacts({ copy, from: source, to: destination, client: writer }, artifacts, lacking);
+    result.artifacts = artifacts.map((artifact) => asResult(artifact, lacking.includes(artifact)));
+    result.changed ||= lacking.length > 0;
   }
   onProgress({ phase: "tags" });
   await setTags(writer, destination, result.tags, image.manifest, (set) => {
@@ -184,6 +211,9 @@ async function perform(
     result.changed = true;
   });
 }
+
+/** One repository: what belongs to the image is there already. */
+const isWithin = (source: Repository, destination: Repository): boolean => pathOf(source) === pathOf(destination);
 
 const asResult = ({ kind, digest, subject, tag }: Artifact, copied: boolean): ArtifactResult => ({
   kind,

@@ -1,4 +1,5 @@
 /** `promote --file`: many at once, one report; what failed, or was interrupted, is done by running the same again. */
+import { readFile } from "node:fs/promises";
 import { describe, test } from "vitest";
 import { type Made, makeImage, makeTwoPlatforms } from "../../support/images.ts";
 import { addPlace } from "../../support/promotion.ts";
@@ -198,6 +199,23 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     succeeded(expect, await all.scenario.promote([...all.args, "--parallel", "2"]));
     stop();
     expect(most).toBe(2);
+    await allArrived(expect, all);
+  });
+
+  test("nor more of verify-command", async ({ expect }) => {
+    const all = await many("file verify", 5);
+    const log = fileOf(all.scenario.machine, "log");
+    const command = `sh -c 'echo 1 >>${log}; sleep 0.3; echo -1 >>${log}'`;
+    succeeded(expect, await all.scenario.promote([...all.args, "--parallel", "2", "--verify-command", command]));
+    let running = 0;
+    const counts = (await readFile(log, "utf8"))
+      .trim()
+      .split("\n")
+      .map((change) => {
+        running += Number(change);
+        return running;
+      });
+    expect([counts.length, Math.max(...counts)]).toEqual([10, 2]);
     await allArrived(expect, all);
   });
 
