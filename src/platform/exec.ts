@@ -14,7 +14,7 @@ export interface Command {
 export interface Finished {
   /** undefined where a signal ended it or it could not be started */
   readonly exitCode: number | undefined;
-  /** stdout and stderr as they came, the last 64 KiB */
+  /** stdout and stderr as they came; of more than 64 KiB the last whole lines, since a secret that is cut is not recognized */
   readonly output: string;
 }
 
@@ -42,18 +42,24 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
     detached: true,
   });
   let output = "";
-  const collect = (chunk: Buffer) => {
-    const text = chunk.toString("utf8");
-    output = (output + text).slice(-mostOutput);
+  let isCut = false;
+  const collect = (text: string) => {
+    output += text;
+    if (output.length > mostOutput) {
+      output = output.slice(-mostOutput);
+      isCut = true;
+    }
     onOutput?.(text);
   };
-  child.stdout.on("data", collect);
-  child.stderr.on("data", collect);
+  child.stdout.setEncoding("utf8").on("data", collect);
+  child.stderr.setEncoding("utf8").on("data", collect);
   // A tool that ends before it has read everything breaks the pipe; its exit code tells the story.
   child.stdin.on("error", () => {});
   const ended = new Promise<Finished>((resolve) => {
     child.on("error", (error) => resolve({ exitCode: undefined, output: error.message }));
-    child.on("close", (exitCode) => resolve({ exitCode: exitCode ?? undefined, output }));
+    child.on("close", (exitCode) =>
+      resolve({ exitCode: exitCode ?? undefined, output: isCut ? output.replace(/^.*\n?/, "") : output }),
+    );
   });
   const kill = async () => {
     killGroup(child);

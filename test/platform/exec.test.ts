@@ -28,11 +28,21 @@ test("hands down the environment that it is given, and nothing else", async () =
   expect((await running.finish("")).output).toBe("A=1\n");
 });
 
-test("keeps the last 64 KiB of output, where a tool says why it failed", async () => {
-  const { exitCode, output } = await shell("head -c 1000000 /dev/zero | tr '\\0' x; echo why").finish("");
+test("keeps the last 64 KiB of output, where a tool says why it failed, in whole lines", async () => {
+  const { exitCode, output } = await shell(
+    "head -c 1000000 /dev/zero | tr '\\0' x | fold -w 999; echo; echo why",
+  ).finish("");
   expect(exitCode).toBe(0);
-  expect(output).toHaveLength(65_536);
-  expect(output).toMatch(/^x+why\n$/);
+  expect(output.length).toBeGreaterThan(64_000);
+  expect(output.length).toBeLessThanOrEqual(65_536);
+  const lines = output.trimEnd().split("\n");
+  expect(lines.at(-1)).toBe("why");
+  expect(new Set(lines.slice(0, -2).map(({ length }) => length))).toEqual(new Set([999]));
+});
+
+test("of one line that is longer it keeps what comes after", async () => {
+  expect((await shell("head -c 100000 /dev/zero | tr '\\0' x; echo; echo why").finish("")).output).toBe("why\n");
+  expect((await shell("head -c 100000 /dev/zero | tr '\\0' x").finish("")).output).toBe("");
 });
 
 test("tells what a tool prints as it comes, and which process it is", async () => {
