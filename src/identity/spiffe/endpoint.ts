@@ -71,7 +71,8 @@ function parseUnix(rest: string, wrong: Wrong): ReturnType<typeof parseEndpoint>
 function parseTcp(rest: string, wrong: Wrong): ReturnType<typeof parseEndpoint> {
   const [, ipv6, other, digits, more] = /^\/\/(?:\[([^\]]*)\]|([^:/?#]*))(?::(\d*))?(.*)$/s.exec(rest) ?? [];
   const host = ipv6 ?? other ?? "";
-  if (isIP(host) !== (ipv6 === undefined ? 4 : 6)) {
+  // Node also takes a zone (`fe80::1%eth0`), which can't stand in an address like that.
+  if (isIP(host) !== (ipv6 === undefined ? 4 : 6) || host.includes("%")) {
     return wrong("after tcp:// stands an IP address, with a port");
   }
   const port = Number(digits);

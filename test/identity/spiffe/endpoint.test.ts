@@ -46,6 +46,7 @@ describe("what is no address", () => {
     ["tcp://user@127.0.0.1:8081", "after tcp:// stands an IP address, with a port"],
     ["tcp://::1:8081", "after tcp:// stands an IP address, with a port"],
     ["tcp://[127.0.0.1]:8081", "after tcp:// stands an IP address, with a port"],
+    ["tcp://[fe80::1%eth0]:8081", "after tcp:// stands an IP address, with a port"],
     ["tcp://127.1:8081", "after tcp:// stands an IP address, with a port"],
     ["tcp://127.0.0.1", "it has no port between 1 and 65535"],
     ["tcp://127.0.0.1:", "it has no port between 1 and 65535"],
