@@ -50,12 +50,16 @@ async function signed(name: string): Promise<Signed> {
   return { scenario, made, signature, referrer, args: [...scenario.args(made, ...tags), "--with-signatures"] };
 }
 
-/** What is promised at every moment. */
+/** What is promised at every moment. @returns the release tags that can be pulled */
 async function keepsPromise(expect: ExpectStatic, { scenario, made, signature, referrer }: Signed): Promise<string[]> {
   const { side, repository } = scenario.to;
-  const there = (await side.tags(repository)).filter((tag) => tags.some((each) => each === tag));
-  for (const tag of there) {
-    expect(await side.digest(repository, tag)).toBe(made.digest);
+  const there: string[] = [];
+  for (const tag of tags) {
+    // While this registry writes a tag it lists it already, and answers 404 or 500 to whoever pulls it.
+    const digest = await side.digest(repository, tag).catch(() => undefined);
+    if (digest === undefined) continue;
+    there.push(tag);
+    expect(digest).toBe(made.digest);
     expect(await side.missing(repository, made)).toEqual([]);
     expect(await side.missing(repository, signature)).toEqual([]);
     expect(await side.digest(repository, cosignTag(made, "sig"))).toBe(signature.digest);
