@@ -126,6 +126,7 @@ async function perform(
 /** What there is to promote, and what the destination has of it already. */
 interface Found extends Comparison {
   readonly image: Image;
+  /** That go along; none within one repository. */
   readonly artifacts: readonly Artifact[];
 }
 
@@ -155,20 +156,22 @@ async function lookAt(
     mayPush.set(destination.repository, asked);
     await asked;
   }
-  const toCopy = isWithin(source, destination) ? [] : artifacts;
+  // In one repository, what belongs to the image is there already.
+  const within = pathOf(source) === pathOf(destination);
+  const toCopy = within ? [] : artifacts;
   const there = await compare(writer, destination, tags, image, toCopy, existingTags).catch((error) => {
     // Whether Quay would make the repository can only be found out by having it made.
     if (dryRun && error instanceof LoginError && error.code === "access-missing") {
       platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot may not read it.`);
-      return nothingThere(tags, image, artifacts);
+      return nothingThere(tags, image, toCopy);
     }
     throw error;
   });
-  const missing = isWithin(source, destination) ? undefined : there.missing;
+  const missing = within ? undefined : there.missing;
   result.tags = there.tags;
   result.artifacts = artifacts.map((artifact) => asResult(artifact, false));
   result.bytes = missing?.bytes ?? 0;
-  return { ...there, missing, image, artifacts };
+  return { ...there, missing, image, artifacts: toCopy };
 }
 
 async function carryOut(
@@ -199,7 +202,7 @@ async function carryOut(
     }
     result.changed = true;
   }
-  if (artifacts.length > 0 && !isWithin(source, destination)) {
+  if (artifacts.length > 0) {
     onProgress({ phase: "signatures" });
     await copyArtifacts({ copy, from: source, to: destination, client: writer }, artifacts, lacking);
     result.artifacts = artifacts.map((artifact) => asResult(artifact, lacking.includes(artifact)));
@@ -211,9 +214,6 @@ async function carryOut(
     result.changed = true;
   });
 }
-
-/** One repository: what belongs to the image is there already. */
-const isWithin = (source: Repository, destination: Repository): boolean => pathOf(source) === pathOf(destination);
 
 const asResult = ({ kind, digest, subject, tag }: Artifact, copied: boolean): ArtifactResult => ({
   kind,
