@@ -184,6 +184,29 @@ install_spire() {
   quietly env GOBIN="$1" GOWORK=off CGO_ENABLED=1 go -C test/spire install "${serially[@]}" tool
 }
 
+# need_keycloak : the server as it is published, built for the file database, so that it starts in seconds.
+need_keycloak() {
+  local version=26.4.7
+  local folder="$tools/keycloak@$version"
+  [[ -x "$folder/bin/kc.sh" ]] || alone "$folder" install_keycloak "$version" "$folder"
+}
+
+install_keycloak() {
+  [[ -x "$2/bin/kc.sh" ]] && return # somebody else did it while we waited
+  command -v java >/dev/null || need_debian openjdk-17-jre-headless
+  command -v mvn >/dev/null || need_debian maven
+  need_debian unzip
+  echo "Installing Keycloak $1 (about a minute, once)"
+  local work
+  work="$(mktemp -d "$tools/keycloak.XXXXXX")"
+  quietly mvn -B -q dependency:copy "-Dartifact=org.keycloak:keycloak-quarkus-dist:$1:zip" "-DoutputDirectory=$work"
+  quietly unzip -q "$work/keycloak-quarkus-dist-$1.zip" -d "$work"
+  quietly "$work/keycloak-$1/bin/kc.sh" build --db=dev-file
+  rm -rf "$2"
+  mv "$work/keycloak-$1" "$2"
+  rm -rf "$work"
+}
+
 # bundle_into FOLDER : what the source builds, one sub-folder per entry point.
 bundle_into() {
   alone "$scratch/build" bundle_alone "$1"
@@ -226,6 +249,7 @@ need_real_peers() {
   fi
   test/cluster/up.sh --build-only
   need_go_tool cosign
+  need_keycloak
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

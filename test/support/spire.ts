@@ -2,15 +2,13 @@
  * A real SPIRE on loopback: server, agent and OIDC discovery provider. It attests workloads by their uid. Its programs are
  * built by `need_spire` of script/lib.sh.
  */
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
-import { get } from "node:https";
-import { createServer } from "node:net";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
-import { listen } from "./listen.ts";
+import { fetchOk, freePorts, launch, type Program, until } from "./program.ts";
 import type { Authority } from "./tls.ts";
 
 const run = promisify(execFile);
@@ -78,7 +76,7 @@ export async function startSpire(options: SpireOptions): Promise<Spire> {
   const start = async (name: string, program: string, args: string[], ready: () => Promise<unknown>) => {
     const started = await launch(join(bin, program), args, at(`${name}.log`));
     running.set(name, started);
-    await until(ready, started, name);
+    await until(ready, started, `SPIRE's ${name}`);
   };
   const stop = async (name: string) => {
     await running.get(name)?.stop();
@@ -195,62 +193,4 @@ set_key_use = true
 serving_cert_file { cert_file_path = "${folder}/tls.pem" key_file_path = "${folder}/tls.key" addr = "127.0.0.1:${port}" }
 server_api { address = "unix://${folder}/server.sock" poll_interval = "1s" }
 `;
-}
-
-interface Program {
-  log: string;
-  stop(): Promise<void>;
-}
-
-async function launch(program: string, args: string[], log: string): Promise<Program> {
-  const file = await open(log, "a");
-  // The shell lives as long as our end of its standard input: whatever happens to this process, the program ends.
-  const child = spawn(
-    "sh",
-    ["-c", '"$@" </dev/null & cat >/dev/null; kill $! 2>/dev/null; wait', "spire", program, ...args],
-    {
-      stdio: ["pipe", file.fd, file.fd],
-      detached: true,
-    },
-  );
-  await file.close();
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const stop = () => {
-    child.stdin?.end();
-    return ended;
-  };
-  return { log, stop };
-}
-
-/** Tries until it succeeds. @throws with the program's log after 30 s */
-async function until(attempt: () => Promise<unknown>, program: Program, name: string): Promise<void> {
-  for (const end = Date.now() + 30_000; ; ) {
-    try {
-      await attempt();
-      return;
-    } catch (cause) {
-      if (Date.now() > end) {
-        throw new Error(`SPIRE's ${name} is not ready:\n${await readFile(program.log, "utf8")}`, { cause });
-      }
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-}
-
-function fetchOk(url: string, ca: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const request = get(url, { ca, agent: false }, (response) => {
-      response.resume();
-      if (response.statusCode === 200) resolve();
-      else reject(new Error(`${url}: ${response.statusCode}`));
-    });
-    request.on("error", reject);
-  });
-}
-
-/** Taken one after the other while all are held, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const held = await Promise.all(Array.from({ length: count }, () => listen(createServer())));
-  await Promise.all(held.map(({ close }) => close()));
-  return held.map(({ port }) => port);
 }
