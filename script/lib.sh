@@ -118,30 +118,40 @@ install_go_tool() {
   quietly env GOBIN="${1%/*}" CGO_ENABLED=0 go install -ldflags "-s -w" "$3"
 }
 
-# need_go_program NAME VERSION SOURCE TIME : a program of the project's own, built from a folder with a go.mod.
+# need_go_program NAME@VERSION PROGRAM SOURCE TIME [OPTION…] : built from a folder with a go.mod. Tests find it by its path
+# (test/support/built.ts), since it may bear the name of a program that is on PATH.
 need_go_program() {
-  local folder="$tools/$1@$2"
-  [[ -x "$folder/$1" ]] || alone "$folder" install_go_program "$folder/$1" "$3" "$4"
-  export PATH="$folder:$PATH"
+  local program="$tools/$1/$2"
+  [[ -x $program ]] || alone "${program%/*}" install_go_program "$program" "${@:3}"
 }
 
 install_go_program() {
   [[ -x "$1" ]] && return # somebody else did it while we waited
-  command -v go >/dev/null || die "needs Go 1.26.4 or newer to build ${1##*/}, please install it"
-  echo "Building ${1##*/} ($3, once)"
+  local name="${1%/*}"
+  name="${name##*/}"
+  command -v go >/dev/null || die "needs Go 1.26.4 or newer to build $name, please install it"
+  echo "Building ${name/@/ } ($3, once)"
   # The same flags as test/cluster builds Tekton with, so that each finds the other's work in Go's cache.
   quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
-    go build -C "$2" -trimpath -buildvcs=false -ldflags "-s -w" -o "$1" .
+    go build -C "$2" -trimpath -buildvcs=false -ldflags "-s -w" -o "$1" "${@:4}"
 }
 
 # A registry with the referrers API: Debian's has none.
 need_referrers_registry() {
-  need_go_program referrers-registry v0.22.1 test/support/referrers "a few seconds"
+  need_go_program referrers-registry@v0.22.1 referrers-registry test/support/referrers "a few seconds"
 }
 
 # Tekton's own validation.
 need_tekton_validate() {
-  need_go_program tekton-validate v1.14.0 test/tekton/validate "about two minutes"
+  need_go_program tekton-validate@v1.14.0 tekton-validate test/tekton/validate "about two minutes"
+}
+
+# Today's containers tools, beside Debian's of 2022. The versions are those of test/support/{containers,buildah}-today/go.mod.
+need_todays_tools() {
+  local without="containers_image_openpgp exclude_graphdriver_btrfs exclude_graphdriver_devicemapper"
+  need_go_program containers-today@v5.42.1 skopeo test/support/containers-today "about a minute" -tags "$without"
+  need_go_program buildah-today@1.42.0 buildah test/support/buildah-today "about a minute and a half" \
+    -tags "$without" github.com/containers/buildah/cmd/buildah
 }
 
 # need_zizmor : from PyPI, in a virtual environment of its own.

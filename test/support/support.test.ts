@@ -10,10 +10,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask, basic } from "../contract/ask.ts";
 import { startDelay } from "./delay.ts";
 import { type Image, writeImage } from "./image.ts";
-import { type Peers, startPeers } from "./peers.ts";
+import { type Peers, startPeers, todaysSkopeo } from "./peers.ts";
 import { startProxy } from "./proxy.ts";
 import { TOO_MANY_REQUESTS } from "./quay/pages.ts";
 import { startQuay, tokenText, tokenWith } from "./quay/server.ts";
+import { finish } from "./runner.ts";
 import { answer, cut, hang, huge, notJson, page, pass, redirect, reset, slow } from "./scripted.ts";
 
 let peers: Peers;
@@ -34,6 +35,11 @@ async function exchange(robot = "acme+ci", claims: Record<string, unknown> = {})
   return toQuay("/oauth2/federation/robot/token", { authorization });
 }
 const robotToken = async (robot?: string): Promise<string> => JSON.parse((await exchange(robot)).body).token;
+
+test("today's skopeo is built with the libraries of today", async () => {
+  const { stdout } = await finish(spawn(todaysSkopeo(), ["--version"], { stdio: ["ignore", "pipe", "inherit"] }));
+  expect(stdout).toBe("skopeo version stand-in, image v5.42.1\n");
+});
 
 describe("skopeo", () => {
   async function run(args: string[], input = "") {
