@@ -143,10 +143,19 @@ export function reworded(
   return told;
 }
 
-/** What this program did not foresee, as an error like any other. */
+const fileCalls = /^(?:access|chmod|chown|lstat|mkdir|mkdtemp|open|read|realpath|rename|rm|rmdir|scandir|stat|unlink)$/;
+
+/** What this program did not foresee, as an error like any other; a file that could not be used is at least named. */
 export function asLoginError(error: unknown): LoginError {
   if (error instanceof LoginError) {
     return error;
+  }
+  const { code, syscall, path } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+  if (code !== undefined && path !== undefined && fileCalls.test(syscall ?? "")) {
+    return new LoginError("auth-file-unusable", `${path} can't be used (${syscall}: ${code}).`, {
+      remedy: ["Let it be there, be this user's, and have room; or name a file elsewhere: auth-file: /path/auth.json"],
+      cause: error,
+    });
   }
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   return new LoginError("unforeseen", `${name}: ${message}`, {

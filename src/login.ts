@@ -4,6 +4,7 @@ import { LoginError } from "./errors.ts";
 import { chooseIdentity, type IdentityChoice, openIdentity } from "./identity/index.ts";
 import { keepIdentity } from "./identity/keep.ts";
 import { type Identity, isoTime } from "./identity/token.ts";
+import { leadsInto } from "./platform/folders.ts";
 import type { PendingRequest } from "./platform/http.ts";
 import type { Place } from "./platform/place.ts";
 import type { Platform } from "./platform/platform.ts";
@@ -116,9 +117,9 @@ export async function login(
 }
 
 /** As it stands on disk: the last renewal may have failed between one file and the next. */
-async function reopen({ folder }: Session): Promise<Session> {
-  const session = await readSession(folder);
-  if (session === undefined) {
+async function reopen({ folder, named, id }: Session): Promise<Session> {
+  const session = await readSession(folder, named);
+  if (session?.id !== id) {
     throw new LoginError(
       "not-logged-in",
       `The login was taken back by somebody else: ${folder} has no session any more.`,
@@ -187,6 +188,9 @@ async function leaveRoots(
   try {
     if (folder === undefined) {
       throw new Error("HOME is not set");
+    }
+    if (place.workspace && (await leadsInto(place.workspace, folder))) {
+      throw new Error(`${folder} is in the workspace`);
     }
     await installRoots(place.roots, folder, session.id, (record) => keep({ certificates: [record] }));
   } catch (error) {

@@ -1,20 +1,26 @@
 /** Takes a session back: exactly our entries, only if they are still ours; what stood there before stands there again. */
-import { LoginError } from "./errors.ts";
+import { asLoginError, LoginError } from "./errors.ts";
 import { isoTime } from "./identity/token.ts";
+import { newId } from "./platform/files.ts";
 import type { LocalPlatform } from "./platform/platform.ts";
 import type { AuthEntry } from "./registry/authfile.ts";
 import { removeRoots } from "./registry/certificates.ts";
 import { removeEntries, restoreEntries } from "./registry/merge.ts";
-import { newId, readSession, removeEmptySession, removeSession, type Session } from "./session.ts";
+import { readSession, removeEmptySession, removeSession, type Session } from "./session.ts";
 import { isRobotLogin, readEntry, type Standing } from "./status.ts";
 
 /**
  * Idempotent; works on a session that was broken off at any point.
+ * @param named whether the user chose the folder, so that others may have put something there
  * @returns the session that was taken back, undefined where there was nothing left to do
  * @throws LoginError where something of ours may still stand; everything else has been taken back by then
  */
-export async function logout(folder: string, platform: LocalPlatform): Promise<Session | undefined> {
-  const session = await readSession(folder);
+export async function logout(
+  folder: string,
+  platform: LocalPlatform,
+  { named = false }: { readonly named?: boolean } = {},
+): Promise<Session | undefined> {
+  const session = await readSession(folder, named);
   if (session === undefined) {
     await removeEmptySession(folder);
     return undefined;
@@ -24,10 +30,7 @@ export async function logout(folder: string, platform: LocalPlatform): Promise<S
     try {
       await work();
     } catch (error) {
-      if (!(error instanceof LoginError)) {
-        throw error;
-      }
-      failures.push(error);
+      failures.push(asLoginError(error)); // whatever it is, the rest is taken back
     }
   };
   // Last changed, first restored: what one of our files held before may be another's doing.
@@ -35,7 +38,7 @@ export async function logout(folder: string, platform: LocalPlatform): Promise<S
     await attempt(() => restoreEntries(record, session.id, platform));
   }
   for (const record of session.certificates) {
-    await removeRoots(record);
+    await attempt(() => removeRoots(record));
   }
   const [first, ...others] = failures;
   if (first) {

@@ -77,7 +77,7 @@ test("does nothing the second time, nor for a session that never was", async () 
 test("takes a folder away that was made before its record", async () => {
   const folder = join(await makeFolder(), "quay-keyless-login-x");
   await mkdir(folder);
-  await writeFile(join(folder, "session.json.tmp"), "half");
+  await writeFile(join(folder, ".session.json.0123456789ab.0123456789ab.tmp"), "half");
   expect(await logout(folder, testPlatform())).toBeUndefined();
   expect(existsSync(folder)).toBe(false);
 });
@@ -107,15 +107,6 @@ describe("where something can't be taken back", () => {
     await logout(session.folder, platform);
     expect(JSON.parse(await readFile(one, "utf8"))).toEqual({ auths: {} });
   });
-
-  test("a mistake in the program is not hidden", async () => {
-    const session = await openSession(await makeFolder());
-    await saveSession({
-      ...session,
-      files: [{ path: "no\0name", before: null, mode: 0o600, folders: [], scopes: {}, after: ["0"] }],
-    });
-    await expect(logout(session.folder, testPlatform())).rejects.toThrow(TypeError);
-  });
 });
 
 describe("a session in a folder that the user named", () => {
@@ -128,7 +119,7 @@ describe("a session in a folder that the user named", () => {
     await mergeEntries(change, platform, async (record) => void (await saveSession({ ...session, files: [record] })));
     // Another tool logs in to its own registry meanwhile.
     await writeFile(path, JSON.stringify({ auths: { "quay.io": ours, "ghcr.io": { auth: "dGhlaXJz" } } }));
-    expect(await logout(folder, platform)).toMatchObject({ id: session.id });
+    expect(await logout(folder, platform, { named: true })).toMatchObject({ id: session.id });
     expect(await readdir(folder)).toEqual(["auth.json"]);
     expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
     expect(await logout(folder, platform)).toBeUndefined();
@@ -139,7 +130,7 @@ describe("a session in a folder that the user named", () => {
     const base = await makeFolder();
     await openNamedSession(join(base, "one"));
     await rename(join(base, "one"), join(base, "two"));
-    expect(await logout(join(base, "two"), testPlatform())).toMatchObject({ folder: join(base, "two") });
+    expect(await logout(join(base, "two"), testPlatform(), { named: true })).toMatchObject({ folder: join(base, "two") });
     expect(await readdir(base)).toEqual([]);
   });
 

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
+import { newId } from "../src/platform/files.ts";
 import {
-  newId,
   openFolderTo,
   openNamedSession,
   openSession,
@@ -41,7 +41,7 @@ test("without a place for it, the place is named", async () => {
 
 test("without room for its record, no folder stays either", async () => {
   const base = await makeFolder();
-  vi.mocked(writeFile).mockRejectedValueOnce(Object.assign(new Error("full"), { code: "ENOSPC" }));
+  vi.mocked(open).mockRejectedValueOnce(Object.assign(new Error("full"), { code: "ENOSPC" }));
   await expect(openSession(base)).rejects.toMatchObject({
     code: "auth-file-unusable",
     message: `No private folder can be made in ${base} (ENOSPC).`,
@@ -83,10 +83,11 @@ test("one that is gone is nothing; one that can't be read is not the same", asyn
 });
 
 describe("a record that another program left, or that lacks a part, is not acted upon", () => {
+  const id = "0123456789ab";
   const file = { path: "/a", before: null, mode: 0o600, folders: [], scopes: {}, after: ["0"] };
-  const certificate = { path: "/c", folders: [] };
+  const certificate = { path: `/certs.d/quay.io/quay-keyless-login-${id}.crt`, folders: [], hash: "0" };
   const robot = { robot: "acme+ci", scope: "quay.io", expiresAt: 5, lifeSeconds: 3600 };
-  const whole = { version: 1, id: "a", named: true, files: [file], certificates: [certificate], robots: [robot] };
+  const whole = { version: 1, id, named: true, files: [file], certificates: [certificate], robots: [robot] };
   const without = (object: object, ...names: string[]) =>
     Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
 
@@ -105,7 +106,7 @@ describe("a record that another program left, or that lacks a part, is not acted
       `a file without ${name}`,
       { ...whole, files: [file, without(file, name)] },
     ]),
-    ...["path", "folders"].map((name): [string, unknown] => [
+    ...["path", "folders", "hash"].map((name): [string, unknown] => [
       `a certificate without ${name}`,
       { ...whole, certificates: [without(certificate, name)] },
     ]),
@@ -125,7 +126,7 @@ describe("a record that another program left, or that lacks a part, is not acted
   test("the whole one is, and knows its folder by where it lies", async () => {
     const folder = await makeFolder();
     await writeFile(join(folder, "session.json"), JSON.stringify({ ...whole, folder: "/elsewhere" }));
-    expect(await readSession(folder)).toEqual({ ...whole, folder });
+    expect(await readSession(folder, true)).toEqual({ ...whole, folder });
   });
 });
 
@@ -151,7 +152,7 @@ describe("a folder that the user named", () => {
     expect(session).toMatchObject({ folder, named: true, files: [], certificates: [], robots: [] });
     expect(session.id).toMatch(/^[0-9a-f]{12}$/);
     expect([await modeOf(folder), await modeOf(dirname(folder))]).toEqual([0o700, 0o700]);
-    expect(await readSession(folder)).toEqual(session);
+    expect(await readSession(folder, true)).toEqual(session);
   });
 
   test("may be there already, where it is empty; then it is the user's alone", async () => {
@@ -170,7 +171,7 @@ describe("a folder that the user named", () => {
     expect(error.remedy).toEqual(["Write, for example, session: /path/of/a/new/folder"]);
   };
 
-  test.each(["other.txt", "auth.json", "session.json", "session.json.tmp", ".hidden"])(
+  test.each(["other.txt", "auth.json", "session.json", ".session.json.0123456789ab.0123456789ab.tmp", ".hidden"])(
     "with %s in it is refused, and nothing is changed",
     async (name) => {
       const folder = await makeFolder();
@@ -195,11 +196,11 @@ describe("a folder that the user named", () => {
     const folder = await makeFolder();
     await chmod(folder, 0o755);
     await mkdir(join(folder, "theirs"), { mode: 0o755 });
-    const open = (path: string) => asNobody(["session.ts"], "await src.openNamedSession(args[0]);", path);
+    const openAsNobody = (path: string) => asNobody(["session.ts"], "await src.openNamedSession(args[0]);", path);
     if (process.getuid?.() !== 0) {
       await chmod(join(folder, "theirs"), 0o500);
     }
-    expect(await open(join(folder, "theirs/new"))).toContain("the folder can't be made or written to (EACCES).");
+    expect(await openAsNobody(join(folder, "theirs/new"))).toContain("the folder can't be made or written to (EACCES).");
   });
 });
 
@@ -210,7 +211,7 @@ describe("a session's end", () => {
     await writeFile(join(folder, "certificates/ca.crt"), "roots");
     await mkdir(join(folder, "tool-12"));
     await writeFile(join(folder, "tool-12/auth.json"), "secret");
-    await writeFile(join(folder, "session.json.tmp"), "half");
+    await writeFile(join(folder, ".session.json.0123456789ab.0123456789ab.tmp"), "half");
   };
 
   test("takes the private folder away with all that is in it", async () => {
@@ -279,7 +280,7 @@ describe("a session's end", () => {
     await removeEmptySession(join(folder, "auth.json"));
     expect(await readFile(join(folder, "auth.json"), "utf8")).toBe("theirs");
     const killed = await makeFolder();
-    await writeFile(join(killed, "session.json.tmp"), "half");
+    await writeFile(join(killed, ".session.json.0123456789ab.0123456789ab.tmp"), "half");
     await removeEmptySession(killed);
     expect(existsSync(killed)).toBe(false);
   });

@@ -32,7 +32,11 @@ export async function login(call: Call): Promise<Outcome> {
     request.caFile === undefined ? undefined : readRoots(request.caFile),
   ]);
   const takeBack = (folder: string) =>
-    logout(folder, { clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(30_000) });
+    logout(
+      folder,
+      { clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(30_000) },
+      { named: folder === sessionFolder },
+    );
   if (sessionFolder !== undefined) {
     await takeBack(sessionFolder);
   }

@@ -26,7 +26,7 @@ const platformOf = ({ terminal }: Call) =>
   ({ clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(60_000) }) as const;
 
 async function fromSession(folder: string, call: Call): Promise<readonly string[]> {
-  const session = await takeBack(folder, platformOf(call));
+  const session = await takeBack(folder, platformOf(call), { named: true });
   return session?.robots.map(({ scope }) => scope) ?? [];
 }
 

@@ -1,9 +1,10 @@
 /** The process that keeps a login alive between main and post: started, stopped, and what it leaves for post to tell. */
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
+import { createFile, replaceFile } from "../platform/files.ts";
 import type { Upkeep } from "../refresh.ts";
 import { toolEnvironment } from "../registry/environment.ts";
 
@@ -52,11 +53,11 @@ export async function startBackground(order: Order): Promise<void> {
 /** What the process does first. @throws where there is one for this session already */
 export async function enterBackground(folder: string): Promise<void> {
   const text = JSON.stringify({ pid: process.pid, started: await startOf(process.pid) });
-  await writeFile(files(folder).process, text, { mode: 0o600, flag: "wx" });
+  await createFile(files(folder).process, text);
 }
 
 export function noteLapse(folder: string, text: string): Promise<void> {
-  return writeFile(files(folder).lapse, text, { mode: 0o600 });
+  return replaceFile(files(folder).lapse, text, { mode: 0o600 });
 }
 
 export interface Ended {

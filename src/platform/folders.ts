@@ -1,6 +1,6 @@
 /** Folders made on the way to a file, so that they can be taken back with it. */
 import { statSync } from "node:fs";
-import { mkdir, rmdir, stat } from "node:fs/promises";
+import { mkdir, realpath, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** @returns those on the way to `folder` that are not there yet, outermost first */
@@ -45,6 +45,21 @@ export async function existingFolder(folder: string): Promise<string> {
     at = dirname(at);
   }
   return at;
+}
+
+/** Whether a path leads into `folder`, by links or another mount too; the path itself may not be there yet. */
+export async function leadsInto(folder: string, path: string): Promise<boolean> {
+  const wanted = await stat(folder).catch(() => undefined);
+  for (let at = await realpath(await existingFolder(path)); wanted; at = dirname(at)) {
+    const { dev, ino } = await stat(at);
+    if (dev === wanted.dev && ino === wanted.ino) {
+      return true;
+    }
+    if (at === dirname(at)) {
+      break;
+    }
+  }
+  return false;
 }
 
 export async function isThere(path: string): Promise<boolean> {

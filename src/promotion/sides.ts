@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { LoginError, reworded } from "../errors.ts";
 import { type LoginResult, login } from "../login.ts";
 import { logout } from "../logout.ts";
+import { newId } from "../platform/files.ts";
 import type { Platform } from "../platform/platform.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { keepFresh, sourceOf } from "../refresh.ts";
 import { createSecrets, type Reporter } from "../reporter.ts";
 import type { LoginRequest } from "../request.ts";
-import { newId, type Session } from "../session.ts";
+import type { Session } from "../session.ts";
 import type { PromotionRequest } from "./request.ts";
 import type { Surroundings } from "./result.ts";
 

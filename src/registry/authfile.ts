@@ -1,8 +1,12 @@
 /**
  * An auth file as it stands: `auth.json` of the containers tools, `config.json` of docker. What changes it is in merge.ts.
  */
+import { isUtf8 } from "node:buffer";
+import type { Stats } from "node:fs";
 import { lstat, readFile, realpath, stat } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
+import type { Owner } from "../platform/files.ts";
+import { lossOf } from "./faithful.ts";
 
 /** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
 export type AuthEntry = Readonly<Record<string, unknown>>;
@@ -18,17 +22,15 @@ export interface AuthFile {
   readonly path: string;
   readonly content: AuthContent;
   /** Absent: there is no such file yet. */
-  readonly existing?: { readonly bytes: Buffer; readonly mode: number; readonly uid: number; readonly gid: number };
+  readonly existing?: Owner & { readonly bytes: Buffer; readonly mode: number };
 }
 
 /**
  * Reads an auth file, or finds that there is none.
- * @param purpose to change it, a file must be writable
- * @throws LoginError `auth-file-unusable`: a folder, a dangling link, read-only, unreadable, empty, not JSON
+ * @param purpose to change it, it must be fit for that: `assertChangeable`
+ * @throws LoginError `auth-file-unusable`: a folder, a dangling link, unreadable, empty, not JSON
  */
 export async function readAuthFile(path: string, purpose: "read" | "change" = "change"): Promise<AuthFile> {
-  const fail = (problem: string, remedy: string, cause?: unknown) =>
-    new LoginError("auth-file-unusable", `The auth file ${path} ${problem}.`, { remedy: [remedy], cause });
   let real: string;
   try {
     real = await realpath(path);
@@ -38,48 +40,69 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
     if (code === "ENOENT" && !isLink) {
       return { path, content: {} };
     }
-    throw fail(
-      isLink ? "is a symbolic link to nothing" : `cannot be reached (${code})`,
-      "Name a file that can be written: auth-file: /path/auth.json",
-      error,
-    );
+    const problem = isLink ? "is a symbolic link to nothing" : `cannot be reached (${code})`;
+    throw unusable(path, problem, "Name a file that can be written: auth-file: /path/auth.json", error);
   }
+  let bytes: Buffer;
+  let info: Stats;
   try {
-    const [bytes, info] = await Promise.all([readFile(real), stat(real)]);
-    if (purpose === "change" && (info.mode & 0o222) === 0) {
-      throw fail("is read-only", `Make it writable (chmod u+w ${path}), or name another file: auth-file: /path`);
-    }
-    const existing = { bytes, mode: info.mode & 0o777, uid: info.uid, gid: info.gid };
-    return { path: real, content: parse(bytes.toString("utf8"), fail), existing };
+    [bytes, info] = await Promise.all([readFile(real), stat(real)]);
   } catch (error) {
-    if (error instanceof LoginError) {
-      throw error;
-    }
     const code = codeOf(error);
-    throw fail(
-      code === "EISDIR" ? "is a folder" : `cannot be read (${code})`,
-      "Name a file: auth-file: /path/auth.json",
-      error,
+    const problem = code === "EISDIR" ? "is a folder" : `cannot be read (${code})`;
+    throw unusable(path, problem, "Name a file: auth-file: /path/auth.json", error);
+  }
+  const content = parseAuthFile(bytes);
+  if (typeof content === "string") {
+    const remedy = "Mend or delete it: every tool that reads it fails on it too. A file without logins reads {}";
+    throw unusable(path, content, remedy);
+  }
+  const existing = { bytes, mode: info.mode & 0o777, uid: info.uid, gid: info.gid };
+  const file: AuthFile = { path: real, content, existing };
+  if (purpose === "change") {
+    assertChangeable(file);
+  }
+  return file;
+}
+
+/**
+ * What others keep in the file must be the same in a new version of it, and it must not be read-only.
+ * @throws LoginError `auth-file-unusable`
+ */
+export function assertChangeable({ path, existing }: AuthFile): void {
+  if (existing && (existing.mode & 0o222) === 0) {
+    const remedy = `Make it writable (chmod u+w ${path}), or name another file: auth-file: /path`;
+    throw unusable(path, "is read-only", remedy);
+  }
+  const loss =
+    existing && (isUtf8(existing.bytes) ? lossOf(existing.bytes.toString()) : "holds bytes that are no UTF-8");
+  if (loss) {
+    throw unusable(
+      path,
+      `${loss}: that would be lost in a new version of the file`,
+      "Mend the file, or name another one: auth-file: /path/auth.json",
     );
   }
 }
 
-function parse(text: string, fail: (problem: string, remedy: string) => LoginError): AuthContent {
-  const remedy = "Mend or delete it: every tool that reads it fails on it too. A file without logins reads {}";
+const unusable = (path: string, problem: string, remedy: string, cause?: unknown): LoginError =>
+  new LoginError("auth-file-unusable", `The auth file ${path} ${problem}.`, { remedy: [remedy], cause });
+
+/** @returns the content, or in words why it is none; never the parser's message, which quotes the text with its secrets */
+export function parseAuthFile(bytes: Buffer): AuthContent | string {
+  const text = bytes.toString("utf8");
   if (text.trim() === "") {
-    throw fail("is empty, which is not valid JSON", remedy);
+    return "is empty, which is not valid JSON";
   }
   let content: unknown;
   try {
     content = JSON.parse(text);
   } catch {
-    // The parser's message quotes the text, which holds secrets.
-    throw fail("is not JSON", remedy);
+    return "is not JSON";
   }
-  if (!isObject(content) || !isObjectOrAbsent(content.auths) || !isObjectOrAbsent(content.credHelpers)) {
-    throw fail('is JSON, but not an auth file: {"auths": {"host": {"auth": "…"}}}', remedy);
-  }
-  return content;
+  return isObject(content) && isObjectOrAbsent(content.auths) && isObjectOrAbsent(content.credHelpers)
+    ? content
+    : 'is JSON, but not an auth file: {"auths": {"host": {"auth": "…"}}}';
 }
 
 /** Fails where a helper would be asked instead of the file, so that a login in the file would never be seen. */

@@ -1,8 +1,9 @@
 /** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
-import { X509Certificate } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { createHash, X509Certificate } from "node:crypto";
+import { readFile, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { invalidInput } from "../errors.ts";
+import { readRegular, removeLeftovers, replaceFile } from "../platform/files.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/folders.ts";
 
 /**
@@ -39,12 +40,14 @@ export async function readRoots(path: string): Promise<string> {
 export interface CertificateRecord {
   readonly path: string;
   readonly folders: readonly string[];
+  /** SHA-256 of what was written. */
+  readonly hash: string;
 }
 
 /** For the tools that log in now: a folder that holds nothing else. */
 export async function offerRoots(pem: string, folder: string): Promise<string> {
-  await mkdir(folder, { mode: 0o700, recursive: true });
-  await writeFile(join(folder, "ca.crt"), pem, { mode: 0o600 });
+  await makeFolders(folder);
+  await replaceFile(join(folder, "ca.crt"), pem, { mode: 0o600 });
   return folder;
 }
 
@@ -59,19 +62,34 @@ export async function installRoots(
   remember: (record: CertificateRecord) => Promise<void>,
 ): Promise<void> {
   // No secrets here, and a tool run by another user fails on a ~/.config/containers that it may not enter.
-  const path = join(folder, `quay-keyless-login-${id}.crt`);
-  await remember({ path, folders: await missingFolders(folder) });
+  const path = join(folder, nameOf(id));
+  await remember({ path, folders: await missingFolders(folder), hash: hashOf(pem) });
   await makeFolders(folder, 0o755);
-  await writeFile(path, pem, { mode: 0o644 });
+  await replaceFile(path, pem, { mode: 0o644, id });
 }
 
-/** Also when it is gone already. */
-export async function removeRoots({ path, folders }: CertificateRecord): Promise<void> {
-  await rm(path, { force: true }).catch((error: NodeJS.ErrnoException) => {
+const nameOf = (id: string): string => `quay-keyless-login-${id}.crt`;
+
+/** Whether a session of this id would leave its roots there. */
+export const isCertificateOf = (path: string, id: string): boolean =>
+  basename(path) === nameOf(id) && basename(join(path, "../..")) === "certs.d";
+
+/**
+ * Also when it is gone already. What somebody else has written there stays.
+ * @throws the file system's own error
+ */
+export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<void> {
+  await removeLeftovers(path);
+  const found = await readRegular(path).catch((error: NodeJS.ErrnoException) => {
     // It was written down, and then could not be made.
-    if (error.code !== "ENOTDIR") {
+    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") {
       throw error;
     }
   });
+  if (found && hashOf(found.bytes) === hash) {
+    await rm(path, { force: true });
+  }
   await removeFolders(folders);
 }
+
+const hashOf = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

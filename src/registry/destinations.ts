@@ -1,13 +1,16 @@
 /** Where the logins go: a file named by the user or a private one, and docker's configuration. */
-import { join, resolve, sep } from "node:path";
+import { join, resolve } from "node:path";
 import { invalidInput, LoginError } from "../errors.ts";
+import { leadsInto } from "../platform/folders.ts";
 import type { Place } from "../platform/place.ts";
 import type { Platform } from "../platform/platform.ts";
 import { hasNamespacedScope, type LoginRequest } from "../request.ts";
 import type { Session } from "../session.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "./authfile.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
-import { assertWritable, type Change, type FileRecord, mergeEntries } from "./merge.ts";
+import { type Change, type FileRecord, mergeEntries } from "./merge.ts";
+import { groupOfNew, isAsPrivate } from "./privacy.ts";
+import { assertReplaceable } from "./replaceable.ts";
 import type { Tool } from "./tools.ts";
 
 /** Where the logins go. */
@@ -29,16 +32,21 @@ export async function planDestinations(
   place: Place,
   platform: Platform,
 ): Promise<Destinations> {
-  const path =
-    request.authFile === undefined
-      ? usualFile(request, tool, place, platform)
-      : outsideWorkspace(request.authFile, place);
+  if (place.workspace && (await leadsInto(place.workspace, place.temporaryFolder))) {
+    throw new LoginError("auth-file-unusable", `The temporary folder ${place.temporaryFolder} ${inWorkspace}.`, {
+      remedy: ["Let it be elsewhere: RUNNER_TEMP on GitHub, elsewhere TMPDIR."],
+    });
+  }
+  const path = request.authFile === undefined ? usualFile(request, tool, place, platform) : resolve(request.authFile);
   const authFile = path === undefined ? undefined : await readAuthFile(path);
   if (authFile) {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
+    await assertOutside(authFile.path, place, "auth-file", path ?? "", "auth-file: ${{ runner.temp }}/auth.json");
     assertNotHidden("containers", authFile.path, authFile.content, request.registry);
-    await assertWritable(authFile.path);
+    await assertReplaceable(authFile);
+    await tellOpened(authFile, request, platform);
   }
-  const start = authFile ? undefined : await otherLogins(request.registry, platform);
+  const start = authFile ? undefined : await otherLogins(request, place, platform);
   const dockerIsUsed = place.isDisposable || tool.name === "docker";
   if (
     request.dockerConfig === false ||
@@ -47,9 +55,24 @@ export async function planDestinations(
     return { authFile, docker: undefined, start };
   }
   const docker = await readAuthFile(dockerConfigOf(request, platform));
+  await assertOutside(docker.path, place, "docker-config", String(request.dockerConfig), "docker-config: false");
   assertNotHidden("docker", docker.path, docker.content, request.registry);
-  await assertWritable(docker.path);
+  await assertReplaceable(docker);
   return { authFile, docker, start };
+}
+
+const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
+
+async function assertOutside(
+  path: string,
+  { workspace }: Place,
+  option: "auth-file" | "docker-config",
+  value: string,
+  example: string,
+): Promise<void> {
+  if (workspace && (await leadsInto(workspace, path))) {
+    throw invalidInput(option, value, option === "auth-file" ? `it ${inWorkspace}` : `${path} ${inWorkspace}`, example);
+  }
 }
 
 /** Where a login goes that no file is named for; undefined: a private file. */
@@ -86,20 +109,6 @@ function dockerConfigOf(request: LoginRequest, platform: Platform): string {
   return path;
 }
 
-function outsideWorkspace(path: string, { workspace }: Place): string {
-  const absolute = resolve(path);
-  if (workspace && (absolute === resolve(workspace) || absolute.startsWith(resolve(workspace) + sep))) {
-    throw invalidInput(
-      "auth-file",
-      path,
-      "it is in the workspace, whose files end up in images and artifacts",
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
-      "auth-file: ${{ runner.temp }}/auth.json",
-    );
-  }
-  return absolute;
-}
-
 /**
  * Puts the logins there, in each file in one step.
  * @param session the private folder, what distinguishes its files, and what an earlier login of it did
@@ -129,13 +138,37 @@ export async function storeLogins(
   return authFile;
 }
 
-/** The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them. */
-async function otherLogins(registry: string, platform: Platform): Promise<AuthContent> {
+/** Who asks for a file that others can read has its other logins read as well. */
+async function tellOpened(
+  { path, existing, content }: AuthFile,
+  { authFileMode, registry }: LoginRequest,
+  { reporter }: Platform,
+): Promise<void> {
+  const hasOthers = Object.keys(content.auths ?? {}).some((scope) => scope !== registry);
+  if (existing && authFileMode !== undefined && hasOthers) {
+    if (!(await isAsPrivate({ mode: authFileMode, gid: existing.gid }, path))) {
+      reporter.warning(`auth-file-mode lets more users than before read the other logins in ${path}.`);
+    }
+  }
+}
+
+/**
+ * The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them, where no
+ * more users can read it than the files that they come from.
+ */
+async function otherLogins(request: LoginRequest, place: Place, platform: Platform): Promise<AuthContent> {
   let found: { auths: Record<string, AuthEntry>; credHelpers: Record<string, string> } = { auths: {}, credHelpers: {} };
+  const opened = { mode: request.authFileMode ?? 0o600, gid: await groupOfNew(place.temporaryFolder) };
   for (const { path, legacy } of containersLocations(platform.env)) {
     try {
-      const { content } = await readAuthFile(path);
-      const auths = legacy ? (content as Record<string, AuthEntry>) : content.auths;
+      const { content, existing } = await readAuthFile(path);
+      let auths = legacy ? (content as Record<string, AuthEntry>) : (content.auths ?? {});
+      if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(opened, path))) {
+        platform.reporter.warning(
+          `Logins in ${path} are left out: with this auth-file-mode, more users could read them than can read that file.`,
+        );
+        auths = {};
+      }
       found = { auths: { ...auths, ...found.auths }, credHelpers: { ...content.credHelpers, ...found.credHelpers } };
     } catch (error) {
       if (!(error instanceof LoginError)) {
@@ -145,6 +178,6 @@ async function otherLogins(registry: string, platform: Platform): Promise<AuthCo
     }
   }
   // In a file of our own, a helper for this host would only hide the login that the file is made for.
-  const { [registry]: _, ...credHelpers } = found.credHelpers;
+  const { [request.registry]: _, ...credHelpers } = found.credHelpers;
   return { auths: found.auths, ...(Object.keys(credHelpers).length > 0 && { credHelpers }) };
 }

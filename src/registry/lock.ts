@@ -3,8 +3,9 @@
  * ids (which mean nothing across containers that share a volume). A holder that was killed blocks for `staleMs` at most.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
+import { createFile, readRegular } from "../platform/files.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 
 export const staleMs = 5_000;
@@ -25,7 +26,7 @@ export async function withLock<T>(
 ): Promise<T> {
   const lockPath = `${path}.lock`;
   const id = randomUUID();
-  const isHeld = async () => (await readFile(lockPath, "utf8").catch(() => "")) === id;
+  const isHeld = async () => (await contentOf(lockPath)) === id;
   await acquire(lockPath, id, platform);
   try {
     return await change({ isHeld });
@@ -59,25 +60,47 @@ async function acquire(
 }
 
 async function tryToMake(lockPath: string, id: string): Promise<boolean> {
-  let file: FileHandle;
   try {
-    file = await open(lockPath, "wx", 0o600);
+    await createFile(lockPath, id);
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") {
       return false;
     }
     throw error;
   }
-  try {
-    await file.writeFile(id);
-  } catch (error) {
-    await rm(lockPath, { force: true }); // the disk is full: the lock is made, and says nobody's name
-    throw error;
-  } finally {
-    await file.close();
-  }
-  return true;
 }
+
+const contentOf = async (path: string): Promise<string | undefined> =>
+  readRegular(path).then(
+    ({ bytes }) => bytes.toString(),
+    () => undefined,
+  );
+
+/**
+ * Deletes a lock that is ours by its looks: a UUID, or still empty and this user's.
+ * @throws LoginError `auth-file-locked` where it is something else, which nobody but its owner may delete
+ */
+async function breakLock(path: string): Promise<void> {
+  const found = await readRegular(path).catch((error: NodeJS.ErrnoException) => error.code ?? "");
+  if (found === "ENOENT") {
+    return;
+  }
+  const isOurs =
+    typeof found !== "string" &&
+    (found.info.size === 0 ? found.info.uid === process.geteuid?.() : uuid.test(found.bytes.toString()));
+  if (!isOurs) {
+    throw new LoginError("auth-file-locked", `${path} stands in the way, and is no lock that this program left.`, {
+      remedy: [
+        `If no program uses it, move it away: mv ${path} ${path}.old`,
+        "Or name another file: auth-file: /path/auth.json",
+      ],
+    });
+  }
+  await rm(path, { force: true });
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 type StaleTest = (path: string) => Promise<boolean>;
 
@@ -90,13 +113,13 @@ async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): P
   if (await tryToMake(breaking, id)) {
     try {
       if (await isStale(lockPath)) {
-        await rm(lockPath, { force: true });
+        await breakLock(lockPath);
       }
     } finally {
       await rm(breaking, { force: true });
     }
   } else if (await isStale(breaking)) {
-    await rm(breaking, { force: true });
+    await breakLock(breaking);
   }
 }
 
@@ -105,7 +128,7 @@ function watchForStale(clock: LocalPlatform["clock"]): StaleTest {
   const seen = new Map<string, { readonly mark: string; readonly since: number }>();
   return async (path) => {
     try {
-      const { ino, mtimeMs } = await stat(path);
+      const { ino, mtimeMs } = await lstat(path);
       const mark = `${ino} ${mtimeMs}`;
       const now = clock.elapsed();
       const first = seen.get(path);

@@ -3,14 +3,15 @@
  * one. What is not ours stays as it is.
  */
 import { createHash } from "node:crypto";
-import { constants, renameSync, rmSync } from "node:fs";
-import { access, chmod, chown, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
-import { existingFolder, isThere, makeFolders, markOf, missingFolders, removeFolders } from "../platform/folders.ts";
+import { draft, removeLeftovers } from "../platform/files.ts";
+import { isThere, makeFolders, markOf, missingFolders, removeFolders } from "../platform/folders.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
-import { type AuthContent, type AuthEntry, type AuthFile, codeOf, own, readAuthFile } from "./authfile.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
 import { withLock } from "./lock.ts";
+import { writingTo } from "./replaceable.ts";
 
 /** What a merge did to one file: enough to take it back. Written down before the file is touched. Holds other people's secrets. */
 export interface FileRecord {
@@ -45,14 +46,6 @@ export interface Change {
 }
 
 /**
- * Finds out whether a file could be written, before anything is asked of anybody.
- * @throws LoginError `auth-file-unusable`
- */
-export function assertWritable(path: string): Promise<void> {
-  return writingTo(path, async () => access(await existingFolder(dirname(path)), constants.W_OK | constants.X_OK));
-}
-
-/**
  * Adds the entries to the file.
  * @param remember is called with the record before the file is touched
  * @throws LoginError `auth-file-unusable`, `auth-file-locked`
@@ -72,6 +65,7 @@ export async function mergeEntries(
       await makeFolders(dirname(change.path));
     }
     await changeUnderLock(change.path, platform, async (file) => {
+      assertChangeable(file);
       const content = file.existing ? file.content : (change.start ?? {});
       const text = format({ ...content, auths: { ...content.auths, ...change.entries } });
       await remember(recordOf(file, content, text, change, folders));
@@ -133,14 +127,14 @@ function recordOf(
  */
 export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
   await writingTo(record.path, async () => {
-    await rm(temporaryName(record.path, id), { force: true });
+    await removeLeftovers(record.path, id);
     // Also where the file is gone: the lock of a login that was killed goes with it.
     if (await isThere(dirname(record.path))) {
       await changeUnderLock(record.path, platform, async (file) => restored(file, record, id));
     }
     await removeFolders(record.folders);
   });
-  const left = Object.entries((await readAuthFile(record.path)).content.auths ?? {}).find(([scope, entry]) =>
+  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(([scope, entry]) =>
     isOurs(record, scope, entry),
   );
   if (left) {
@@ -151,32 +145,32 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
 }
 
 function restored(file: AuthFile, record: FileRecord, id: string): Write | "delete" | "leave" {
-  if (!file.existing) {
+  const found = Object.keys(record.scopes).filter((scope) => isOurs(record, scope, own(file.content.auths, scope)));
+  // Bytes alone prove nothing: a record that somebody else wrote could name any file that they know.
+  if (!file.existing || found.length === 0) {
     return "leave";
   }
+  assertChangeable(file);
   if (record.after.includes(sha256(file.existing.bytes))) {
     return record.before === null
       ? "delete"
       : { ...file, bytes: Buffer.from(record.before, "base64"), mode: record.mode, id };
   }
   const auths: Record<string, AuthEntry> = { ...file.content.auths };
-  let changed = false;
-  for (const [scope, { before }] of Object.entries(record.scopes)) {
-    if (isOurs(record, scope, own(auths, scope))) {
-      changed = true;
-      delete auths[scope];
-      if (before !== null) {
-        auths[scope] = before;
-      }
+  for (const scope of found) {
+    const before = record.scopes[scope]?.before ?? null;
+    delete auths[scope];
+    if (before !== null) {
+      auths[scope] = before;
     }
   }
-  return changed
-    ? { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id }
-    : "leave";
+  return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
 }
 
+/** By hash; and what has no credential, such as docker's placeholders, is nobody's login. */
 function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
-  return entry !== undefined && own(record.scopes, scope)?.written.includes(hashOf(entry)) === true;
+  const written = own(record.scopes, scope)?.written;
+  return entry !== undefined && written !== undefined && Boolean(entry?.auth) && written.includes(hashOf(entry));
 }
 
 /** Whether something stands in the file for each of our scopes: ours, or what somebody has put in its place. */
@@ -209,9 +203,11 @@ export async function removeEntries(
       for (const scope of removed) {
         delete auths[scope];
       }
-      return removed.length > 0 && file.existing
-        ? { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id }
-        : "leave";
+      if (removed.length === 0 || !file.existing) {
+        return "leave";
+      }
+      assertChangeable(file);
+      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
     }),
   );
   return removed;
@@ -227,24 +223,27 @@ async function changeUnderLock(
   for (;;) {
     const done = await withLock(path, platform, async (lock) => {
       const mark = markOf(path);
-      const result = await change(await readAuthFile(path));
+      const result = await change(await readAuthFile(path, "read"));
       if (result === "leave") {
         return true;
       }
-      const target = result === "delete" ? path : result.path;
-      const temporary = result === "delete" ? undefined : await writeBeside(result);
-      const isHeld = await lock.isHeld();
-      // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.
-      if (!isHeld || markOf(path) !== mark) {
-        await (temporary && rm(temporary, { force: true }));
-        return false;
+      const made =
+        result === "delete"
+          ? { place: () => rmSync(path), discard: async () => {} }
+          : await draft(result.path, result.bytes, { mode: result.mode, id: result.id, owner: result.existing });
+      try {
+        const isHeld = await lock.isHeld();
+        // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.
+        if (!isHeld || markOf(path) !== mark) {
+          await made.discard();
+          return false;
+        }
+        made.place();
+        return true;
+      } catch (error) {
+        await made.discard();
+        throw error;
       }
-      if (temporary === undefined) {
-        rmSync(target);
-      } else {
-        renameSync(temporary, target);
-      }
-      return true;
     });
     if (done) {
       return;
@@ -252,48 +251,15 @@ async function changeUnderLock(
   }
 }
 
-async function writeBeside({ path, id, bytes, mode, existing }: Write): Promise<string> {
-  const temporary = temporaryName(path, id);
-  await writeFile(temporary, bytes, { mode: 0o600, flag: "w" });
-  await chmod(temporary, mode);
-  if (existing && (existing.uid !== process.getuid?.() || existing.gid !== process.getgid?.())) {
-    await chown(temporary, existing.uid, existing.gid).catch(() => {}); // root keeps the owner, others can't
-  }
-  return temporary;
-}
-
-const temporaryName = (path: string, id: string): string => `${path}.${id}.tmp`;
-
-/** Turns the file system's refusals into an error that names the file. */
-async function writingTo(path: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    const problem = writeProblems[codeOf(error)];
-    if (problem === undefined) {
-      throw error;
-    }
-    throw new LoginError("auth-file-unusable", `The auth file ${path} cannot be written: ${problem}.`, {
-      remedy: ["Make room or give the right to write there, or name another file: auth-file: /path/auth.json"],
-      cause: error,
-    });
-  }
-}
-
-const writeProblems: Readonly<Record<string, string>> = {
-  EACCES: "this user may not write there",
-  EPERM: "this user may not write there",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  ENOTDIR: "a part of its path is a file",
-  ENOENT: "there can be no file or folder",
-  ENAMETOOLONG: "its name is too long",
-};
-
 /** As the containers tools and docker write it: Go's MarshalIndent with a tab. */
 const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
 
-const hashOf = (entry: AuthEntry | undefined): string => sha256(JSON.stringify(entry));
+function hashOf(entry: AuthEntry | undefined): string {
+  try {
+    return sha256(JSON.stringify(entry));
+  } catch {
+    return ""; // nested deeper than anything that a tool writes
+  }
+}
 
 const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

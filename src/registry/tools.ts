@@ -1,9 +1,10 @@
 /** How each tool logs in: a table. All take the password on standard input and verify it against the registry. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 import { which } from "../platform/exec.ts";
+import { replaceFile } from "../platform/files.ts";
 import { type ToolName, toolNames } from "../request.ts";
 import type { AuthContent, AuthEntry } from "./authfile.ts";
 
@@ -75,7 +76,7 @@ export async function prepareLogin(
   const way = ways[tool.name];
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if (way.prepare) {
-    await writeFile(join(folder, way.writes), JSON.stringify(way.prepare(scope)), { mode: 0o600 });
+    await replaceFile(join(folder, way.writes), JSON.stringify(way.prepare(scope)), { mode: 0o600 });
   }
   return way.args(folder, user, scope);
 }

@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -16,7 +17,7 @@ const makePath = async () => join(await makeFolder(), "auth.json");
 
 /** A lock whose holder was killed so long ago. */
 async function abandonedLock(path: string, ageMs: number, suffix = ".lock"): Promise<void> {
-  await writeFile(`${path}${suffix}`, "somebody who is gone");
+  await writeFile(`${path}${suffix}`, randomUUID());
   const then = new Date(Date.now() - ageMs);
   await utimes(`${path}${suffix}`, then, then);
 }
@@ -99,7 +100,7 @@ test("one whose time lies ahead is broken after as long as that, and not a round
 test("one that is just old enough by its own date is not waited for", async () => {
   const path = await makePath();
   const clock = fakeClock(1_800_000_000_000);
-  await writeFile(`${path}.lock`, "somebody who is gone");
+  await writeFile(`${path}.lock`, randomUUID());
   const then = (clock.now() - staleMs) / 1000;
   await utimes(`${path}.lock`, then, then);
   await withLock(path, { ...platform, clock }, async () => {});
@@ -251,9 +252,9 @@ describe("a lock that goes while others look at it", () => {
     const path = await makePath();
     const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
     await writeFile(`${path}.lock`, "one that is done now");
-    vi.mocked(stat).mockImplementationOnce(async (...args) => {
+    vi.mocked(lstat).mockImplementationOnce(async (...args) => {
       await rm(`${path}.lock`);
-      return actual.stat(...args);
+      return actual.lstat(...args);
     });
     const clock = fakeClock();
     expect(await withLock(path, { ...platform, clock }, async (lock) => lock.isHeld())).toBe(true);
@@ -266,10 +267,10 @@ describe("a lock that goes while others look at it", () => {
     const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
     await writeFile(`${path}.lock`, "one that is done now");
     for (const faster of ["the first", "the second"]) {
-      vi.mocked(stat).mockImplementationOnce(async (...args) => {
+      vi.mocked(lstat).mockImplementationOnce(async (...args) => {
         await rm(`${path}.lock`);
         try {
-          return await actual.stat(...args);
+          return await actual.lstat(...args);
         } finally {
           await writeFile(`${path}.lock`, faster);
         }
@@ -294,7 +295,7 @@ describe("a lock that goes while others look at it", () => {
   test("and can't be looked at for another reason, as on a shared volume: that reason is told", async () => {
     const path = await makePath();
     await writeFile(`${path}.lock`, "somebody");
-    vi.mocked(stat).mockRejectedValueOnce(Object.assign(new Error("ESTALE"), { code: "ESTALE" }));
+    vi.mocked(lstat).mockRejectedValueOnce(Object.assign(new Error("ESTALE"), { code: "ESTALE" }));
     await expect(withLock(path, platform, async () => {})).rejects.toThrow("ESTALE");
   });
 });
@@ -323,7 +324,7 @@ test("what the file system says against it is passed on", async () => {
   await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOENT");
   await mkdir(`${path}.lock`, { recursive: true });
   await utimes(`${path}.lock`, 0, 0);
-  await expect(withLock(path, platform, async () => {})).rejects.toThrow("EISDIR");
+  await expect(withLock(path, platform, async () => {})).rejects.toMatchObject({ code: "auth-file-locked" });
   await rm(join(path, ".."), { recursive: true });
   await writeFile(join(path, ".."), "a file");
   await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOTDIR");

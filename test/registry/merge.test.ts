@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import {
   chmod,
   chown,
+  type FileHandle,
   lstat,
   mkdir,
   mkdtemp,
+  open,
   readdir,
   readFile,
   readlink,
@@ -16,27 +19,27 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { logout } from "../../src/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { readAuthFile } from "../../src/registry/authfile.ts";
 import {
   areThere,
-  assertWritable,
   type Change,
   type FileRecord,
   mergeEntries,
   restoreEntries,
 } from "../../src/registry/merge.ts";
+import { assertReplaceable } from "../../src/registry/replaceable.ts";
 import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
 
 // Real files; a few tests let one step fail.
 vi.mock("node:fs/promises", { spy: true });
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
-const id = "abc123";
+const id = "0123456789ab";
 const ours = { auth: "b3VyczpvdXJz" };
 const theirs = { auth: "dGhlaXJzOnRoZWlycw==" };
 const isRoot = process.getuid?.() === 0;
@@ -55,6 +58,24 @@ async function merge(path: string, change: Partial<Change> = {}): Promise<FileRe
 const restore = (record: FileRecord) => restoreEntries(record, id, platform);
 const read = async (path: string) => JSON.parse(await readFile(path, "utf8"));
 const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
+
+/** Does something before new content is written beside a file. */
+function spyOnWriting(act: (file: FileHandle, name: string) => Promise<void>): void {
+  const actual = vi.mocked(open).getMockImplementation();
+  onTestFinished(() => void (actual ? vi.mocked(open).mockImplementation(actual) : vi.mocked(open).mockReset()));
+  vi.mocked(open).mockImplementation(async (...args) => {
+    const real = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
+    const file = await real.open(...args);
+    if (String(args[0]).endsWith(".tmp")) {
+      const write = file.writeFile.bind(file);
+      vi.spyOn(file, "writeFile").mockImplementation(async (...content) => {
+        await act(file, String(args[0]));
+        return write(...content);
+      });
+    }
+    return file;
+  });
+}
 
 async function makeFile(text: string, name = "auth.json"): Promise<string> {
   const path = join(await makeFolder(), name);
@@ -181,63 +202,32 @@ describe("a file that is there", () => {
     }
   });
 
-  test("keeps its owner and group, where this user may give files away", async () => {
+  test.skipIf(!isRoot).each([
+    ["owner and group", 1234, 5678],
+    ["owner", 1234, 0],
+    ["group", 0, 5678],
+  ])("keeps its %s, where this user may give files away", async (_, uid, gid) => {
     const path = await makeFile("{}");
-    const { uid, gid } = isRoot ? { uid: 1234, gid: 5678 } : await stat(path);
     await chown(path, uid, gid);
-    const own = isRoot ? undefined : vi.spyOn(process, "getuid").mockReturnValue(uid + 1);
-    vi.mocked(chown).mockClear();
-    const record = await merge(path);
-    expect(await stat(path)).toMatchObject({ uid, gid });
+    const record = await merge(path, { mode: 0o640 });
+    expect(await stat(path)).toMatchObject({ uid, gid, mode: 0o100640 });
     await restore(record);
-    expect(await stat(path)).toMatchObject({ uid, gid });
-    expect(vi.mocked(chown).mock.calls.map(([, ...ids]) => ids)).toEqual([
-      [uid, gid],
-      [uid, gid],
-    ]);
-    own?.mockRestore();
+    expect(await stat(path)).toMatchObject({ uid, gid, mode: 0o100600 });
   });
 
-  test.each([
-    ["owner", 1, 0],
-    ["group", 0, 1],
-  ])("keeps them where only the %s is another one", async (_, user, group) => {
+  test("has its mode before it has its content, under a name that nobody could know", async () => {
     const path = await makeFile("{}");
-    const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    const [uid, gid] = isRoot ? [own.uid + user, own.gid + group] : [own.uid, own.gid];
-    const spies = isRoot
-      ? []
-      : [
-          vi.spyOn(process, "getuid").mockReturnValue(own.uid + user),
-          vi.spyOn(process, "getgid").mockReturnValue(own.gid + group),
-        ];
-    await chown(path, uid, gid);
-    vi.mocked(chown).mockClear();
-    await merge(path);
-    expect(vi.mocked(chown).mock.calls.map(([, ...ids]) => ids)).toEqual([[uid, gid]]);
-    expect(await stat(path)).toMatchObject({ uid, gid });
-    for (const spy of spies) spy.mockRestore();
-  });
-
-  test("is for nobody else's eyes before it has the mode that is asked for", async () => {
-    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
-    const path = await makeFile("{}");
-    const modes: number[] = [];
-    vi.mocked(chmod).mockImplementationOnce(async (...args) => {
-      modes.push(await modeOf(String(args[0])));
-      return actual.chmod(...args);
+    const seen: { name: string; mode: number; uid: number }[] = [];
+    spyOnWriting(async (file, name) => {
+      const { mode, uid } = await file.stat();
+      seen.push({ name: basename(name), mode: mode & 0o777, uid });
     });
-    await merge(path, { mode: 0o640 });
-    expect([...modes, await modeOf(path)]).toEqual([0o600, 0o640]);
-  });
-
-  test("where this user may not, the login is worth more than the owner", async () => {
-    const path = await makeFile("{}");
-    const own = vi.spyOn(process, "getgid").mockReturnValue(4321);
-    vi.mocked(chown).mockRejectedValueOnce(Object.assign(new Error("no"), { code: "EPERM" }));
-    await merge(path);
-    own.mockRestore();
-    expect((await read(path)).auths).toEqual({ "quay.io": ours });
+    for (const mode of [0o640, 0o604]) {
+      await merge(path, { mode, id: "0123456789ab" });
+    }
+    expect(seen.map(({ mode }) => mode)).toEqual([0o640, 0o604]);
+    expect(seen[0]?.name).toMatch(/^\.auth\.json\.0123456789ab\.[0-9a-f]{12}\.tmp$/);
+    expect(seen[0]?.name).not.toBe(seen[1]?.name);
   });
 });
 
@@ -303,7 +293,7 @@ describe("a place that can't be written to", () => {
     ["EDQUOT", "the disk quota is used up"],
   ])("%s: %s", async (code, problem) => {
     const path = await makeFile("{}");
-    vi.mocked(writeFile).mockRejectedValueOnce(Object.assign(new Error(code), { code }));
+    spyOnWriting(() => Promise.reject(Object.assign(new Error(code), { code })));
     expect(await say(path)).toContain(`The auth file ${path} cannot be written: ${problem}.`);
     expect(await readFile(path, "utf8")).toBe("{}");
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
@@ -317,7 +307,7 @@ describe("a place that can't be written to", () => {
     await writeFile(path, before);
     if (!mounted) {
       // Nobody here may make such a disk: one that is full by word only.
-      vi.mocked(writeFile).mockRejectedValueOnce(Object.assign(new Error("full"), { code: "ENOSPC" }));
+      spyOnWriting(() => Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" })));
       expect(await say(path)).toContain("cannot be written: the disk is full");
       return;
     }
@@ -353,14 +343,14 @@ describe("a place that can't be written to", () => {
 describe("whether a file could be written", () => {
   test("it could, also where it and its folders are to be made: and nothing is made", async () => {
     const folder = await makeFolder();
-    await assertWritable(join(folder, "auth.json"));
-    await assertWritable(join(folder, "a/b/auth.json"));
+    await assertReplaceable({ path: join(folder, "auth.json") });
+    await assertReplaceable({ path: join(folder, "a/b/auth.json") });
     expect(await readdir(folder)).toEqual([]);
   });
 
   test("it could not: a part of its path is a file", async () => {
     const path = join(await makeFile("{}"), "sub/auth.json");
-    expect(await failureText("auth-file-unusable", assertWritable(path))).toContain(
+    expect(await failureText("auth-file-unusable", assertReplaceable({ path }))).toContain(
       `The auth file ${path} cannot be written: this user may not write there.`,
     );
   });
@@ -371,7 +361,7 @@ describe("whether a file could be written", () => {
     await chmod(join(folder, "shut"), mode);
     await chmod(folder, 0o777);
     const path = join(folder, "shut/a/auth.json");
-    const said = await asNobody(["registry/merge.ts"], "await src.assertWritable(args[0]);", path);
+    const said = await asNobody(["registry/replaceable.ts"], "await src.assertReplaceable({ path: args[0] });", path);
     expect(said).toBe(`The auth file ${path} cannot be written: this user may not write there.\n`);
   });
 });
@@ -434,10 +424,17 @@ describe("leftovers", () => {
   test("a temporary file of a login that was killed goes at its restore", async () => {
     const path = await makeFile("{}");
     const record = await merge(path);
-    await writeFile(`${path}.${id}.tmp`, "half");
-    await writeFile(`${path}.other.tmp`, "somebody else's");
+    const theirs = [
+      ".auth.json.ba9876543210.0123456789ab.tmp", // of another session
+      `.auth.json.${id}.tmp`,
+      `.auth.json.${id}.0123456789ab.tmp.old`,
+      `.other.json.${id}.0123456789ab.tmp`,
+    ];
+    for (const name of [`.auth.json.${id}.0123456789ab.tmp`, ...theirs]) {
+      await writeFile(join(dirname(path), name), "half");
+    }
     await restore(record);
-    expect(await readdir(dirname(path))).toEqual(["auth.json", "auth.json.other.tmp"]);
+    expect((await readdir(dirname(path))).sort()).toEqual([...theirs, "auth.json"].sort());
   });
 
   test("of a login that was killed before its file was there: the lock and the folders go too", async () => {
@@ -445,7 +442,7 @@ describe("leftovers", () => {
     const path = join(base, "a/auth.json");
     const record = await merge(path);
     await rm(path);
-    await writeFile(`${path}.lock`, "killed");
+    await writeFile(`${path}.lock`, randomUUID());
     await utimes(`${path}.lock`, 0, 0);
     await restore(record);
     expect(await readdir(base)).toEqual([]);
@@ -470,7 +467,7 @@ test("a login that lost its lock to another writes nothing, and begins again wit
     seen.push(record);
     if (seen.length === 1) {
       // Another takes the lock for abandoned, and writes; then it is killed.
-      await writeFile(lock, "another");
+      await writeFile(lock, randomUUID());
       await utimes(lock, 0, 0);
       await writeFile(path, JSON.stringify({ auths: { "docker.io": theirs } }));
     }
@@ -488,7 +485,7 @@ test("a login that lost its lock to another who has not written yet leaves the f
   await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async () => {
     seen.push(await readFile(path, "utf8"));
     if (seen.length === 1) {
-      await writeFile(`${path}.lock`, "another");
+      await writeFile(`${path}.lock`, randomUUID());
       await utimes(`${path}.lock`, 0, 0); // and is killed
     }
   });
@@ -525,12 +522,11 @@ describe("a tool that knows no lock", () => {
   });
 
   test("takes out what a logout was about to put back: that stays, and nothing else does", async () => {
-    const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
     const path = await makeFile(JSON.stringify({ auths: { "quay.io": theirs } }));
     const record = await merge(path);
-    vi.mocked(writeFile).mockImplementationOnce(async (...args) => {
-      await actual.writeFile(...args);
-      await actual.writeFile(path, foreign);
+    let times = 0;
+    spyOnWriting(async () => {
+      if (++times === 1) await writeFile(path, foreign);
     });
     await restore(record);
     expect(await readFile(path, "utf8")).toBe(foreign);
