@@ -610,7 +610,7 @@ describe("access", () => {
 describe("roots of one's own", () => {
   /** A tool that asks no server, so that it needs no roots. */
   const trusting = async () => {
-    const entry = `auth=$(printf %s "$5:$(cat)" | base64 -w0); printf '{"auths":{"%s":{"auth":"%s"}}}' "$7" "$auth" > "$3"`;
+    const entry = `auth=$(printf %s "$5:$(cat)" | base64 -w0); printf '{"auths":{"%s":{"auth":"%s"}}}' "$8" "$auth" > "$3"`;
     return { PATH: `${await fakeTool(await makeFolder(), "skopeo", entry)}:${process.env.PATH}` };
   };
 

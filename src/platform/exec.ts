@@ -2,10 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { delimiter, isAbsolute, join } from "node:path";
 import type { Environment } from "./environment.ts";
 
 export interface Command {
+  /** An absolute path. */
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Environment;
@@ -92,9 +93,13 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-/** The first executable of this name on PATH, as the shell would find it. */
+/**
+ * The first executable of this name on PATH. Entries that are relative, or empty, don't count (Go's os/exec: ErrDot): they lead into
+ * the folder where the job is, and so to what anybody's change has put there.
+ * @returns its absolute path
+ */
 export async function which(name: string, env: Environment): Promise<string | undefined> {
-  for (const folder of (env.PATH ?? "").split(delimiter).filter(Boolean)) {
+  for (const folder of (env.PATH ?? "").split(delimiter).filter(isAbsolute)) {
     const candidate = join(folder, name);
     const found = await access(candidate, constants.X_OK).then(
       async () => (await stat(candidate)).isFile(),

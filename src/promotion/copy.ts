@@ -50,6 +50,9 @@ export function copyByDigest(
       "copy",
       "--all",
       "--preserve-digests",
+      // registries.conf may say `insecure = true`.
+      "--src-tls-verify=true",
+      "--dest-tls-verify=true",
       ...(readFrom === undefined ? ["--src-no-creds"] : ["--src-authfile", readFrom]),
       ...(writeTo === undefined ? ["--dest-no-creds"] : ["--dest-authfile", writeTo]),
       `docker://${source}`,

@@ -1,10 +1,10 @@
 /** How each tool logs in: a table. All take the password on standard input and verify it against the registry. */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 import { which } from "../platform/exec.ts";
-import { replaceFile } from "../platform/files.ts";
+import { most, readTextWithin, replaceFile } from "../platform/files.ts";
 import { type ToolName, toolNames } from "../request.ts";
 import type { AuthContent, AuthEntry } from "./authfile.ts";
 
@@ -32,6 +32,8 @@ const containersWay: Way = {
     "--username",
     user,
     "--password-stdin",
+    // registries.conf may say `insecure = true`.
+    "--tls-verify=true",
     scope,
   ],
 };
@@ -84,7 +86,7 @@ export async function prepareLogin(
 /** The entry that the tool wrote; undefined where it wrote none. */
 export async function readLogin(tool: Tool, folder: string, scope: string): Promise<AuthEntry | undefined> {
   try {
-    const content: AuthContent = JSON.parse(await readFile(join(folder, ways[tool.name].writes), "utf8"));
+    const content: AuthContent = JSON.parse(await readTextWithin(join(folder, ways[tool.name].writes), most.logins));
     return content.auths?.[scope];
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { start, which } from "../../src/platform/exec.ts";
 import { fakeTool, makeFolder } from "../fixtures.ts";
@@ -197,11 +197,17 @@ describe("which", () => {
     expect(await which("tool", { PATH })).toBe(join(folder, "c/tool"));
   });
 
-  test("takes an empty part of PATH for no folder, and not for the one where the job is", async () => {
+  test("looks nowhere below the folder where the job is: no part of PATH that is empty or relative counts", async () => {
     const bin = await fakeTool(await makeFolder(), "tool", "");
-    const here = relative(process.cwd(), join(bin, "tool"));
-    expect(await which(here, { PATH: ":" })).toBeUndefined();
-    expect(await which(here, { PATH: process.cwd() })).toBe(join(bin, "tool"));
+    const here = relative(process.cwd(), bin);
+    for (const part of [here, `./${here}`, `${here}/`, `../${basename(process.cwd())}/${here}`]) {
+      expect(await which("tool", { PATH: part })).toBeUndefined();
+      expect(await which("tool", { PATH: `${part}:${bin}` })).toBe(join(bin, "tool"));
+    }
+    for (const PATH of [":", ".", "..", "::.:"]) {
+      expect(await which(join(here, "tool"), { PATH })).toBeUndefined();
+    }
+    expect(await which(join(here, "tool"), { PATH: process.cwd() })).toBe(join(bin, "tool"));
   });
 
   test("finds nothing without PATH", async () => {

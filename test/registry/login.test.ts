@@ -73,8 +73,8 @@ const fake = async (script: string, name: ToolName = "skopeo") => ({
   file: join(await fakeTool(await makeFolder(), name, script), name),
 });
 
-/** Writes what skopeo would write: $3 is the auth file, $5 the user, $7 the scope. */
-const writeEntry = `password=$(cat); auth=$(printf %s "$5:$password" | base64 -w0); printf '{"auths":{"%s":{"auth":"%s"}}}' "$7" "$auth" > "$3"`;
+/** Writes what skopeo would write: $3 is the auth file, $5 the user, $8 the scope. */
+const writeEntry = `password=$(cat); auth=$(printf %s "$5:$password" | base64 -w0); printf '{"auths":{"%s":{"auth":"%s"}}}' "$8" "$auth" > "$3"`;
 
 describe("a tool", () => {
   test("gets the password by standard input only, and its entry is brought back", async () => {
@@ -117,7 +117,7 @@ describe("a tool that is none", () => {
     ["says that it worked and writes nothing", "cat > /dev/null; echo Login Succeeded!"],
     ["writes garbage", 'cat > /dev/null; echo garbage > "$3"'],
     ["writes an empty file", 'cat > /dev/null; : > "$3"'],
-    ["writes another host's entry", `set -- 1 2 "$3" 4 "$5" 6 other.example.com; ${writeEntry}`],
+    ["writes another host's entry", `set -- 1 2 "$3" 4 "$5" 6 7 other.example.com; ${writeEntry}`],
     ["writes another password", writeEntry.replace("$5:$password", "$5:other")],
   ])("%s", async (_, script) => {
     const tool = await fake(script);

@@ -92,6 +92,7 @@ describe("the fresh folder for a login", () => {
     expect(args).toContain("--password-stdin");
     expect(args.slice(args.indexOf("--username"))[1]).toBe("acme+ci");
     expect(args.at(-1)).toBe("quay.io");
+    expect(args.includes("--tls-verify=true")).toBe(name !== "docker");
     expect(args.some((arg) => arg.startsWith(folder))).toBe(true);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     if (name === "docker") {
