@@ -155,7 +155,14 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
       return new LoginError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
         remedy: [
           remedies.privateAuthority,
-          "TLS verification can't be turned off: the identity token would go to whoever answers.",
+          "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either: tokens would go to whoever answers.",
+        ],
+        cause: failure,
+      });
+    case "without-tls":
+      return new LoginError("quay-answer-unusable", `Quay cannot be spoken to: ${failure.message}.`, {
+        remedy: [
+          `Check the option registry (${registry}): it names the port where Quay speaks https, as in registry: quay.example.com:8443. Without a port, 443 is meant.`,
         ],
         cause: failure,
       });

@@ -2,6 +2,7 @@
 import { asLoginError, failureObject, formatError, unreachable } from "../errors.ts";
 import { readOptions } from "../option-values.ts";
 import type { Command } from "../options.ts";
+import { withoutTlsSwitch } from "../platform/environment.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { version } from "../version.ts";
 import { parseArguments } from "./arguments.ts";
@@ -9,6 +10,7 @@ import type { Call, Outcome } from "./command.ts";
 import { exitCodeOf, withFlags } from "./failure.ts";
 import { createTerminal } from "./terminal.ts";
 
+const env = withoutTlsSwitch(process.env);
 const args = process.argv.slice(2);
 const asJson = args.some((arg, index) =>
   /^--output=json$/i.test(arg === "--output" ? `${arg}=${args[index + 1]}` : arg),
@@ -43,7 +45,7 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
         choice("output", ["text", "json"]);
         terminal = createTerminal(boolean("verbose"));
         const command = await load(invocation.command);
-        const outcome = await command({ values: invocation.values, env: process.env, terminal });
+        const outcome = await command({ values: invocation.values, env, terminal });
         tell(outcome);
         await outcome.goOn?.();
         break;

@@ -5,6 +5,7 @@ import { logout } from "../logout.ts";
 import { type OutputName, outputs } from "../options.ts";
 import { outputsOf } from "../outputs.ts";
 import { systemClock } from "../platform/clock.ts";
+import { withoutTlsSwitch } from "../platform/environment.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { sourceOf } from "../refresh.ts";
@@ -17,7 +18,7 @@ import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
 
-const env = process.env;
+const env = withoutTlsSwitch(process.env);
 const runner = createRunner(env);
 const reporter = createReporter(runner);
 let sessionFolder: string | undefined;

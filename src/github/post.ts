@@ -2,11 +2,12 @@
 import { LoginError } from "../errors.ts";
 import { logout } from "../logout.ts";
 import { systemClock } from "../platform/clock.ts";
+import { withoutTlsSwitch } from "../platform/environment.ts";
 import { stopBackground } from "./background.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
 
-const runner = createRunner(process.env);
+const runner = createRunner(withoutTlsSwitch(process.env));
 const reporter = createReporter(runner);
 // A login has one, a promotion one for each side.
 const folders = (runner.state("session") ?? "").split("\n").filter(Boolean);

@@ -2,6 +2,7 @@
 import { asLoginError, failureObject, LoginError } from "../errors.ts";
 import { promotionOutputs } from "../options.ts";
 import { systemClock } from "../platform/clock.ts";
+import { withoutTlsSwitch } from "../platform/environment.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { promote } from "../promote.ts";
@@ -16,7 +17,7 @@ import { promotionFailureSummary, promotionSummary } from "./promotion-summary.t
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
 
-const env = process.env;
+const env = withoutTlsSwitch(process.env);
 const runner = createRunner(env);
 const reporter = createReporter(runner);
 const sessions = new Set<string>();

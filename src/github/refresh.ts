@@ -3,6 +3,7 @@ import { text } from "node:stream/consumers";
 import { asLoginError, formatError, LoginError } from "../errors.ts";
 import { login } from "../login.ts";
 import { systemClock } from "../platform/clock.ts";
+import { withoutTlsSwitch } from "../platform/environment.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { keepFresh } from "../refresh.ts";
 import { readRoots } from "../registry/certificates.ts";
@@ -13,6 +14,7 @@ import { enterBackground, noteLapse, type Order } from "./background.ts";
 import { placeOf, readInputs } from "./place.ts";
 import { createRunner } from "./runner.ts";
 
+withoutTlsSwitch(process.env);
 const stopped = new AbortController();
 process.once("SIGTERM", () => stopped.abort(new LoginError("cancelled", "Told to end.", { remedy: [] })));
 const reporter = createLog();

@@ -6,6 +6,7 @@ import http from "node:http";
 import https from "node:https";
 import tls from "node:tls";
 import { invalidInput } from "../errors.ts";
+import { orAborted } from "./abort.ts";
 import type { Environment } from "./environment.ts";
 
 export interface HttpAnswer {
@@ -14,8 +15,8 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** What went wrong below HTTP: `untrusted` is TLS, `cut` an answer that broke off. */
-export type FailureKind = "unreachable" | "unknown-name" | "untrusted" | "timeout" | "cut" | "too-big";
+/** What went wrong below HTTP: `untrusted` is TLS, `without-tls` a port for something else, `cut` an answer that broke off. */
+export type FailureKind = "unreachable" | "unknown-name" | "untrusted" | "without-tls" | "timeout" | "cut" | "too-big";
 
 /** Its message is a whole phrase that can follow a colon, and holds no secret. */
 export class HttpFailure extends Error {
@@ -36,6 +37,9 @@ export interface Limits {
 
 export type Method = "GET" | "HEAD" | "PUT";
 
+/** Which roots a server is checked with: those of the machine (of Node.js, that is) alone, or the extra ones as well. */
+export type Trust = "machine" | "extra-roots";
+
 export interface PendingRequest {
   /** @throws HttpFailure; the platform's abort reason when that came first */
   send(headers?: Readonly<Record<string, string>>, body?: string): Promise<HttpAnswer>;
@@ -43,8 +47,11 @@ export interface PendingRequest {
 }
 
 export interface Http {
-  /** Opens the connection now; nothing is sent before `send`. Redirects are answers like any other. */
-  open(url: URL, limits: Limits, method?: Method): PendingRequest;
+  /**
+   * Opens the connection now; nothing is sent before `send`. Redirects are answers like any other, and so is a 101, which ends
+   * HTTP on its connection.
+   */
+  open(url: URL, limits: Limits, method?: Method, trust?: Trust): PendingRequest;
   close(): void;
 }
 
@@ -58,18 +65,23 @@ export interface HttpOptions {
 
 export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOptions): Http {
   const options = { keepAlive: true, proxyEnv: proxyEnvironment(env) };
-  const agents = {
-    "http:": new http.Agent(options),
-    "https:": new https.Agent(options),
-  };
+  // Without `rejectUnauthorized`, NODE_TLS_REJECT_UNAUTHORIZED would decide.
+  const secure = () => new https.Agent({ ...options, rejectUnauthorized: true });
+  // A connection is kept for those who trust the same roots.
+  const agents = { plain: new http.Agent(options), machine: secure(), "extra-roots": secure() };
   const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
 
+  function begin(url: URL, method: Method, trust: Trust): http.ClientRequest {
+    if (url.protocol !== "https:") {
+      return http.request(url, { method, agent: agents.plain, signal });
+    }
+    const roots = trust === "extra-roots" && secureContext !== undefined && { secureContext };
+    return https.request(url, { method, agent: agents[trust], rejectUnauthorized: true, signal, ...roots });
+  }
+
   return {
-    open(url, limits, method = "GET") {
-      const secure = url.protocol === "https:";
-      const request = secure
-        ? https.request(url, { method, agent: agents["https:"], signal, ...(secureContext && { secureContext }) })
-        : http.request(url, { method, agent: agents["http:"], signal });
+    open(url, limits, method = "GET", trust = "extra-roots") {
+      const request = begin(url, method, trust);
       request.setHeader("user-agent", "quay-keyless-login");
       // What fails before `send` is kept for it, not thrown into the void.
       const opened = Promise.withResolvers<never>();
@@ -90,7 +102,8 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
           const note = (how: string) =>
             debug(`${method} ${url.host}${url.pathname}: ${how}, ${Math.round(performance.now() - began)} ms`);
           try {
-            const answer = await Promise.race([opened.promise, late.promise, receive(request, body, limits.maxBytes)]);
+            const received = receive(request, body, limits.maxBytes);
+            const answer = await orAborted(Promise.race([opened.promise, late.promise, received]), signal);
             note(`${answer.status}${requestId(answer)}`);
             return answer;
           } catch (error) {
@@ -106,8 +119,9 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
       };
     },
     close() {
-      agents["http:"].destroy();
-      agents["https:"].destroy();
+      for (const agent of Object.values(agents)) {
+        agent.destroy();
+      }
     },
   };
 }
@@ -133,6 +147,10 @@ function receive(request: http.ClientRequest, body: string | undefined, maxBytes
           body: Buffer.concat(chunks).toString("utf8"),
         }),
       );
+    });
+    request.on("upgrade", ({ statusCode = 0, headers }, socket) => {
+      socket.destroy();
+      resolve({ status: statusCode, headers, body: "" });
     });
     // Whole, so that its length goes ahead of it.
     request.end(body);
@@ -186,10 +204,18 @@ function failureOf(error: unknown, url: URL): HttpFailure {
     case "ERR_PROXY_TUNNEL":
       return new HttpFailure("unreachable", `the proxy made no tunnel to ${at}`, error);
     case "EPROTO":
-      return new HttpFailure("unreachable", `${at} does not speak TLS`, error);
+      return tlsFailure(error as Error, at);
     default:
       return new HttpFailure("unreachable", `${at} cannot be reached (${code || "no code"})`, error);
   }
+}
+
+/** OpenSSL's reason is the fifth part: `…:error:0A00010B:SSL routines:FUNCTION:wrong version number:…` */
+function tlsFailure(error: Error, at: string): HttpFailure {
+  const [, reason = "no reason"] = /:SSL routines:[^:]*:([\w /-]+):/.exec(error.message) ?? [];
+  return reason === "wrong version number"
+    ? new HttpFailure("without-tls", `${at} answers without TLS, as a port for plain http does`, error)
+    : new HttpFailure("unreachable", `the TLS handshake with ${at} failed (${reason})`, error);
 }
 
 interface Asked {

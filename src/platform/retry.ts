@@ -37,7 +37,7 @@ export function backoffMs(persistence: keyof typeof schedule, failures: number, 
   return Math.min(mostMs, firstMs * 2 ** (failures - 1)) * random;
 }
 
-/** A name that can't be resolved is mostly misspelt, and a broken certificate stays broken; a connection comes back. */
+/** A name that can't be resolved is mostly misspelt, and a broken certificate and a port for plain http stay as they are; a connection comes back. */
 export function persistenceOf(failure: HttpFailure): Persistence {
   switch (failure.kind) {
     case "unreachable":
@@ -47,6 +47,7 @@ export function persistenceOf(failure: HttpFailure): Persistence {
     case "cut":
       return "quick";
     case "untrusted":
+    case "without-tls":
     case "too-big":
       return "no";
     default:

@@ -204,7 +204,7 @@ export function explainUnreachable(failure: unknown, asker: Asker): Failed {
     throw failure;
   }
   const error =
-    failure.kind === "untrusted" || failure.kind === "too-big"
+    failure.kind === "untrusted" || failure.kind === "without-tls" || failure.kind === "too-big"
       ? explainFailure(failure, asker)
       : unavailable(asker, failure.message, failure);
   return { retry: persistenceOf(failure), error };

@@ -10,7 +10,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Environment } from "../../src/platform/environment.ts";
-import { createHttp, type FailureKind, type Http, HttpFailure, type PendingRequest } from "../../src/platform/http.ts";
+import {
+  createHttp,
+  type FailureKind,
+  type Http,
+  HttpFailure,
+  type PendingRequest,
+  type Trust,
+} from "../../src/platform/http.ts";
 import { failure, makeFolder } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
 import { type ProxyOptions, startProxy } from "../support/proxy.ts";
@@ -200,6 +207,18 @@ describe("an answer", () => {
     expect(other.requests).toEqual([]);
   });
 
+  test.each(["HTTP/1.1 101 x\r\nupgrade: x\r\nconnection: upgrade", "HTTP/1.1 101 x\r\nconnection: upgrade"])(
+    "that ends HTTP is one all the same, and ends the wait: %j",
+    async (head) => {
+      const switching = (socket: Socket) => socket.once("data", () => socket.write(`${head}\r\n\r\n`));
+      const url = new URL(`http://localhost:${await serveRaw(switching)}/`);
+      const sent = client()
+        .open(url, { ...limits, timeoutMs: 500 })
+        .send();
+      expect(await sent).toMatchObject({ status: 101, body: "" });
+    },
+  );
+
   test("may be just as large as the limit", async () => {
     const server = await serve();
     server.answer = answer(200, "é".repeat(500));
@@ -317,10 +336,20 @@ describe("failures", () => {
     ],
     [
       "a server without TLS",
-      "unreachable",
-      /^localhost:\d+ does not speak TLS$/,
+      "without-tls",
+      /^localhost:\d+ answers without TLS, as a port for plain http does$/,
       async () => {
         const port = await serveRaw((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+        return client().open(new URL(`https://localhost:${port}/`), limits);
+      },
+    ],
+    [
+      "a server that refuses the handshake",
+      "unreachable",
+      /^the TLS handshake with localhost:\d+ failed \(ssl\/tls alert handshake failure\)$/,
+      async () => {
+        const alert = Buffer.from([21, 3, 1, 0, 2, 2, 40]);
+        const port = await serveRaw((socket) => socket.once("data", () => socket.end(alert)));
         return client().open(new URL(`https://localhost:${port}/`), limits);
       },
     ],
@@ -385,7 +414,17 @@ describe("failures", () => {
 describe("roots", () => {
   const run = promisify(execFile);
 
-  test("extra ones are added to the default ones", async () => {
+  test("extra ones serve those who ask for them, also where a connection is kept", async () => {
+    const server = await serve();
+    const http = client();
+    const trusting = (trust?: Trust) => http.open(server.url, limits, "GET", trust).send();
+    expect((await trusting()).body).toBe("ok");
+    const error = await httpFailure(trusting("machine"));
+    expect([error.kind, server.requests.length]).toEqual(["untrusted", 1]);
+    expect((await trusting("extra-roots")).body).toBe("ok");
+  });
+
+  test("extra ones are added to the default ones, and NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async () => {
     const [ours, theirs] = [await serve(), await serve(await stranger.issue())];
     const script = join(await makeFolder(), "fetch.mjs");
     const module = join(import.meta.dirname, "../../src/platform/http.ts");
@@ -403,7 +442,7 @@ describe("roots", () => {
        http.close();`,
     );
     const fetchBoth = async (root: string) => {
-      const env = { ...process.env, NODE_EXTRA_CA_CERTS: stranger.caFile };
+      const env = { ...process.env, NODE_EXTRA_CA_CERTS: stranger.caFile, NODE_TLS_REJECT_UNAUTHORIZED: "0" };
       const { stdout } = await run(process.execPath, [script, root, ours.url.href, theirs.url.href], { env });
       return stdout.trim().split("\n");
     };
