@@ -5,7 +5,7 @@
 import { chmod, lstat, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
-import { newId, removeLeftovers, replaceFile } from "./platform/files.ts";
+import { newId, removeLeftovers, replaceFile } from "./platform/replace.ts";
 import { makeFolders, removeFolders } from "./platform/folders.ts";
 import { readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
 

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { newId } from "../src/platform/files.ts";
+import { newId } from "../src/platform/replace.ts";
 import {
   openFolderTo,
   openNamedSession,

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { invalidInput, LoginError } from "../errors.ts";
 import { readOptions } from "../option-values.ts";
 import type { OptionValues } from "../options.ts";
-import { replaceFile } from "../platform/files.ts";
+import { replaceFile } from "../platform/replace.ts";
 
 export interface ResultFile<Name extends string> {
   readonly name: Name;

@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
-import { createFile, replaceFile } from "../platform/files.ts";
+import { createFile, replaceFile } from "../platform/replace.ts";
 import type { Upkeep } from "../refresh.ts";
 import { toolEnvironment } from "../registry/environment.ts";
 

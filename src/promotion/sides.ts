@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { LoginError, reworded } from "../errors.ts";
 import { type LoginResult, login } from "../login.ts";
 import { logout } from "../logout.ts";
-import { newId } from "../platform/files.ts";
+import { newId } from "../platform/replace.ts";
 import type { Platform } from "../platform/platform.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";

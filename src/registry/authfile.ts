@@ -5,7 +5,7 @@ import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
 import { lstat, readFile, realpath, stat } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
-import type { Owner } from "../platform/files.ts";
+import type { Owner } from "../platform/replace.ts";
 import { lossOf } from "./faithful.ts";
 
 /** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */

@@ -3,7 +3,8 @@ import { createHash, X509Certificate } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { invalidInput } from "../errors.ts";
-import { readRegular, removeLeftovers, replaceFile } from "../platform/files.ts";
+import { readRegular } from "../platform/files.ts";
+import { removeLeftovers, replaceFile } from "../platform/replace.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/folders.ts";
 
 /**

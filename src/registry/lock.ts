@@ -5,7 +5,8 @@
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
-import { createFile, readRegular } from "../platform/files.ts";
+import { readRegular } from "../platform/files.ts";
+import { createFile } from "../platform/replace.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 
 export const staleMs = 5_000;

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
-import { draft, removeLeftovers } from "../platform/files.ts";
+import { draft, removeLeftovers } from "../platform/replace.ts";
 import { isThere, makeFolders, markOf, missingFolders, removeFolders } from "../platform/folders.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 import { which } from "../platform/exec.ts";
-import { most, readTextWithin, replaceFile } from "../platform/files.ts";
+import { most, readTextWithin } from "../platform/files.ts";
+import { replaceFile } from "../platform/replace.ts";
 import { type ToolName, toolNames } from "../request.ts";
 import type { AuthContent, AuthEntry } from "./authfile.ts";
 
