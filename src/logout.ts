@@ -1,8 +1,8 @@
 /** Takes a session back: exactly our entries, only if they are still ours; what stood there before stands there again. */
 import { asLoginError, LoginError } from "./errors.ts";
 import { isoTime } from "./identity/token.ts";
-import { newId } from "./platform/replace.ts";
 import type { LocalPlatform } from "./platform/platform.ts";
+import { newId } from "./platform/replace.ts";
 import type { AuthEntry } from "./registry/authfile.ts";
 import { removeRoots } from "./registry/certificates.ts";
 import { removeEntries, restoreEntries } from "./registry/merge.ts";

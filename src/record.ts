@@ -6,7 +6,7 @@ import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { LoginError } from "./errors.ts";
-import { readRegular } from "./platform/files.ts";
+import { FileFailure, most, readOwnFile } from "./platform/files.ts";
 import { isId, isOurGroup } from "./platform/replace.ts";
 import type { Life } from "./quay/answers.ts";
 import { parseAuthFile } from "./registry/authfile.ts";
@@ -39,15 +39,17 @@ export async function readRecord(folder: string, name: string): Promise<Session 
   const path = join(folder, name);
   const fail = (problem: string, remedy: string) =>
     new LoginError("logout-incomplete", `The record of the login, ${path}, ${problem}.`, { remedy: [remedy] });
-  let found: Awaited<ReturnType<typeof readRegular>>;
+  let found: Awaited<ReturnType<typeof readOwnFile>>;
   try {
-    found = await readRegular(path);
+    found = await readOwnFile(path, most.session);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") {
+    if (!(error instanceof FileFailure)) {
+      throw error;
+    }
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") {
       return undefined;
     }
-    throw fail(code === "ELOOP" ? "is a link, and this program makes none" : `can't be read (${code})`, byHand);
+    throw fail(error.message, byHand);
   }
   const problem = (await whyNotOurs(folder)) ?? whoseIsIt(found.info, await lstat(folder));
   if (problem !== undefined) {

@@ -1,9 +1,9 @@
 /** Keeps a login alive: signs in again in time, for as long as it is asked to. One mechanism for all faces. */
-import { readFile } from "node:fs/promises";
 import { formatError, LoginError } from "./errors.ts";
 import { isoTime } from "./identity/token.ts";
 import type { LoginResult } from "./login.ts";
 import type { Clock } from "./platform/clock.ts";
+import { most, readTextWithin } from "./platform/files.ts";
 import { markOf } from "./platform/folders.ts";
 import type { LocalPlatform } from "./platform/platform.ts";
 import { backoffMs } from "./platform/retry.ts";
@@ -199,7 +199,7 @@ async function nextReason(state: State, upkeep: Upkeep, { clock, signal }: Local
 }
 
 async function readToken({ tokenFile }: Upkeep): Promise<string | undefined> {
-  return tokenFile === undefined ? undefined : readFile(tokenFile, "utf8").catch(() => undefined);
+  return tokenFile === undefined ? undefined : readTextWithin(tokenFile, most.token).catch(() => undefined);
 }
 
 async function isThere({ files }: Session): Promise<boolean> {

@@ -5,8 +5,8 @@
 import { chmod, lstat, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
-import { newId, removeLeftovers, replaceFile } from "./platform/replace.ts";
 import { makeFolders, removeFolders } from "./platform/folders.ts";
+import { newId, removeLeftovers, replaceFile } from "./platform/replace.ts";
 import { readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
 
 export type { Session } from "./record.ts";

@@ -4,6 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
+import { FileFailure, most, readTextWithin } from "../platform/files.ts";
 import { createFile, replaceFile } from "../platform/replace.ts";
 import type { Upkeep } from "../refresh.ts";
 import { toolEnvironment } from "../registry/environment.ts";
@@ -40,7 +41,7 @@ export async function startBackground(order: Order): Promise<void> {
       child.stdin?.on("error", reject).end(JSON.stringify(order), () => resolve());
     });
     // From then on post can find it, whatever becomes of this process.
-    const entered = async () => parseRecord(await readFile(record, "utf8").catch(() => undefined)).pid > 0;
+    const entered = async () => parseRecord(await read(record)).pid > 0;
     for (let left = 200; left > 0 && child.exitCode === null && !(await entered()); left--) {
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
@@ -60,6 +61,18 @@ export function noteLapse(folder: string, text: string): Promise<void> {
   return replaceFile(files(folder).lapse, text, { mode: 0o600 });
 }
 
+/** undefined: it is not there. What can't be read is in the way of nothing: its place is taken by why. */
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return await readTextWithin(path, most.log);
+  } catch (error) {
+    if (!(error instanceof FileFailure)) {
+      throw error;
+    }
+    return error.code === "ENOENT" || error.code === "ENOTDIR" ? undefined : `${path} ${error.message}.`;
+  }
+}
+
 export interface Ended {
   readonly log: string;
   /** Why the login was not alive all the time; undefined: it was. */
@@ -69,7 +82,6 @@ export interface Ended {
 /** @returns undefined where there was none */
 export async function stopBackground(folder: string): Promise<Ended | undefined> {
   const { log, process: record, lapse } = files(folder);
-  const read = (path: string) => readFile(path, "utf8").catch(() => undefined);
   const told = await read(log);
   if (told === undefined) {
     return undefined;

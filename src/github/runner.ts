@@ -3,7 +3,8 @@
  * (GitHub docs, "Workflow commands"). Six small functions instead of @actions/core: docs/decisions/0002-no-actions-core.md.
  */
 import { randomUUID } from "node:crypto";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, closeSync, constants, openSync } from "node:fs";
+import { invalidInput } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 
 type Command = "add-mask" | "debug" | "warning" | "error";
@@ -27,7 +28,7 @@ export function createRunner(env: Environment): Runner {
   const append = (file: string, text: string) => {
     const path = env[file];
     if (path) {
-      appendFileSync(path, text);
+      appendTo(file, path, text);
     }
   };
   return {
@@ -48,6 +49,23 @@ export function createRunner(env: Environment): Runner {
     },
     summarize: (markdown) => append("GITHUB_STEP_SUMMARY", markdown),
   };
+}
+
+/** Waits for no reader: a wait in here would hold up signals too. */
+function appendTo(variable: string, path: string, text: string): void {
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  let file: number | undefined;
+  try {
+    file = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o666);
+    appendFileSync(file, text);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw invalidInput(variable, path, `the runner's file can't be written (${code})`, `${variable}=/path/of/a/file`);
+  } finally {
+    if (file !== undefined) {
+      closeSync(file);
+    }
+  }
 }
 
 const escapeData = (text: string): string =>

@@ -1,13 +1,13 @@
-import { readFile } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
+import { FileFailure, most, readTextWithin } from "../platform/files.ts";
 import { readTokenText } from "./text.ts";
 
 /**
  * The token in `path`, read anew at each call, since the kubelet renews a projected token in place (at 80 % of its life)
  * by turning a symbolic link: an open file or an earlier copy would go stale.
- * @throws LoginError `token-file-unusable`
+ * @throws LoginError `token-file-unusable`; the signal's reason once it aborts
  */
-export async function readTokenFile(path: string): Promise<string> {
+export async function readTokenFile(path: string, signal?: AbortSignal): Promise<string> {
   const fail = (problem: string, cause?: unknown) =>
     new LoginError("token-file-unusable", `The token file ${path} ${problem}.`, {
       remedy: [
@@ -17,10 +17,9 @@ export async function readTokenFile(path: string): Promise<string> {
     });
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readTextWithin(path, most.token, signal);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    throw fail(problems[code] ?? `cannot be read (${code})`, error);
+    throw error instanceof FileFailure ? fail(error.message, error) : error;
   }
   const read = readTokenText(text);
   if (!read.ok) {
@@ -28,10 +27,3 @@ export async function readTokenFile(path: string): Promise<string> {
   }
   return read.token;
 }
-
-const problems: Record<string, string> = {
-  ENOENT: "does not exist",
-  ENOTDIR: "does not exist",
-  EISDIR: "is a folder",
-  EACCES: "may not be read by this user",
-};

@@ -1,7 +1,7 @@
 /** GitHub's OIDC token for the job, and why it may be missing. */
-import { readFile } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
+import { FileFailure, most, readTextWithin } from "../platform/files.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
@@ -101,7 +101,7 @@ function failed(why: string, cause?: unknown): LoginError {
  * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do.
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
-export async function missingGitHubEndpoint(request: IdentityRequest, { env }: Platform): Promise<LoginError> {
+export async function missingGitHubEndpoint(request: IdentityRequest, { env, signal }: Platform): Promise<LoginError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
   const skip = "To let such runs go on without a login: without-identity: skip";
   if (env.GITHUB_ACTOR === "dependabot[bot]") {
@@ -110,7 +110,7 @@ export async function missingGitHubEndpoint(request: IdentityRequest, { env }: P
     });
   }
   // pull_request_target runs in the base repository, with its rights: a fork is no reason there.
-  if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env))) {
+  if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env, signal))) {
     return new LoginError("github-fork", "GitHub gives no identity to a pull request from a fork.", {
       remedy: ["Build without pushing here; push after the merge, in a run of this repository.", skip],
     });
@@ -141,13 +141,16 @@ export async function missingGitHubEndpoint(request: IdentityRequest, { env }: P
   );
 }
 
-async function isFromFork(env: Environment): Promise<boolean> {
+async function isFromFork(env: Environment, signal: AbortSignal): Promise<boolean> {
   try {
-    const event = JSON.parse(await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8"));
+    const event = JSON.parse(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", most.event, signal));
     const head = event?.pull_request?.head;
     // A fork that was deleted since leaves `repo: null`.
     return head !== undefined && head.repo?.full_name !== env.GITHUB_REPOSITORY;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof FileFailure || error instanceof SyntaxError) {
+      return false;
+    }
+    throw error;
   }
 }

@@ -122,7 +122,7 @@ async function fetchToken(
     case "github":
       return fetchGitHubToken(audience, platform, opened);
     case "file":
-      return readTokenFile(choice.path);
+      return readTokenFile(choice.path, platform.signal);
     case "environment":
       return readTokenVariable(choice.variable, platform.env);
     case "spiffe": {

@@ -1,6 +1,5 @@
 /**
- * The one way in which this program writes files and reads its own back, in folders too where others may write: under a new
- * random name that nobody could have taken, with mode and owner set before there is content, then by rename.
+ * The one way in which this program writes files of its own, in folders too where others may write: under a new random name that nobody could have taken, with mode and owner set before there is content, then by rename.
  */
 import { randomBytes } from "node:crypto";
 import { constants, lstatSync, renameSync, type Stats } from "node:fs";
@@ -116,23 +115,6 @@ export async function removeLeftovers(path: string, id = idForm): Promise<void> 
     if (info?.isFile()) {
       await unlink(leftover).catch(() => {});
     }
-  }
-}
-
-/**
- * Reads a file that is no link and no device.
- * @throws the file system's own error, ELOOP for a link; EINVAL for anything else that is no regular file
- */
-export async function readRegular(path: string): Promise<{ readonly bytes: Buffer; readonly info: Stats }> {
-  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  try {
-    const info = await file.stat();
-    if (!info.isFile()) {
-      throw Object.assign(new Error("no regular file"), { code: info.isDirectory() ? "EISDIR" : "EINVAL" });
-    }
-    return { bytes: await file.readFile(), info };
-  } finally {
-    await file.close();
   }
 }
 

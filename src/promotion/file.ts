@@ -1,9 +1,8 @@
 /** The file of promotions: YAML, a list with source, destination and tags in each entry. Every value in it is text. */
-import { createReadStream } from "node:fs";
-import { buffer } from "node:stream/consumers";
 import type { YAMLMap } from "yaml";
 import { invalidInput, LoginError, shortened } from "../errors.ts";
 import { nearest } from "../nearest.ts";
+import { FileFailure, readFileOrPipeWithin } from "../platform/files.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { byTag, formatReference, pathOf, shownOf } from "./reference.ts";
 import { anchorsOf, compose, example, notYaml, type Resolve, type Yaml } from "./yaml.ts";
@@ -24,25 +23,30 @@ type Key = (typeof keys)[number];
 const maximumBytes = 1024 * 1024;
 const maximumTags = 10_000;
 
-/** @throws LoginError `invalid-input` */
-export async function readPromotionFile(wanted: FileWanted): Promise<readonly Promotion[]> {
-  const text = await readText(wanted.path);
+/**
+ * @param signal ends the wait for a pipe that nobody writes to
+ * @throws LoginError `invalid-input`
+ */
+export async function readPromotionFile(wanted: FileWanted, signal: AbortSignal): Promise<readonly Promotion[]> {
+  const text = await readText(wanted.path, signal);
   // Only those who have a file pay for the parser.
   const yaml = await import(/* webpackMode: "eager" */ "yaml");
   return parsePromotionFile(yaml, text, wanted);
 }
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, signal: AbortSignal): Promise<string> {
   let bytes: Buffer;
   try {
-    // Also from a pipe, as in --file <(generate-release).
-    bytes = await buffer(createReadStream(path, { end: maximumBytes }));
+    bytes = await readFileOrPipeWithin(path, maximumBytes, signal);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    throw invalidInput("file", path, problems[code] ?? `it cannot be read (${code})`, "file: release.yaml");
-  }
-  if (bytes.length > maximumBytes) {
-    throw invalidInput("file", path, "it is larger than 1 MiB", "a file for each part of the release");
+    if (signal.aborted) {
+      throw invalidInput("file", path, "nobody writes to this pipe", "file: release.yaml");
+    }
+    if (!(error instanceof FileFailure)) {
+      throw error;
+    }
+    const example = error.code === "EFBIG" ? "a file for each part of the release" : "file: release.yaml";
+    throw invalidInput("file", path, `it ${error.message}`, example);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -50,13 +54,6 @@ async function readText(path: string): Promise<string> {
     throw invalidInput("file", path, "it is not text in UTF-8", example);
   }
 }
-
-const problems: Record<string, string> = {
-  ENOENT: "it does not exist",
-  ENOTDIR: "it does not exist",
-  EISDIR: "it is a folder",
-  EACCES: "this user may not read it",
-};
 
 /**
  * @param yaml the library, which is loaded for this alone

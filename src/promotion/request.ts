@@ -58,11 +58,10 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
   const promotions =
     path === undefined
       ? [parseSingle(reader, registry)]
-      : await readPromotionFile({
-          path: withoutOthers(path, reader),
-          registry,
-          hasSourceRobot: sourceRobot !== undefined,
-        });
+      : await readPromotionFile(
+          { path: withoutOthers(path, reader), registry, hasSourceRobot: sourceRobot !== undefined },
+          AbortSignal.timeout(request.timeoutSeconds * 1000),
+        );
   return { ...request, promotions };
 }
 

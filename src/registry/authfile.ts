@@ -3,8 +3,9 @@
  */
 import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
-import { lstat, readFile, realpath, stat } from "node:fs/promises";
+import { lstat, realpath } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
+import { FileFailure, most, readFileWithin } from "../platform/files.ts";
 import type { Owner } from "../platform/replace.ts";
 import { lossOf } from "./faithful.ts";
 
@@ -46,11 +47,11 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
   let bytes: Buffer;
   let info: Stats;
   try {
-    [bytes, info] = await Promise.all([readFile(real), stat(real)]);
+    ({ bytes, info } = await readFileWithin(real, most.logins));
   } catch (error) {
-    const code = codeOf(error);
-    const problem = code === "EISDIR" ? "is a folder" : `cannot be read (${code})`;
-    throw unusable(path, problem, "Name a file: auth-file: /path/auth.json", error);
+    throw error instanceof FileFailure
+      ? unusable(path, error.message, "Name a file: auth-file: /path/auth.json", error)
+      : error;
   }
   const content = parseAuthFile(bytes);
   if (typeof content === "string") {

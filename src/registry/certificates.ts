@@ -1,11 +1,11 @@
 /** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
 import { createHash, X509Certificate } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { invalidInput } from "../errors.ts";
-import { readRegular } from "../platform/files.ts";
-import { removeLeftovers, replaceFile } from "../platform/replace.ts";
+import { FileFailure, most, readOwnFile, readTextWithin } from "../platform/files.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/folders.ts";
+import { removeLeftovers, replaceFile } from "../platform/replace.ts";
 
 /**
  * @returns the PEM text
@@ -15,9 +15,9 @@ export async function readRoots(path: string): Promise<string> {
   const example = "ca-file: /path/to/root.pem";
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readTextWithin(path, most.certificates);
   } catch (error) {
-    throw invalidInput("ca-file", path, `the file cannot be read (${(error as NodeJS.ErrnoException).code})`, example);
+    throw error instanceof FileFailure ? invalidInput("ca-file", path, `the file ${error.message}`, example) : error;
   }
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) {
@@ -81,7 +81,7 @@ export const isCertificateOf = (path: string, id: string): boolean =>
  */
 export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<void> {
   await removeLeftovers(path);
-  const found = await readRegular(path).catch((error: NodeJS.ErrnoException) => {
+  const found = await readOwnFile(path, most.certificates).catch((error: FileFailure) => {
     // It was written down, and then could not be made.
     if (error.code !== "ENOENT" && error.code !== "ENOTDIR") {
       throw error;

@@ -5,9 +5,9 @@
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
 import { LoginError } from "../errors.ts";
-import { readRegular } from "../platform/files.ts";
-import { createFile } from "../platform/replace.ts";
+import { type FileFailure, most, readOwnFile } from "../platform/files.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
+import { createFile } from "../platform/replace.ts";
 
 export const staleMs = 5_000;
 
@@ -73,7 +73,7 @@ async function tryToMake(lockPath: string, id: string): Promise<boolean> {
 }
 
 const contentOf = async (path: string): Promise<string | undefined> =>
-  readRegular(path).then(
+  readOwnFile(path, most.token).then(
     ({ bytes }) => bytes.toString(),
     () => undefined,
   );
@@ -83,7 +83,7 @@ const contentOf = async (path: string): Promise<string | undefined> =>
  * @throws LoginError `auth-file-locked` where it is something else, which nobody but its owner may delete
  */
 async function breakLock(path: string): Promise<void> {
-  const found = await readRegular(path).catch((error: NodeJS.ErrnoException) => error.code ?? "");
+  const found = await readOwnFile(path, most.token).catch(({ code }: FileFailure) => code);
   if (found === "ENOENT") {
     return;
   }

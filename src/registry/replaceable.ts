@@ -3,8 +3,8 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
-import { isMounted, tryOwner } from "../platform/replace.ts";
 import { existingFolder } from "../platform/folders.ts";
+import { isMounted, tryOwner } from "../platform/replace.ts";
 import { type AuthFile, codeOf } from "./authfile.ts";
 
 /**

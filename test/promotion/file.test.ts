@@ -275,7 +275,8 @@ describe("what would take long is answered soon", () => {
 });
 
 describe("the file itself", () => {
-  const read = (file: string) => readPromotionFile({ path: file, registry: "quay.io", hasSourceRobot: false });
+  const read = (file: string) =>
+    readPromotionFile({ path: file, registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000));
 
   test("is read, with the mark of an editor too, and up to 1 MiB", async () => {
     const file = join(await makeFolder(), "release.yaml");
@@ -293,7 +294,7 @@ describe("the file itself", () => {
   test("may be a pipe, as a shell makes of <(…)", async () => {
     const module = JSON.stringify(join(import.meta.dirname, "../../src/promotion/file.ts"));
     const program = `const { readPromotionFile } = await import(${module});
-      const read = await readPromotionFile({ path: process.argv[1], registry: "quay.io", hasSourceRobot: false });
+      const read = await readPromotionFile({ path: process.argv[1], registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000));
       console.log(read.length, read[0].tags[0]);`;
     const shell = 'exec "$0" --input-type=module --eval "$1" <(sleep 0.1; printf "%s" "$2")';
     const { stdout } = await promisify(execFile)("bash", ["-c", shell, process.execPath, program, good]);
@@ -325,8 +326,8 @@ describe("the file itself", () => {
     await chmod(folder, 0o755);
     const file = join(folder, "release.yaml");
     await writeFile(file, good, { mode: 0o000 });
-    const script = `await src.readPromotionFile({ path: args[0], registry: "quay.io", hasSourceRobot: false });`;
-    expect(await asNobody(["promotion/file.ts"], script, file)).toContain("this user may not read it");
+    const script = `await src.readPromotionFile({ path: args[0], registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000));`;
+    expect(await asNobody(["promotion/file.ts"], script, file)).toContain("it may not be read by this user");
   });
 
   test("has a name that fits on one line of a message", async () => {

@@ -53,9 +53,9 @@ describe("the file of roots", () => {
     const folder = await makeFolder();
     const path = join(folder, "nothing");
     const error = await failure(readRoots(path));
-    expect(error.message).toBe(`The option "ca-file" is "${path}": the file cannot be read (ENOENT).`);
+    expect(error.message).toBe(`The option "ca-file" is "${path}": the file does not exist.`);
     expect(error.remedy).toEqual(["Write, for example, ca-file: /path/to/root.pem"]);
-    expect((await failure(readRoots(folder))).message).toContain("cannot be read (EISDIR)");
+    expect((await failure(readRoots(folder))).message).toContain("the file is a folder");
   });
 });
 

@@ -1,0 +1,173 @@
+/**
+ * Files that others make. A name may lead to a pipe without a writer, or to a device without an end: only regular files are
+ * read and written, none is waited for, and of none is more read than its use asks for. Links are followed, as a mounted token is one.
+ */
+import { constants, openSync, type Stats } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { Socket } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { orAborted } from "./abort.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** The most that is read of a file, by what it holds, bytes: far beyond what any of them has. */
+export const most = {
+  token: mebibyte,
+  certificates: 4 * mebibyte,
+  logins: 4 * mebibyte,
+  /** With what stood in two files of logins before, in base64. */
+  session: 16 * mebibyte,
+  /** GitHub's payloads end at 25 MB. */
+  event: 32 * mebibyte,
+  log: 4 * mebibyte,
+} as const;
+
+/** Its message is a phrase that can follow the file's name, as in `is a folder`; `code` is the system's, or comes closest to it. */
+export class FileFailure extends Error {
+  override readonly name = "FileFailure";
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/**
+ * The whole file and what the system says of it, both of one and the same file.
+ * @throws FileFailure; the signal's reason once it aborts
+ */
+export function readFileWithin(
+  path: string,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<{ readonly bytes: Buffer; readonly info: Stats }> {
+  const reading = withFile("read", path, 0, async (file, info) => {
+    assertRegular(info);
+    return { bytes: await readAll(file, info.size, maxBytes, signal), info };
+  });
+  return signal ? orAborted(reading, signal) : reading;
+}
+
+/** The same as text. */
+export async function readTextWithin(path: string, maxBytes: number, signal?: AbortSignal): Promise<string> {
+  return (await readFileWithin(path, maxBytes, signal)).bytes.toString("utf8");
+}
+
+/**
+ * A file that this program has made, and so no link: what a link leads to is somebody else's.
+ * @throws FileFailure
+ */
+export function readOwnFile(path: string, maxBytes: number): Promise<{ readonly bytes: Buffer; readonly info: Stats }> {
+  return withFile("read", path, constants.O_NOFOLLOW, async (file, info) => {
+    assertRegular(info);
+    return { bytes: await readAll(file, info.size, maxBytes, undefined), info };
+  });
+}
+
+/**
+ * A file from outside, or what comes by a pipe, as a shell makes of `<(…)`.
+ * @throws FileFailure; the signal's reason once it aborts
+ */
+export function readFileOrPipeWithin(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
+  const reading = withFile("read", path, 0, async (file, info) => {
+    if (!info.isFIFO()) {
+      assertRegular(info);
+      return readAll(file, info.size, maxBytes, signal);
+    }
+    // With a descriptor of its own, since a socket closes what it is given.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const pipe = new Socket({ fd, readable: true, writable: false });
+    let size = 0;
+    pipe.on("data", ({ length }: Buffer) => {
+      size += length;
+      if (size > maxBytes) {
+        pipe.destroy(tooLarge(maxBytes));
+      }
+    });
+    const stop = () => pipe.destroy(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    return buffer(pipe).finally(() => signal.removeEventListener("abort", stop));
+  });
+  return orAborted(reading, signal);
+}
+
+/**
+ * Puts `text` in the place of what a file holds; makes the file where there is none.
+ * @throws FileFailure
+ */
+export function writeRegularFile(path: string, text: string): Promise<void> {
+  return withFile("written", path, 0, async (file, info) => {
+    assertRegular(info);
+    await file.truncate();
+    await file.writeFile(text);
+  });
+}
+
+/** Without waiting for whoever is at the other end. */
+async function withFile<T>(
+  to: "read" | "written",
+  path: string,
+  flags: number,
+  use: (file: FileHandle, info: Stats) => Promise<T>,
+): Promise<T> {
+  const access = to === "read" ? constants.O_RDONLY : constants.O_WRONLY | constants.O_CREAT;
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, access | flags | constants.O_NONBLOCK | constants.O_NOCTTY, 0o666);
+    return await use(file, await file.stat());
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof FileFailure || typeof code !== "string") {
+      throw error;
+    }
+    const problem = code === "EACCES" ? `may not be ${to} by this user` : problems[code];
+    throw new FileFailure(code, problem ?? `cannot be ${to} (${code})`, error);
+  } finally {
+    await file?.close();
+  }
+}
+
+const problems: Readonly<Record<string, string>> = {
+  ENOENT: "does not exist",
+  ENOTDIR: "does not exist",
+  EISDIR: "is a folder",
+  ELOOP: "is a symbolic link, or leads in a circle of them",
+  ENXIO: "is a pipe, a socket or a device, not a file",
+};
+
+/** @throws FileFailure */
+export function assertRegular(info: Stats): void {
+  if (info.isDirectory()) {
+    throw new FileFailure("EISDIR", "is a folder");
+  }
+  if (!info.isFile()) {
+    throw new FileFailure("ENXIO", "is a pipe, a socket or a device, not a file");
+  }
+}
+
+const tooLarge = (maxBytes: number): FileFailure =>
+  new FileFailure("EFBIG", `is larger than ${maxBytes / mebibyte} MiB`);
+
+/** The stated size is where to begin, no more: files of the kernel state none, and one may grow meanwhile. */
+async function readAll(
+  file: FileHandle,
+  stated: number,
+  maxBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let room = Math.min(stated, maxBytes) + 1;
+  for (let size = 0; ; room = 65_536) {
+    signal?.throwIfAborted();
+    const { bytesRead, buffer: chunk } = await file.read(Buffer.allocUnsafe(room), 0, room);
+    if (bytesRead === 0) {
+      return Buffer.concat(chunks);
+    }
+    chunks.push(chunk.subarray(0, bytesRead));
+    size += bytesRead;
+    if (size > maxBytes) {
+      throw tooLarge(maxBytes);
+    }
+  }
+}
