@@ -7,7 +7,7 @@ import { type FileHandle, lstat, open, readdir, readFile, unlink } from "node:fs
 import { basename, dirname, join } from "node:path";
 import { LoginError } from "../errors.ts";
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
 /** Distinguishes what is ours in folders shared with others. */
 export const newId = (): string => randomBytes(6).toString("hex");
