@@ -19,6 +19,9 @@ type Failed = Exclude<ExchangeResult, { kind: "token" }>;
 export const remedies = {
   privateAuthority: "A private authority: give its root certificate, ca-file: path/to/root.pem",
   notRenewed: "Run the same again. The log above tells why the login could not be renewed in time.",
+  runAgain: "Run the job again; if it stays so, look at the status page of this Quay.",
+  registryPart:
+    "It is a process of its own, which restarts: run the job again; if it stays so, have Quay's administrator look at it.",
   checkRegistry:
     "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
   checkRobot: (robot: string, registry: string) =>
@@ -292,7 +295,7 @@ const busy: Readonly<Record<BusyCode, (registry: string, status: number) => stri
 };
 
 const busyRemedy: Readonly<Record<BusyCode, readonly string[]>> = {
-  "quay-unavailable": ["Run the job again; if it stays so, look at the status page of this Quay."],
+  "quay-unavailable": [remedies.runAgain],
   "rate-limited": ["Run the job again later, or spread the jobs that log in over time."],
   "quay-read-only": ["Wait until its administrators end the maintenance, then run the job again."],
 };

@@ -1,15 +1,15 @@
 /** One image from here to there, by `skopeo copy`, by its digest: no tag changes. */
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { LoginError } from "../errors.ts";
+import { LoginError, unreachable } from "../errors.ts";
 import { remedies } from "../explain.ts";
 import { isoTime } from "../identity/token.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
 import { toolEnvironment } from "../registry/environment.ts";
-import { lastLine } from "../registry/login.ts";
-import { classifyToolFailure, type Tool } from "../registry/tools.ts";
+import { readToolFailure, type ToolWords } from "../registry/failures.ts";
+import type { Tool } from "../registry/tools.ts";
 import { byDigest, type Repository } from "./reference.ts";
 import type { SideLogin, Sides } from "./sides.ts";
 
@@ -87,12 +87,12 @@ export function copyByDigest(
       if (exitCode === 0) {
         return { value: undefined };
       }
-      const said = isSilent
-        ? `connection timed out: nothing came or went for ${mostSilence} s`
-        : lastLine(sides.hide(output));
+      const said = readToolFailure(
+        isSilent ? `connection timed out: nothing came or went for ${mostSilence} s` : sides.hide(output),
+      );
       // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended.
       const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
-      if (ended && (unauthorized.test(said) || serverStatus.test(said))) {
+      if (ended && (said.kind === "refused" || said.kind === "crashed")) {
         return { retry: "copying", error: loginEnded(ended) };
       }
       // skopeo reads its password once: the next attempt has the new one.
@@ -113,23 +113,12 @@ function loginEnded({ registry, robot, credential }: SideLogin): LoginError {
   });
 }
 
-/** What breaks off an upload or a download, besides what breaks off a login. */
-const passing =
-  /unexpected EOF|broken pipe|use of closed network connection|connection timed out|deadline exceeded|http2: |blob upload (?:unknown|invalid)|no route to host|temporary failure/i;
-
-/** A status 429 or 5xx, in each of the ways in which containers/image (v5.23 and v5.36) tells one. */
-const serverStatus = /(?:: |registry |blob |HTTP |status )(?:429|5\d\d)(?:,| \(| [A-Z]| response)/;
-
-const unauthorized = /unauthorized|authentication required/i;
-
 function explain(
-  said: string,
+  { kind, words }: ToolWords,
   exitCode: number | undefined,
   isRenewed: boolean,
   { source, destination, file }: { readonly source: string; readonly destination: string; readonly file: string },
 ): Attempt<void> {
-  // The state of an upload, in its address, is long and of no use to anybody.
-  const words = said.replaceAll(/\?[^\s"]+/g, "");
   const quoted = `skopeo copy: ${words || (exitCode === undefined ? "it was killed" : "no words")}.`;
   const fail = (
     retry: Persistence,
@@ -139,31 +128,36 @@ function explain(
     retry,
     error: new LoginError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),
   });
-  if (unauthorized.test(said)) {
-    return fail(
-      isRenewed ? "copying" : "no",
-      "copy-failed",
-      "The logins themselves worked: look at what both robots may do with these two repositories.",
-    );
+  switch (kind) {
+    case "refused":
+      return fail(
+        isRenewed ? "copying" : "no",
+        "copy-failed",
+        "The logins themselves worked: look at what both robots may do with these two repositories.",
+      );
+    case "untrusted":
+      return fail("no", "tls-untrusted", remedies.privateAuthority);
+    case "not-up":
+      return fail(
+        "copying",
+        "registry-unavailable",
+        "Where this is a Quay, its registry part is not up, only its web part.",
+        remedies.registryPart,
+      );
+    case "passing":
+    case "crashed":
+      return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
+    case "other":
+      return fail(
+        "no",
+        "copy-failed",
+        /unknown flag/.test(words)
+          ? `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`
+          : `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`,
+      );
+    default:
+      return unreachable(kind);
   }
-  if (passing.test(said) || serverStatus.test(said) || classifyToolFailure(said) === "gateway") {
-    return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
-  }
-  if (classifyToolFailure(said) === "untrusted") {
-    return fail("no", "tls-untrusted", remedies.privateAuthority);
-  }
-  if (/unknown flag/.test(said)) {
-    return fail(
-      "no",
-      "copy-failed",
-      `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`,
-    );
-  }
-  return fail(
-    "no",
-    "copy-failed",
-    `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`,
-  );
 }
 
 /** Bytes that a process has sent, and sent or received, over its connections for the most part: proc(5), io. 0: not told. */

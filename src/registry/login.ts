@@ -12,13 +12,14 @@ import type { RobotLogin } from "../request.ts";
 import { whyRefused } from "./access.ts";
 import type { AuthEntry } from "./authfile.ts";
 import { toolEnvironment } from "./environment.ts";
-import { classifyToolFailure, prepareLogin, readLogin, type Tool } from "./tools.ts";
+import { readToolFailure, type ToolWords } from "./failures.ts";
+import { prepareLogin, readLogin, type Tool } from "./tools.ts";
 
 export interface ToolLogin {
   /**
    * Hands over the robot token and waits until the tool has logged in.
    * @returns the entry that the tool wrote
-   * @throws LoginError `login-refused`, `tls-untrusted`, `tool-failed`, `robots-disabled`
+   * @throws LoginError `login-refused`, `tls-untrusted`, `registry-unavailable`, `tool-failed`, `robots-disabled`
    */
   finish(token: RobotToken): Promise<AuthEntry>;
   abandon(): Promise<void>;
@@ -67,7 +68,7 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
             return { retry: "no", error: emptied(certificates) };
           }
           // Hidden first, shortened then: the beginning of a secret would no longer be found.
-          const said = lastLine(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
+          const said = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
           return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, platform));
         } finally {
           await rm(folder, { recursive: true, force: true });
@@ -84,11 +85,11 @@ function emptied(folder: string): LoginError {
   });
 }
 
-/** What a tool's failure means; `said` is its last words, without secrets. */
+/** What a tool's failure means. */
 function explainToolFailure(
   { tool, registry, login }: ToolLoginOptions,
   exitCode: number | undefined,
-  said: string,
+  { kind, words }: ToolWords,
   askQuay: () => Promise<LoginError | undefined>,
 ): Attempt<AuthEntry> {
   const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new LoginError(code, message, { remedy });
@@ -101,8 +102,7 @@ function explainToolFailure(
     };
   }
   const silence = exitCode === undefined ? "it was killed" : "no words";
-  const quoted = `${tool.name} login ${login.scope}: ${said || silence}`;
-  const kind = classifyToolFailure(said);
+  const quoted = `${tool.name} login ${login.scope}: ${words || silence}`;
   switch (kind) {
     case "refused": {
       const message = `${registry} does not accept the robot token that Quay has just given. ${quoted}`;
@@ -113,19 +113,22 @@ function explainToolFailure(
       const message = `${tool.name} does not trust the certificate of ${registry}. ${quoted}`;
       return { retry: "no", error: fail("tls-untrusted", message, remedies.privateAuthority) };
     }
-    case "gateway":
+    case "not-up": {
+      const message = `The registry part of Quay at ${registry} is not up, only its web part. ${quoted}`;
+      return { retry: "patient", error: fail("registry-unavailable", message, remedies.registryPart) };
+    }
+    case "passing":
+    case "crashed": {
+      const message = `The exchange worked, but the registry of ${registry} is not available at the moment. ${quoted}`;
+      const error = fail("registry-unavailable", message, remedies.runAgain);
+      return { retry: kind === "passing" ? "patient" : "quick", error };
+    }
     case "other": {
       const message = `The exchange worked, but the tool's login failed. ${quoted}`;
       const error = fail("tool-failed", message, `Try the same by hand: ${tool.name} login ${login.scope}`, another);
-      return { retry: kind === "gateway" ? "patient" : "no", error };
+      return { retry: "no", error };
     }
     default:
       return unreachable(kind);
   }
-}
-
-/** What a tool said in the end, without the clothes of its log. */
-export function lastLine(output: string): string {
-  const line = output.trim().split("\n").at(-1) ?? "";
-  return (/msg="((?:[^"\\]|\\.)*)"$/.exec(line)?.[1]?.replaceAll('\\"', '"') ?? line).slice(0, 500);
 }

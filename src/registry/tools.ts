@@ -93,23 +93,3 @@ export async function readLogin(tool: Tool, folder: string, scope: string): Prom
     return undefined;
   }
 }
-
-export type ToolFailure =
-  /** Something between the tool and the registry; passes by itself. */
-  | "gateway"
-  /** The registry does not accept the credential. */
-  | "refused"
-  | "untrusted"
-  | "other";
-
-const failures: readonly (readonly [RegExp, ToolFailure])[] = [
-  [/invalid username\/password|unauthorized|incorrect username or password/i, "refused"],
-  [/x509|certificate/i, "untrusted"],
-  [/\b(?:429|502|503|504)\b|Too Many Requests|Bad Gateway|Service Unavailable|Gateway Time-?out/i, "gateway"],
-  [/connection re(?:fused|set)|\bEOF\b|i\/o timeout|TLS handshake timeout|Client\.Timeout/i, "gateway"],
-];
-
-/** From what the tool printed, since its exit code only says that it failed (skopeo 1; buildah and podman 125). */
-export function classifyToolFailure(output: string): ToolFailure {
-  return failures.find(([pattern]) => pattern.test(output))?.[1] ?? "other";
-}

@@ -165,7 +165,9 @@ describe.concurrent("the tool's login is refused", () => {
     const robot = newRobot(peers());
     peers().quay.authScript.always(answer(500, "<html>"), of(robot));
     const main = await runAction({ peers: peers(), inputs: { robot: robot.name } });
-    expect(failure(expect, main, "tool-failed")).toMatch(/The exchange worked, but the tool's login failed[\s\S]*500/);
+    expect(failure(expect, main, "registry-unavailable")).toMatch(
+      /The exchange worked, but the registry of localhost:\d+ is not available[\s\S]*500/,
+    );
   });
 });
 

@@ -34,7 +34,7 @@ describe.concurrent("the registry answers", () => {
 
   // Some versions of skopeo try a 429 again themselves.
   answers("F101", () => page(TOO_MANY_REQUESTS), { runs: "any" });
-  answers("F102", () => page(INTERNAL_ERROR), { runs: 1 });
+  answers("F102", () => page(INTERNAL_ERROR), { runs: 3 });
   answers("F103", () => page(LOADING), { first: true, runs: 2 });
   answers("F104", () => page(LOADING));
   answers("F105", () => answer(503, ""));
@@ -47,12 +47,13 @@ describe.concurrent("the registry answers", () => {
   answers("F112", () => redirect("https://localhost:1/v2/auth"));
   answers("F113", () => later("1"), { first: true, runs: "any" });
   answers("F124", () => later("99999999999"), { runs: "any" });
+  answers("F127", () => answer(520, ""));
 });
 
-/** A Quay of its own, whose registry sends tools to `localhost:realm` for their bearer. */
-async function newQuay(row: Fault, realm: number, port = 0): Promise<World & { quay: Quay }> {
+/** A Quay of its own, whose registry sends tools to `localhost:realm` (default: to itself) for their bearer. */
+async function newQuay(row: Fault, realm?: number, port = 0): Promise<World & { quay: Quay }> {
   const { authority, issuer } = peers();
-  const quay = await startQuay(authority, { port, publicPort: realm });
+  const quay = await startQuay(authority, { port, ...(realm !== undefined && { publicPort: realm }) });
   closers.push(quay.close);
   const robot = newRobot(peers());
   addRobot(quay.store, robot.name, [{ issuer: issuer.url, subject: SUBJECT }]);
@@ -74,6 +75,26 @@ describe.concurrent("the registry's certificate", () => {
   certificate("F114", "expired");
   certificate("F115", "other-name");
   certificate("F116", "other-root");
+});
+
+describe.concurrent("Quay's registry part restarts, its web part is up", () => {
+  const told = (host: string) => `The registry part of Quay at ${host} is not up, only its web part.`;
+
+  fault("F128", async ({ expect, row }) => {
+    const world = await newQuay(row);
+    world.quay.registryScript.always(page(LOADING));
+    const { stderr, children } = await logIn(expect, row, world);
+    expect(stderr).toContain(told(world.registry));
+    expect(children.length).toBeGreaterThan(1);
+  });
+
+  fault("F129", async ({ expect, row }) => {
+    const world = await newQuay(row);
+    world.quay.registryScript.next(page(LOADING), page(LOADING));
+    const { stderr, children } = await logIn(expect, row, world);
+    expect(stderr).toContain(`${told(world.registry)} skopeo login`);
+    expect(children).toHaveLength(3);
+  });
 });
 
 describe.concurrent("the registry's name", () => {

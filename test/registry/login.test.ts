@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { LoginError } from "../../src/errors.ts";
+import { errorCodes, type LoginError } from "../../src/errors.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { which } from "../../src/platform/exec.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
@@ -160,9 +160,9 @@ describe("a tool that is none", () => {
     ["one is", "certificates"],
   ])("fails for its own reasons, where %s", async (_, name) => {
     const certificates = name && (await makeFolder());
-    const error = await refused({ ...(await fake("echo 'no such host'; exit 1")), certificates });
+    const error = await refused({ ...(await fake("echo 'no such command'; exit 1")), certificates });
     expect(error.message).toBe(
-      `The exchange worked, but the tool's login failed. skopeo login ${peers.registryHost}: no such host`,
+      `The exchange worked, but the tool's login failed. skopeo login ${peers.registryHost}: no such command`,
     );
   });
 
@@ -213,6 +213,37 @@ describe("what the tool says decides what happens next", () => {
     expect(platform.reporter.infos[0]).toContain(
       `skopeo login ${peers.registryHost}: invalid status code from registry 502 (Bad Gateway) Trying again`,
     );
+  });
+
+  test.each([
+    "dial tcp: lookup quay.example.com on 127.0.0.53:53: no such host",
+    "http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR",
+    "received unexpected HTTP status: 520 unknown",
+    "Error response from daemon: toomanyrequests: <html>\n<head><title>429 Too Many Requests</title></head>\n</html>",
+  ])("passing trouble is: %s", async (words) => {
+    const { login, token, waits } = await setUp(await says(words, join(await makeFolder(), "count"), 3));
+    expect(await login.finish(token)).toHaveProperty("auth");
+    expect(waits).toHaveLength(3);
+  });
+
+  test("where it does not pass, that is temporary", async () => {
+    const { login, token } = await setUp(await fake("echo 'connect: no route to host'; exit 1"));
+    const error = await failure(login.finish(token));
+    expect(error.code).toBe("registry-unavailable");
+    expect(errorCodes[error.code]).toBe("temporary");
+  });
+
+  test("a crash (500) is tried twice more, since it is also Quay's word for a robot token that is none", async () => {
+    const error = await refused(await fake("echo 'invalid status code from registry 500 (Internal)'; exit 1"));
+    expect(error.code).toBe("registry-unavailable");
+    expect(error.waits).toHaveLength(2);
+  });
+
+  test("a registry that is not up, behind a web part that is: told so, and tried again", async () => {
+    const words = "pinging container registry x: can t talk to a V1 container registry";
+    const { login, token, platform } = await setUp(await says(words, join(await makeFolder(), "count"), 1));
+    expect(await login.finish(token)).toHaveProperty("auth");
+    expect(platform.reporter.infos[0]).toContain(`The registry part of Quay at ${peers.registryHost} is not up`);
   });
 
   test("an unknown certificate is not", async () => {

@@ -1,42 +1,9 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { classifyToolFailure, findTool, prepareLogin, readLogin, type ToolFailure } from "../../src/registry/tools.ts";
+import { findTool, prepareLogin, readLogin } from "../../src/registry/tools.ts";
 import { type ToolName, toolNames } from "../../src/request.ts";
 import { failure, fakeTool, makeFolder } from "../fixtures.ts";
-
-describe("what a tool's words mean", () => {
-  test.each<[string, ToolFailure]>([
-    ['logging into "localhost:8443": invalid username/password', "refused"],
-    ["Error response from daemon: Get https://quay.io/v2/: unauthorized: authentication required", "refused"],
-    ["Error response from daemon: login attempt failed: incorrect username or password", "refused"],
-    [
-      'authenticating creds for "localhost:8443": pinging container registry localhost:8443: Get "https://localhost:8443/v2/": x509: certificate signed by unknown authority',
-      "untrusted",
-    ],
-    ["tls: failed to verify certificate: x509: certificate is valid for a, not b", "untrusted"],
-    ["remote error: tls: bad certificate", "untrusted"],
-    ["Requesting bearer token: invalid status code from registry 502 (Bad Gateway)", "gateway"],
-    ["Requesting bearer token: invalid status code from registry 503 (Service Unavailable)", "gateway"],
-    ["invalid status code from registry 504 (Gateway Timeout)", "gateway"],
-    ["Too Many Requests", "gateway"],
-    ["received unexpected HTTP status: 429", "gateway"],
-    ["dial tcp 127.0.0.1:8443: connect: connection refused", "gateway"],
-    ["read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer", "gateway"],
-    ["net/http: TLS handshake timeout", "gateway"],
-    ["Client.Timeout exceeded while awaiting headers", "gateway"],
-    ["unexpected EOF", "gateway"],
-    ["dial tcp: i/o timeout", "gateway"],
-    // An expired or spoiled robot token: an answer of Quay, that won't change.
-    ["Requesting bearer token: invalid status code from registry 500 (Internal Server Error)", "other"],
-    ["dial tcp: lookup quay.example.com: no such host", "other"],
-    ["skopeo: command not found", "other"],
-    ["a port like 5029 or 15030 is no status", "other"],
-    ["", "other"],
-  ])("%j: %s", (output, expected) => {
-    expect(classifyToolFailure(output)).toBe(expected);
-  });
-});
 
 describe("finding a tool", () => {
   const nothing = "exit 0";

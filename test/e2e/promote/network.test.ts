@@ -1,10 +1,12 @@
 /** `promote` where the network breaks, and where a copy outlives the robots' tokens. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
 import { removeMachines } from "../../support/command.ts";
 import { type Made, makeImage } from "../../support/images.ts";
 import { type PromotionWorld, startPromotionWorld } from "../../support/promotion.ts";
+import { systemPath } from "../../support/runner.ts";
 import { answer, hang, pass, slow } from "../../support/scripted.ts";
 import { findToxiproxy, freePort, type Passage, startToxiproxy, type Toxiproxies } from "../../support/toxiproxy.ts";
 import { of, once } from "../world.ts";
@@ -129,6 +131,34 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     for (const script of scripts) script.always(answer(500, "<h1>Internal Server Error</h1>"), isIt);
     await triedAgain(expect, scenario, made);
     for (const script of scripts) script.clear();
+  });
+
+  // In Go's words; a script on PATH says them once, and is skopeo then.
+  test.for([
+    "dial tcp: lookup quay.example.com on 127.0.0.53:53: server misbehaving",
+    "dial tcp 10.0.0.3:443: connect: no route to host",
+    "stream error: stream ID 7; INTERNAL_ERROR; received from peer",
+    "http: server closed idle connection",
+    "local error: tls: bad record MAC",
+    "received unexpected HTTP status: 520 unknown",
+    "toomanyrequests: rate limit exceeded",
+    "digest invalid: provided digest did not match uploaded content",
+  ])("a copy breaks off once: %s", async (words, { expect }) => {
+    const made = makeImage(`network ${words}`);
+    const scenario = await withImage(made);
+    const { machine, to } = scenario;
+    const bin = join(machine.scratch, "once");
+    await machine.write(
+      join(bin, "skopeo"),
+      `#!/bin/sh\nif [ "$1" = copy ] && mkdir '${bin}/failed' 2>/dev/null; then
+echo 'time="2026-01-01T00:00:00Z" level=fatal msg="writing blob: uploading layer to https://x509/v2/unauthorized/app: ${words}"' >&2; exit 1; fi
+exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
+      0o755,
+    );
+    const env = { PATH: `${bin}:${join(machine.scratch, "tools")}:${systemPath}` };
+    const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0"), { env }));
+    expect(ran.stderr).toContain(`${words}. Trying again in`);
+    await arrived(expect, to, made, "1.0");
   });
 
   test("the destination is not reachable for a moment, after the copy", async ({ expect }) => {

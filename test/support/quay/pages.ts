@@ -155,6 +155,8 @@ export const UI: Reply = {
   body: "<!doctype html><title>UI placeholder</title>",
   headers: { "accept-ranges": "bytes" },
 };
+/** nginx's own, whether the registry behind it is up or not. */
+export const V1_PING: Reply = { status: 200, type: "text/plain", body: "true" };
 
 /** The registry's errors. Section C. */
 export const registryError = (status: number, code: string, message: string): Reply =>

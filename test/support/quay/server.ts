@@ -26,6 +26,7 @@ import {
   type Reply,
   slashRedirect,
   UI,
+  V1_PING,
 } from "./pages.ts";
 import { createRegistryAuth } from "./registry-auth.ts";
 import { answerRegistry, type Upstream } from "./registry-front.ts";
@@ -170,6 +171,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
   }
 
   function answerPage(request: IncomingMessage, path: string): Reply {
+    if (path === "/v1/_ping") return V1_PING;
     if (path === "/keys/services/quay/keys") return compactJson(200, tokens.publicKeys);
     if (path === "/health/instance") return compactJson(200, { data: { services: {} }, status_code: 200 });
     const flask = /^\/(oauth2|api|v2|\.well-known)(\/|$)/i.test(path);
