@@ -33,6 +33,8 @@ export interface Limits {
   /** Milliseconds from `send` until the answer is whole. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
+  /** Ends this request alone. */
+  readonly signal?: AbortSignal;
 }
 
 export type Method = "GET" | "HEAD" | "PUT";
@@ -71,7 +73,7 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
   const agents = { plain: new http.Agent(options), machine: secure(), "extra-roots": secure() };
   const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
 
-  function begin(url: URL, method: Method, trust: Trust): http.ClientRequest {
+  function begin(url: URL, method: Method, trust: Trust, signal: AbortSignal): http.ClientRequest {
     if (url.protocol !== "https:") {
       return http.request(url, { method, agent: agents.plain, signal });
     }
@@ -80,8 +82,8 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
   }
 
   return {
-    open(url, limits, method = "GET", trust = "extra-roots") {
-      const request = begin(url, method, trust);
+      const ends = limits.signal ? AbortSignal.any([signal, limits.signal]) : signal;
+      const request = begin(url, method, trust, ends);
       request.setHeader("user-agent", "quay-keyless-login");
       // What fails before `send` is kept for it, not thrown into the void.
       const opened = Promise.withResolvers<never>();
@@ -103,11 +105,11 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
             debug(`${method} ${url.host}${url.pathname}: ${how}, ${Math.round(performance.now() - began)} ms`);
           try {
             const received = receive(request, body, limits.maxBytes);
-            const answer = await orAborted(Promise.race([opened.promise, late.promise, received]), signal);
+            const answer = await orAborted(Promise.race([opened.promise, late.promise, received]), ends);
             note(`${answer.status}${requestId(answer)}`);
             return answer;
           } catch (error) {
-            signal.throwIfAborted();
+            ends.throwIfAborted();
             const failure = error instanceof HttpFailure ? error : failureOf(error, url);
             note(failure.message);
             throw failure;

@@ -44,6 +44,8 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
   const timer = timeoutSeconds && setTimeout(() => timeout.abort(timedOut(timeoutSeconds)), timeoutSeconds * 1000);
   const close = () => {
     clearTimeout(timer);
+    // Whatever still runs under it ends, and has nothing to tell any more.
+    timeout.abort(new LoginError("cancelled", "This has ended already.", { remedy: ["Run the same again."] }));
     http.close();
   };
   const deadline = timeoutSeconds ? systemClock.now() + timeoutSeconds * 1000 : Number.POSITIVE_INFINITY;

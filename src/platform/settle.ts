@@ -34,6 +34,25 @@ export async function settleAll<T, R>(
   throw first;
 }
 
+/**
+ * Runs all of it at the same time. Where one fails, the others are cancelled by the signal that each is given, and waited for:
+ * nothing goes on, or is told, after the end.
+ * @throws the first failure
+ */
+export async function together<const Works extends readonly ((signal: AbortSignal) => Promise<unknown>)[]>(
+  ...works: Works
+): Promise<{ readonly [Index in keyof Works]: Awaited<ReturnType<Works[Index]>> }> {
+  const ended = new AbortController();
+  const running = works.map((work) => work(ended.signal));
+  try {
+    return (await Promise.all(running)) as { [Index in keyof Works]: Awaited<ReturnType<Works[Index]>> };
+  } catch (error) {
+    ended.abort(error);
+    await Promise.allSettled(running);
+    throw error;
+  }
+}
+
 /** @returns a function that runs the work it is given, at most `limit` at a time; the others wait for their turn */
 export function createGate(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];

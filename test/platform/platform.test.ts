@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { LoginError } from "../../src/errors.ts";
 import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
+import { retry } from "../../src/platform/retry.ts";
 import { createRecorder, failure } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
 
@@ -13,11 +14,31 @@ const make = (options: Partial<PlatformOptions> = {}) =>
 test("hands down what it was given", () => {
   const [env, reporter] = [{ A: "1" }, createRecorder()];
   const platform = make({ env, reporter });
-  platform.close();
   expect(platform.env).toBe(env);
   expect(platform.reporter).toBe(reporter);
   expect(Math.abs(platform.deadline - Date.now() - 60_000)).toBeLessThan(1_000);
   expect(platform.signal.aborted).toBe(false);
+  platform.close();
+});
+
+test("a closed one ends whatever still runs under it, which has nothing more to tell", async () => {
+  const server = createServer((request, response) => void (request.url === "/503" ? response.writeHead(503).end() : 0));
+  const { port, close } = await listen(server);
+  onTestFinished(close);
+  const reporter = createRecorder();
+  const platform = make({ reporter });
+  const ask = (path: string) =>
+    retry(platform, path, async () => {
+      const url = new URL(`http://127.0.0.1:${port}${path}`);
+      const { status } = await platform.http.open(url, { timeoutMs: 5_000, maxBytes: 1_000 }).send();
+      return { retry: "patient", error: new LoginError("quay-unavailable", `${status}.`, { remedy: [] }) };
+    });
+  const asking = ["/503", "/nothing"].map((path) => failure(ask(path)));
+  await expect.poll(() => reporter.text()).toContain("Trying again");
+  platform.close();
+  const said = reporter.text();
+  expect((await Promise.all(asking)).map(({ code }) => code)).toEqual(["cancelled", "cancelled"]);
+  expect(reporter.text()).toBe(said);
 });
 
 test("its time is as long as it was said", async () => {

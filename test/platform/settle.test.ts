@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { LoginError } from "../../src/errors.ts";
-import { settleAll } from "../../src/platform/settle.ts";
+import { settleAll, together } from "../../src/platform/settle.ts";
 import { failure } from "../fixtures.ts";
 
 const bad = (message: string) => new LoginError("robot-not-found", message, { remedy: [] });
@@ -51,4 +51,30 @@ test("a mistake in the program goes before all else", async () => {
     throw item === 2 ? new TypeError("mistake") : bad(`robot ${item}`);
   };
   await expect(settleAll([1, 2, 3], 1, work)).rejects.toThrow(TypeError);
+});
+
+test("together: results in their order, all at the same time", async () => {
+  const began = performance.now();
+  const wait = (ms: number) => async () => {
+    await sleep(ms);
+    return ms;
+  };
+  expect(await together(wait(200), wait(100), wait(150))).toEqual([200, 100, 150]);
+  expect(performance.now() - began).toBeLessThan(400);
+});
+
+test("together: a failure cancels the others, and comes when they have ended", async () => {
+  const events: string[] = [];
+  const until = async (signal: AbortSignal) => {
+    await sleep(60_000, undefined, { signal }).catch(() => events.push("cancelled"));
+    await sleep(50);
+    events.push("ended");
+  };
+  const error = await failure(
+    together(until, async () => {
+      await sleep(10);
+      throw bad("the first");
+    }),
+  );
+  expect([error.message, ...events]).toEqual(["the first", "cancelled", "ended"]);
 });
