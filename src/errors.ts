@@ -65,6 +65,8 @@ export const errorCodes = {
   "source-not-found": "refused",
   "platform-missing": "refused",
   "tag-taken": "refused",
+  "tag-immutable": "refused",
+  "quota-exceeded": "refused",
   "verify-failed": "refused",
   "signatures-missing": "refused",
   "copy-failed": "refused",

@@ -114,7 +114,7 @@ export const options = [
     takes: "list",
     value: "ACCESS",
     description:
-      "What later steps will need, one repository per line: organization/repository:pull,push. Checked against what Quay grants.",
+      "What later steps will need, one repository per line: organization/repository:pull,push. Checked against what Quay grants; makes no repository.",
   },
   {
     name: "timeout",

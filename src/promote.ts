@@ -1,7 +1,7 @@
 /** The story of a promotion: log in on both sides -> plan -> copy by digest -> signatures -> tags -> read back. */
-import { asLoginError, LoginError } from "./errors.ts";
+import { asLoginError } from "./errors.ts";
 import type { Platform } from "./platform/platform.ts";
-import { createGate, settleAll } from "./platform/settle.ts";
+import { createGate, settleAll, together } from "./platform/settle.ts";
 import { type Artifact, copyArtifacts, findArtifacts, missingArtifacts } from "./promotion/artifacts.ts";
 import { type Copier, copyByDigest } from "./promotion/copy.ts";
 import { type Image, readImage, resolve } from "./promotion/image.ts";
@@ -11,7 +11,7 @@ import type { ArtifactResult, Progress, PromotionResult, Surroundings, TagResult
 import { openSides, type Side, type Sides } from "./promotion/sides.ts";
 import { assertFree, lookAtTags, setTags } from "./promotion/tags.ts";
 import { verify } from "./promotion/verify.ts";
-import { assertMayPush, createRegistryClient, type RegistryClient } from "./registry/client.ts";
+import { assertMayPush, createRegistryClient, isThere, type RegistryClient } from "./registry/client.ts";
 import { findTool } from "./registry/tools.ts";
 
 /**
@@ -35,7 +35,6 @@ export async function promote(
         clientOf: clientsOf(request, platform),
         look: createGate(request.parallel),
         copy: (image) => gate(() => copyByDigest(tool, sides, image, 5 * request.timeoutSeconds, platform)),
-        mayPush: new Map(),
         platform,
       };
       // While as many as may be are copied, the next ones are looked at.
@@ -56,8 +55,6 @@ interface Run {
   /** As many are looked at as are copied: the first copies should not have to wait for looks at the last. */
   readonly look: <T>(work: () => Promise<T>) => Promise<T>;
   readonly copy: Copier;
-  /** What Quay has said, by repository: it is asked once. */
-  readonly mayPush: Map<string, Promise<void>>;
   readonly clientOf: (side: Side, registry: string) => RegistryClient;
   readonly platform: Platform;
 }
@@ -132,41 +129,48 @@ interface Found extends Comparison {
 
 async function lookAt(
   { source, destination, tags }: Promotion,
-  { request, sides, clientOf, mayPush, platform }: Run,
+  { request, sides, clientOf, platform }: Run,
   result: Draft,
   onProgress: (progress: Progress) => void,
 ): Promise<Found> {
   const { existingTags, platforms, withSignatures, verifyCommand, dryRun } = request;
-  const reader = clientOf(sides.source, source.registry);
+  const { reporter } = platform;
   const writer = clientOf(sides.destination, destination.registry);
 
   onProgress({ phase: "resolving" });
-  const digest = await resolve(reader, source, platform.reporter);
-  result.digest = digest;
-  const image = await readImage(reader, source, digest, platforms);
-  result.platforms = image.platforms;
-  const artifacts = withSignatures ? await findArtifacts(reader, source, [digest, ...image.children]) : [];
+  const [[image, artifacts], hasPlace] = await together(
+    async (ended) => {
+      const reader = clientOf(sides.source, source.registry).until(ended);
+      const digest = await resolve(reader, source, reporter);
+      result.digest = digest;
+      const image = await readImage(reader, source, digest, platforms);
+      result.platforms = image.platforms;
+      return [image, withSignatures ? await findArtifacts(reader, source, [digest, ...image.children]) : []] as const;
+    },
+    (ended) => isThere(writer.until(ended), destination.repository),
+  );
 
-  if (!dryRun && verifyCommand !== undefined) {
-    onProgress({ phase: "verifying" });
-    await verify(verifyCommand, byDigest(source, digest), sides, request.identity, platform);
-  }
   if (!dryRun) {
-    const asked = mayPush.get(destination.repository) ?? assertMayPush(writer, destination.repository);
-    mayPush.set(destination.repository, asked);
-    await asked;
+    if (verifyCommand !== undefined) {
+      onProgress({ phase: "verifying" });
+      await verify(verifyCommand, byDigest(source, image.digest), sides, request.identity, platform);
+    }
+    await assertMayPush(writer, destination.repository);
+  }
+  if (!hasPlace) {
+    reporter.info(
+      dryRun
+        ? `${pathOf(destination)} does not exist yet, or its robot may not read it.`
+        : `${pathOf(destination)} did not exist: Quay has made it.`,
+    );
   }
   // In one repository, what belongs to the image is there already.
   const within = pathOf(source) === pathOf(destination);
   const toCopy = within ? [] : artifacts;
-  const there = await compare(writer, destination, tags, image, toCopy, existingTags).catch((error) => {
-    // Whether Quay would make the repository can only be found out by having it made.
-    if (dryRun && error instanceof LoginError && error.code === "access-missing") {
-      platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot may not read it.`);
-      return nothingThere(tags, image, toCopy);
-    }
-    throw error;
-  });
+  const there =
+    dryRun && !hasPlace
+      ? nothingThere(tags, image, toCopy)
+      : await compare(writer, destination, tags, image, toCopy, existingTags);
   const missing = within ? undefined : there.missing;
   result.tags = there.tags;
   result.artifacts = artifacts.map((artifact) => asResult(artifact, false));
@@ -239,11 +243,11 @@ async function compare(
   artifacts: readonly Artifact[],
   existing: ExistingTags,
 ): Promise<Comparison> {
-  const [seen, lacking, missing] = await Promise.all([
-    lookAtTags(client, destination, tags, image.digest, existing),
-    missingArtifacts(client, destination, artifacts, existing),
-    missingBlobs(client, destination, image),
-  ]);
+  const [seen, lacking, missing] = await together(
+    (ended) => lookAtTags(client.until(ended), destination, tags, image.digest, existing),
+    (ended) => missingArtifacts(client.until(ended), destination, artifacts, existing),
+    (ended) => missingBlobs(client.until(ended), destination, image),
+  );
   return { tags: seen, lacking, missing };
 }
 

@@ -82,6 +82,7 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
   }
 
   return {
+    open(url, limits, method = "GET", trust = "extra-roots") {
       const ends = limits.signal ? AbortSignal.any([signal, limits.signal]) : signal;
       const request = begin(url, method, trust, ends);
       request.setHeader("user-agent", "quay-keyless-login");

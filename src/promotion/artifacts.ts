@@ -4,7 +4,7 @@
  * specification, "Listing referrers").
  */
 import { LoginError } from "../errors.ts";
-import { settleAll } from "../platform/settle.ts";
+import { settleAll, together } from "../platform/settle.ts";
 import type { Descriptor, Manifest, RegistryClient } from "../registry/client.ts";
 import type { Copier } from "./copy.ts";
 import { contentOf } from "./image.ts";
@@ -66,20 +66,25 @@ export async function findArtifacts(
 
 async function artifactsOf(client: RegistryClient, source: Repository, subject: string): Promise<Artifact[]> {
   const { repository } = source;
-  const tagged = suffixes.map(async ([suffix, kind]): Promise<Artifact | undefined> => {
+  const tagged = suffixes.map(([suffix, kind]) => async (ended: AbortSignal): Promise<Artifact | undefined> => {
     const tag = `${subject.replace(":", "-")}.${suffix}`;
-    const manifest = await client.manifest(repository, tag);
+    const manifest = await client.until(ended).manifest(repository, tag);
     return manifest && { kind, digest: manifest.digest, subject, tag, manifest, referrer: undefined };
   });
-  const referring = client.referrers(repository, subject).then((referrers) =>
-    settleAll(referrers, 4, async ({ digest }): Promise<Artifact | undefined> => {
-      const manifest = await client.manifest(repository, digest);
-      // Listed, but deleted: nothing that could be copied.
-      const referrer = manifest && descriptorOf(manifest, source);
-      return manifest && referrer && { kind: kindOf(referrer), digest, subject, tag: undefined, manifest, referrer };
-    }),
-  );
-  const all = await Promise.all([...tagged, referring]);
+  const referring = async (ended: AbortSignal) => {
+    const until = client.until(ended);
+    return settleAll(
+      await until.referrers(repository, subject),
+      4,
+      async ({ digest }): Promise<Artifact | undefined> => {
+        const manifest = await until.manifest(repository, digest);
+        // Listed, but deleted: nothing that could be copied.
+        const referrer = manifest && descriptorOf(manifest, source);
+        return manifest && referrer && { kind: kindOf(referrer), digest, subject, tag: undefined, manifest, referrer };
+      },
+    );
+  };
+  const all = await together(...tagged, referring);
   return all.flat().filter((artifact) => artifact !== undefined);
 }
 

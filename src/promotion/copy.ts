@@ -7,6 +7,7 @@ import { isoTime } from "../identity/token.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
+import { explainState } from "../quay/states.ts";
 import { toolEnvironment } from "../registry/environment.ts";
 import { readToolFailure, type ToolWords } from "../registry/failures.ts";
 import type { Tool } from "../registry/tools.ts";
@@ -128,6 +129,10 @@ function explain(
     retry,
     error: new LoginError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),
   });
+  const state = explainState(words, { registry: destination.replace(/\/.*/, ""), what: destination });
+  if (state !== undefined) {
+    return { retry: "no", error: state };
+  }
   switch (kind) {
     case "refused":
       return fail(

@@ -58,6 +58,8 @@ function stateOf({ state, before }: TagResult, { digest, failure }: PromotionRes
       return plan.existingTags === "forbidden"
         ? "refused: it exists (create-only)"
         : `refused: it points to ${shortDigest(before ?? "")} (no move-tags)`;
+    case "immutable":
+      return `refused: it points to ${shortDigest(before ?? "")} and is immutable`;
     case "planned":
       if (failure || !plan.dryRun) {
         return "not done";
@@ -108,7 +110,7 @@ function planned({ failure, tags, bytes }: PromotionResult): string {
     return "failed";
   }
   const states = tags.map(({ state }) => state);
-  if (states.includes("refused")) {
+  if (states.includes("refused") || states.includes("immutable")) {
     return "to be refused";
   }
   return bytes > 0 || states.includes("planned") ? "to promote" : "already there";

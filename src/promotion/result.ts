@@ -6,8 +6,8 @@ import type { Promotion } from "./request.ts";
 
 export interface TagResult {
   readonly tag: string;
-  /** `planned` and `refused`: of a dry run or a failure; nothing was done. */
-  readonly state: "there" | "new" | "moved" | "planned" | "refused";
+  /** `planned`, `refused`, `immutable`: of a dry run or a failure; nothing was done. */
+  readonly state: "there" | "new" | "moved" | "planned" | "refused" | "immutable";
   /** The digest it pointed to before. */
   readonly before: string | undefined;
 }

@@ -1,6 +1,7 @@
 /** Tags at the destination: looked at first, all of them, then set, and read back. */
-import { LoginError } from "../errors.ts";
+import { LoginError, reworded } from "../errors.ts";
 import { settleAll } from "../platform/settle.ts";
+import { tagImmutable } from "../quay/states.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { byTag, type Repository } from "./reference.ts";
 import type { ExistingTags } from "./request.ts";
@@ -16,7 +17,9 @@ export async function lookAtTags(
 ): Promise<readonly TagResult[]> {
   return settleAll(tags, 4, async (tag): Promise<TagResult> => {
     const before = await client.digestOf(repository, tag);
-    return { tag, state: stateOf(before, digest, existing), before };
+    const isElsewhere = before !== undefined && before !== digest;
+    const isImmutable = isElsewhere && existing !== "forbidden" && (await client.isImmutable(repository, tag));
+    return { tag, state: isImmutable ? "immutable" : stateOf(before, digest, existing), before };
   });
 }
 
@@ -30,8 +33,15 @@ function stateOf(before: string | undefined, digest: string, existing: ExistingT
   return before === digest ? "there" : existing === "move" ? "planned" : "refused";
 }
 
-/** @throws LoginError `tag-taken`, with both digests */
+/** @throws LoginError `tag-immutable`, `tag-taken`, with both digests */
 export function assertFree(destination: Repository, tags: readonly TagResult[], digest: string): void {
+  const immutable = tags.filter(({ state }) => state === "immutable");
+  if (immutable.length > 0) {
+    const lines = immutable.map(
+      ({ tag, before }) => `${byTag(destination, tag)} points to ${before}, not to ${digest}`,
+    );
+    throw tagImmutable(`No tag was changed. ${lines.join(", ")}`);
+  }
   const refused = tags.filter(({ state }) => state === "refused");
   if (refused.length === 0) {
     return;
@@ -77,11 +87,12 @@ export async function setTags(
       },
     );
   }
-  for (const { tag, state, before } of planned) {
-    if (state === "planned") {
-      await client.putManifest(repository, tag, manifest);
-      onTag({ tag, state: before === undefined ? "new" : "moved", before });
-    }
+  const toSet = planned.filter(({ state }) => state === "planned");
+  for (const [index, { tag, before }] of toSet.entries()) {
+    await client.putManifest(repository, tag, manifest).catch((error) => {
+      throw error instanceof LoginError ? sayingWhichAreSet(error, toSet, index) : error;
+    });
+    onTag({ tag, state: before === undefined ? "new" : "moved", before });
   }
   await settleAll(planned, 4, async ({ tag }) => {
     const digest = await client.digestOf(repository, tag);
@@ -93,4 +104,13 @@ export async function setTags(
       );
     }
   });
+}
+
+/** @param failed which of them could not be set; those before it are */
+function sayingWhichAreSet(error: LoginError, tags: readonly TagResult[], failed: number): LoginError {
+  const names = tags.map(({ tag }) => tag);
+  const [set, left] = [names.slice(0, failed), names.slice(failed)];
+  const told =
+    set.length === 0 ? "No tag was changed." : `Set before that: ${set.join(", ")}. Not set: ${left.join(", ")}.`;
+  return reworded(error, { message: (text) => `${text} ${told}` });
 }

@@ -6,13 +6,18 @@ import { basicAuthorization } from "../identity/token.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
+import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { type AccessWanted, type RobotLogin, robotFor } from "../request.ts";
 
 /** Of an answer that holds a bearer token. */
 export const tokenLimits = { timeoutMs: 30_000, maxBytes: 262_144 };
 
+/** Questions at the same time: each is a connection of its own. */
+const atOnce = 20;
+
 /**
+ * Makes no repository, whatever the robot may.
  * @throws LoginError `access-missing`, naming robot, repository and the permission to give; several are chained in `also`
  */
 export async function assertAccess(
@@ -22,20 +27,22 @@ export async function assertAccess(
   wanted: readonly AccessWanted[],
   platform: Platform,
 ): Promise<void> {
-  const missing = await Promise.all(
-    wanted.map(async ({ repository, actions }) => {
-      const robot = robotFor(repository, registry, robots)?.robot;
-      const token = tokens.find((candidate) => candidate.robot === robot);
-      if (token === undefined) {
-        return undefined;
-      }
-      const granted = await grantedActions(registry, token, repository, actions, platform);
-      const lacking = actions.filter((action) => !granted.includes(action));
-      return lacking.length === 0
-        ? undefined
-        : accessMissing({ registry, robot: token.robot, repository, lacking, granted });
-    }),
-  );
+  const missing = await settleAll(wanted, atOnce, async ({ repository, actions }) => {
+    const robot = robotFor(repository, registry, robots)?.robot;
+    const token = tokens.find((candidate) => candidate.robot === robot);
+    if (token === undefined) {
+      return undefined;
+    }
+    const ask = (some: readonly string[]) => grantedActions(registry, token, repository, some, platform);
+    // Asked for push, Quay makes a repository that is missing; what may be pulled from is there.
+    const reading = await ask(["pull"]);
+    const isThere = reading.includes("pull") && actions.some((action) => action !== "pull");
+    const granted = isThere ? await ask([...new Set(["pull", ...actions])]) : reading;
+    const lacking = actions.filter((action) => !granted.includes(action));
+    return lacking.length === 0
+      ? undefined
+      : accessMissing({ registry, robot: token.robot, repository, lacking, granted });
+  });
   const [first, ...others] = missing.filter((error) => error !== undefined);
   if (first) {
     first.also = others;
@@ -136,17 +143,23 @@ export function accessMissing({ registry, robot, repository, lacking, granted, s
   const pushes = lacking.includes("push");
   const level = pushes || side === "destination" ? "Write" : "Read";
   const where = side === undefined ? registry : `${registry}, the ${side}`;
+  const end = granted.length === 0 ? `, or ${repository} does not exist.` : `; it may ${granted.join(" and ")}.`;
   return new LoginError(
     "access-missing",
-    `${robot} may not ${lacking.join(" and ")} ${pushes ? "to" : "from"} ${repository} on ${where}; it may ${granted.join(" and ") || "do nothing there"}.`,
+    `${robot} may not ${lacking.join(" and ")} ${pushes ? "to" : "from"} ${repository} on ${where}${end}`,
     {
       remedy: [
         `Give it the permission, under Repositories > ${repository} > Settings > User and robot permissions: ${robot}, ${level}.`,
         ...(granted.length === 0 ? whereMissing(repository, robot, pushes, side) : []),
+        ...(pushes && granted.includes("pull") ? [onlyPulled] : []),
       ],
     },
   );
 }
+
+/** Quay's grant leaves push out, whatever the robot may: seen for the states, read in its source for the proxy cache. */
+const onlyPulled =
+  "If it has Write already: Quay lets nobody push to a repository that is a mirror or read-only (Settings > Repository state), or to an organization that is a proxy cache.";
 
 /** Quay does not tell a repository that is not there from one that may not be seen. */
 function whereMissing(
@@ -164,11 +177,14 @@ function whereMissing(
         `${same}. It creates a missing one only for a robot that may create repositories in the organization: create it, or let a team with the role Creator have ${robot} as a member.`,
       ];
     default:
-      return pushes
-        ? [
-            `If ${repository} does not exist yet: create it, or let a team with the role Creator have ${robot} as a member.`,
-          ]
-        : [];
+      return [
+        `${same}: check the option access.`,
+        ...(pushes
+          ? [
+              `If ${repository} is made by the first push: leave it out of access, which makes none, and let a team with the role Creator have ${robot} as a member.`,
+            ]
+          : []),
+      ];
   }
 }
 

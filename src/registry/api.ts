@@ -38,12 +38,19 @@ export interface RegistryClient {
   /** For a registry without that API: adds to the index under the fallback tag, and keeps what is there. */
   addFallbackReferrers(repository: string, digest: string, descriptors: readonly Descriptor[]): Promise<void>;
   /**
+   * Whether Quay says that nothing may be pushed over this tag. Its own API is asked, as anybody may: of a private repository
+   * it says nothing (a robot can't open that API), nor where the feature is off. `GET /api/v1/repository/<name>/tag/`.
+   */
+  isImmutable(repository: string, tag: string): Promise<boolean>;
+  /**
    * What the registry's token grants of these actions. undefined: it doesn't tell.
    * Asking for `push` makes Quay create a repository that is missing.
    */
   granted(repository: string, actions: readonly Action[]): Promise<readonly string[] | undefined>;
   /** The same, and an error where one of them is lacking. @throws LoginError `access-missing` */
   assertGranted(repository: string, actions: readonly Action[]): Promise<void>;
+  /** The same client, for questions that end with this signal; what it has found out about its rights is shared. */
+  until(ended: AbortSignal): RegistryClient;
 }
 
 export interface Question {

@@ -4,10 +4,19 @@ import { LoginError, shortened } from "../errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
+import { explainState } from "../quay/states.ts";
 import type { Action } from "../request.ts";
 import { accessMissing, grantIn, registryReason } from "./access.ts";
 import type { Ask, Manifest, Question, RegistryClient } from "./api.ts";
-import { type Asker, type Bearer, createBearers, explainUnreachable, notPublic, unavailable } from "./bearer.ts";
+import {
+  type Asker,
+  type Bearer,
+  type Bearers,
+  createBearers,
+  explainUnreachable,
+  notPublic,
+  unavailable,
+} from "./bearer.ts";
 import { addToFallback, readReferrers } from "./referrers.ts";
 
 export type { Descriptor, Manifest, RegistryClient } from "./api.ts";
@@ -36,14 +45,25 @@ const manifestTypes = [
 const redirects = [301, 302, 303, 307, 308];
 
 export function createRegistryClient(options: ClientOptions, platform: Platform): RegistryClient {
+  return clientWith({ bearers: createBearers(options, platform), adding: new Map() }, options, platform);
+}
+
+/** What the clients of one side of one registry have in common. */
+interface Shared {
+  readonly bearers: Bearers;
+  /** To the lists under fallback tags. */
+  readonly adding: Map<string, Promise<void>>;
+}
+
+function clientWith(shared: Shared, options: ClientOptions, platform: Platform): RegistryClient {
+  const { bearers, adding } = shared;
   const { registry, side, robot, timeoutSeconds } = options;
-  const bearers = createBearers(options, platform);
   // Docker's own registry is not where its name says, and its official images have a folder that nobody writes.
   const isDocker = registry === "docker.io" || registry === "index.docker.io";
   const base = new URL(`https://${isDocker ? "registry-1.docker.io" : registry}/v2/`);
   const nameOf = (repository: string) => (isDocker && !repository.includes("/") ? `library/${repository}` : repository);
-  const adding = new Map<string, Promise<void>>();
-  const limits = { timeoutMs: Math.min(30, timeoutSeconds) * 1000, maxBytes: largestManifest };
+  const { signal } = platform;
+  const limits = { timeoutMs: Math.min(30, timeoutSeconds) * 1000, maxBytes: largestManifest, signal };
 
   function patiently<T>(what: string, work: () => Promise<Attempt<T>>): Promise<T> {
     const deadline = Math.min(platform.deadline, platform.clock.now() + timeoutSeconds * 1000);
@@ -58,6 +78,7 @@ export function createRegistryClient(options: ClientOptions, platform: Platform)
     const { repository, actions = ["pull"], statuses = [] } = question;
     let accepts = (_: Bearer) => true;
     for (;;) {
+      signal.throwIfAborted();
       const bearer = await bearers.get(nameOf(repository), actions, accepts);
       if (!("value" in bearer)) {
         return bearer;
@@ -66,6 +87,10 @@ export function createRegistryClient(options: ClientOptions, platform: Platform)
       const { status } = answer;
       if ((status >= 200 && status <= 206) || statuses.includes(status)) {
         return { value: answer };
+      }
+      const state = elsewhere ? undefined : explainState(answer.body, { registry, what: question.what });
+      if (state !== undefined) {
+        return { retry: "no", error: state };
       }
       if (status === 429 || status >= 500) {
         return { retry: "patient", error: unavailable(options, status), answer };
@@ -125,7 +150,7 @@ export function createRegistryClient(options: ClientOptions, platform: Platform)
   function denied(question: Question, actions: readonly Action[], answer: HttpAnswer, bearer: Bearer): LoginError {
     const { repository } = question;
     const granted = bearer === undefined ? [] : (grantIn(bearer, nameOf(repository)) ?? []);
-    // With all that was asked for, it is something else: a quota, a repository that is frozen.
+    // With all that was asked for, it is something else.
     return robot !== undefined && actions.every((action) => granted.includes(action))
       ? unforeseen(question, answer)
       : lacksAccess(repository, actions, granted);
@@ -214,8 +239,12 @@ export function createRegistryClient(options: ClientOptions, platform: Platform)
       if (robot === undefined) {
         bearers.learn((await send({ repository, what, path: "" }, undefined)).answer);
       }
-      // Anew: what is kept may be from before the repository was there.
-      const bearer = await bearers.get(nameOf(repository), actions, () => false);
+      // What is kept and grants less may be from before the repository was there.
+      const grants = (kept: Bearer) => {
+        const found = kept === undefined ? [] : (grantIn(kept, nameOf(repository)) ?? []);
+        return actions.every((action) => found.includes(action));
+      };
+      const bearer = await bearers.get(nameOf(repository), actions, grants);
       if (!("value" in bearer)) {
         return bearer;
       }
@@ -258,7 +287,20 @@ export function createRegistryClient(options: ClientOptions, platform: Platform)
       adding.set(`${repository}@${digest}`, added);
       return added;
     },
+    async isImmutable(repository, tag) {
+      const url = new URL(`https://${registry}/api/v1/repository/${repository}/tag/`);
+      url.searchParams.set("specificTag", tag);
+      try {
+        const { status, body } = await platform.http.open(url, { ...limits, timeoutMs: 5_000 }).send();
+        const tags: unknown = status === 200 ? parseObject(body)?.tags : undefined;
+        return Array.isArray(tags) && tags.some((each) => each?.name === tag && each.immutable === true);
+      } catch {
+        signal.throwIfAborted();
+        return false;
+      }
+    },
     granted,
+    until: (ended) => clientWith(shared, options, { ...platform, signal: AbortSignal.any([signal, ended]) }),
     async assertGranted(repository, actions) {
       const found = (await granted(repository, actions)) ?? actions;
       if (!actions.every((action) => found.includes(action))) {
@@ -274,6 +316,11 @@ export function createRegistryClient(options: ClientOptions, platform: Platform)
  */
 export const assertMayPush = (client: RegistryClient, repository: string): Promise<void> =>
   client.assertGranted(repository, ["pull", "push"]);
+
+/** Whether the repository is there to be read; Quay does not tell one that is missing from one that is closed. Makes none. */
+export async function isThere(client: RegistryClient, repository: string): Promise<boolean> {
+  return (await client.granted(repository, ["pull"]))?.includes("pull") ?? true;
+}
 
 const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 

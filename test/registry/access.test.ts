@@ -52,12 +52,33 @@ test("nothing wanted, nothing asked", async () => {
   expect(asked()).toEqual([]);
 });
 
-test("what is granted passes, with one question per repository and with the robot's own token", async () => {
+test("what is granted passes, with one question for pull, one more for push, and with the robot's own token", async () => {
   await check("acme/app:pull,push\nacme/base:pull");
-  expect(asked()).toEqual([
-    { method: "GET", path: "/v2/auth", scheme: "basic", user: "acme+ci" },
-    { method: "GET", path: "/v2/auth", scheme: "basic", user: "acme+ci" },
-  ]);
+  const question = { method: "GET", path: "/v2/auth", scheme: "basic", user: "acme+ci" };
+  expect(asked()).toEqual([question, question, question]);
+});
+
+describe("a repository that is missing stays so, though the robot may create it", () => {
+  test.each(["pull", "push", "pull,push", "push,pull"])("%s", async (actions) => {
+    const { store } = peers.quay;
+    store.organizations.get("acme")?.creators.add("acme+ci");
+    const error = await missing(`acme/typo:${actions}`);
+    store.organizations.get("acme")?.creators.delete("acme+ci");
+    expect(store.repositories.has("acme/typo")).toBe(false);
+    expect(asked()).toHaveLength(1);
+    expect(error.message).toContain("acme+ci may not ");
+    expect(error.message).toMatch(/, or acme\/typo does not exist\.$/);
+    expect(error.remedy.join("\n")).toContain("Quay answers the same way where the repository does not exist");
+  });
+});
+
+describe("a robot with Write, where Quay grants pull alone", () => {
+  test.each(["READ_ONLY", "MIRROR"] as const)("since the repository is %s", async (state) => {
+    addRepository(peers.quay.store, "acme/frozen", { "acme+ci": "write" }).state = state;
+    const error = await missing("acme/frozen:pull,push");
+    expect(error.message).toMatch(/may not push to acme\/frozen on \S+; it may pull\.$/);
+    expect(error.remedy.join("\n")).toMatch(/If it has Write already: .*mirror or read-only.*proxy cache/);
+  });
 });
 
 describe("what is lacking is told with the permission to give", () => {
@@ -66,21 +87,29 @@ describe("what is lacking is told with the permission to give", () => {
     expect(error.message).toBe(`acme+ci may not push to acme/base on ${peers.registryHost}; it may pull.`);
     expect(error.remedy).toEqual([
       "Give it the permission, under Repositories > acme/base > Settings > User and robot permissions: acme+ci, Write.",
+      expect.stringContaining("If it has Write already"),
     ]);
+  });
+
+  test("push alone: what else it may is told all the same", async () => {
+    expect((await missing("acme/base:push")).message).toMatch(/may not push to acme\/base on \S+; it may pull\.$/);
   });
 
   test("all of it, where nothing is allowed: perhaps the repository isn't there", async () => {
     const error = await missing("acme/new:pull,push");
     expect(error.message).toBe(
-      `acme+ci may not pull and push to acme/new on ${peers.registryHost}; it may do nothing there.`,
+      `acme+ci may not pull and push to acme/new on ${peers.registryHost}, or acme/new does not exist.`,
     );
-    expect(error.remedy[1]).toContain("If acme/new does not exist yet: create it");
+    expect(error.remedy.at(-1)).toContain("If acme/new is made by the first push: leave it out of access");
   });
 
   test("pull", async () => {
     const error = await missing("acme/app:pull", "acme+noperm");
     expect(error.message).toContain("acme+noperm may not pull from acme/app");
-    expect(error.remedy).toEqual([expect.stringMatching(/: acme\+noperm, Read\.$/)]);
+    expect(error.remedy).toEqual([
+      expect.stringMatching(/: acme\+noperm, Read\.$/),
+      expect.stringContaining("check the option access"),
+    ]);
   });
 
   test("several at once", async () => {
@@ -123,11 +152,11 @@ describe("other answers", () => {
     ["no actions", [{ type: "repository", name: "acme/app" }]],
   ])("%s grants nothing", async (_, access) => {
     peers.quay.authScript.next(grant(access));
-    expect((await missing("acme/app:push")).message).toContain("it may do nothing there");
+    expect((await missing("acme/app:push")).message).toContain("or acme/app does not exist");
   });
 
   test("what is granted besides is told whole", async () => {
-    peers.quay.authScript.next(grant([{ type: "repository", name: "acme/app", actions: ["pull", "delete"] }]));
+    peers.quay.authScript.always(grant([{ type: "repository", name: "acme/app", actions: ["pull", "delete"] }]));
     expect((await missing("acme/app:push")).message).toContain("it may pull and delete.");
   });
 

@@ -10,7 +10,7 @@ import { systemPath } from "../../support/runner.ts";
 import { answer, hang, pass, slow } from "../../support/scripted.ts";
 import { findToxiproxy, freePort, type Passage, startToxiproxy, type Toxiproxies } from "../../support/toxiproxy.ts";
 import { of, once } from "../world.ts";
-import { arrived, fileOf, newScenario, type Place, requestOf, type Scenario, succeeded } from "./world.ts";
+import { arrived, fileOf, newScenario, type Place, refused, requestOf, type Scenario, succeeded } from "./world.ts";
 
 let toxiproxies: Toxiproxies | undefined;
 /** The way to the release registry. */
@@ -199,6 +199,33 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     expect(await to.side.tags(to.repository)).toEqual([]);
   }, 60_000);
 
+  const looks = {
+    "a tag": (to: Place) => requestOf("HEAD", to, "manifests/1.0"),
+    "a blob": (to: Place) => requestOf("HEAD", to, "blobs/"),
+  };
+  test.for([
+    ["a tag", "a blob"],
+    ["a blob", "a tag"],
+  ] as const)(
+    "the look at %s fails beside one at %s that is tried again: both end, and nothing is told afterwards",
+    async ([fails, stumbles], { expect }) => {
+      const made = makeImage("network beside");
+      const scenario = await withImage(made);
+      const { to } = scenario;
+      const script = to.side.quay.registryScript;
+      script.always(answer(418), looks[fails](to));
+      script.always(answer(503), looks[stumbles](to));
+      for (const more of [[], ["--dry-run"]]) {
+        const ran = await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "60", ...more]);
+        const said = refused(expect, ran, "copy-failed");
+        expect(said).toContain("answered 418");
+        expect(said.split("docs/troubleshooting.md#copy-failed")[1]).not.toContain("Trying again");
+        expect(ran.milliseconds).toBeLessThan(15_000);
+      }
+    },
+    60_000,
+  );
+
   test("copies that outlive the robots' tokens", async ({ expect }) => {
     const life = 5;
     setLife(life);
@@ -247,7 +274,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     expect(ran.stderr).toContain("connection timed out: nothing came or went for 10 s. Trying again in");
     await arrived(expect, to, made, "1.0");
     expect(copies(ran)).toBe(2);
-  }, 60_000);
+  });
 
   test("a login that ends during a copy and can't be renewed: that is what is told", async ({ expect }) => {
     const life = 4;

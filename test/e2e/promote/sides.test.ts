@@ -201,9 +201,32 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
     const { to } = scenario;
     to.side.quay.store.repositories.delete(to.repository);
     to.side.quay.store.organizations.get("acme")?.creators.add(to.robot);
-    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    const plan = succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--dry-run"]));
+    expect(plan.stderr).toContain(`${to.path} does not exist yet`);
+    expect(to.side.quay.store.repositories.has(to.repository)).toBe(false);
+    const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    expect(ran.stderr).toContain(`${to.path} did not exist: Quay has made it.`);
     await arrived(expect, to, made, "1.0");
+    const again = succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    expect(again.stderr).not.toContain("did not exist");
   });
+
+  test.for([
+    ["the source is not there", "source-not-found", makeImage("sides nowhere"), []],
+    ["the platform is missing", "platform-missing", made, ["--platform", "linux/s390x"]],
+    ["it has no signature", "signatures-missing", made, ["--with-signatures"]],
+    ["verify-command fails", "verify-failed", made, ["--verify-command", "false"]],
+  ] as const)(
+    "the robot may create the destination, and %s: none is made",
+    async ([, code, image, more], { expect }) => {
+      const scenario = await withImage();
+      const { to } = scenario;
+      to.side.quay.store.repositories.delete(to.repository);
+      to.side.quay.store.organizations.get("acme")?.creators.add(to.robot);
+      refused(expect, await scenario.promote([...scenario.args(image, "1.0"), ...more]), code);
+      expect(to.side.quay.store.repositories.has(to.repository)).toBe(false);
+    },
+  );
 
   test.for(["source", "destination"] as const)("the %s's robot has no binding", async (which, { expect }) => {
     const scenario = await withImage();

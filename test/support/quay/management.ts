@@ -203,6 +203,20 @@ export function manage(request: ApiRequest, store: Store, settings: Settings): R
   }
 }
 
+/**
+ * `GET /api/v1/repository/<name>/tag/?specificTag=…` of a public repository, as anybody may ask it.
+ * @returns undefined for another path, and for a repository that is not public
+ */
+export function publicTag({ pathname, searchParams }: URL, store: Store): Reply | undefined {
+  const [, repository = ""] = /^\/api\/v1\/repository\/(.+)\/tag\/$/.exec(pathname) ?? [];
+  const known = store.repositories.get(repository);
+  const name = searchParams.get("specificTag");
+  if (known?.visibility !== "public" || name === null) return undefined;
+  // The key is there where the feature is on.
+  const tag = { name, reversion: false, ...(known.immutable && { immutable: known.immutable.has(name) }) };
+  return spacedJson(200, { tags: [tag], page: 1, has_additional: false });
+}
+
 const ROBOT_METHODS = ["GET", "PUT", "DELETE"];
 const FEDERATION_METHODS = ["POST", "DELETE", "GET"];
 /** flask-restful's 204. */

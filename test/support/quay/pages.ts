@@ -161,6 +161,23 @@ export const V1_PING: Reply = { status: 200, type: "text/plain", body: "true" };
 /** The registry's errors. Section C. */
 export const registryError = (status: number, code: string, message: string): Reply =>
   compactJson(status, { errors: [{ code, detail: {}, message }] });
+/** What Quay says to a write that it does not take, whatever the robot may (quay-management.md, section 6). */
+export const REGISTRY_READ_ONLY = registryError(
+  405,
+  "DENIED",
+  "System is currently read-only. Pulls will succeed but all write operations are currently suspended.",
+);
+export const QUOTA_EXCEEDED = registryError(403, "DENIED", "Quota has been exceeded on namespace");
+export const tagImmutable = (tag: string): Reply =>
+  compactJson(409, {
+    errors: [
+      {
+        code: "TAG_IMMUTABLE",
+        detail: { message: `tag '${tag}' is immutable` },
+        message: "tag is immutable and cannot be overwritten",
+      },
+    ],
+  });
 export const NOT_AUTHORIZED = "access to the requested resource is not authorized";
 /** `/v2/` and a bearer that Quay can't read: JSON as text/html. */
 export const bearerRefused = (error: string): Reply => ({

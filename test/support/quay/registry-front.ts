@@ -3,7 +3,18 @@
  * stand in for its refusals (quay-answers.md section C), so that clients print what they print with Quay.
  */
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import { bearerRefused, challenge, compactJson, NOT_AUTHORIZED, pong, type Reply, registryError } from "./pages.ts";
+import {
+  bearerRefused,
+  challenge,
+  compactJson,
+  NOT_AUTHORIZED,
+  pong,
+  QUOTA_EXCEEDED,
+  REGISTRY_READ_ONLY,
+  type Reply,
+  registryError,
+  tagImmutable,
+} from "./pages.ts";
 import type { Settings } from "./settings.ts";
 import type { Store } from "./store.ts";
 import type { Access, Tokens } from "./tokens.ts";
@@ -43,6 +54,11 @@ export async function answerRegistry(
     return unauthorized;
   }
 
+  const suspended = reads ? undefined : refusedWrite(request, repository, what, store, settings);
+  if (suspended !== undefined) {
+    request.resume();
+    return suspended;
+  }
   const upstream = await forward(request, registry.port, settings.host);
   const status = upstream.statusCode ?? 502;
   if (status < 400) {
@@ -59,6 +75,23 @@ export async function answerRegistry(
   const empty = what?.startsWith("tags/list") && repository !== undefined && store.repositories.has(repository);
   const reply = await reword(upstream);
   return empty ? compactJson(200, { name: repository, tags: [] }) : reply;
+}
+
+/** What Quay refuses whatever the robot may: all of it, the start of an upload, a mount and a manifest, or one tag. */
+function refusedWrite(
+  { method }: IncomingMessage,
+  repository: string | undefined,
+  what: string | undefined,
+  store: Store,
+  settings: Settings,
+): Reply | undefined {
+  if (settings.registryReadOnly) return REGISTRY_READ_ONLY;
+  const organization = store.organizations.get(repository?.split("/")[0] ?? "");
+  const isNew = method === "POST" || what?.startsWith("manifests/");
+  if (organization?.quotaIsReached && isNew) return QUOTA_EXCEEDED;
+  const tag = method === "PUT" ? /^manifests\/([^:]+)$/.exec(what ?? "")?.[1] : undefined;
+  const isImmutable = tag !== undefined && store.repositories.get(repository ?? "")?.immutable?.has(tag);
+  return isImmutable ? tagImmutable(tag) : undefined;
 }
 
 async function mayDo(

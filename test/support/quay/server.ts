@@ -11,7 +11,7 @@ import { createScript, play, type Script } from "../scripted.ts";
 import type { Authority, Certificate } from "../tls.ts";
 import { parseBasic } from "./basic.ts";
 import { exchange } from "./exchange.ts";
-import { manage } from "./management.ts";
+import { manage, publicTag } from "./management.ts";
 import {
   compactJson,
   HEADERS_TOO_LARGE,
@@ -149,7 +149,9 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
       const { method = "GET" } = request;
       const contentType = request.headers["content-type"];
       const body = await readBody(request);
-      const reply = manage({ method, path, authorization, contentType, body }, store, settings);
+      const reply =
+        (authorization === "" ? publicTag(url, store) : undefined) ??
+        manage({ method, path, authorization, contentType, body }, store, settings);
       if (reply) return reply;
     }
     return answerPage(request, path);

@@ -10,6 +10,8 @@ export interface Settings {
   /** ROBOTS_DISALLOW. */
   robotsDisallowed: boolean;
   readOnly: boolean;
+  /** The same as seen on main: the exchange works, and the registry takes nothing. */
+  registryReadOnly: boolean;
   /** Life of a robot token, seconds; Quay's is 3600. */
   robotTokenLife: number;
   /** Forgiven difference of clocks, seconds; Quay's is 30. */
@@ -30,6 +32,7 @@ export const DEFAULTS: Omit<Settings, "host" | "ca"> = {
   release: "main",
   robotsDisallowed: false,
   readOnly: false,
+  registryReadOnly: false,
   robotTokenLife: 3600,
   leeway: 30,
   clockOffset: 0,

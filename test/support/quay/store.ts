@@ -29,6 +29,10 @@ export type Role = "read" | "write" | "admin";
 export interface Repository {
   visibility: "public" | "private";
   permissions: Map<string, Role>;
+  /** Else NORMAL: to the others nobody may push, whatever the role. */
+  state?: "READ_ONLY" | "MIRROR";
+  /** Tags that nothing may be pushed over. */
+  immutable?: Set<string>;
 }
 
 export interface OauthToken {
@@ -39,7 +43,7 @@ export interface OauthToken {
 export interface Store {
   /** Name -> password. */
   users: Map<string, string>;
-  organizations: Map<string, { admins: Set<string>; creators: Set<string> }>;
+  organizations: Map<string, { admins: Set<string>; creators: Set<string>; quotaIsReached?: boolean }>;
   /** By full name, `acme+ci`. */
   robots: Map<string, Robot>;
   /** By `namespace/name`. */
@@ -106,7 +110,8 @@ export function mayPull(store: Store, account: string | undefined, repository: s
 }
 export function mayPush(store: Store, account: string, repository: string): boolean {
   const role = roleOf(store, account, repository);
-  return store.repositories.has(repository) && (role === "write" || role === "admin");
+  const known = store.repositories.get(repository);
+  return known !== undefined && known.state === undefined && (role === "write" || role === "admin");
 }
 export function mayAdminister(store: Store, account: string, repository: string): boolean {
   return store.repositories.has(repository) && roleOf(store, account, repository) === "admin";

@@ -1,0 +1,58 @@
+/** What Quay says to a push that it does not take now, or here, whatever the robot may. Pure. */
+import { type ErrorCode, LoginError } from "../errors.ts";
+
+type State = Extract<ErrorCode, "quay-read-only" | "tag-immutable" | "quota-exceeded">;
+
+/** Quay's wordings, as recorded on a running Quay: 405 (in other versions 503), 409, 403. */
+const wordings: readonly (readonly [RegExp, State])[] = [
+  [/System is currently read-only/i, "quay-read-only"],
+  [/\btag\b.{0,200}\bis immutable/i, "tag-immutable"],
+  [/Quota has been exceed/i, "quota-exceeded"],
+];
+
+export interface Refused {
+  readonly registry: string;
+  /** For messages: what was not taken, as in `the manifest quay.io/acme/app:1.0`. */
+  readonly what: string;
+}
+
+/**
+ * @param words of an answer that is a failure, or of a tool that has had one
+ * @returns undefined where they name none of these states
+ */
+export function explainState(words: string, { registry, what }: Refused): LoginError | undefined {
+  const state = wordings.find(([pattern]) => pattern.test(words))?.[1];
+  switch (state) {
+    case undefined:
+      return undefined;
+    case "quay-read-only":
+      return new LoginError(
+        "quay-read-only",
+        `${registry} is in read-only mode: it takes no pushes, and did not take ${what}.`,
+        {
+          remedy: ["Run the same again when its administrators have ended that. What is there already stays."],
+        },
+      );
+    case "tag-immutable":
+      return tagImmutable(`${registry} did not take ${what}`);
+    case "quota-exceeded":
+      return new LoginError(
+        "quota-exceeded",
+        `${registry} did not take ${what}: the quota of the organization is used up.`,
+        {
+          remedy: [
+            "Delete what the organization no longer needs, or have its administrator raise the quota (Organization settings > Quota).",
+          ],
+        },
+      );
+  }
+}
+
+/** @param what happened, or would */
+export const tagImmutable = (what: string): LoginError =>
+  new LoginError("tag-immutable", `${what}: the tag is immutable.`, {
+    remedy: [
+      "Give the image a tag of its own: an immutable one points to the same image for ever.",
+      "If the tag was made immutable by mistake, somebody with Admin for the repository can take that back in Quay.",
+    ],
+  });
