@@ -208,6 +208,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     ["a blob", "a tag"],
   ] as const)(
     "the look at %s fails beside one at %s that is tried again: both end, and nothing is told afterwards",
+    { timeout: 60_000 },
     async ([fails, stumbles], { expect }) => {
       const made = makeImage("network beside");
       const scenario = await withImage(made);
@@ -223,7 +224,6 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
         expect(ran.milliseconds).toBeLessThan(15_000);
       }
     },
-    60_000,
   );
 
   test("copies that outlive the robots' tokens", async ({ expect }) => {
