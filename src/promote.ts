@@ -145,7 +145,8 @@ async function lookAt(
       result.digest = digest;
       const image = await readImage(reader, source, digest, platforms);
       result.platforms = image.platforms;
-      return [image, withSignatures ? await findArtifacts(reader, source, [digest, ...image.children]) : []] as const;
+      const subjects = [digest, ...image.children];
+      return [image, withSignatures ? await findArtifacts(reader, source, subjects, reporter) : []] as const;
     },
     (ended) => isThere(writer.until(ended), destination.repository),
   );

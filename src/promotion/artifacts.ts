@@ -1,22 +1,27 @@
 /**
  * What belongs to an image without being part of it: signatures, attestations, SBOMs. cosign keeps them under tags made
  * of the image's digest (cosign, specs/SIGNATURE_SPEC.md); OCI 1.1 lists what refers to an image (distribution
- * specification, "Listing referrers").
+ * specification, "Listing referrers"). Both are lists that anybody who may write to the source can add to: what goes along
+ * is what says by itself that it belongs to the image.
  */
 import { LoginError } from "../errors.ts";
 import { settleAll, together } from "../platform/settle.ts";
-import type { Descriptor, Manifest, RegistryClient } from "../registry/client.ts";
+import type { Manifest, RegistryClient } from "../registry/client.ts";
+import { type Descriptor, readManifest } from "../registry/manifest.ts";
+import { mostReferrers, tooManyReferrers } from "../registry/referrers.ts";
+import type { Reporter } from "../reporter.ts";
+import { type Finding, judgeReferrer, judgeTagged } from "./belonging.ts";
 import type { Copier } from "./copy.ts";
-import { contentOf } from "./image.ts";
 import { byDigest, byTag, type Repository } from "./reference.ts";
 import type { ExistingTags } from "./request.ts";
 import type { ArtifactResult } from "./result.ts";
 
-export interface Artifact extends Omit<ArtifactResult, "copied"> {
-  readonly manifest: Manifest;
-  /** As a registry lists it; undefined under a tag. */
-  readonly referrer: Descriptor | undefined;
-}
+export type Artifact = Omit<ArtifactResult, "copied" | "tag"> &
+  (
+    | { readonly tag: string; readonly manifest: Manifest; readonly referrer?: never }
+    /** As a registry lists it. */
+    | { readonly tag: undefined; readonly referrer: Descriptor }
+  );
 
 const suffixes = [
   ["sig", "signature"],
@@ -24,94 +29,84 @@ const suffixes = [
   ["sbom", "sbom"],
 ] as const;
 
-/** More than any image has: a registry that goes on for ever ends here. */
-const most = 1_000;
+/** Of all their manifests together. */
+const mostBytes = 64 * 1024 * 1024;
 
 /**
- * Everything that belongs to the image and its children, and to what is found so.
+ * Everything that belongs to the image and its children, and to what is found so. What is only listed as such is left out,
+ * and said.
  * @throws LoginError `signatures-missing` where there is nothing
  */
 export async function findArtifacts(
   client: RegistryClient,
   source: Repository,
   subjects: readonly string[],
+  reporter: Reporter,
 ): Promise<readonly Artifact[]> {
+  const image = byDigest(source, subjects[0] ?? "");
   const found = new Map<string, Artifact>();
-  let layer = subjects;
-  while (layer.length > 0) {
-    const news = (await settleAll(layer, 4, (subject) => artifactsOf(client, source, subject))).flat();
-    layer = news.filter(({ digest, referrer }) => referrer && !found.has(digest)).map(({ digest }) => digest);
-    for (const artifact of news) {
-      found.set(`${artifact.tag ?? artifact.digest}`, artifact);
+  const leftOut: string[] = [];
+  const asked = new Set(subjects);
+  let [listed, bytes] = [0, 0];
+  const count = (size: number, more = 0) => {
+    listed += more;
+    bytes += size;
+    if (listed > mostReferrers || bytes > mostBytes) {
+      throw tooManyReferrers(image);
     }
-    if (found.size > most) {
-      throw new LoginError(
-        "copy-failed",
-        `More than ${most} artifacts refer to ${byDigest(source, subjects[0] ?? "")}.`,
-        {
-          remedy: ["Look at what the registry lists as its referrers."],
-        },
+  };
+  const keep = (what: string, finding: Finding<Artifact>) => {
+    if (finding.why !== undefined) {
+      leftOut.push(`${what} is left out: ${finding.why}.`);
+      return [];
+    }
+    const { artifact } = finding;
+    found.set(artifact.tag ?? artifact.digest, artifact);
+    return [artifact.digest];
+  };
+
+  for (let layer = subjects; layer.length > 0; ) {
+    const referring = await settleAll(layer, 4, async (subject) => {
+      const [referrers] = await together(
+        (ended) => client.until(ended).referrers(source.repository, subject),
+        ...suffixes.map(([suffix, kind]) => async (ended: AbortSignal) => {
+          const until = client.until(ended);
+          const tag = `${subject.replace(":", "-")}.${suffix}`;
+          const manifest = await until.manifest(source.repository, tag);
+          if (manifest !== undefined) {
+            count(Buffer.byteLength(manifest.text));
+            const why = await judgeTagged(until, source.repository, subject, kind, manifest.text);
+            const artifact = { kind, digest: manifest.digest, subject, tag, manifest };
+            keep(byTag(source, tag), why === undefined ? { artifact } : { why });
+          }
+        }),
       );
-    }
+      count(
+        referrers.reduce((sum, { size }) => sum + size, 0),
+        referrers.length,
+      );
+      return referrers.map(({ digest, size }) => ({ digest, size, subject }));
+    });
+    // All of them are counted by now, before any is asked for.
+    const next = await settleAll(referring.flat(), 8, async ({ digest, size, subject }) => {
+      const manifest = await client.manifest(source.repository, digest);
+      // Listed, but deleted: nothing that could be copied.
+      return manifest ? keep(byDigest(source, digest), judgeReferrer(manifest, size, subject)) : [];
+    });
+    layer = next.flat().filter((digest) => !asked.has(digest) && asked.add(digest));
   }
+  const told = leftOut.length > 4 ? [...leftOut.slice(0, 3), `And ${leftOut.length - 3} more are left out.`] : leftOut;
   if (found.size === 0) {
     throw new LoginError(
       "signatures-missing",
-      `${byDigest(source, subjects[0] ?? "")} has no signature, attestation or SBOM, and with-signatures asks for them.`,
-      { remedy: ["Sign it before it is promoted, as with cosign sign.", "Or leave with-signatures out."] },
+      `${image} has no signature, attestation or SBOM, and with-signatures asks for them.`,
+      { remedy: [...told, "Sign it before it is promoted, as with cosign sign.", "Or leave with-signatures out."] },
     );
+  }
+  for (const line of told) {
+    reporter.warning(line);
   }
   return [...found.values()];
-}
-
-async function artifactsOf(client: RegistryClient, source: Repository, subject: string): Promise<Artifact[]> {
-  const { repository } = source;
-  const tagged = suffixes.map(([suffix, kind]) => async (ended: AbortSignal): Promise<Artifact | undefined> => {
-    const tag = `${subject.replace(":", "-")}.${suffix}`;
-    const manifest = await client.until(ended).manifest(repository, tag);
-    return manifest && { kind, digest: manifest.digest, subject, tag, manifest, referrer: undefined };
-  });
-  const referring = async (ended: AbortSignal) => {
-    const until = client.until(ended);
-    return settleAll(
-      await until.referrers(repository, subject),
-      4,
-      async ({ digest }): Promise<Artifact | undefined> => {
-        const manifest = await until.manifest(repository, digest);
-        // Listed, but deleted: nothing that could be copied.
-        const referrer = manifest && descriptorOf(manifest, source);
-        return manifest && referrer && { kind: kindOf(referrer), digest, subject, tag: undefined, manifest, referrer };
-      },
-    );
-  };
-  const all = await together(...tagged, referring);
-  return all.flat().filter((artifact) => artifact !== undefined);
-}
-
-/** As a list of referrers has it: by the manifest, since not every registry's list tells all of it. */
-function descriptorOf(manifest: Manifest, repository: Repository): Descriptor {
-  const { artifactType, config, annotations } = contentOf(manifest, repository);
-  const { mediaType, digest, text } = manifest;
-  const type = artifactType ?? config?.mediaType;
-  return {
-    mediaType,
-    digest,
-    size: Buffer.byteLength(text),
-    ...(type && { artifactType: type }),
-    ...(annotations && { annotations }),
-  };
-}
-
-/** By its artifact type; cosign's bundles tell in an annotation whether they hold an attestation. */
-function kindOf({ artifactType = "", annotations = {} }: Descriptor): ArtifactResult["kind"] {
-  const predicate = annotations["dev.sigstore.bundle.predicateType"] ?? "";
-  if (/spdx|cyclonedx|sbom|syft/i.test(`${artifactType} ${predicate}`)) {
-    return "sbom";
-  }
-  if (/attestation|in-toto|dsse/i.test(artifactType) || (predicate !== "" && !/cosign\/sign/.test(predicate))) {
-    return "attestation";
-  }
-  return /sig|notary/i.test(artifactType) ? "signature" : "other";
 }
 
 /**
@@ -124,7 +119,8 @@ export async function missingArtifacts(
   artifacts: readonly Artifact[],
   existing: ExistingTags,
 ): Promise<readonly Artifact[]> {
-  const isThere = await settleAll(artifacts, 4, async ({ tag, digest, manifest }) => {
+  const isThere = await settleAll(artifacts, 4, async (artifact) => {
+    const { tag, digest } = artifact;
     if (tag === undefined) {
       return (await client.digestOf(destination.repository, digest)) !== undefined;
     }
@@ -132,7 +128,7 @@ export async function missingArtifacts(
     if (there === undefined || there.digest === digest) {
       return there !== undefined;
     }
-    if (holdsAll(contentOf(there, destination).layers, contentOf(manifest, destination).layers)) {
+    if (holdsAll(layersOf(there), layersOf(artifact.manifest))) {
       return true;
     }
     if (existing === "move") {
@@ -149,8 +145,13 @@ export async function missingArtifacts(
   return artifacts.filter((_, index) => !isThere[index]);
 }
 
+function layersOf({ text }: Manifest): readonly Descriptor[] {
+  const content = readManifest(text);
+  return content?.manifests === undefined ? (content?.layers ?? []) : [];
+}
+
 /** cosign adds a signature as a layer; those of two keys differ in an annotation only. */
-function holdsAll(there: readonly Descriptor[] = [], wanted: readonly Descriptor[] = []): boolean {
+function holdsAll(there: readonly Descriptor[], wanted: readonly Descriptor[]): boolean {
   const keys = (layers: readonly Descriptor[]) =>
     layers.map(({ digest, annotations }) => `${digest} ${annotations?.["dev.cosignproject.cosign/signature"]}`);
   const has = new Set(keys(there));
@@ -173,10 +174,10 @@ export async function copyArtifacts(
   artifacts: readonly Artifact[],
   missing: readonly Artifact[],
 ): Promise<void> {
-  await settleAll(missing, 4, async ({ digest, tag, manifest }) => {
-    await copy({ from, to, digest, onProgress: () => {} });
-    if (tag !== undefined) {
-      await client.putManifest(to.repository, tag, manifest);
+  await settleAll(missing, 4, async (artifact) => {
+    await copy({ from, to, digest: artifact.digest, onProgress: () => {} });
+    if (artifact.tag !== undefined) {
+      await client.putManifest(to.repository, artifact.tag, artifact.manifest);
     }
   });
   for (const [subject, referrers] of Map.groupBy(artifacts, (artifact) => artifact.subject)) {

@@ -1,7 +1,8 @@
 /** What an image consists of: its manifest, and those of all its platforms. */
 import { LoginError } from "../errors.ts";
 import { settleAll } from "../platform/settle.ts";
-import type { Descriptor, Manifest, RegistryClient } from "../registry/client.ts";
+import type { Manifest, RegistryClient } from "../registry/client.ts";
+import { type Descriptor, type ManifestContent, parseObject, readManifest } from "../registry/manifest.ts";
 import type { Reporter } from "../reporter.ts";
 import { byDigest, formatReference, type Reference, type Repository } from "./reference.ts";
 
@@ -13,20 +14,15 @@ export interface Image {
   /** In this order it is whole at the end: a digest is copied by skopeo, a manifest is put as it is. */
   readonly parts: readonly (string | Manifest)[];
   /** Configs and layers of all of them, each once. */
-  readonly blobs: readonly Descriptor[];
+  readonly blobs: readonly Blob[];
   /** os/architecture of an index's images; of a single image only where a platform is asked for. */
   readonly platforms: readonly string[];
 }
 
-/** What of a manifest matters here: of an index `manifests`, of an image the rest (OCI image specification). */
-export interface ManifestContent {
-  readonly mediaType?: string;
-  readonly artifactType?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly config?: Descriptor;
-  readonly layers?: readonly Descriptor[];
-  readonly manifests?: readonly Descriptor[];
-}
+type Blob = Pick<Descriptor, "digest" | "size">;
+
+/** More than any image has. Each is looked at before what it bounds is asked for. */
+const most = { manifests: 1_000, bytesOfManifests: 64 * 1024 * 1024, blobs: 10_000 };
 
 /**
  * @returns the digest, of a tag as it is now
@@ -46,7 +42,7 @@ export async function resolve(client: RegistryClient, source: Reference, reporte
 
 /**
  * @param wanted platforms that must be there
- * @throws LoginError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied
+ * @throws LoginError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, or an image beyond all measure
  */
 export async function readImage(
   client: RegistryClient,
@@ -54,77 +50,115 @@ export async function readImage(
   digest: string,
   wanted: readonly string[],
 ): Promise<Image> {
+  const what = byDigest(source, digest);
+  const manifest = await read(client, source, { digest, size: most.bytesOfManifests });
+  const found = new Map<string, Found>();
+  const listed = new Set<string>();
+  const blobs = new Map<string, Blob>();
+  const platforms = new Set<string>();
+  let bytes = 0;
+
+  /** @returns what is to be read next */
+  const note = (read: Manifest, content: ManifestContent): readonly Descriptor[] => {
+    if (content.manifests === undefined) {
+      for (const { digest, size } of [content.config, ...content.layers]) {
+        blobs.set(digest, { digest, size });
+      }
+      found.set(read.digest, { children: undefined });
+      assertWithin(blobs.size, most.blobs, "configs and layers", what);
+      return [];
+    }
+    for (const { platform } of content.manifests) {
+      const { os, architecture, variant } = platform ?? {};
+      if (os && os !== "unknown") {
+        platforms.add([os, architecture, variant].filter(Boolean).join("/"));
+      }
+    }
+    found.set(read.digest, { children: content.manifests.map((child) => child.digest), manifest: read });
+    // One image may stand for several platforms.
+    const news = content.manifests.filter((child) => !listed.has(child.digest) && listed.add(child.digest));
+    bytes += news.reduce((sum, { size }) => sum + size, 0);
+    assertWithin(listed.size, most.manifests, "manifests", what);
+    assertWithin(bytes, most.bytesOfManifests, "bytes of manifests", what);
+    return news;
+  };
+
+  const content = contentOf(manifest, source);
+  for (let layer = note(manifest, content); layer.length > 0; ) {
+    const below = await settleAll(layer, 4, async (descriptor) => {
+      const child = await read(client, source, descriptor);
+      return note(child, contentOf(child, source));
+    });
+    layer = below.flat();
+  }
+  if (content.manifests === undefined && wanted.length > 0) {
+    platforms.add(platformOf(await client.blob(source.repository, content.config.digest)));
+  }
+  assertPlatforms([...platforms], wanted, what);
+  return {
+    ...{ digest, manifest, children: [...listed], parts: partsOf(digest, found) },
+    ...{ blobs: [...blobs.values()], platforms: [...platforms] },
+  };
+}
+
+/** Of a manifest: an index is kept, since it may have to be put as it is. */
+type Found = { readonly children: undefined } | { readonly children: readonly string[]; readonly manifest: Manifest };
+
+/** @throws LoginError `source-not-found`, `copy-failed` where it is larger than was said, which the bounds have counted on */
+async function read(
+  client: RegistryClient,
+  source: Repository,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+): Promise<Manifest> {
   const manifest = await client.manifest(source.repository, digest);
   if (manifest === undefined) {
     throw notFound(byDigest(source, digest));
   }
-  const children: string[] = [];
-  const blobs = new Map<string, Descriptor>();
-  const platforms = new Set<string>();
-  const look = async (
-    found: Manifest,
-  ): Promise<{ readonly parts: Image["parts"]; readonly content: ManifestContent }> => {
-    const content = contentOf(found, source);
-    const { manifests = [], config, layers = [] } = content;
-    for (const blob of [...(config ? [config] : []), ...layers]) {
-      blobs.set(blob.digest, blob);
-    }
-    const below = await settleAll(manifests, 4, async ({ digest, platform }) => {
-      const { os = "unknown", architecture, variant } = platform ?? {};
-      if (os !== "unknown") {
-        platforms.add([os, architecture, variant].filter(Boolean).join("/"));
-      }
-      // One image may stand for several platforms.
-      if (children.includes(digest)) {
-        return undefined;
-      }
-      children.push(digest);
-      const child = await client.manifest(source.repository, digest);
-      if (child === undefined) {
-        throw notFound(byDigest(source, digest));
-      }
-      return look(child);
+  if (Buffer.byteLength(manifest.text) > size) {
+    throw new LoginError("copy-failed", `${byDigest(source, digest)} is larger than the ${size} bytes of its index.`, {
+      remedy: ["Build and push the index anew: some tools refuse one that tells a wrong size."],
     });
-    // skopeo copies an index with its images, but not an index within an index.
-    const parts = below.some((each) => each?.content.manifests)
-      ? [...below.flatMap((each) => each?.parts ?? []), found]
-      : [found.digest];
-    return { parts, content };
-  };
-  const { parts, content } = await look(manifest);
-  if (content.config && wanted.length > 0) {
-    platforms.add(platformOf(await client.blob(source.repository, content.config.digest)));
   }
-  assertPlatforms([...platforms], wanted, byDigest(source, digest));
-  return { digest, manifest, children, parts, blobs: [...blobs.values()], platforms: [...platforms] };
+  return manifest;
+}
+
+/** skopeo copies an index with its images, but not an index within an index. */
+function partsOf(digest: string, found: ReadonlyMap<string, Found>, done = new Set<string>()): Image["parts"] {
+  const node = found.get(digest);
+  if (done.has(digest) || node === undefined) {
+    return [];
+  }
+  done.add(digest);
+  const isNested = node.children?.some((child) => found.get(child)?.children);
+  return node.children && isNested
+    ? [...node.children.flatMap((child) => partsOf(child, found, done)), node.manifest]
+    : [digest];
+}
+
+function assertWithin(count: number, bound: number, of: string, what: string): void {
+  if (count > bound) {
+    throw new LoginError("copy-failed", `${what} has more than ${bound} ${of}: that is no image that anybody runs.`, {
+      remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
+    });
+  }
 }
 
 /** @throws LoginError `copy-failed` */
-export function contentOf({ text, mediaType, digest }: Manifest, repository: Repository): ManifestContent {
+function contentOf({ text, mediaType, digest }: Manifest, repository: Repository): ManifestContent {
   const what = byDigest(repository, digest);
   if (mediaType.startsWith("application/vnd.docker.distribution.manifest.v1+")) {
     throw new LoginError("copy-failed", `${what} is in Docker's first format, whose digest does not survive a copy.`, {
       remedy: ["Build and push it anew with a tool of this decade."],
     });
   }
-  try {
-    const content: ManifestContent = JSON.parse(text);
-    if (
-      content.manifests?.every(isDescriptor) ??
-      (isDescriptor(content.config) && content.layers?.every(isDescriptor))
-    ) {
-      return content;
-    }
-  } catch {
-    // As one that says nothing.
+  const content = readManifest(text);
+  if (content === undefined) {
+    throw new LoginError("copy-failed", `${what} is neither an image nor an index: its type is ${mediaType}.`, {
+      remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
+    });
   }
-  throw new LoginError("copy-failed", `${what} is neither an image nor an index: its type is ${mediaType}.`, {
-    remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
-  });
+  return content;
 }
-
-const isDescriptor = (value: Descriptor | undefined): boolean =>
-  typeof value?.digest === "string" && Number.isFinite(value.size);
 
 /** A variant belongs to the platform only where it is asked for: `linux/arm64` is there as `linux/arm64/v8`. */
 function assertPlatforms(found: readonly string[], wanted: readonly string[], what: string): void {
@@ -138,13 +172,11 @@ function assertPlatforms(found: readonly string[], wanted: readonly string[], wh
   }
 }
 
+/** By an image's own config; what others leave empty or fill with something else counts as not told. */
 function platformOf(config: string | undefined): string {
-  try {
-    const { os = "unknown", architecture, variant } = JSON.parse(config ?? "");
-    return [os, architecture, variant].filter(Boolean).join("/");
-  } catch {
-    return "unknown";
-  }
+  const { os, architecture, variant } = parseObject(config ?? "") ?? {};
+  const told = [os, architecture, variant].filter((each) => typeof each === "string" && each !== "");
+  return typeof os === "string" && os !== "" ? told.join("/") : "unknown";
 }
 
 function notFound(what: string): LoginError {

@@ -17,7 +17,7 @@ export interface Row {
   /** The whole reference, to copy from, and where it came from. */
   readonly reference: string;
   readonly source: string;
-  /** "2 signatures, 1 SBOM: copied"; one for each thing to say. */
+  /** "2 signatures, 1 SBOM: copied", and what of it is not there already, one by one. */
   readonly artifacts: readonly string[];
 }
 
@@ -83,8 +83,15 @@ function artifactsOf(artifacts: readonly ArtifactResult[], otherwise: string): r
       const count = some.filter((each) => each.kind === kind).length;
       return count === 0 ? [] : [`${count} ${count === 1 ? one : several}`];
     });
-    return counts.length === 0 ? [] : [`${counts.join(", ")}: ${copied ? "copied" : otherwise}`];
+    const news = otherwise === "already there" && !copied ? [] : some;
+    return counts.length === 0 ? [] : [`${counts.join(", ")}: ${copied ? "copied" : otherwise}`, ...news.map(lineOf)];
   });
+}
+
+function lineOf({ kind, digest, subject, tag }: ArtifactResult): string {
+  const name = kinds.find(([each]) => each === kind)?.[1] ?? kind;
+  const under = tag === undefined ? "" : `, under ${tag.replace(/^(sha[0-9]+-[0-9a-f]{12})[0-9a-f]+/, "$1…")}`;
+  return `${name} ${shortDigest(digest)} of ${shortDigest(subject)}${under}`;
 }
 
 /** All of them in one line. */

@@ -1,22 +1,13 @@
 /** What a promotion asks a registry: manifests, tags, referrers (OCI distribution specification 1.1). */
 import type { HttpAnswer, Method } from "../platform/http.ts";
 import type { Action } from "../request.ts";
+import type { Descriptor } from "./manifest.ts";
 
 export interface Manifest {
   readonly digest: string;
   readonly mediaType: string;
   /** The exact text: its bytes are what the digest is of. */
   readonly text: string;
-}
-
-/** OCI image specification, "Content descriptors". */
-export interface Descriptor {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size: number;
-  readonly artifactType?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly platform?: { readonly os: string; readonly architecture: string; readonly variant?: string };
 }
 
 /**
@@ -68,3 +59,6 @@ export interface Question {
 }
 
 export type Ask = (question: Question) => Promise<HttpAnswer>;
+
+/** The path below `/v2/` of something in a repository, encoded. */
+export type PathTo = (repository: string, what: "manifests" | "blobs" | "referrers", reference: string) => string;

@@ -7,7 +7,7 @@ import { type Attempt, retry } from "../platform/retry.ts";
 import { explainState } from "../quay/states.ts";
 import type { Action } from "../request.ts";
 import { accessMissing, grantIn, registryReason } from "./access.ts";
-import type { Ask, Manifest, Question, RegistryClient } from "./api.ts";
+import type { Ask, Manifest, PathTo, Question, RegistryClient } from "./api.ts";
 import {
   type Asker,
   type Bearer,
@@ -17,9 +17,11 @@ import {
   notPublic,
   unavailable,
 } from "./bearer.ts";
+import { isDigest, parseObject } from "./manifest.ts";
 import { addToFallback, readReferrers } from "./referrers.ts";
 
-export type { Descriptor, Manifest, RegistryClient } from "./api.ts";
+export type { Manifest, RegistryClient } from "./api.ts";
+export type { Descriptor } from "./manifest.ts";
 
 export interface ClientOptions extends Asker {
   /** For each question, retries included. */
@@ -124,6 +126,8 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
   }
 
   const place = (repository: string) => `${registry}/${repository}`;
+  const pathTo: PathTo = (repository, what, reference) =>
+    [...nameOf(repository).split("/"), what, reference].map(segment).join("/");
   const naming = (repository: string, reference: string) =>
     `${place(repository)}${reference.includes(":") ? "@" : ":"}${reference}`;
 
@@ -180,7 +184,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
   const manifestQuestion = (repository: string, reference: string): Question => ({
     repository,
     what: `the manifest ${naming(repository, reference)}`,
-    path: `${nameOf(repository)}/manifests/${reference}`,
+    path: pathTo(repository, "manifests", reference),
     headers: { accept: manifestTypes },
     statuses: [404],
   });
@@ -188,7 +192,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
   const blobQuestion = (repository: string, digest: string): Question => ({
     repository,
     what: `the blob ${naming(repository, digest)}`,
-    path: `${nameOf(repository)}/blobs/${digest}`,
+    path: pathTo(repository, "blobs", digest),
     statuses: [404],
   });
 
@@ -218,7 +222,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     const { headers } = await ask({
       repository,
       what,
-      path: `${nameOf(repository)}/manifests/${reference}`,
+      path: pathTo(repository, "manifests", reference),
       method: "PUT",
       actions: ["pull", "push"],
       headers: { "content-type": mediaType },
@@ -279,7 +283,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
       return status !== 404;
     },
     putManifest,
-    referrers: (repository, digest) => readReferrers({ ask, manifest, base, nameOf, place }, repository, digest),
+    referrers: (repository, digest) => readReferrers({ ask, manifest, base, pathTo, place }, repository, digest),
     addFallbackReferrers(repository, digest, descriptors) {
       // One after the other: promotions that run at the same time may share an image.
       const add = () => addToFallback({ manifest, putManifest, place }, repository, digest, descriptors);
@@ -321,23 +325,12 @@ export const assertMayPush = (client: RegistryClient, repository: string): Promi
 export async function isThere(client: RegistryClient, repository: string): Promise<boolean> {
   return (await client.granted(repository, ["pull"]))?.includes("pull") ?? true;
 }
+/** A digest's colon stays as it is: so it stands in the specification. */
+const segment = (text: string): string => encodeURIComponent(text).replaceAll("%3A", ":");
 
 const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 function digestIn(headers: HttpAnswer["headers"]): string | undefined {
   const digest = headers["docker-content-digest"];
-  return typeof digest === "string" && /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(digest)
-    ? digest
-    : undefined;
-}
-
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  return isDigest(digest) ? digest : undefined;
 }

@@ -1,7 +1,8 @@
 /** What refers to a manifest: by the API that OCI 1.1 brought, or by the tag that stands in for it. */
 import { createHash } from "node:crypto";
 import { LoginError } from "../errors.ts";
-import type { Ask, Descriptor, Manifest, RegistryClient } from "./api.ts";
+import type { Ask, Manifest, PathTo, RegistryClient } from "./api.ts";
+import { type Descriptor, parseObject, readDescriptors } from "./manifest.ts";
 
 const indexType = "application/vnd.oci.image.index.v1+json";
 
@@ -9,8 +10,7 @@ export interface Reading extends Pick<RegistryClient, "manifest"> {
   readonly ask: Ask;
   /** The API's own address, `https://host/v2/`. */
   readonly base: URL;
-  /** Below which a repository is found there. */
-  readonly nameOf: (repository: string) => string;
+  readonly pathTo: PathTo;
   readonly place: Place;
 }
 
@@ -21,14 +21,17 @@ export interface Writing extends Pick<RegistryClient, "manifest" | "putManifest"
 /** For messages: `quay.io/acme/app`. */
 type Place = (repository: string) => string;
 
-/** An index, read as far as it is needed; whatever else it says is kept. */
 interface Index {
-  readonly mediaType?: string;
   readonly manifests: readonly Descriptor[];
+  /** All that it says. */
+  readonly raw: Readonly<Record<string, unknown>>;
 }
 
 /** No registry has that many; one that leads in a circle does. */
 const mostPages = 100;
+
+/** More than anybody makes for one image: a registry that goes on for ever ends here, before anything is asked about them. */
+export const mostReferrers = 1_000;
 
 /**
  * `GET /v2/<name>/referrers/<digest>`, all pages. A registry without it answers 404, and some 400, 405 or 406: then the index
@@ -40,15 +43,16 @@ export async function readReferrers(
   repository: string,
   digest: string,
 ): Promise<readonly Descriptor[]> {
-  const { ask, base, nameOf, place } = registry;
+  const { ask, base, pathTo, place } = registry;
   const what = `the list of what refers to ${place(repository)}@${digest}`;
   const found = new Map<string, Descriptor>();
-  let url: URL | undefined = new URL(`${nameOf(repository)}/referrers/${digest}`, base);
+  let url: URL | undefined = new URL(pathTo(repository, "referrers", digest), base);
   for (let page = 0; url !== undefined; page++) {
     const statuses = page === 0 ? [400, 404, 405, 406] : [];
     const answer = await ask({ repository, what, path: url.href, headers: { accept: indexType }, statuses });
     if (answer.status >= 400) {
-      return (await readFallback(registry, repository, digest))?.manifests ?? [];
+      const index = await readFallback(registry, repository, digest);
+      return withinBound(index?.manifests ?? [], place(repository), digest);
     }
     const index = parseIndex(answer.body);
     const next = nextPage(answer.headers.link, url);
@@ -60,9 +64,24 @@ export async function readReferrers(
     for (const descriptor of index.manifests) {
       found.set(descriptor.digest, descriptor);
     }
+    withinBound([...found.values()], place(repository), digest);
     url = next;
   }
   return [...found.values()];
+}
+
+function withinBound(found: readonly Descriptor[], place: string, digest: string): readonly Descriptor[] {
+  if (found.length > mostReferrers) {
+    throw tooManyReferrers(`${place}@${digest}`);
+  }
+  return found;
+}
+
+/** @param image as a reference */
+export function tooManyReferrers(image: string): LoginError {
+  return new LoginError("copy-failed", `More than ${mostReferrers} artifacts refer to ${image}.`, {
+    remedy: ["Look at what the registry lists as its referrers: oras discover. Or leave with-signatures out."],
+  });
 }
 
 /**
@@ -79,8 +98,8 @@ export async function addToFallback(
   const tag = fallbackTag(digest);
   for (let attempts = 0; attempts < 4; attempts++) {
     const held = await registry.manifest(repository, tag);
-    const index = held === undefined ? { manifests: [] } : parseIndex(held.text);
-    if (index === undefined || (index.mediaType ?? indexType) !== indexType) {
+    const index = held === undefined ? { manifests: [], raw: {} } : parseIndex(held.text);
+    if (index === undefined || (index.raw.mediaType ?? indexType) !== indexType) {
       throw new LoginError(
         "copy-failed",
         `The tag ${registry.place(repository)}:${tag} should list what refers to ${digest}, and holds something else.`,
@@ -91,7 +110,9 @@ export async function addToFallback(
     if (missing.length === 0) {
       return;
     }
-    await registry.putManifest(repository, tag, indexOf({ ...index, manifests: [...index.manifests, ...missing] }));
+    // Whatever else it says is kept, of its entries too.
+    const manifests = [...(Array.isArray(index.raw.manifests) ? index.raw.manifests : []), ...missing];
+    await registry.putManifest(repository, tag, indexOf({ ...index.raw, manifests }));
   }
   throw new LoginError(
     "copy-failed",
@@ -111,24 +132,16 @@ function fallbackTag(digest: string): string {
   return `${algorithm.slice(0, 32)}-${hex.slice(0, 64)}`;
 }
 
-function indexOf(content: Index): Manifest {
+function indexOf(content: object): Manifest {
   const text = JSON.stringify({ schemaVersion: 2, ...content, mediaType: indexType });
   return { digest: `sha256:${createHash("sha256").update(text).digest("hex")}`, mediaType: indexType, text };
 }
 
 function parseIndex(text: string): Index | undefined {
-  try {
-    const value: Index | null = JSON.parse(text);
-    return Array.isArray(value?.manifests) && value.manifests.every(isDescriptor) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const raw = parseObject(text);
+  const manifests = readDescriptors(raw?.manifests);
+  return raw && manifests && { manifests, raw };
 }
-
-const isDescriptor = (value: Partial<Descriptor> | null): boolean =>
-  typeof value?.mediaType === "string" &&
-  Number.isInteger(value.size) &&
-  /^[a-z0-9]+:[0-9a-f]{32,}$/.test(String(value.digest));
 
 /** RFC 8288: `</v2/…?n=…>; rel="next"`, relative to the page itself. */
 function nextPage(link: string | string[] | undefined, page: URL): URL | undefined {

@@ -91,14 +91,27 @@ describe("a row", () => {
     [[artifact("attestation", false), artifact("attestation", false)], ["2 attestations: already there"]],
     [[artifact("other")], ["1 other artifact: copied"]],
   ])("says what goes along (%#)", (artifacts, expected) => {
-    expect(rowOf(resultOf("acme/app", { artifacts }), done).artifacts).toEqual(expected);
+    const counts = rowOf(resultOf("acme/app", { artifacts }), done).artifacts.filter((line) => line.includes(": "));
+    expect(counts).toEqual(expected);
+  });
+
+  test("lists what goes along, and no more what is there already", () => {
+    const under = { ...artifact("signature"), tag: `${digest.replace(":", "-")}.sig` };
+    const artifacts = [under, artifact("sbom"), artifact("other", false)];
+    expect(rowOf(resultOf("acme/app", { artifacts }), done).artifacts).toEqual([
+      "1 signature, 1 SBOM: copied",
+      "signature sha256:fedcba987654… of sha256:0123456789ab…, under sha256-0123456789ab….sig",
+      "SBOM sha256:fedcba987654… of sha256:0123456789ab…",
+      "1 other artifact: already there",
+    ]);
   });
 
   test("does not claim of a plan or a failure that anything that goes along is there", () => {
     const artifacts = [artifact("signature", false)];
     const { failure } = failed("acme/app");
-    expect(rowOf(resultOf("acme/app", { artifacts }), planned).artifacts).toEqual(["1 signature: found"]);
-    expect(rowOf(resultOf("acme/app", { artifacts, failure }), done).artifacts).toEqual(["1 signature: found"]);
+    const told = ["1 signature: found", "signature sha256:fedcba987654… of sha256:0123456789ab…"];
+    expect(rowOf(resultOf("acme/app", { artifacts }), planned).artifacts).toEqual(told);
+    expect(rowOf(resultOf("acme/app", { artifacts, failure }), done).artifacts).toEqual(told);
   });
 });
 

@@ -26,7 +26,7 @@ test("what was promoted, with a line for each tag", () => {
     "",
     "| Image | From | Tags | New bytes | Time |",
     "| --- | --- | --- | --- | --- |",
-    `| quay.io/acme/app@${digest}<br>1 signature: copied | staging.example.com/acme/app:nightly | 1.4.2 new<br>latest moved from sha256:fedcba987654… | 12.3 MB | 4.1 s |`,
+    `| quay.io/acme/app@${digest}<br>1 signature: copied<br>signature sha256:fedcba987654… of sha256:0123456789ab… | staging.example.com/acme/app:nightly | 1.4.2 new<br>latest moved from sha256:fedcba987654… | 12.3 MB | 4.1 s |`,
     "",
   ]);
 });

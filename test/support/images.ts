@@ -128,29 +128,49 @@ export type CosignKind = "sig" | "att" | "sbom";
 export const cosignTag = ({ digest }: Pick<Made, "digest">, kind: CosignKind): string =>
   `${digest.replace(":", "-")}.${kind}`;
 
-/** What cosign (to 2.x) pushes under that tag: one layer for each signature. */
+/** What cosign (to 2.x) pushes under that tag: one layer for each signature, of one payload for all keys. */
 export function makeCosign(
   subject: Pick<Made, "digest">,
   kind: CosignKind,
   signers: readonly string[] = ["one"],
 ): Made {
-  const layerType = {
-    sig: "application/vnd.dev.cosign.simplesigning.v1+json",
-    att: "application/vnd.dsse.envelope.v1+json",
-    sbom: "text/spdx+json",
-  }[kind];
   const layers = signers.map((signer) => {
-    const bytes = json({ critical: { image: { "docker-manifest-digest": subject.digest } }, kind, signer });
-    const signature = createHash("sha256").update(bytes).digest("base64");
-    const annotations = { "dev.cosignproject.cosign/signature": signature };
-    const { descriptor } = content(layerType, bytes);
-    return { descriptor: kind === "sig" ? { ...descriptor, annotations } : descriptor, bytes };
+    if (kind === "sig") {
+      const payload = content("application/vnd.dev.cosign.simplesigning.v1+json", json(payloadOf(subject.digest)));
+      const signature = createHash("sha256").update(`${signer} ${subject.digest}`).digest("base64");
+      const annotations = { "dev.cosignproject.cosign/signature": signature };
+      return { ...payload, descriptor: { ...payload.descriptor, annotations } };
+    }
+    return kind === "att"
+      ? content("application/vnd.dsse.envelope.v1+json", json({ payloadType: "application/vnd.in-toto+json", signer }))
+      : content("text/spdx+json", json({ spdxVersion: "SPDX-2.3", name: signer }));
   });
+  return makeCosignOf(layers);
+}
+
+/** As sigstore's payload package writes it. */
+const payloadOf = (digest: string) => ({
+  critical: {
+    identity: { "docker-reference": "staging.example.com/acme/app" },
+    image: { "docker-manifest-digest": digest },
+    type: "cosign container image signature",
+  },
+  optional: null,
+});
+
+/** The manifest that cosign makes around its layers: an image's, but for no platform. */
+export function makeCosignOf(layers: readonly Content[]): Made {
   const rootfs = { type: "layers", diff_ids: layers.map(({ descriptor }) => descriptor.digest) };
   const config = content(types.oci.config, json({ architecture: "", os: "", config: {}, rootfs }));
   const mediaType = types.oci.manifest;
   const body = { schemaVersion: 2, mediaType, config: config.descriptor, layers: layers.map(descriptorOf) };
   return make(mediaType, body, [config, ...layers], []);
+}
+
+/** The same content with a field `subject`, which anybody can write. */
+export function withSubject(made: Made, { descriptor: { mediaType, digest, size } }: Content): Made {
+  const body = { ...JSON.parse(made.bytes.toString()), subject: { mediaType, digest, size } };
+  return make(made.descriptor.mediaType, body, made.blobs, made.children);
 }
 
 /** The empty object, as the specification's 1.1 writes it down in a descriptor. */
@@ -207,7 +227,7 @@ function make(mediaType: string, body: object, blobs: readonly Content[], childr
   return { ...made, digest: made.descriptor.digest, blobs, children };
 }
 
-function content(mediaType: string, bytes: Buffer): Content {
+export function content(mediaType: string, bytes: Buffer): Content {
   return { bytes, descriptor: { mediaType, digest: sha256(bytes), size: bytes.length } };
 }
 

@@ -1,0 +1,124 @@
+/** Manifests and descriptors as others give them: what they say is looked at here, before anything is made of it. Pure. */
+
+/** OCI image specification, "Content descriptors"; whatever else one says is left out. */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly platform?: Platform;
+}
+
+export interface Platform {
+  readonly os?: string;
+  readonly architecture?: string;
+  readonly variant?: string;
+}
+
+/** An index has `manifests`, an image `config` and `layers`, none has both (OCI image specification). */
+export type ManifestContent = Common &
+  (
+    | { readonly manifests: readonly Descriptor[] }
+    | { readonly manifests?: never; readonly config: Descriptor; readonly layers: readonly Descriptor[] }
+  );
+
+interface Common {
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly subject?: Descriptor;
+}
+
+/** Of the two algorithms that registries know (OCI image specification, "Digests"). */
+export const isDigest = (value: unknown): value is string =>
+  typeof value === "string" && /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(value);
+
+/** @returns undefined where the text is neither an image's manifest nor an index, or one of its fields is of no use */
+export function readManifest(text: string): ManifestContent | undefined {
+  const raw = parseObject(text);
+  if (raw === undefined) {
+    return undefined;
+  }
+  const [manifests, config, layers] = [listOf(raw.manifests), readDescriptor(raw.config), listOf(raw.layers)];
+  const subject = isAbsent(raw.subject) ? undefined : readDescriptor(raw.subject);
+  const isSound =
+    optional(raw.artifactType, isText) &&
+    optional(raw.annotations, isTexts) &&
+    (subject !== undefined || isAbsent(raw.subject));
+  if (!isSound) {
+    return undefined;
+  }
+  const common = { ...typed(raw), ...(subject && { subject }) };
+  // One that could be read in two ways is read otherwise by somebody else (CVE-2021-41190).
+  if (manifests !== undefined) {
+    return isAbsent(raw.config) && isAbsent(raw.layers) ? { ...common, manifests } : undefined;
+  }
+  const isImage = isAbsent(raw.manifests) && config !== undefined;
+  return isImage && layers !== undefined ? { ...common, config, layers } : undefined;
+}
+
+/** @returns undefined where it is not a list of descriptors */
+export function readDescriptors(value: unknown): readonly Descriptor[] | undefined {
+  return Array.isArray(value) ? listOf(value) : undefined;
+}
+
+/** @returns undefined where it is none, or its digest, size or type can't be */
+function readDescriptor(value: unknown): Descriptor | undefined {
+  if (!isObject(value)) {
+    return undefined;
+  }
+  const { mediaType, digest, size, platform } = value;
+  const isSound =
+    isText(mediaType) &&
+    isDigest(digest) &&
+    isSize(size) &&
+    optional(value.artifactType, isText) &&
+    optional(value.annotations, isTexts) &&
+    optional(platform, isPlatform);
+  return isSound
+    ? { mediaType, digest, size, ...typed(value), ...(isAbsent(platform) ? {} : { platform }) }
+    : undefined;
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
+const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
+  isObject(value) && Object.values(value).every(isText);
+
+const isPlatform = (value: unknown): value is Platform =>
+  isObject(value) && [value.os, value.architecture, value.variant].every((each) => optional(each, isText));
+
+/** What a Go program leaves empty is null. */
+const isAbsent = (value: unknown): value is undefined | null => value === undefined || value === null;
+
+function optional<T>(value: unknown, is: (value: unknown) => value is T): value is T | undefined | null {
+  return isAbsent(value) || is(value);
+}
+
+function listOf(value: unknown): readonly Descriptor[] | undefined {
+  if (!Array.isArray(value)) {
+    return undefined;
+  }
+  const found = value.map(readDescriptor);
+  return found.every((each) => each !== undefined) ? found : undefined;
+}
+
+const typed = ({ artifactType, annotations }: Readonly<Record<string, unknown>>) => ({
+  ...(isText(artifactType) && { artifactType }),
+  ...(isTexts(annotations) && { annotations }),
+});
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
