@@ -133,7 +133,7 @@ async function lookAt(
   result: Draft,
   onProgress: (progress: Progress) => void,
 ): Promise<Found> {
-  const { existingTags, platforms, withSignatures, verifyCommand, dryRun } = request;
+  const { existingTags, platforms, withSignatures, verifyCommand, dryRun, timeoutSeconds } = request;
   const { reporter } = platform;
   const writer = clientOf(sides.destination, destination.registry);
 
@@ -154,7 +154,14 @@ async function lookAt(
   if (!dryRun) {
     if (verifyCommand !== undefined) {
       onProgress({ phase: "verifying" });
-      await verify(verifyCommand, byDigest(source, image.digest), sides, request.identity, platform);
+      await verify(
+        verifyCommand,
+        byDigest(source, image.digest),
+        2 * timeoutSeconds,
+        sides,
+        request.identity,
+        platform,
+      );
     }
     await assertMayPush(writer, destination.repository);
   }

@@ -30,6 +30,9 @@ export interface Running {
 
 const mostOutput = 65_536;
 
+/** Milliseconds after its end in which what it has written is read; it is there already. */
+const longestRest = 1_000;
+
 /**
  * Starts `command`, which will wait for its standard input: so its own start costs no time later.
  * @param onOutput is given what it prints, as it comes
@@ -56,17 +59,25 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
   child.stderr.setEncoding("utf8").on("data", collect);
   // A tool that ends before it has read everything breaks the pipe; its exit code tells the story.
   child.stdin.on("error", () => {});
+  child.on("exit", () => {
+    // What it has left running ends with it, or this would wait for as long as that holds the pipes open.
+    killGroup(child);
+    setTimeout(closePipes, longestRest).unref();
+  });
   const ended = new Promise<Finished>((resolve) => {
     child.on("error", (error) => resolve({ exitCode: undefined, output: error.message }));
     child.on("close", (exitCode) =>
       resolve({ exitCode: exitCode ?? undefined, output: isCut ? output.replace(/^.*\n?/, "") : output }),
     );
   });
-  const kill = async () => {
-    killGroup(child);
-    // Whatever has left the group may hold these open.
+  /** Whatever has left the group may hold them open. */
+  const closePipes = () => {
     child.stdout.destroy();
     child.stderr.destroy();
+  };
+  const kill = async () => {
+    killGroup(child);
+    closePipes();
     await ended;
   };
   signal.addEventListener("abort", kill, { once: true });

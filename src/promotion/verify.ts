@@ -8,12 +8,15 @@ import { commandEnvironment } from "../registry/environment.ts";
 import type { Sides } from "./sides.ts";
 
 /**
- * Runs `command` in a shell, with the reference as its last argument and the source's login in its environment.
+ * Runs `command` in a shell that ends at the first failure, with the reference as `$1` and the source's login in its
+ * environment. What it has left running ends with it.
+ * @param seconds that it may take
  * @throws LoginError `verify-failed`
  */
 export async function verify(
   command: string,
   reference: string,
+  seconds: number,
   { source, certificates, hide }: Sides,
   identity: IdentitySource,
   platform: Platform,
@@ -24,7 +27,7 @@ export async function verify(
   const running = start(
     {
       file: "/bin/sh",
-      args: ["-c", `${command} "$@"`, "sh", reference],
+      args: ["-e", "-c", scriptOf(command), "sh", reference],
       env: {
         ...commandEnvironment(env, secret, certificates),
         // skopeo and its kin read the one, cosign and its kin the other.
@@ -33,17 +36,42 @@ export async function verify(
     },
     signal,
   );
-  const { exitCode, output } = await running.finish("");
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    void running.kill();
+  }, seconds * 1000);
+  const { exitCode, output } = await running.finish("").finally(() => clearTimeout(timer));
   const lines = hide(output).trim().split("\n").filter(Boolean);
   for (const line of lines) {
     reporter.debug(line);
   }
-  if (exitCode !== 0) {
-    const how = exitCode === undefined ? "was killed" : `exited with ${exitCode}`;
+  if (isLate || exitCode !== 0) {
+    const how = isLate
+      ? `took longer than ${seconds} s, twice the option timeout, and was ended,`
+      : exitCode === undefined
+        ? "was killed"
+        : `exited with ${exitCode}`;
     const last = lines.slice(-5).map((line) => `  ${line.slice(0, 500)}`);
+    const byHand = command.includes("\n")
+      ? `it by hand, with ${reference} as $1.`
+      : `it by hand: ${command} ${reference}`;
     throw new LoginError("verify-failed", `The option verify-command ${how} for ${reference}, so it is not promoted.`, {
-      remedy: [...(last.length > 0 ? ["It said at the end:", ...last] : []), `Try it by hand: ${command} ${reference}`],
+      remedy: [
+        ...(last.length > 0 ? ["It said at the end:", ...last] : []),
+        ...(isLate ? ["If it needs that long, give it more: timeout: 600"] : []),
+        `Try ${byHand}`,
+      ],
     });
   }
   reporter.info(`The option verify-command accepts ${reference}.`);
+}
+
+/**
+ * The reference becomes the last argument, unless it is a script of several lines that says itself where it goes. POSIX has
+ * had `pipefail` since 2024 only; what stands before the script is on its first line, so that the shell counts lines rightly.
+ */
+function scriptOf(command: string): string {
+  const saysWhere = command.includes("\n") && /\$(?:[1@*]|\{[1@*])/.test(command);
+  return `(set -o pipefail) 2>/dev/null && set -o pipefail; ${command}${saysWhere ? "" : ' "$@"'}`;
 }

@@ -77,6 +77,21 @@ test("one that a signal ended has no exit code", async () => {
   expect(await shell("kill -9 $$").finish("")).toEqual({ exitCode: undefined, output: "" });
 });
 
+test("what it has left in the background ends with it, and keeps nobody waiting", async () => {
+  const began = performance.now();
+  const { exitCode, output } = await shell("sleep 60 & echo $!; exit 5").finish("");
+  expect(exitCode).toBe(5);
+  expect(performance.now() - began).toBeLessThan(10_000);
+  await expect.poll(() => lives(Number(output))).toBe(false);
+});
+
+test("what has left its group keeps nobody waiting either", async () => {
+  const began = performance.now();
+  const { exitCode, output } = await shell("setsid sleep 60 & echo $!; sleep 0.2").finish("");
+  expect([exitCode, performance.now() - began < 20_000]).toEqual([0, true]);
+  process.kill(Number(output));
+});
+
 describe("the end of the time", () => {
   const reason = new Error("the time is over");
   const started = async (script: string, signal: AbortSignal) => {

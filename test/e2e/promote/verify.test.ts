@@ -1,4 +1,5 @@
 /** `promote --verify-command`: the user's own check of the source, before anything of it is promoted. */
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "vitest";
@@ -18,6 +19,7 @@ import {
 } from "./world.ts";
 
 const world = usePromotionWorld();
+const hasPipefail = spawnSync("/bin/sh", ["-c", "set -o pipefail"]).status === 0;
 const made = makeTwoPlatforms("verify made");
 
 async function withImage(options: Parameters<typeof newScenario>[1] = {}): Promise<Scenario> {
@@ -73,6 +75,59 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
       expect(each).not.toContain(Buffer.from(`${from.robot}:`).toString("base64").slice(0, 12));
       expect(each).not.toMatch(/eyJ[\w-]+[.][\w-]+[.]/);
     }
+  });
+
+  test.for([
+    ["a line that fails before others", "false\ntrue"],
+    ["a command that fails before another", "false; true"],
+    ["one of a script that goes on", 'test "$1" = nothing\necho "$1"\nexit 0'],
+    ["what is not there, in the middle", "true\nno-such-verifier\ntrue"],
+    // Where the shell has it; the documentation says so.
+    ...(hasPipefail ? [["the beginning of a pipe", "false | cat\ntrue"]] : []),
+  ] as [string, string][])("%s decides", async ([, command], { expect }) => {
+    const scenario = await withImage();
+    const { to } = scenario;
+    const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", command]);
+    refused(expect, ran, "verify-failed");
+    expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
+  });
+
+  test.for([
+    ["as $1 wherever a script says it", 'if test -n "$1"; then\n  echo "$1" > OUT\nfi\ntrue'],
+    ["by another name of it", 'for each in "$@"; do\n  echo "$each" > OUT\ndone'],
+    ["as the last argument of a script that says nothing", "umask 077\nprintf '%s\\n' > OUT"],
+    ["as the last argument of one line that is written on two", "printf \\\n  '%s\\n' > OUT"],
+    ["as $1 and the last argument of one line", 'keep() { echo "$1" > OUT; }; keep'],
+  ])("gets the source %s", async ([, command], { expect }) => {
+    const scenario = await withImage();
+    const { from, to, machine } = scenario;
+    const given = fileOf(machine, "given");
+    const args = [...scenario.args(made, "1.0"), "--verify-command", command.replace("OUT", `'${given}'`)];
+    succeeded(expect, await scenario.promote(args));
+    expect(await readFile(given, "utf8")).toBe(`${from.path}@${made.digest}\n`);
+    await arrived(expect, to, made, "1.0");
+  });
+
+  test("takes too long: it ends, with all that it has started, and the message names the limit", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to, machine } = scenario;
+    const command = "echo looking; sleep 25; true";
+    const args = [...scenario.args(made, "1.0"), "--timeout", "3", "--verify-command", command];
+    const said = refused(expect, await scenario.promote(args), "verify-failed");
+    for (const part of ["took longer than 6 s", "looking", "--timeout 600"]) expect(said).toContain(part);
+    expect(writesTo(to)).toEqual([]);
+    await eventually(async () => (await processesOf(machine.scratch)).length === 0, "the end of all processes");
+  });
+
+  test("leaves something running: that keeps nobody waiting, and ends with it", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to, machine } = scenario;
+    const from = performance.now();
+    const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", "sleep 50 & true"]);
+    succeeded(expect, ran);
+    expect(performance.now() - from).toBeLessThan(40_000);
+    await arrived(expect, to, made, "1.0");
+    await eventually(async () => (await processesOf(machine.scratch)).length === 0, "the end of all processes");
   });
 
   test("is not there: a failure as well", async ({ expect }) => {
