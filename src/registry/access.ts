@@ -27,13 +27,18 @@ export async function assertAccess(
   wanted: readonly AccessWanted[],
   platform: Platform,
 ): Promise<void> {
+  let hasFailed = false;
   const missing = await settleAll(wanted, atOnce, async ({ repository, actions }) => {
     const robot = robotFor(repository, registry, robots)?.robot;
     const token = tokens.find((candidate) => candidate.robot === robot);
-    if (token === undefined) {
+    if (token === undefined || hasFailed) {
       return undefined;
     }
-    const ask = (some: readonly string[]) => grantedActions(registry, token, repository, some, platform);
+    const ask = (some: readonly string[]) =>
+      grantedActions(registry, token, repository, some, platform).catch((error) => {
+        hasFailed = true; // the others would ask in vain as well
+        throw error;
+      });
     // Asked for push, Quay makes a repository that is missing; what may be pulled from is there.
     const reading = await ask(["pull"]);
     const isThere = reading.includes("pull") && actions.some((action) => action !== "pull");

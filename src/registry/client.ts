@@ -4,6 +4,7 @@ import { LoginError, shortened } from "../errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
+import { createGate } from "../platform/settle.ts";
 import { explainState } from "../quay/states.ts";
 import type { Action } from "../request.ts";
 import { accessMissing, grantIn, registryReason } from "./access.ts";
@@ -44,10 +45,14 @@ const manifestTypes = [
   "application/vnd.docker.distribution.manifest.v2+json",
 ].join(", ");
 
+/** Requests at the same time, as many as images may be copied: each is a connection, and an answer in memory. */
+const atOnce = 32;
+
 const redirects = [301, 302, 303, 307, 308];
 
 export function createRegistryClient(options: ClientOptions, platform: Platform): RegistryClient {
-  return clientWith({ bearers: createBearers(options, platform), adding: new Map() }, options, platform);
+  const shared = { bearers: createBearers(options, platform), adding: new Map(), gate: createGate(atOnce) };
+  return clientWith(shared, options, platform);
 }
 
 /** What the clients of one side of one registry have in common. */
@@ -55,10 +60,11 @@ interface Shared {
   readonly bearers: Bearers;
   /** To the lists under fallback tags. */
   readonly adding: Map<string, Promise<void>>;
+  readonly gate: ReturnType<typeof createGate>;
 }
 
 function clientWith(shared: Shared, options: ClientOptions, platform: Platform): RegistryClient {
-  const { bearers, adding } = shared;
+  const { bearers, adding, gate } = shared;
   const { registry, side, robot, timeoutSeconds } = options;
   // Docker's own registry is not where its name says, and its official images have a folder that nobody writes.
   const isDocker = registry === "docker.io" || registry === "index.docker.io";
@@ -114,7 +120,10 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     for (let hops = 0; ; hops++) {
       const isHere = url.origin === base.origin;
       const authorization = isHere && bearer !== undefined && { authorization: `Bearer ${bearer}` };
-      const answer = await platform.http.open(url, limits, method).send({ ...headers, ...authorization }, body);
+      const at = url;
+      const answer = await gate(() =>
+        platform.http.open(at, limits, method).send({ ...headers, ...authorization }, body),
+      );
       const location = String(answer.headers.location ?? "");
       const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
       const follows = method === "GET" && redirects.includes(answer.status) && next?.protocol === "https:" && hops < 3;

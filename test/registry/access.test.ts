@@ -1,10 +1,12 @@
 /** What a robot may do, asked at the stand-in's `/v2/auth`, which grants as Quay does. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createServer } from "node:https";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { LoginError } from "../../src/errors.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import { assertAccess, whyRefused } from "../../src/registry/access.ts";
 import { type LoginRequest, parseRequest } from "../../src/request.ts";
 import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
+import { listen } from "../support/listen.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
 import { INTERNAL_ERROR } from "../support/quay/pages.ts";
 import { addRepository } from "../support/quay/store.ts";
@@ -79,6 +81,33 @@ describe("a robot with Write, where Quay grants pull alone", () => {
     expect(error.message).toMatch(/may not push to acme\/frozen on \S+; it may pull\.$/);
     expect(error.remedy.join("\n")).toMatch(/If it has Write already: .*mirror or read-only.*proxy cache/);
   });
+});
+
+test("many lines are asked for a few at a time, and a server that is down is not asked for each", async () => {
+  let [open, most, count] = [0, 0, 0];
+  let status = 200;
+  const server = createServer(await peers.authority.issue(), (_, response) => {
+    most = Math.max(most, ++open);
+    count++;
+    setTimeout(() => {
+      open--;
+      response.writeHead(status).end(JSON.stringify({ token: unsignedJwt({ access: [] }) }));
+    }, 5);
+  });
+  const { port, close } = await listen(server);
+  onTestFinished(close);
+  const registry = `localhost:${port}`;
+  const access = Array.from({ length: 500 }, (_, line) => `acme/r${line}:pull`).join("\n");
+  const request: LoginRequest = parseRequest({ registry, robot: "acme+ci", access });
+  const tokens = [await tokenOf("acme+ci")];
+  const asking = () => failure(assertAccess(registry, request.robots, tokens, request.access, local()));
+  const error = await asking();
+  expect([error.code, error.also.length, count]).toEqual(["access-missing", 499, 500]);
+  expect(most).toBeLessThanOrEqual(20);
+  status = 404;
+  count = 0;
+  expect((await asking()).code).toBe("quay-unavailable");
+  expect(count).toBeLessThanOrEqual(20);
 });
 
 describe("what is lacking is told with the permission to give", () => {

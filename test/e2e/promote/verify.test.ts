@@ -77,14 +77,14 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     }
   });
 
-  test.for([
+  test.for<[string, string]>([
     ["a line that fails before others", "false\ntrue"],
     ["a command that fails before another", "false; true"],
     ["one of a script that goes on", 'test "$1" = nothing\necho "$1"\nexit 0'],
     ["what is not there, in the middle", "true\nno-such-verifier\ntrue"],
     // Where the shell has it; the documentation says so.
-    ...(hasPipefail ? [["the beginning of a pipe", "false | cat\ntrue"]] : []),
-  ] as [string, string][])("%s decides", async ([, command], { expect }) => {
+    ...(hasPipefail ? [["the beginning of a pipe", "false | cat\ntrue"] as [string, string]] : []),
+  ])("%s decides", async ([, command], { expect }) => {
     const scenario = await withImage();
     const { to } = scenario;
     const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", command]);
@@ -92,7 +92,7 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
   });
 
-  test.for([
+  test.for<[string, string]>([
     ["as $1 wherever a script says it", 'if test -n "$1"; then\n  echo "$1" > OUT\nfi\ntrue'],
     ["by another name of it", 'for each in "$@"; do\n  echo "$each" > OUT\ndone'],
     ["as the last argument of a script that says nothing", "umask 077\nprintf '%s\\n' > OUT"],

@@ -1,0 +1,210 @@
+/** What a registry says of an image, over real TLS: however odd, it ends in an error of ours, and before it costs much. */
+import { createHash } from "node:crypto";
+import { createServer } from "node:https";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { findArtifacts } from "../../src/promotion/artifacts.ts";
+import { readImage } from "../../src/promotion/image.ts";
+import { createRegistryClient } from "../../src/registry/client.ts";
+import { failure, type TestPlatform, testPlatform } from "../fixtures.ts";
+import { listen } from "../support/listen.ts";
+import { type Authority, createAuthority } from "../support/tls.ts";
+
+const types = {
+  image: "application/vnd.oci.image.manifest.v1+json",
+  index: "application/vnd.oci.image.index.v1+json",
+  config: "application/vnd.oci.image.config.v1+json",
+};
+const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+const descriptor = (name: string, more = {}) => ({ mediaType: types.image, digest: digestOf(name), size: 5, ...more });
+const image = (more = {}) => ({ config: descriptor("c", { mediaType: types.config }), layers: [], ...more });
+const index = (manifests: unknown) => ({ mediaType: types.index, manifests });
+
+let authority: Authority;
+beforeAll(async () => {
+  authority = await createAuthority();
+});
+afterAll(() => authority.close());
+
+interface Registry {
+  readonly host: string;
+  /** Paths, in order. */
+  readonly asked: string[];
+  /** Of requests that had no answer yet. */
+  mostAtOnce(): number;
+  /** @returns its digest */
+  put(content: unknown): string;
+  /** What refers to a manifest. */
+  list(digest: string, manifests: unknown): void;
+}
+
+/** Without a login; whatever is not there is answered with 404, after some milliseconds. */
+async function startRegistry(): Promise<Registry> {
+  const contents = new Map<string, string>();
+  const asked: string[] = [];
+  let [open, most] = [0, 0];
+  const server = createServer(await authority.issue(), (request, response) => {
+    asked.push(request.url ?? "");
+    most = Math.max(most, ++open);
+    setTimeout(() => {
+      open--;
+      const content = contents.get(String(request.url?.split("/").slice(4).join("/")));
+      response.writeHead(content === undefined ? 404 : 200, { "content-type": types.image });
+      response.end(request.method === "HEAD" ? undefined : content);
+    }, 1);
+  });
+  const { port, close } = await listen(server);
+  onTestFinished(close);
+  return {
+    host: `localhost:${port}`,
+    asked,
+    mostAtOnce: () => most,
+    put(content) {
+      const text = typeof content === "string" ? content : JSON.stringify(content);
+      contents.set(`manifests/${digestOf(text)}`, text);
+      return digestOf(text);
+    },
+    list: (digest, manifests) => void contents.set(`referrers/${digest}`, JSON.stringify(index(manifests))),
+  };
+}
+
+function clientOf({ host }: Registry, platform: TestPlatform = testPlatform({ roots: authority.ca })) {
+  const options = { registry: host, side: "source", robot: undefined, timeoutSeconds: 60 } as const;
+  return { client: createRegistryClient({ ...options, credential: () => undefined }, platform), platform };
+}
+
+const place = ({ host }: Registry) => ({ registry: host, repository: "acme/staging" });
+const read = (registry: Registry, digest: string, wanted: readonly string[] = []) =>
+  readImage(clientOf(registry).client, place(registry), digest, wanted);
+const find = (registry: Registry, digest: string) => {
+  const { client, platform } = clientOf(registry);
+  return findArtifacts(client, place(registry), [digest], platform.reporter);
+};
+
+const digests = [
+  ...["", "latest", "../../../../api/v1/user/", "sha256:x/../../../../api/v1/superuser/keys#", "%2e%2e/%2e%2e/x"],
+  ...["sha256:", "sha256:abc", `sha256:${"0".repeat(63)}`, `sha256:${"0".repeat(65)}`, `sha256:${"A".repeat(64)}`],
+  ...[`sha512:${"0".repeat(64)}`, `md5:${"0".repeat(32)}`, `sha256:${"0".repeat(64)}\n`, ` sha256:${"0".repeat(64)}`],
+  ...[null, 1, [], {}, true, [digestOf("x")]],
+];
+const sizes = [-1, 0.5, 1e300, 2 ** 53, null, "5", [], {}, true];
+const texts = [null, 1, [], {}, true];
+
+const oddDescriptors: readonly unknown[] = [
+  ...[null, 1, "x", [], {}, true, [descriptor("x")]],
+  ...digests.map((digest) => descriptor("x", { digest })),
+  ...sizes.map((size) => descriptor("x", { size })),
+  ...texts.map((mediaType) => descriptor("x", { mediaType })),
+  ...texts.slice(1).map((artifactType) => descriptor("x", { artifactType })),
+  ...[1, "x", [], { a: 1 }, { a: null }].map((annotations) => descriptor("x", { annotations })),
+  ...[1, "x", [], { os: 1 }, { architecture: [] }, { variant: {} }].map((platform) => descriptor("x", { platform })),
+];
+
+const oddManifests: readonly unknown[] = [
+  ...["", "x", "null", "[]", "1", '"x"', "{", "\u0000", "{}", '{"__proto__":{"manifests":[]}}'],
+  ...oddDescriptors.flatMap((odd) => [index([odd]), image({ config: odd }), image({ layers: [odd] })]),
+  ...[null, 1, "x", {}, true].flatMap((odd) => [index(odd), image({ layers: odd })]),
+  ...oddDescriptors.slice(1).map((odd) => image({ subject: odd })),
+  ...[1, "x", [], { a: 1 }].map((annotations) => image({ annotations })),
+  ...[1, [], {}].map((artifactType) => image({ artifactType })),
+  // One that can be read in two ways.
+  { ...image(), manifests: [] },
+];
+
+test("odd manifests: each is a named error, and nothing more is asked", async () => {
+  const registry = await startRegistry();
+  for (const odd of oddManifests) {
+    const digest = registry.put(odd);
+    registry.asked.length = 0;
+    const error = await failure(read(registry, digest, ["linux/amd64"]));
+    expect([error.code, registry.asked], JSON.stringify(odd)).toEqual([
+      "copy-failed",
+      [`/v2/acme/staging/manifests/${digest}`],
+    ]);
+  }
+});
+
+test("odd manifests of what is listed as a signature: left out, or a named error", async () => {
+  const registry = await startRegistry();
+  for (const [number, odd] of oddManifests.entries()) {
+    const subject = digestOf(`subject ${number}`);
+    registry.list(subject, [descriptor("x", { digest: registry.put(odd), size: 4_000 })]);
+    const error = await failure(find(registry, subject));
+    expect(["signatures-missing", "copy-failed"], JSON.stringify(odd)).toContain(error.code);
+  }
+});
+
+test("odd entries of the list of referrers: named errors, and none is asked for", async () => {
+  const registry = await startRegistry();
+  for (const [number, odd] of oddDescriptors.entries()) {
+    const subject = digestOf(`listed ${number}`);
+    registry.list(subject, [odd]);
+    expect((await failure(find(registry, subject))).code, JSON.stringify(odd)).toBe("copy-failed");
+  }
+  expect(registry.asked.filter((path) => !/\/referrers\/|\.(?:sig|att|sbom)$/.test(path))).toEqual([]);
+});
+
+test("odd configs: a platform that is not told", async () => {
+  const registry = await startRegistry();
+  const configs = ["null", "[]", "1", "{}", '{"os":null}', '{"os":["linux"],"architecture":"amd64"}', "x", "\u0000"];
+  for (const config of configs) {
+    const blob = createHash("sha256").update(config).digest("hex");
+    const digest = registry.put(image({ config: descriptor("", { digest: `sha256:${blob}` }) }));
+    expect((await failure(read(registry, digest, ["linux/amd64"]))).code).toBe("platform-missing");
+  }
+});
+
+test("what Go programs leave empty is no error", async () => {
+  const registry = await startRegistry();
+  const empty = { artifactType: null, annotations: null, platform: null };
+  const digest = registry.put(image({ ...empty, subject: null, manifests: null, layers: [descriptor("l", empty)] }));
+  expect((await read(registry, digest)).blobs).toHaveLength(2);
+});
+
+describe("a bound is looked at before the work", () => {
+  const many = (count: number, more = {}) => Array.from({ length: count }, (_, each) => descriptor(`${each}`, more));
+
+  test.each([
+    ["manifests", () => index(many(1_001))],
+    ["bytes of manifests", () => index(many(300, { size: 3_900_000 }))],
+    ["configs and layers", () => image({ layers: many(10_000) })],
+  ])("of an image: %s", async (of, make) => {
+    const registry = await startRegistry();
+    const digest = registry.put(make());
+    const error = await failure(read(registry, digest));
+    expect([error.code, error.message]).toEqual(["copy-failed", expect.stringMatching(`has more than [0-9]+ ${of}:`)]);
+    expect(registry.asked).toHaveLength(1);
+  });
+
+  test("of an image: indexes one in the other", async () => {
+    const registry = await startRegistry();
+    let digest = registry.put(image());
+    for (let depth = 0; depth < 1_001; depth++) digest = registry.put(index([descriptor("", { digest, size: 999 })]));
+    expect((await failure(read(registry, digest))).message).toContain("more than 1000 manifests");
+  });
+
+  test("of an image: a manifest that is larger than its index says", async () => {
+    const registry = await startRegistry();
+    const child = registry.put(image({ annotations: { padding: "x".repeat(10_000) } }));
+    const error = await failure(read(registry, registry.put(index([descriptor("", { digest: child, size: 9_999 })]))));
+    expect([error.code, error.message]).toEqual(["copy-failed", expect.stringContaining("larger than the 9999 bytes")]);
+  });
+
+  test.each([
+    ["how many", many(1_001)],
+    ["how large", many(20, { size: 3_900_000 })],
+  ])("of what refers to it: %s", async (_, manifests) => {
+    const registry = await startRegistry();
+    const subject = digestOf("subject");
+    registry.list(subject, manifests);
+    expect((await failure(find(registry, subject))).code).toBe("copy-failed");
+    expect(registry.asked.length).toBeLessThanOrEqual(4); // three tags and the list
+  });
+
+  test("of requests at the same time", async () => {
+    const registry = await startRegistry();
+    const { client } = clientOf(registry);
+    const all = Array.from({ length: 300 }, (_, tag) => client.digestOf("acme/staging", `v${tag}`));
+    expect(new Set(await Promise.all(all))).toEqual(new Set([undefined]));
+    expect(registry.mostAtOnce()).toBeLessThanOrEqual(32);
+  });
+});
