@@ -33,7 +33,7 @@ export const errorCodes = {
   "issuer-not-https": "refused",
   "issuer-not-bound": "refused",
   "issuer-mismatch": "refused",
-  "issuer-unreachable": "refused",
+  "issuer-unreachable": "temporary",
   "issuer-broken": "refused",
   "key-not-published": "refused",
   "signature-refused": "refused",

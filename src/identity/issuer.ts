@@ -55,7 +55,9 @@ async function fetchObject(address: string, platform: Platform): Promise<Fetched
     return { kind: failure.kind === "too-big" ? "broken" : "unreachable", why: `${address}: ${failure.message}` };
   }
   if (answer.status !== 200) {
-    return { kind: "broken", why: `${address} answers ${answer.status}` };
+    // A gateway's words for an issuer behind it that is not up; 500 are the issuer's own.
+    const isAway = answer.status === 429 || answer.status > 500;
+    return { kind: isAway ? "unreachable" : "broken", why: `${address} answers ${answer.status}` };
   }
   try {
     const object: unknown = JSON.parse(answer.body);

@@ -11,15 +11,15 @@ import type { Platform } from "./platform.ts";
  */
 export type Persistence = "no" | "quick" | "settling" | "patient" | "copying";
 
-export type Attempt<T> =
-  | { readonly value: T }
-  | {
-      readonly retry: Persistence;
-      readonly error: LoginError;
-      readonly answer?: HttpAnswer;
-      /** A costlier look for the cause, taken once no attempt is left. */
-      readonly examine?: () => Promise<LoginError | undefined>;
-    };
+export type Attempt<T> = { readonly value: T } | Failed;
+
+interface Failed {
+  readonly retry: Persistence;
+  readonly error: LoginError;
+  readonly answer?: HttpAnswer;
+  /** A costlier look for the cause, taken once no attempt is left; what it finds may be worth further ones. */
+  readonly examine?: () => Promise<Pick<Failed, "retry" | "error"> | undefined>;
+}
 
 /** How often in all, and how long a wait is at the most: it doubles from the first to the longest. */
 export const schedule = {
@@ -62,6 +62,8 @@ export function persistenceOf(failure: HttpFailure): Persistence {
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
   // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
   const counts = { quick: 0, settling: 0, patient: 0, copying: 0 };
+  const next = (persistence: Persistence, answer?: HttpAnswer) =>
+    persistence === "no" ? "enough" : waitMs(what, persistence, ++counts[persistence], answer, platform);
   for (;;) {
     const result = await attempt().catch((error) => {
       throw namingWhat(error, what, platform);
@@ -69,33 +71,37 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
     if ("value" in result) {
       return result.value;
     }
-    const { error } = result;
-    const wait =
-      result.retry === "no" ? undefined : waitMs(what, result.retry, ++counts[result.retry], result.answer, platform);
-    if (wait === undefined) {
-      throw (await result.examine?.().catch(() => undefined)) ?? error;
+    let { error } = result;
+    let wait = next(result.retry, result.answer);
+    if (typeof wait !== "number") {
+      const found = await result.examine?.().catch(() => undefined);
+      error = found?.error ?? error;
+      wait = found && wait === "enough" ? next(found.retry) : wait;
+    }
+    if (typeof wait !== "number") {
+      throw error;
     }
     platform.reporter.info(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s.`);
     await platform.clock.sleep(wait, platform.signal);
   }
 }
 
-/** @returns undefined where there is to be no further attempt */
+/** @returns why there is to be no further attempt: there were enough, or it would be too late for one */
 function waitMs(
   what: string,
   persistence: Exclude<Persistence, "no">,
   failures: number,
   answer: HttpAnswer | undefined,
   { clock, deadline, reporter }: Platform,
-): number | undefined {
+): number | "enough" | "late" {
   if (failures >= schedule[persistence].attempts) {
-    return undefined;
+    return "enough";
   }
   const backoff = backoffMs(persistence, failures, clock.random());
   const wait = Math.max(backoff, retryAfterMs(answer, clock.now()));
   if (clock.now() + wait >= deadline) {
     reporter.info(`The time (option timeout) leaves none for another attempt at ${what}.`);
-    return undefined;
+    return "late";
   }
   return wait;
 }

@@ -90,7 +90,7 @@ export function readExchangeAnswer(answer: HttpAnswer, robot: string): ExchangeR
   if (status === 500 || status === 502) {
     return { kind: "unclear", status };
   }
-  if (status > 502) {
+  if (status > 502 || status === 501 || status === 408 || status === 425) {
     return { kind: "busy", code: "quay-unavailable", status };
   }
   if (status >= 400 && reason !== undefined) {

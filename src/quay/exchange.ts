@@ -1,7 +1,7 @@
 /** Sends an identity token to Quay, brings a robot token back. What an answer means stands in answers.ts. */
 import { unreachable } from "../errors.ts";
 import { explainFailure, explainIssuer, explainResult } from "../explain.ts";
-import { examineIssuer } from "../identity/issuer.ts";
+import { examineIssuer, type IssuerFinding } from "../identity/issuer.ts";
 import { basicAuthorization, type Identity } from "../identity/token.ts";
 import { HttpFailure, type Limits, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -57,7 +57,10 @@ export async function exchange(
         error: explainResult(result, context),
         answer,
         ...(result.kind === "unclear" && {
-          examine: async () => explainIssuer(await examineIssuer(identity, platform), result.status, context),
+          examine: async () => {
+            const finding = await examineIssuer(identity, platform);
+            return { retry: afterLook(finding, result.status), error: explainIssuer(finding, result.status, context) };
+          },
         }),
       };
     } catch (failure) {
@@ -82,5 +85,23 @@ function persistence(result: Exclude<ExchangeResult, { kind: "token" }>): Persis
       return "no";
     default:
       return unreachable(result);
+  }
+}
+
+/**
+ * Quay says 502 for an issuer that it can't reach, and nginx does for a Quay that starts. Either may pass: a Keycloak is back
+ * after some 6 s, a Quay after minutes. An issuer that only Quay can reach looks as if it were gone, too.
+ */
+function afterLook(finding: IssuerFinding, status: number): Persistence {
+  switch (finding.kind) {
+    case "sound":
+      return status === 502 ? "patient" : "no";
+    case "unreachable":
+      return "settling";
+    case "broken":
+    case "key-not-published":
+      return "no";
+    default:
+      return unreachable(finding);
   }
 }

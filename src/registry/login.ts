@@ -107,7 +107,11 @@ function explainToolFailure(
     case "refused": {
       const message = `${registry} does not accept the robot token that Quay has just given. ${quoted}`;
       const error = fail("login-refused", message, remedies.checkRobot(login.robot, registry));
-      return { retry: "no", error, examine: askQuay };
+      const examine = async () => {
+        const reason = await askQuay();
+        return reason && { retry: "no" as const, error: reason };
+      };
+      return { retry: "no", error, examine };
     }
     case "untrusted": {
       const message = `${tool.name} does not trust the certificate of ${registry}. ${quoted}`;

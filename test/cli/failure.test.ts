@@ -18,9 +18,9 @@ describe("the exit code", () => {
   test.each<[number, ErrorCode[]]>([
     [2, ["invalid-input"]],
     [1, ["identity-not-found", "robot-not-found", "tls-untrusted", "not-logged-in", "login-ends-soon", "unforeseen"]],
-    [1, ["spiffe-no-identity", "logout-incomplete", "auth-file-unusable", "token-expired", "issuer-unreachable"]],
+    [1, ["spiffe-no-identity", "logout-incomplete", "auth-file-unusable", "token-expired", "issuer-broken"]],
     [75, ["quay-unavailable", "quay-unreachable", "rate-limited", "quay-read-only", "timeout", "cancelled"]],
-    [75, ["spiffe-unavailable", "identity-endpoint-failed", "auth-file-locked"]],
+    [75, ["spiffe-unavailable", "identity-endpoint-failed", "auth-file-locked", "issuer-unreachable"]],
   ])("%i", (expected, codes) => {
     for (const code of codes) {
       expect(codeOf(code), code).toBe(expected);

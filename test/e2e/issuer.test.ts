@@ -24,6 +24,9 @@ async function logIn(issuer: Pick<Issuer, "url" | "sign">, token?: string, input
   return { main, attempts };
 }
 
+/** What passes is waited for until the time is over. */
+const short = { timeout: "4" };
+
 const faults: [string, Parameters<Issuer["behave"]>[0], RegExp][] = [
   ["discovery is not there", { discovery: "404" }, /openid-configuration answers 404/],
   ["discovery fails", { discovery: "500" }, /openid-configuration answers 500/],
@@ -57,20 +60,21 @@ describe.concurrent("the issuer can't be reached:", () => {
   const from = (url: string) => ({ url, sign: (claims = {}) => peers().issuer.sign({ iss: url, ...claims }) });
 
   test("nobody listens", async ({ expect }) => {
-    const { main, attempts } = await logIn(from("https://localhost:1/main"));
+    const { main, attempts } = await logIn(from("https://localhost:1/main"), undefined, short);
     const message = failure(expect, main, "issuer-unreachable");
     expect(message).toMatch(
       /answered 502: the issuer of this job's identity cannot be reached[\s\S]*localhost:1 refuses the connection/,
     );
     expect(message).toContain("Make https://localhost:1/main reachable by https from Quay");
-    expect(attempts).toBe(3);
+    // It may be back in a moment.
+    expect(attempts).toBeGreaterThan(3);
   });
 
   test("its certificate is not trusted", async ({ expect }) => {
     const { authority } = peers();
     const stranger = await startIssuer(authority, { certificate: await authority.issueFlawed("other-root") });
     closers.push(stranger);
-    const { main } = await logIn(stranger);
+    const { main } = await logIn(stranger, undefined, short);
     expect(failure(expect, main, "issuer-unreachable")).toMatch(
       /502[\s\S]*cannot be trusted[\s\S]*certificate that Quay trusts/,
     );
@@ -101,7 +105,7 @@ describe.concurrent("otherwise", () => {
     const { quay, github, issuer } = peers();
     const robot = newRobot(peers());
     quay.exchangeScript.always(answer(status, page.body), of(robot));
-    const main = await runAction({ peers: peers(), inputs: { robot: robot.name } });
+    const main = await runAction({ peers: peers(), inputs: { robot: robot.name, ...short } });
     expect(github.issued.length).toBeGreaterThan(0);
     expect(issuer.requests.length).toBeGreaterThan(0);
     expect(failure(expect, main, "quay-unavailable")).toMatch(says);
@@ -110,7 +114,7 @@ describe.concurrent("otherwise", () => {
   test("the issuer is too slow for Quay, not for us", async ({ expect }) => {
     const issuer = peers().issuer.at("slow");
     issuer.behave({ discoverySlow: 600 });
-    const { main } = await logIn(issuer);
+    const { main } = await logIn(issuer, undefined, short);
     expect(failure(expect, main, "quay-unavailable")).toMatch(
       /502, and the issuer looks right from here[\s\S]*cannot reach https:\/\/localhost:\d+\/slow/,
     );

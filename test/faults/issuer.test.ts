@@ -1,17 +1,19 @@
 /** Rows of the matrix: Quay answers 500, and the login looks at the issuer for the reason. */
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
+import { connect, createServer as createTcpServer } from "node:net";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { newRobot, of } from "../e2e/world.ts";
-import { SUBJECT, startIssuer } from "../support/issuer.ts";
+import { type Issuer, SUBJECT, startIssuer } from "../support/issuer.ts";
 import { type Listening, listen } from "../support/listen.ts";
 import { INTERNAL_ERROR } from "../support/quay/pages.ts";
 import { answer, cut, hang, huge, page, play, redirect, reset, type Scripted } from "../support/scripted.ts";
 import type { Flaw } from "../support/tls.ts";
-import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
+import { findToxiproxy, freePort, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, poisonedBy, resetting, shut, usePassages } from "./network.ts";
 import type { Fault } from "./row.ts";
-import { exchangesOf, fault, logIn, newWorld, resolveAt, unanswering, type World } from "./world.ts";
+import { exchangesOf, fault, logIn, newWorld, resolveAt, unanswering, type World, wait } from "./world.ts";
 
 const peers = useWorld({ registry: false });
 const closers: (() => Promise<unknown>)[] = [];
@@ -24,7 +26,11 @@ const staysSilent = ({ outcome }: Fault) => outcome === "quay-unavailable";
 async function newLogin(row: Fault, issuer: string): Promise<World> {
   const robot = newRobot(peers(), [{ issuer, subject: SUBJECT }]);
   peers().quay.exchangeScript.always(page(INTERNAL_ERROR), of(robot));
-  return newWorld(peers(), { robot, claims: { iss: issuer }, timeoutSeconds: staysSilent(row) ? 4 : 20 });
+  return newWorld(peers(), {
+    robot,
+    claims: { iss: issuer },
+    timeoutSeconds: staysSilent(row) || row.lasting ? 4 : 20,
+  });
 }
 
 describe.concurrent("the issuer answers", () => {
@@ -44,7 +50,13 @@ describe.concurrent("the issuer answers", () => {
       const world = await newLogin(row, `https://localhost:${server.port}/main`);
       const { stderr } = await logIn(expect, row, world);
       expect(stderr).toMatch(says);
-      expect([exchangesOf(peers(), world.robot), requests]).toEqual([3, 1]);
+      const counts = [exchangesOf(peers(), world.robot), requests];
+      if (row.lasting) {
+        expect(Math.min(...counts)).toBeGreaterThan(1);
+        expect(counts[0]).toBeGreaterThan(3);
+      } else {
+        expect(counts).toEqual([3, 1]);
+      }
     });
   }
 
@@ -57,6 +69,48 @@ describe.concurrent("the issuer answers", () => {
   answers("F67", () => answer(502, ""), /openid-configuration answers 502/);
   answers("F68", () => answer(503, ""), /openid-configuration answers 503/);
   answers("F69", () => answer(504, ""), /openid-configuration answers 504/);
+});
+
+describe.concurrent("the issuer restarts", () => {
+  /** For some seconds: longer than two quick attempts take. */
+  const away = async (back: () => unknown) => {
+    await wait(2_500);
+    await back();
+  };
+
+  /** Here Quay, too, really asks the issuer. */
+  async function newLoginAt(row: Fault, issuer: Issuer): Promise<World> {
+    const robot = newRobot(peers(), [{ issuer: issuer.url, subject: SUBJECT }]);
+    const world = await newWorld(peers(), { row, robot });
+    await writeFile(world.machine.tokenFile, await issuer.sign());
+    return { ...world, before: await world.machine.snapshot() };
+  }
+
+  fault("F79", async ({ expect, row }) => {
+    const [port, inner] = [await freePort(), await freePort()];
+    const server = await startIssuer(peers().authority, { port: inner, publicUrl: `https://localhost:${port}` });
+    closers.push(server.close);
+    const issuer = server.at("main");
+    const world = await newLoginAt(row, issuer);
+    const back = away(async () => {
+      const way = createTcpServer((socket) => {
+        const onward = connect(inner, "127.0.0.1");
+        socket.pipe(onward).pipe(socket);
+        for (const each of [socket, onward]) each.on("error", () => socket.destroy());
+      });
+      closers.push((await listen(way, port)).close);
+    });
+    await Promise.all([logIn(expect, row, world), back]);
+    expect(exchangesOf(peers(), world.robot)).toBeGreaterThan(3);
+  });
+
+  fault("F80", async ({ expect, row }) => {
+    const issuer = peers().issuer.at("restarts");
+    issuer.behave({ discovery: "503" });
+    const world = await newLoginAt(row, issuer);
+    await Promise.all([logIn(expect, row, world), away(() => issuer.behave({}))]);
+    expect(exchangesOf(peers(), world.robot)).toBeGreaterThan(3);
+  });
 });
 
 describe.concurrent("the issuer's certificate", () => {

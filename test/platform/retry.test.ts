@@ -147,7 +147,7 @@ describe("a costlier look for the cause", () => {
     let looks = 0;
     const examine = async () => {
       looks++;
-      return better;
+      return { retry: "no" as const, error: better };
     };
     const quick = failing(9, { retry: "quick", error, examine });
     expect(await failure(run(fakeClock(), quick.run).result)).toBe(better);
@@ -158,9 +158,28 @@ describe("a costlier look for the cause", () => {
   });
 
   test("is taken too where the time allows no further attempt", async () => {
-    const work = failing(9, { retry: "quick", error, examine: async () => better });
+    const work = failing(9, { retry: "quick", error, examine: async () => ({ retry: "no", error: better }) });
     expect(await failure(run(fakeClock(), work.run, 100).result)).toBe(better);
     expect(work.count()).toBe(1);
+  });
+
+  test("may find that it is worth waiting: as long as each look says so", async () => {
+    const clock = fakeClock();
+    const looks: Persistence[] = ["settling", "patient", "settling", "no"];
+    const examine = async () => ({ retry: looks.shift() ?? ("no" as const), error: better });
+    const work = failing(99, { retry: "quick", error, examine });
+    const { platform, result } = run(clock, work.run);
+    expect(await failure(result)).toBe(better);
+    expect(work.count()).toBe(6);
+    expect(clock.waits).toHaveLength(5);
+    expect(platform.reporter.infos.at(-1)).toMatch(new RegExp(`^${better.message} Trying again in`));
+  });
+
+  test("is no reason to wait where the time is over", async () => {
+    const clock = fakeClock();
+    const examine = async () => ({ retry: "patient" as const, error: better });
+    expect(await failure(run(clock, failing(9, { retry: "quick", error, examine }).run, 100).result)).toBe(better);
+    expect(clock.waits).toEqual([]);
   });
 
   test("that fails itself changes nothing", async () => {

@@ -1,9 +1,11 @@
 /** The exchange over real TLS with the stand-in: what is tried again, what is not, and what each failure is called. */
+import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/errors.ts";
 import type { Identity } from "../../src/identity/token.ts";
 import { connect, exchange } from "../../src/quay/exchange.ts";
 import { failure, failureText, fakeClock, readIdentity, type TestPlatform, testPlatform } from "../fixtures.ts";
+import { listen } from "../support/listen.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "../support/peers.ts";
 import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, type Reply, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
 import { startQuay, tokenText, tokenWith } from "../support/quay/server.ts";
@@ -77,6 +79,8 @@ describe("what may pass by itself is tried again", () => {
 
   test.each<[string, Parameters<typeof peers.quay.exchangeScript.next>]>([
     ["429", [page(TOO_MANY_REQUESTS), page(TOO_MANY_REQUESTS), page(TOO_MANY_REQUESTS), page(TOO_MANY_REQUESTS)]],
+    ["408", [answer(408, ""), answer(408, ""), answer(408, ""), answer(408, "")]],
+    ["520", [answer(520, ""), answer(520, ""), answer(520, ""), answer(520, "")]],
     ["503", [answer(503, "<h1>503</h1>"), answer(503, ""), answer(503, ""), answer(503, "")]],
     ["504", [page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT)]],
     ["a connection that breaks off", [reset(), reset(), reset(), reset()]],
@@ -207,7 +211,6 @@ describe("500 and 502 are looked into, once it is clear that they stay", () => {
     ["discovery answers 404", { discovery: "404" }, INTERNAL_ERROR, "issuer-broken", /answered 500.*answers 404/],
     ["no keys", { keys: "empty" }, INTERNAL_ERROR, "issuer-broken", /holds no keys/],
     ["the issuer is fine", {}, INTERNAL_ERROR, "quay-unavailable", /answered 500, and the issuer looks right/],
-    ["the issuer is fine, from here", {}, LOADING, "quay-unavailable", /answered 502, and the issuer looks right/],
   ])("%s: %s", async (_, behaviour, reply, code, said) => {
     peers.issuer.behave(behaviour);
     peers.quay.exchangeScript.always(page(reply));
@@ -227,9 +230,43 @@ describe("500 and 502 are looked into, once it is clear that they stay", () => {
   test("an issuer that can't be reached", async () => {
     const current = readIdentity(await peers.issuer.sign({ iss: "https://127.0.0.1:1/gone" }), "a test", true);
     addRobot(peers.quay.store, "acme+gone", [{ issuer: current.issuer, subject: current.subject }]);
-    const text = await failureText("issuer-unreachable", run(current, { robot: "acme+gone" }));
+    const platform = local();
+    const text = await failureText("issuer-unreachable", run(current, { robot: "acme+gone", platform }));
     expect(text).toContain("answered 502");
     expect(text).toContain("127.0.0.1:1 refuses the connection");
+    // It may restart: some 20 s, by a clock that takes the half of each longest wait.
+    expect(exchanges()).toBe(14);
+    expect(platform.waits.reduce((a, b) => a + b)).toBeGreaterThan(15_000);
+    expect(platform.waits.reduce((a, b) => a + b)).toBeLessThan(30_000);
+  });
+
+  test.each([502, 503, 504, 429] as const)("an issuer whose gateway answers %i, until it is up", async (status) => {
+    const server = await listen(
+      createServer(await peers.authority.issue(), (_, response) => response.writeHead(status).end()),
+    );
+    const issuer = `https://localhost:${server.port}`;
+    const current = readIdentity(await peers.issuer.sign({ iss: issuer }));
+    peers.quay.exchangeScript.next(...Array(6).fill(page(INTERNAL_ERROR)));
+    addRobot(peers.quay.store, "acme+restarts", [{ issuer, subject: current.subject }]);
+    const platform = local();
+    const text = await failureText("issuer-unreachable", run(current, { robot: "acme+restarts", platform }));
+    expect(text).toContain(`openid-configuration answers ${status}`);
+    expect(exchanges()).toBeGreaterThan(6);
+    await server.close();
+  });
+
+  test("502, the issuer being sound: Quay starts, and is waited for until the time is over", async () => {
+    peers.quay.exchangeScript.next(...Array(9).fill(page(LOADING)));
+    const platform = local();
+    await run(await identity(), { platform });
+    expect(exchanges()).toBe(10);
+    expect(platform.reporter.infos.at(-1)).toMatch(/answered 502, and the issuer looks right from here\. Trying again/);
+
+    peers.quay.exchangeScript.always(page(LOADING));
+    const short = local({ timeoutMs: 20_000 });
+    const text = await failureText("quay-unavailable", run(await identity(), { platform: short }));
+    expect(text).toMatch(/answered 502, and the issuer looks right/);
+    expect(short.waits.length).toBeGreaterThan(5);
   });
 });
 

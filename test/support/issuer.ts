@@ -16,6 +16,7 @@ const generate = promisify(generateKeyPair);
 export type DiscoveryFault =
   | "404"
   | "500"
+  | "503"
   | "not-json"
   | "no-jwks-uri"
   /** Names https://…/elsewhere as its issuer. */
@@ -120,7 +121,7 @@ export async function startIssuer(authority: Authority, options: IssuerOptions =
   function answerDiscovery(response: ServerResponse, name: string, fault?: DiscoveryFault): void {
     if (fault === "redirect") {
       response.writeHead(302, { location: `${base}/main/.well-known/openid-configuration` }).end();
-    } else if (fault === "404" || fault === "500") respond(response, Number(fault), "no discovery");
+    } else if (fault === "404" || fault === "500" || fault === "503") respond(response, Number(fault), "no discovery");
     else if (fault === "not-json") respond(response, 200, "<html>hello</html>");
     else respond(response, 200, { ...describe(name), ...misdescribe(name, fault) });
   }
@@ -154,7 +155,7 @@ export async function startIssuer(authority: Authority, options: IssuerOptions =
   }
 
   function answerKeys(response: ServerResponse, fault?: KeysFault): void {
-    if (fault === "404" || fault === "500") respond(response, Number(fault), "no keys");
+    if (fault === "404" || fault === "500" || fault === "503") respond(response, Number(fault), "no keys");
     else if (fault === "not-json") respond(response, 200, "<html>hello</html>");
     else respond(response, 200, { keys: fault === "empty" ? [] : keys });
   }
