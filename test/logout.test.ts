@@ -130,7 +130,9 @@ describe("a session in a folder that the user named", () => {
     const base = await makeFolder();
     await openNamedSession(join(base, "one"));
     await rename(join(base, "one"), join(base, "two"));
-    expect(await logout(join(base, "two"), testPlatform(), { named: true })).toMatchObject({ folder: join(base, "two") });
+    expect(await logout(join(base, "two"), testPlatform(), { named: true })).toMatchObject({
+      folder: join(base, "two"),
+    });
     expect(await readdir(base)).toEqual([]);
   });
 

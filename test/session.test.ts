@@ -200,7 +200,9 @@ describe("a folder that the user named", () => {
     if (process.getuid?.() !== 0) {
       await chmod(join(folder, "theirs"), 0o500);
     }
-    expect(await openAsNobody(join(folder, "theirs/new"))).toContain("the folder can't be made or written to (EACCES).");
+    expect(await openAsNobody(join(folder, "theirs/new"))).toContain(
+      "the folder can't be made or written to (EACCES).",
+    );
   });
 });
 

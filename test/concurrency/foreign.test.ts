@@ -1,5 +1,7 @@
 /** Writers that know nothing of our lock: `skopeo login` reads, thinks and renames. */
+
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -101,7 +103,7 @@ test.each([
       isReplaced = true;
       // This process sleeps: another takes the lock for abandoned, adds its entry, and is killed.
       const there = JSON.parse(String(content));
-      await actual.writeFile(`${path}.lock`, "another");
+      await actual.writeFile(`${path}.lock`, randomUUID());
       await actual.utimes(`${path}.lock`, 0, 0);
       await replace(path, { auths: { ...there.auths, "a.example": theirs } });
     }

@@ -1,4 +1,5 @@
 /** Many of ours at once on one auth file, in processes that are killed at any moment. */
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -184,7 +185,7 @@ test.skipIf(!isRoot).concurrent(
 test.concurrent("no hard link is ever asked for: not to lock, not to break a lock, not to merge, not to take back", async () => {
   const { path, sessions } = await makePlace();
   const preloaded = [join(import.meta.dirname, "without-links.ts")];
-  await writeFile(`${path}.lock`, "somebody who is gone");
+  await writeFile(`${path}.lock`, randomUUID());
   await utimes(`${path}.lock`, 0, 0);
   const programs = ["many", "renewing"].map((how, index) =>
     launch(merging, [path, sessions, `quay.io/l${index}`, how, "5"], { preloaded }),

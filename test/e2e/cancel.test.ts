@@ -1,4 +1,5 @@
 /** Cancelled or killed at any moment: nothing of ours stays behind, in files or as a process. */
+import { randomUUID } from "node:crypto";
 import { watch } from "node:fs";
 import { readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
@@ -115,7 +116,7 @@ describe.concurrent("killed", () => {
     async ([, pattern], { expect }) => {
       const { job, path, inputs, before } = await prepare();
       // It waits for this lock afterwards, so that it can't be done before the signal comes.
-      await job.write(join(job.home, ".docker/config.json.lock"), "somebody else's");
+      await job.write(join(job.home, ".docker/config.json.lock"), randomUUID());
       let seen = false;
       const watcher = watch(job.temp, (_, name) => {
         if (!seen && pattern.test(name ?? "")) {
@@ -142,14 +143,14 @@ describe.concurrent("killed", () => {
 
   test("between writing the new content and renaming it: post removes that too", async ({ expect }) => {
     const { robot, job, path, inputs, before } = await prepare();
-    await job.write(join(job.home, ".docker/config.json.lock"), "somebody else's");
+    await job.write(join(job.home, ".docker/config.json.lock"), randomUUID());
     const running = await job.start(inputs);
     await until(async () => userOf((await authsIn(path))[peers().registryHost]) === robot.name, "the merge");
     running.kill("SIGKILL");
     const main = await running.done;
     // As a kill at the right microsecond would have left it: the old file, and the new content beside it.
     const { id } = JSON.parse(await readFile(join(main.state.session ?? "", "session.json"), "utf8"));
-    await rename(path, `${path}.${id}.tmp`);
+    await rename(path, join(job.temp, `.auth.json.${id}.0123456789ab.tmp`));
     await job.write(path, file(peers().registryHost));
     expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
     const left = differences(before, await job.snapshot());

@@ -1,5 +1,6 @@
 /** Rows of the matrix: files and disks. */
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { watch } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -139,7 +140,7 @@ describe.concurrent("while Quay answers", () => {
 describe.concurrent("the lock beside the auth file", () => {
   fault("F150", async ({ expect, row }) => {
     const world = await newWorld(peers());
-    await world.machine.write(`${world.machine.usualFile}.lock`, "of somebody who was killed");
+    await world.machine.write(`${world.machine.usualFile}.lock`, randomUUID());
     const { milliseconds } = await logIn(expect, row, world);
     expect(milliseconds).toBeGreaterThan(3_000);
   });

@@ -163,10 +163,10 @@ test("a session's record that is damaged in any way is a session, or said to be 
     version: 1,
     folder,
     named: true,
-    id: "fuzz",
+    id: "0123456789ab",
     files: [record],
     certificates: [],
-    robots: [{ robot: "acme+ci", scope: "quay.io", expiresAt: 2_000_000_000 }],
+    robots: [{ robot: "acme+ci", scope: "quay.io", expiresAt: 2_000_000_000, lifeSeconds: 3600 }],
   };
   const parts = fc.dictionary(fc.constantFrom(...Object.keys(session)), fc.jsonValue({ maxDepth: 2 }), {
     noNullPrototype: true,

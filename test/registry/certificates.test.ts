@@ -85,7 +85,9 @@ test("what was written down and could not be made is no obstacle; what can't be 
   await writeFile(join(home, "file"), "");
   await removeRoots({ path: join(home, "file/certs.d/x.crt"), folders: [join(home, "file/certs.d")], hash: "" });
   await mkdir(join(home, "x.crt/theirs"), { recursive: true });
-  await expect(removeRoots({ path: join(home, "x.crt"), folders: [], hash: "" })).rejects.toMatchObject({ code: "EISDIR" });
+  await expect(removeRoots({ path: join(home, "x.crt"), folders: [], hash: "" })).rejects.toMatchObject({
+    code: "EISDIR",
+  });
   expect(existsSync(join(home, "x.crt/theirs"))).toBe(true);
 });
 
