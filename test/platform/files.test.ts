@@ -10,6 +10,7 @@ import {
   FileFailure,
   readFileOrPipeWithin,
   readFileWithin,
+  readOwnFile,
   readTextWithin,
   writeRegularFile,
 } from "../../src/platform/files.ts";
@@ -117,6 +118,20 @@ describe("reading", () => {
     await writeFile(at("file"), "x");
     const reason = new Error("the time is over");
     await expect(readFileWithin(at("file"), 1, AbortSignal.abort(reason))).rejects.toBe(reason);
+  });
+});
+
+describe("reading a file of our own", () => {
+  test.each(others)("%s", async (what, problem, make) => {
+    const link = "is a symbolic link, or leads in a circle of them";
+    expect(await said(readOwnFile(await make(), mebibyte))).toBe(what === "a link to one" ? link : problem);
+  });
+
+  test("a file, and not by way of a link", async () => {
+    await writeFile(at("file"), "text");
+    await symlink("file", at("link"));
+    expect((await readOwnFile(at("file"), mebibyte)).bytes.toString()).toBe("text");
+    expect(await said(readOwnFile(at("link"), mebibyte))).toBe("is a symbolic link, or leads in a circle of them");
   });
 });
 

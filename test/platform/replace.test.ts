@@ -1,0 +1,119 @@
+/** The one way to write a file, in folders where others may write too. */
+import { link, lstat, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { createFile, draft, isId, isMounted, newId, removeLeftovers, replaceFile } from "../../src/platform/replace.ts";
+import { failure, makeFolder } from "../fixtures.ts";
+
+const makePath = async (name = "file.json") => join(await makeFolder(), name);
+const id = "0123456789ab";
+
+test("ids have one form, and are not used twice", () => {
+  const ids = Array.from({ length: 100 }, newId);
+  expect(new Set(ids).size).toBe(100);
+  expect(ids.every(isId)).toBe(true);
+  expect(["", "0123456789a", "0123456789AB", `${id}\n`, `/../${id}`, `${id}c`, undefined, 12].some(isId)).toBe(false);
+});
+
+describe("new content", () => {
+  test.each([0o600, 0o644, 0o666])("has just the mode that it is to have: %o", async (mode) => {
+    const path = await makePath();
+    await writeFile(path, "old", { mode: 0o600 });
+    await replaceFile(path, "new", { mode });
+    expect([await readFile(path, "utf8"), (await stat(path)).mode & 0o777]).toEqual(["new", mode]);
+    expect(await readdir(dirname(path))).toEqual(["file.json"]);
+  });
+
+  test("has another name each time, which tells whose it is", async () => {
+    const path = await makePath();
+    const drafts = await Promise.all(Array.from({ length: 20 }, () => draft(path, "x", { mode: 0o600, id })));
+    const names = await readdir(dirname(path));
+    expect(names).toHaveLength(20);
+    expect(names.every((name) => /^\.file\.json\.0123456789ab\.[0-9a-f]{12}\.tmp$/.test(name))).toBe(true);
+    await Promise.all(drafts.map((each) => each.discard()));
+    expect(await readdir(dirname(path))).toEqual([]);
+  });
+
+  test("takes the place of a link, and never goes where that leads", async () => {
+    const path = await makePath();
+    const precious = join(dirname(path), "precious");
+    await writeFile(precious, "precious");
+    await symlink(precious, path);
+    await replaceFile(path, "new", { mode: 0o600 });
+    expect([await readFile(precious, "utf8"), (await lstat(path)).isFile()]).toEqual(["precious", true]);
+  });
+
+  test.each<[string, (temporary: string, other: string) => Promise<void>]>([
+    ["a link", (temporary, other) => symlink(other, temporary)],
+    ["a file of theirs", (temporary) => writeFile(temporary, "theirs")],
+    ["another name of another file", (temporary, other) => link(other, temporary)],
+  ])("whose place somebody else takes, by %s, is not put there", async (_, take) => {
+    const path = await makePath();
+    const precious = join(dirname(path), "precious");
+    await writeFile(precious, "precious");
+    const made = await draft(path, "new", { mode: 0o600, id });
+    const name = (await readdir(dirname(path))).find((each) => each.endsWith(".tmp")) ?? "";
+    await rename(join(dirname(path), name), join(dirname(path), "away"));
+    await take(join(dirname(path), name), precious);
+    const error = await failure(() => made.place());
+    expect([error.code, error.message]).toEqual(["auth-file-unusable", expect.stringContaining(name)]);
+    await made.discard();
+    expect((await readdir(dirname(path))).sort()).toEqual(["away", "precious"]);
+    expect(await readFile(precious, "utf8")).toBe("precious");
+  });
+
+  test("that can't be put in place leaves nothing", async () => {
+    const path = await makePath();
+    await mkdir(join(path, "full"), { recursive: true });
+    await expect(replaceFile(path, "new", { mode: 0o600 })).rejects.toThrow(/EISDIR|ENOTEMPTY/);
+    expect(await readdir(dirname(path))).toEqual(["file.json"]);
+  });
+});
+
+describe("a file that must be the first", () => {
+  test.each<[string, (path: string) => Promise<unknown>]>([
+    ["a file", (path) => writeFile(path, "")],
+    ["a folder", (path) => mkdir(path)],
+    ["a link to nothing", (path) => symlink("/nowhere/at-all", path)],
+  ])("is not made over %s", async (_, put) => {
+    const path = await makePath();
+    await put(path);
+    await expect(createFile(path, "mine")).rejects.toMatchObject({ code: "EEXIST" });
+  });
+
+  test("is the user's alone", async () => {
+    const path = await makePath();
+    await createFile(path, "mine");
+    expect([await readFile(path, "utf8"), (await stat(path)).mode & 0o777]).toEqual(["mine", 0o600]);
+  });
+});
+
+test("leftovers of a session go, and nothing else", async () => {
+  const path = await makePath();
+  const folder = dirname(path);
+  const [other, random] = ["ba9876543210", "00ff00ff00ff"];
+  const ours = `.file.json.${id}.${random}.tmp`;
+  const stays = [
+    `.file.json.${other}.${random}.tmp`,
+    `.file.json.${id}.tmp`,
+    `.file.json.${id}.${random}.tmpx`,
+    `.file.json.${id}.${random}0.tmp`,
+    `.my.file.json.${id}.${random}.tmp`,
+    `file.json.${id}.${random}.tmp`,
+  ];
+  for (const name of [ours, ...stays]) await writeFile(join(folder, name), "x");
+  await mkdir(join(folder, `.file.json.${id}.aaaaaaaaaaaa.tmp`));
+  await removeLeftovers(path, id);
+  expect((await readdir(folder)).sort()).toEqual([...stays, `.file.json.${id}.aaaaaaaaaaaa.tmp`].sort());
+  await removeLeftovers(path);
+  expect((await readdir(folder)).filter((name) => name.includes(other))).toEqual([]);
+  await removeLeftovers(join(folder, "nowhere/file.json"), id);
+});
+
+test("what is mounted is told from what lies on it", async () => {
+  expect([
+    await isMounted("/proc"),
+    await isMounted("/proc/self/mountinfo"),
+    await isMounted(await makePath()),
+  ]).toEqual([true, false, false]);
+});
