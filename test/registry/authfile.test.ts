@@ -1,12 +1,15 @@
+import { createHash } from "node:crypto";
 import { chmod, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import { type AuthContent, assertNotHidden, readAuthFile } from "../../src/registry/authfile.ts";
-import { mergeEntries } from "../../src/registry/merge.ts";
+import { type FileRecord, mergeEntries, removeEntries, restoreEntries } from "../../src/registry/merge.ts";
 import { createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 async function makeFile(text: string): Promise<string> {
   const path = join(await makeFolder(), "auth.json");
@@ -74,6 +77,85 @@ describe("a file that can't be used: nothing is changed, and the error names it"
 
   test("something that can't be read like a file", async () => {
     expect(await say("/proc/self/mem")).toContain("cannot be read (EIO)");
+  });
+});
+
+describe("what others keep in it would not survive a new version", () => {
+  const ours = { auth: "b3VyczpvdXJz" };
+  const entries = '"quay.io": {"auth": "b3VyczpvdXJz"}';
+  test.each<[string, Buffer, string]>([
+    ["a whole number over 2^53", Buffer.from(`{"auths": {${entries}}, "id": 12345678901234567}`), "holds a number"],
+    ["a key twice", Buffer.from(`{"auths": {${entries}}, "a": 1, "a": 2}`), 'holds the key "a" twice'],
+    [
+      "a login twice",
+      Buffer.from(`{"auths": {${entries}, "ghcr.io": {}, "ghcr.io": {}}}`),
+      'holds the key "ghcr.io" twice',
+    ],
+    [
+      "bytes that are no text",
+      Buffer.from(`{"auths": {${entries}}, "a": "\u00ff"}`, "latin1"),
+      "holds bytes that are no UTF-8",
+    ],
+    [
+      "half a character",
+      Buffer.concat([
+        Buffer.from(`{"auths": {${entries}}, "a": "`),
+        Buffer.from([0xed, 0xa0, 0x80]),
+        Buffer.from('"}'),
+      ]),
+      "holds bytes that are no UTF-8",
+    ],
+    [
+      "a deep nest",
+      Buffer.from(`{"auths": {${entries}}, "a": ${"[".repeat(5_000)}${"]".repeat(5_000)}}`),
+      "is nested more than 1000 deep",
+    ],
+    [
+      "a deep nest in a login",
+      Buffer.from(`{"auths": {"quay.io": {"auth": "b3VyczpvdXJz", "a": ${"[".repeat(50_000)}${"]".repeat(50_000)}}}}`),
+      "is nested more than 1000 deep",
+    ],
+  ])("%s: login, logout, and logout without a session leave it", async (name, bytes, problem) => {
+    const path = await makeFile("");
+    await writeFile(path, bytes);
+    const change = { path, entries: { "quay.io": ours }, mode: undefined, id: "x" };
+    const record = {
+      ...{ path, before: null, mode: 0o600, folders: [], after: [] },
+      scopes: {
+        "quay.io": { before: null, written: [sha256(JSON.stringify(ours))] },
+      },
+    };
+    for (const work of [
+      () => readAuthFile(path),
+      () => mergeEntries(change, platform, () => expect.unreachable("it can't be changed")),
+      () => removeEntries(path, ["quay.io"], () => true, "x", platform),
+      ...(name === "a deep nest in a login" ? [] : [() => restoreEntries(record, "0123456789ab", platform)]),
+    ]) {
+      const said = await failureText("auth-file-unusable", work());
+      expect(said).toContain(`The auth file ${path} ${problem}`);
+      expect(said).toContain("auth-file: /path/auth.json");
+    }
+    expect((await readFile(path)).equals(bytes)).toBe(true);
+    expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+    // To look at, it will do; and where there is nothing of ours to take back, nobody has to mend it.
+    expect(await readAuthFile(path, "read")).toMatchObject({ path });
+    await restoreEntries({ ...record, scopes: {} }, "0123456789ab", platform);
+    expect(await removeEntries(path, ["quay.io"], () => false, "x", platform)).toEqual([]);
+  });
+
+  test("whatever keys it has, it keeps", async () => {
+    const before =
+      '{"__proto__": {"a": 1}, "auths": {"__proto__": {"auth": "eDp5"}, "constructor": {"auth": "eDp5"}}, "10": 1.50, "x": "\\ud800"}';
+    const path = await makeFile(before);
+    let record: FileRecord | undefined;
+    await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id: "x" }, platform, async (written) => {
+      record = written;
+    });
+    const expected = before.replace('"eDp5"}}', `"eDp5"}, ${entries}}`);
+    expect(JSON.parse(await readFile(path, "utf8"))).toEqual(JSON.parse(expected));
+    expect(Object.keys(JSON.parse(await readFile(path, "utf8")).auths)).toContain("__proto__");
+    await restoreEntries(record ?? expect.unreachable("it is remembered"), "x", platform);
+    expect(await readFile(path, "utf8")).toBe(before);
   });
 });
 

@@ -1,8 +1,14 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CertificateRecord, installRoots, readRoots, removeRoots } from "../../src/registry/certificates.ts";
+import {
+  type CertificateRecord,
+  installRoots,
+  isCertificateOf,
+  readRoots,
+  removeRoots,
+} from "../../src/registry/certificates.ts";
 import { failure, makeFolder } from "../fixtures.ts";
 import { type Authority, createAuthority } from "../support/tls.ts";
 
@@ -89,6 +95,30 @@ test("what was written down and could not be made is no obstacle; what can't be 
     code: "EISDIR",
   });
   expect(existsSync(join(home, "x.crt/theirs"))).toBe(true);
+});
+
+test("a certificate that somebody has put in its place stays, and what a kill has left goes", async () => {
+  const folder = join(await makeFolder(), "certs.d/quay.io");
+  const records: CertificateRecord[] = [];
+  await installRoots("ours", folder, "0123456789ab", async (record) => void records.push(record));
+  const [record = expect.unreachable("it is remembered")] = records;
+  expect(isCertificateOf(record.path, "0123456789ab")).toBe(true);
+  expect(isCertificateOf(record.path, "ba9876543210")).toBe(false);
+  await writeFile(join(folder, ".quay-keyless-login-0123456789ab.crt.0123456789ab.ffffffffffff.tmp"), "ours");
+  await writeFile(record.path, "theirs");
+  await removeRoots(record);
+  expect(await readFile(record.path, "utf8")).toBe("theirs");
+  expect(await readdir(folder)).toEqual(["quay-keyless-login-0123456789ab.crt"]);
+});
+
+test("whoever puts a link where a certificate is to go loses nothing by it", async () => {
+  const base = await makeFolder();
+  const folder = join(base, "certs.d/quay.io");
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(base, "precious"), "theirs");
+  await symlink(join(base, "precious"), join(folder, "quay-keyless-login-0123456789ab.crt"));
+  await installRoots("ours", folder, "0123456789ab", async () => {});
+  expect(await readFile(join(base, "precious"), "utf8")).toBe("theirs");
 });
 
 test("a folder with other people's roots stays", async () => {

@@ -1,5 +1,5 @@
 /** Where logins go that no file is named for, found out before anything is sent. What is written then: test/login.test.ts. */
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { OptionValues } from "../../src/options.ts";
@@ -163,6 +163,64 @@ describe("refused before anything is sent", () => {
   });
 });
 
+describe("in the workspace, whatever path leads there", () => {
+  const way = async (name: string) => {
+    const made = await makeHome();
+    const workspace = join(made.base, "work/app");
+    await mkdir(join(workspace, "sub"), { recursive: true });
+    await symlink(workspace, join(made.base, "link"));
+    await symlink(join(workspace, "sub"), join(made.base, "link-below"));
+    await writeFile(join(workspace, "real.json"), "{}");
+    await symlink(join(workspace, "real.json"), join(made.base, "file-link.json"));
+    return { ...made, workspace, path: join(made.base, name) };
+  };
+
+  test.each([
+    ["itself", "work/app/auth.json"],
+    ["a folder that is not there yet", "work/app/a/b/auth.json"],
+    ["dots", "work/app/../app/./auth.json"],
+    ["a link to it", "link/auth.json"],
+    ["a link to a folder in it", "link-below/new/auth.json"],
+    ["a link to a file in it", "file-link.json"],
+  ])("%s", async (_, name) => {
+    const { plan, usual, base, workspace, path } = await way(name);
+    for (const place of [{ workspace }, { workspace: join(base, "link") }]) {
+      const error = await failure(plan({ "auth-file": path }, "skopeo", usual, place));
+      expect([error.code, error.message]).toEqual(["invalid-input", expect.stringContaining("is in the workspace")]);
+      expect(error.message).toContain('"auth-file"');
+    }
+  });
+
+  test("docker's file, by DOCKER_CONFIG", async () => {
+    const { plan, usual, base, workspace } = await way("");
+    const env = { ...usual, DOCKER_CONFIG: join(base, "link-below") };
+    const error = await failure(plan({ "auth-file": join(base, "a.json") }, "docker", env, { workspace }));
+    expect(error.message).toContain('"docker-config"');
+    expect(error.message).toContain("link-below/config.json is in the workspace");
+  });
+
+  test.each(["work/app", "work/app/tmp", "link", "link-below"])("the temporary folder: %s", async (name) => {
+    const { plan, usual, workspace, path } = await way(name);
+    const error = await failure(
+      plan({}, "skopeo", usual, { workspace, temporaryFolder: path, keepsLogins: "privately" }),
+    );
+    expect([error.code, error.message]).toEqual([
+      "auth-file-unusable",
+      `The temporary folder ${path} is in the workspace, whose files end up in images and artifacts.`,
+    ]);
+  });
+
+  test("and what only has a like name is outside", async () => {
+    const { plan, usual, base, workspace } = await way("");
+    await mkdir(join(base, "work/app-2"));
+    for (const name of ["work/app-2/auth.json", "work/app.json", "auth.json"]) {
+      const path = join(base, name);
+      expect(await plan({ "auth-file": path }, "skopeo", usual, { workspace })).toMatchObject({ authFile: path });
+    }
+    expect(await plan({}, "skopeo", usual, { workspace: join(base, "nowhere") })).toMatchObject({ docker: undefined });
+  });
+});
+
 describe("a private file of the job", () => {
   const privately = { keepsLogins: "privately" } as const;
 
@@ -174,6 +232,23 @@ describe("a private file of the job", () => {
       docker: undefined,
       start: { auths: { "ghcr.io": { auth: "dGhlaXJz" } } },
     });
+  });
+
+  test("leaves logins out that fewer people can read, and says so; helpers are no secrets", async () => {
+    const { plan, put, usual, containers, docker, base } = await makeHome();
+    await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } }, credHelpers: { "gcr.io": "gcloud" } });
+    await put(docker, { auths: { "docker.io": { auth: "cHVibGlj" } } });
+    for (const folder of [base, join(base, "home"), dirname(docker)]) await chmod(folder, 0o755);
+    await chmod(containers, 0o600);
+    await chmod(docker, 0o644);
+    const start = async (mode: string) => (await plan({ "auth-file-mode": mode }, "skopeo", usual, privately)).start;
+    expect(await start("0644")).toEqual({
+      auths: { "docker.io": { auth: "cHVibGlj" } },
+      credHelpers: { "gcr.io": "gcloud" },
+    });
+    expect((await start("0640"))?.auths).toEqual({ "docker.io": { auth: "cHVibGlj" } });
+    expect(Object.keys((await start("0600"))?.auths ?? {}).sort()).toEqual(["docker.io", "ghcr.io"]);
+    expect(Object.keys((await start(""))?.auths ?? {}).sort()).toEqual(["docker.io", "ghcr.io"]);
   });
 
   test("is no matter where the tool looks: docker's file gets the login besides", async () => {

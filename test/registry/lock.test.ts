@@ -1,6 +1,20 @@
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  chown,
+  lstat,
+  lutimes,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -297,6 +311,68 @@ describe("a lock that goes while others look at it", () => {
     await writeFile(`${path}.lock`, "somebody");
     vi.mocked(lstat).mockRejectedValueOnce(Object.assign(new Error("ESTALE"), { code: "ESTALE" }));
     await expect(withLock(path, platform, async () => {})).rejects.toThrow("ESTALE");
+  });
+});
+
+describe("what stands at its place and is not ours", () => {
+  const old = async (path: string) => utimes(path, 0, 0);
+  test.each<[string, (path: string) => Promise<unknown>]>([
+    ["another program's lock", (path) => writeFile(path, "pid 4711\n")],
+    ["another program's lock with a number like ours", (path) => writeFile(path, `${randomUUID()}\n`)],
+    ["an older kind of number", (path) => writeFile(path, "6ba7b810-9dad-11d1-80b4-00c04fd430c8")],
+    ["a folder", (path) => mkdir(path)],
+    ["a folder with files", (path) => mkdir(join(path, "files"), { recursive: true })],
+    [
+      "a link to a lock of ours",
+      async (path) => {
+        await writeFile(`${path}.target`, randomUUID());
+        await symlink(`${path}.target`, path);
+        await lutimes(path, 0, 0);
+      },
+    ],
+    [
+      "a link to nothing",
+      async (path) => {
+        await symlink("/nowhere/at/all", path);
+        await lutimes(path, 0, 0);
+      },
+    ],
+    ["a pipe", async (path) => void execFileSync("mkfifo", [path])],
+  ])("%s: it stays, and the error says what to type", async (_, put) => {
+    for (const suffix of [".lock", ".lock.break"]) {
+      const path = await makePath();
+      await put(`${path}${suffix}`);
+      await old(`${path}${suffix}`).catch(() => {});
+      if (suffix === ".lock.break") await abandonedLock(path, staleMs + 100);
+      const before = await lstat(`${path}${suffix}`);
+      const error = await failure(withLock(path, platform, () => expect.unreachable("it is not held")));
+      expect(error.code).toBe("auth-file-locked");
+      expect(error.message).toBe(`${path}${suffix} stands in the way, and is no lock that this program left.`);
+      expect(error.remedy[0]).toContain(`mv ${path}${suffix} ${path}${suffix}.old`);
+      expect((await lstat(`${path}${suffix}`)).ino).toBe(before.ino);
+    }
+  });
+
+  test("one that is held right now is waited for all the same", async () => {
+    const path = await makePath();
+    await writeFile(`${path}.lock`, "another program's");
+    setTimeout(() => void rm(`${path}.lock`), 100);
+    expect(await withLock(path, platform, (lock) => lock.isHeld())).toBe(true);
+  });
+
+  test("but an empty one of this user's is of a login that was killed as it made it", async () => {
+    const path = await makePath();
+    await writeFile(`${path}.lock`, "");
+    await old(`${path}.lock`);
+    expect(await withLock(path, platform, (lock) => lock.isHeld())).toBe(true);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("an empty one of another user is theirs", async () => {
+    const path = await makePath();
+    await writeFile(`${path}.lock`, "");
+    await chown(`${path}.lock`, 1000, 1000);
+    await old(`${path}.lock`);
+    expect((await failure(withLock(path, platform, async () => {}))).code).toBe("auth-file-locked");
   });
 });
 
