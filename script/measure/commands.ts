@@ -107,13 +107,15 @@ type Field = (name: string) => string;
 
 /** All commands; the scripts as a `run:` step or a container has them, each started without a shell in between. */
 async function writeCommands(
-  { caFile, quay, registryHost }: Peers,
+  { caFile, githubAuthority, quay, registryHost }: Peers,
   ours: string,
   pipeline: (roots: string, field: Field) => string,
 ): Promise<Pick<Place, "commands" | "prepare">> {
   const root = await readFile(caFile, "utf8");
   await writeFile(at("root.pem"), root);
-  await writeFile(at("bundle.pem"), `${await readFile(systemRoots, "utf8")}\n${root}`);
+  const roots = `${root}\n${githubAuthority.ca}`;
+  await writeFile(at("roots.pem"), roots);
+  await writeFile(at("bundle.pem"), `${await readFile(systemRoots, "utf8")}\n${roots}`);
   await writeFile(at("token"), await quay.tokens.robotToken("acme+ci"));
   const jq = (field: string) => `jq --raw-output .${field}`;
   const python = (field: string) => `python3 -c 'import json,sys;print(json.load(sys.stdin)["${field}"])'`;
@@ -123,7 +125,7 @@ async function writeCommands(
       ours,
       jq: await script("jq.sh", pipeline("bundle.pem", jq)),
       python: await script("python.sh", pipeline("bundle.pem", python)),
-      best: await script("best.sh", pipeline("root.pem", jq)),
+      best: await script("best.sh", pipeline("roots.pem", jq)),
       spiffe: "",
       skopeo: await script("skopeo.sh", skopeoLogin("acme+ci", registryHost, `<${at("token")}`)),
       version: `${cli} --version`,

@@ -17,13 +17,14 @@ export function hasGitHubEndpoint(env: Environment): boolean {
 
 export function openGitHub(audience: string, platform: Platform): PendingRequest {
   const url = endpoint(platform.env[urlVariable] ?? "", audience);
-  return platform.http.open(url, { timeoutMs: 20_000, maxBytes: 65_536 });
+  // ca-file is for Quay and the issuer: whom it lets in must not get GitHub's request token.
+  return platform.http.open(url, { timeoutMs: 20_000, maxBytes: 65_536 }, "GET", "machine");
 }
 
 /**
  * `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` answers `{"value": "<JWT>"}`.
  * @param opened from `openGitHub`, for the first attempt
- * @throws LoginError `identity-endpoint-refused`, `identity-endpoint-failed`
+ * @throws LoginError `identity-endpoint-refused`, `identity-endpoint-failed`, `tls-untrusted`
  */
 export async function fetchGitHubToken(audience: string, platform: Platform, opened?: PendingRequest): Promise<string> {
   let ready: PendingRequest | undefined = opened ?? openGitHub(audience, platform);
@@ -39,7 +40,10 @@ export async function fetchGitHubToken(audience: string, platform: Platform, ope
       if (!(cause instanceof HttpFailure)) {
         throw cause;
       }
-      return { retry: persistenceOf(cause), error: failed(cause.message, cause) };
+      return {
+        retry: persistenceOf(cause),
+        error: cause.kind === "untrusted" ? untrusted(cause) : failed(cause.message, cause),
+      };
     }
     return readAnswer(answer, platform);
   });
@@ -92,6 +96,17 @@ function failed(why: string, cause?: unknown): LoginError {
   return new LoginError("identity-endpoint-failed", `GitHub's token endpoint gave no identity token: ${why}.`, {
     remedy: [
       "Run the job again; if it stays so, look at githubstatus.com, or at the network between the runner and GitHub.",
+    ],
+    cause,
+  });
+}
+
+function untrusted(cause: HttpFailure): LoginError {
+  return new LoginError("tls-untrusted", `GitHub's token endpoint cannot be checked: ${cause.message}.`, {
+    remedy: [
+      "It is checked with the machine's own roots; ca-file does not count here.",
+      "A GitHub Enterprise behind a private authority: NODE_EXTRA_CA_CERTS=/path/to/root.pem, or NODE_USE_SYSTEM_CA=1, in the step's env.",
+      "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either.",
     ],
     cause,
   });

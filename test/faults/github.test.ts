@@ -73,7 +73,7 @@ describe.concurrent("the endpoint's certificate", () => {
 
   function certificate(id: string, flaw: Flaw) {
     fault(id, async ({ expect, row }) => {
-      const { authority, issuer } = peers();
+      const { githubAuthority: authority, issuer } = peers();
       const other = await startGithub(authority, issuer, { certificate: await authority.issueFlawed(flaw) });
       others.push(other);
       await logIn(expect, row, await newJob(row, new URL(other.env.ACTIONS_ID_TOKEN_REQUEST_URL).host));

@@ -9,19 +9,23 @@ import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../fi
 import { type Github, startGithub } from "../support/github.ts";
 import { type IssuerServer, startIssuer } from "../support/issuer.ts";
 import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../support/scripted.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
+import { type Authority, createAuthority, trustAsMachine } from "../support/tls.ts";
 
 let authority: Authority;
+/** Of GitHub's endpoint: the machine's roots have it, ca-file does not. */
+let githubAuthority: Authority;
 let issuer: IssuerServer;
 let github: Github;
 beforeAll(async () => {
   authority = await createAuthority();
   issuer = await startIssuer(authority);
-  github = await startGithub(authority, issuer);
+  githubAuthority = await createAuthority();
+  trustAsMachine(githubAuthority);
+  github = await startGithub(githubAuthority, issuer);
 });
 afterAll(async () => {
   await Promise.all([github.close(), issuer.close()]);
-  await authority.close();
+  await Promise.all([authority.close(), githubAuthority.close()]);
 });
 afterEach(() => {
   github.script.clear();

@@ -6,7 +6,7 @@ import { type IssuerServer, SUBJECT, startIssuer } from "./issuer.ts";
 import { type Quay, type QuayOptions, startQuay } from "./quay/server.ts";
 import { addOauthToken, addOrganization, addRepository, addRobot } from "./quay/store.ts";
 import { type RegistryKind, startRegistry } from "./registry.ts";
-import { type Authority, createAuthority } from "./tls.ts";
+import { type Authority, createAuthority, trustAsMachine } from "./tls.ts";
 
 export interface PeersOptions {
   quay?: QuayOptions;
@@ -24,6 +24,8 @@ export interface Peers {
   authority: Authority;
   issuer: IssuerServer;
   github: Github;
+  /** Of GitHub's endpoint alone: the machine's roots have it, not ca-file. */
+  githubAuthority: Authority;
   quay: Quay;
   /** `localhost:PORT`, or what `quay.name` says. */
   registryHost: string;
@@ -56,8 +58,12 @@ export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
     for (const each of closers.splice(0)) await each();
   };
   try {
-    const authority = keep(await createAuthority());
+    const [authority, githubAuthority] = (await Promise.all([createAuthority(), createAuthority()])).map(keep) as [
+      Authority,
+      Authority,
+    ];
     await authority.issue();
+    trustAsMachine(githubAuthority);
     let quayPort = 0;
     let githubPort = 0;
     const delayed = async (target: () => number): Promise<Delay | undefined> =>
@@ -71,7 +77,7 @@ export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
     ]);
     quayPort = quay.port;
     const [github] = await Promise.all([
-      startGithub(authority, issuer, options.claims ? { claims: options.claims } : {}).then(keep),
+      startGithub(githubAuthority, issuer, options.claims ? { claims: options.claims } : {}).then(keep),
       options.registry === false ? undefined : startRegistry(quay, options.registry).then(keep),
     ]);
     const githubUrl = new URL(github.env.ACTIONS_ID_TOKEN_REQUEST_URL);
@@ -81,11 +87,16 @@ export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
       authority,
       issuer,
       github,
+      githubAuthority,
       quay,
       registryHost: quay.host,
       caFile: authority.caFile,
       certDir: authority.certDir,
-      githubEnv: { ...github.env, ACTIONS_ID_TOKEN_REQUEST_URL: githubUrl.href },
+      githubEnv: {
+        ...github.env,
+        ACTIONS_ID_TOKEN_REQUEST_URL: githubUrl.href,
+        NODE_EXTRA_CA_CERTS: githubAuthority.caFile,
+      },
       oauthToken: furnish(quay, issuer.url, options.robots ?? 0),
       close,
     };

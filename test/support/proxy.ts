@@ -1,7 +1,9 @@
 /** An HTTP proxy that knows CONNECT only: what `HTTPS_PROXY` names. It records where clients wanted to go. */
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { connect, type Socket } from "node:net";
 import { listen } from "./listen.ts";
+import type { Certificate } from "./tls.ts";
 
 export interface Proxy {
   /** With the credentials in it, where some are required. */
@@ -14,13 +16,16 @@ export interface Proxy {
 export interface ProxyOptions {
   /** Required as `Proxy-Authorization: Basic`; without it 407. */
   credentials?: { user: string; password: string };
+  /** Then it speaks TLS itself. */
+  certificate?: Certificate;
 }
 
 export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
-  const { credentials } = options;
+  const { credentials, certificate } = options;
   const expected = credentials && `Basic ${btoa(`${credentials.user}:${credentials.password}`)}`;
   const targets: string[] = [];
-  const server = createServer((_request, response) => void response.writeHead(405).end());
+  const refuse: RequestListener = (_request, response) => void response.writeHead(405).end();
+  const server = certificate ? createSecureServer(certificate, refuse) : createServer(refuse);
   server.on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
     targets.push(request.url ?? "");
     if (expected && request.headers["proxy-authorization"] !== expected) {
@@ -42,5 +47,6 @@ export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
   const userinfo = credentials
     ? `${encodeURIComponent(credentials.user)}:${encodeURIComponent(credentials.password)}@`
     : "";
-  return { url: `http://${userinfo}127.0.0.1:${listening.port}`, targets, close: listening.close };
+  const scheme = certificate ? "https" : "http";
+  return { url: `${scheme}://${userinfo}127.0.0.1:${listening.port}`, targets, close: listening.close };
 }

@@ -147,11 +147,11 @@ describe("skopeo", () => {
 });
 
 test("GitHub's token endpoint", async () => {
-  const { github, githubEnv, authority } = peers;
+  const { github, githubEnv, githubAuthority } = peers;
   const url = new URL(githubEnv.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
   const token = githubEnv.ACTIONS_ID_TOKEN_REQUEST_TOKEN;
   const request = (authorization: string, query = "&audience=quay") =>
-    ask(url.origin, authority.ca, { path: `${url.pathname}${url.search}${query}`, headers: { authorization } });
+    ask(url.origin, githubAuthority.ca, { path: `${url.pathname}${url.search}${query}`, headers: { authorization } });
   expect((await request("bearer wrong")).status).toBe(401);
   expect((await request(`bearer ${token}`, "")).status).toBe(400);
   github.script.next(answer(503, "busy"), pass());

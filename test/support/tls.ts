@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -31,6 +32,11 @@ export interface Authority {
   /** A server certificate for localhost that a client must refuse. */
   issueFlawed(flaw: Flaw): Promise<Certificate>;
   close(): Promise<void>;
+}
+
+/** Lets this process trust it as it does the machine's roots: what NODE_EXTRA_CA_CERTS does for one that starts. */
+export function trustAsMachine({ ca }: Authority): void {
+  setDefaultCACertificates([...getCACertificates("default"), ca]);
 }
 
 const LOOPBACK = ["localhost", "127.0.0.1"];

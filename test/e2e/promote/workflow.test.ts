@@ -40,7 +40,7 @@ beforeAll(async () => {
     mkdtemp(join(tmpdir(), "quay-keyless-release-")),
   ]);
   watch(peers);
-  production = await startGithub(peers.authority, peers.issuer, { claims: { sub: RELEASE_SUBJECT } });
+  production = await startGithub(peers.githubAuthority, peers.issuer, { claims: { sub: RELEASE_SUBJECT } });
   peers.quay.authScript.always(pass(), ({ url = "", headers: { authorization = "" } }) => {
     const [user = ""] = Buffer.from(authorization.replace("Basic ", ""), "base64").toString().split(":");
     const { searchParams } = new URL(url, peers.quay.url);
