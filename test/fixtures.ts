@@ -34,6 +34,7 @@ export function createRecorder(): Recorder {
     warning: (message) => void warnings.push(message),
     debug: (message) => void debugs.push(message),
     secret: (value) => void secrets.push(value),
+    holdsSecret: (text) => secrets.some((secret) => text.includes(secret)),
     text: () => [...infos, ...warnings, ...debugs].join("\n"),
   };
 }

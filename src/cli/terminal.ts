@@ -17,7 +17,7 @@ export interface Terminal extends Reporter {
 }
 
 export function createTerminal(verbose: boolean): Terminal {
-  const { add, hide } = createSecrets();
+  const { add, hide, holds } = createSecrets();
   // Escape sequences go first, since one could part a secret.
   const clean = (text: string) => hide(plain(text));
   const { stderr, stdout } = process;
@@ -41,6 +41,7 @@ export function createTerminal(verbose: boolean): Terminal {
     error: (message) => say(`${paint("red", "Error:")} ${clean(message)}`),
     debug: (message) => verbose && say(paint("dim", clean(message))),
     secret: add,
+    holdsSecret: holds,
     print: (line) => print(clean(line)),
     handOut: print,
     isWatched,

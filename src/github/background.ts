@@ -27,12 +27,15 @@ const files = (folder: string) => ({
 });
 
 /** Leaves the process behind; it ends with post, or with the job. */
-export async function startBackground(order: Order): Promise<void> {
+export async function startBackground(order: Order, isSecret: (text: string) => boolean): Promise<void> {
   const { log, process: record } = files(order.sessionFolder);
   const output = openSync(log, "a", 0o600);
   try {
     // The runner ends what carries its RUNNER_TRACKING_ID when the job is over.
-    const env = { ...toolEnvironment(order.env, undefined), RUNNER_TRACKING_ID: order.env.RUNNER_TRACKING_ID ?? "" };
+    const env = {
+      ...toolEnvironment(order.env, isSecret, undefined),
+      RUNNER_TRACKING_ID: order.env.RUNNER_TRACKING_ID ?? "",
+    };
     // It sleeps nearly all the time: without compiled code it needs 3 MB less.
     const args = ["--jitless", join(import.meta.dirname, "../refresh/index.js"), order.sessionFolder];
     const child = spawn(process.execPath, args, { detached: true, stdio: ["pipe", output, output], env });

@@ -71,7 +71,7 @@ function publish(request: LoginRequest, result: LoginResult): void {
 }
 
 async function keepAlive(result: LoginResult): Promise<void> {
-  await startBackground({ env, sessionFolder: result.session.folder, source: sourceOf(result) });
+  await startBackground({ env, sessionFolder: result.session.folder, source: sourceOf(result) }, reporter.holdsSecret);
   reporter.info("The login is kept alive in the background until the post step, which shows what that did.");
 }
 

@@ -62,7 +62,13 @@ async function run({ env, sessionFolder, source }: Order): Promise<void> {
 
 /** Lines for a file that post shows: a command to the runner, such as a mask, would do nothing there but tell the secret. */
 function createLog(): Reporter {
-  const { add, hide } = createSecrets();
+  const { add, hide, holds } = createSecrets();
   const say = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${hide(message)}\n`);
-  return { info: say, warning: (message) => say(`Warning: ${message}`), debug: () => {}, secret: add };
+  return {
+    info: say,
+    warning: (message) => say(`Warning: ${message}`),
+    debug: () => {},
+    secret: add,
+    holdsSecret: holds,
+  };
 }

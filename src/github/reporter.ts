@@ -1,14 +1,19 @@
 import { asLoginError, formatError } from "../errors.ts";
-import type { Reporter } from "../reporter.ts";
+import { createSecrets, type Reporter } from "../reporter.ts";
 import type { Runner } from "./runner.ts";
 
 export function createReporter(runner: Runner): Reporter {
+  const secrets = createSecrets();
   return {
     // What an issuer or a tool says must not be read as a command, of which the runner knows two notations. Its blanks are .NET's.
     info: (message) => runner.print(message.replaceAll(/^([\s\u0085]*)::/gm, "$1: :").replaceAll("##[", "# #[")),
     warning: (message) => runner.command("warning", message),
     debug: (message) => runner.command("debug", message),
-    secret: (value) => runner.command("add-mask", value),
+    secret: (value) => {
+      secrets.add(value);
+      runner.command("add-mask", value);
+    },
+    holdsSecret: secrets.holds,
   };
 }
 

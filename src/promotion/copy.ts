@@ -60,7 +60,10 @@ export function copyByDigest(
       `docker://${destination}`,
     ],
     // Else skopeo 1.9 asks the user's own configuration for credential helpers.
-    env: { ...toolEnvironment(platform.env, sides.certificates), ...(writeTo && { DOCKER_CONFIG: dirname(writeTo) }) },
+    env: {
+      ...toolEnvironment(platform.env, platform.reporter.holdsSecret, sides.certificates),
+      ...(writeTo && { DOCKER_CONFIG: dirname(writeTo) }),
+    },
   };
   return retry(platform, `copying ${source}`, async (): Promise<Attempt<void>> => {
     const before = logins.map(tokenOf);

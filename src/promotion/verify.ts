@@ -1,7 +1,6 @@
 /** The user's own check of an image, before anything of it is promoted. */
 import { dirname } from "node:path";
 import { LoginError } from "../errors.ts";
-import type { IdentitySource } from "../identity/request.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { commandEnvironment } from "../registry/environment.ts";
@@ -18,18 +17,16 @@ export async function verify(
   reference: string,
   seconds: number,
   { source, certificates, hide }: Sides,
-  identity: IdentitySource,
   platform: Platform,
 ): Promise<void> {
   const { reporter, env, signal } = platform;
-  const secret = identity.source === "environment" ? identity.variable : undefined;
   const authFile = source.login?.authFile;
   const running = start(
     {
       file: "/bin/sh",
       args: ["-e", "-c", scriptOf(command), "sh", reference],
       env: {
-        ...commandEnvironment(env, secret, certificates),
+        ...commandEnvironment(env, reporter.holdsSecret, certificates),
         // skopeo and its kin read the one, cosign and its kin the other.
         ...(authFile && { REGISTRY_AUTH_FILE: authFile, DOCKER_CONFIG: dirname(authFile) }),
       },

@@ -36,6 +36,19 @@ describe.concurrent("identity", () => {
     expect(resultsOf(ran.stdout).subject).toBe(SUBJECT);
   });
 
+  test.for(["BUILDAH_ID_TOKEN", "STORAGE_TOKEN", "XDG_TOKEN", "CONTAINERS_ID_TOKEN", "LC_TOKEN"])(
+    "from a variable that is called as one of the tools': %s, which no tool gets",
+    async (name, { expect }) => {
+      const robot = newRobot(peers());
+      const token = await peers().issuer.sign();
+      const machine = await createMachine({ peers: peers(), env: { [name]: `${token}\n`, XDG_KEPT: "kept" } });
+      const ran = await machine.run(["login", ...quayOf(peers()), "--robot", robot.name, "--token-env", name]);
+      expect(ran).toMatchObject({ code: 0 });
+      expect(ran.children.map(({ env }) => env.includes(token))).toEqual([false]);
+      expect(ran.children.map(({ env }) => env.includes("XDG_KEPT=kept"))).toEqual([true]);
+    },
+  );
+
   test.for(["auto", "github"])("%s: GitHub's, where the job may ask for it", async (identity, { expect }) => {
     const robot = newRobot(peers());
     const machine = await createMachine({ peers: peers(), env: peers().githubEnv });
