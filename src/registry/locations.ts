@@ -1,5 +1,5 @@
 /** Where the tools keep their logins (containers-auth.json(5); docker's client). Pure, but for the user id. */
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
 
 export interface Location {
@@ -39,7 +39,15 @@ export function dockerConfigPath(env: Environment): string | undefined {
   return folder ? join(folder, "config.json") : undefined;
 }
 
-/** Read by every containers tool for this host, besides the system's roots (measured: as root too, whatever XDG says). */
-export function certificatesFolder(env: Environment, registry: string): string | undefined {
-  return env.HOME ? join(env.HOME, ".config/containers/certs.d", registry) : undefined;
+/**
+ * Read by the containers tools for this host, besides the system's roots (measured, as root too): the home's by libraries before v5.41, whatever
+ * XDG_CONFIG_HOME says; the one that this variable names by newer ones, and the home's only where it is not set.
+ */
+export function certificatesFolders(env: Environment, registry: string): readonly string[] {
+  const configurations = [env.HOME && join(env.HOME, ".config"), env.XDG_CONFIG_HOME];
+  return configurations
+    .filter((folder) => folder !== undefined)
+    .filter(isAbsolute)
+    .map((folder) => join(folder, "containers/certs.d", registry))
+    .filter((folder, index, all) => all.indexOf(folder) === index);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Environment } from "../../src/platform/environment.ts";
-import { certificatesFolder, containersLocations, dockerConfigPath } from "../../src/registry/locations.ts";
+import { certificatesFolders, containersLocations, dockerConfigPath } from "../../src/registry/locations.ts";
 
 const home = "/home/ci";
 const legacy = { path: "/home/ci/.dockercfg", legacy: true };
@@ -51,9 +51,16 @@ test.each<[Environment, string | undefined]>([
   expect(dockerConfigPath(env)).toBe(expected);
 });
 
-test("roots for one host lie in the user's certs.d", () => {
-  expect(certificatesFolder({ HOME: home, XDG_CONFIG_HOME: "/x" }, "quay.example.com:8443")).toBe(
-    "/home/ci/.config/containers/certs.d/quay.example.com:8443",
-  );
-  expect(certificatesFolder({}, "quay.io")).toBeUndefined();
+test.each<[Environment, string[]]>([
+  [{ HOME: home }, ["/home/ci/.config"]],
+  [{ HOME: home, XDG_CONFIG_HOME: "/x" }, ["/home/ci/.config", "/x"]],
+  [{ HOME: home, XDG_CONFIG_HOME: "/home/ci/.config/" }, ["/home/ci/.config"]],
+  [{ HOME: home, XDG_CONFIG_HOME: "" }, ["/home/ci/.config"]],
+  [{ HOME: home, XDG_CONFIG_HOME: "relative" }, ["/home/ci/.config"]],
+  [{ XDG_CONFIG_HOME: "/x" }, ["/x"]],
+  [{ HOME: "" }, []],
+  [{}, []],
+])("roots for one host lie in the certs.d of each generation of tools: %j", (env, folders) => {
+  const expected = folders.map((folder) => `${folder}/containers/certs.d/quay.example.com:8443`);
+  expect(certificatesFolders(env, "quay.example.com:8443")).toEqual(expected);
 });
