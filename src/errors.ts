@@ -51,6 +51,7 @@ export const errorCodes = {
   "quay-unreachable": "temporary",
   "rate-limited": "temporary",
   "tls-untrusted": "refused",
+  "realm-refused": "refused",
   "access-missing": "refused",
   "tool-not-found": "refused",
   "tool-failed": "refused",

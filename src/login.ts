@@ -12,10 +12,11 @@ import { settleAll } from "./platform/settle.ts";
 import { createTimeline, type Phase, type Timeline } from "./platform/timeline.ts";
 import { connect, exchange, type RobotToken } from "./quay/exchange.ts";
 import { assertAccess } from "./registry/access.ts";
-import { installRoots, offerRoots } from "./registry/certificates.ts";
+import { type CertificateRecord, installRoots, offerRoots } from "./registry/certificates.ts";
 import { planDestinations, storeLogins } from "./registry/destinations.ts";
-import { certificatesFolder } from "./registry/locations.ts";
+import { certificatesFolders } from "./registry/locations.ts";
 import { startToolLogin, type ToolLogin } from "./registry/login.ts";
+import { findRealm, openRegistry, type Realm } from "./registry/realm.ts";
 import { findTool, type Tool } from "./registry/tools.ts";
 import { hasNamespacedScope, type LoginRequest, type RobotLogin } from "./request.ts";
 import { openFolderTo, openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
@@ -26,6 +27,8 @@ export interface LoginResult {
   readonly identity: Identity;
   readonly tool: Tool;
   readonly tokens: readonly RobotToken[];
+  /** Where they are traded for bearer tokens. */
+  readonly realm: Realm;
   /** For REGISTRY_AUTH_FILE. */
   readonly authFile: string;
   /** All files that hold the login now. */
@@ -51,6 +54,7 @@ export async function login(
   const early = {
     identity: openIdentity(choice, request.audience, platform),
     quay: connect(request.registry, platform),
+    registry: openRegistry(request.registry, platform),
   };
   const tool = await findTool(request.tool, hasNamespacedScope(request), platform.env);
   const destinations = await planDestinations(request, tool, place, platform);
@@ -65,6 +69,7 @@ export async function login(
   const timeline = createTimeline(platform);
   const identities = keepIdentity(request, choice, early.identity, platform);
   void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
+  const realm = findRealm(request.registry, request.tokenHost, early.registry, platform);
   if (!renews) {
     await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
   }
@@ -74,6 +79,7 @@ export async function login(
       request,
       tool,
       certificates,
+      realm,
       connection: index === 0 ? early.quay : connect(request.registry, platform),
       currentIdentity: identities.current,
       timeline,
@@ -82,8 +88,8 @@ export async function login(
   );
   const tokens = logins.map(({ token }) => token);
   if (request.access.length > 0) {
-    await timeline.time("permissions", () =>
-      assertAccess(request.registry, request.robots, tokens, request.access, platform),
+    await timeline.time("permissions", async () =>
+      assertAccess(request.registry, request.robots, tokens, request.access, await realm(), platform),
     );
   }
 
@@ -110,6 +116,7 @@ export async function login(
     identity: await identities.first,
     tool,
     tokens,
+    realm: await realm(),
     authFile,
     files,
     phases: timeline.phases,
@@ -141,6 +148,7 @@ interface SignIn {
   readonly request: LoginRequest;
   readonly tool: Tool;
   readonly certificates: string | undefined;
+  readonly realm: () => Promise<Realm>;
   readonly connection: PendingRequest;
   readonly currentIdentity: () => Promise<Identity>;
   readonly timeline: Timeline;
@@ -149,7 +157,7 @@ interface SignIn {
 
 /** One robot. Its tool starts while Quay answers, and waits for the robot token. */
 async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
-  const { request, tool, certificates, connection, currentIdentity, timeline, platform } = options;
+  const { request, tool, certificates, realm, connection, currentIdentity, timeline, platform } = options;
   const { registry } = request;
   let toolLogin: ToolLogin | undefined;
   try {
@@ -159,7 +167,7 @@ async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
       exchange(registry, robot.robot, currentIdentity, connection, platform),
     );
     exchanging.catch(() => {}); // awaited below
-    const started = await startToolLogin({ tool, registry, login: robot, folder, certificates }, platform);
+    const started = await startToolLogin({ tool, registry, login: robot, folder, certificates, realm }, platform);
     toolLogin = started;
     const token = await exchanging;
     const entry = await timeline.time(`${tool.name} login ${robot.scope}`, () => started.finish(token));
@@ -173,29 +181,38 @@ async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
   }
 }
 
-/** For the tools of later steps, in the user's folder for this host, until logout. */
+/** For the tools of later steps, in the user's folders for this host, until logout. */
 async function leaveRoots(
-  request: LoginRequest,
-  place: Place,
-  session: Session,
+  { registry }: LoginRequest,
+  { roots, willLogOut, workspace }: Place,
+  { id }: Session,
   keep: (change: Partial<Session>) => Promise<void>,
-  platform: Platform,
+  { env, reporter }: Platform,
 ): Promise<void> {
-  if (place.roots === undefined || !place.willLogOut) {
+  if (roots === undefined || !willLogOut) {
     return;
   }
-  const folder = certificatesFolder(platform.env, request.registry);
-  try {
-    if (folder === undefined) {
-      throw new Error("HOME is not set");
-    }
-    if (place.workspace && (await leadsInto(place.workspace, folder))) {
-      throw new Error(`${folder} is in the workspace`);
-    }
-    await installRoots(place.roots, folder, session.id, (record) => keep({ certificates: [record] }));
-  } catch (error) {
-    platform.reporter.warning(
-      `The roots of ca-file could not be left for later steps (${(error as Error).message}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
+  const warn = (why: string) =>
+    reporter.warning(
+      `The roots of ca-file could not be left for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
     );
+  const folders = certificatesFolders(env, registry);
+  if (folders.length === 0) {
+    warn("HOME is not set");
+  }
+  const certificates: CertificateRecord[] = [];
+  for (const folder of folders) {
+    const remember = (record: CertificateRecord) => keep({ certificates: [...certificates, record] });
+    try {
+      if (workspace && (await leadsInto(workspace, folder))) {
+        throw new Error(`${folder} is in the workspace`);
+      }
+      await installRoots(roots, folder, id, async (record) => {
+        await remember(record);
+        certificates.push(record);
+      });
+    } catch (error) {
+      warn((error as Error).message);
+    }
   }
 }

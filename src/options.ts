@@ -21,6 +21,13 @@ export const options = [
     inPromotions: "Registry of source and destination where they name none, with a port if it isn't 443.",
   },
   {
+    name: "token-host",
+    faces: ["action", "login"],
+    value: "HOST",
+    description:
+      "Host where the registry may send logins besides itself, with a port if it isn't 443: for a Quay that is reached by another name than its own.",
+  },
+  {
     name: "robot",
     faces: ["action", "login"],
     required: true,

@@ -67,7 +67,14 @@ function clientsOf({ timeoutSeconds }: PromotionRequest, platform: Platform): Ru
     const client =
       clients.get(key) ??
       createRegistryClient(
-        { registry, side: name, robot: login?.robot, credential: () => login?.credential(), timeoutSeconds },
+        {
+          registry,
+          side: name,
+          robot: login?.robot,
+          credential: () => login?.credential(),
+          realm: () => login?.realm(),
+          timeoutSeconds,
+        },
         platform,
       );
     clients.set(key, client);
@@ -154,14 +161,7 @@ async function lookAt(
   if (!dryRun) {
     if (verifyCommand !== undefined) {
       onProgress({ phase: "verifying" });
-      await verify(
-        verifyCommand,
-        byDigest(source, image.digest),
-        2 * timeoutSeconds,
-        sides,
-        request.identity,
-        platform,
-      );
+      await verify(verifyCommand, byDigest(source, image.digest), 2 * timeoutSeconds, sides, platform);
     }
     await assertMayPush(writer, destination.repository);
   }

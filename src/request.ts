@@ -3,7 +3,7 @@ import { invalidInput } from "./errors.ts";
 import { type IdentityRequest, parseIdentityRequest } from "./identity/request.ts";
 import { parseTimeout, readOptions } from "./option-values.ts";
 import type { OptionName, OptionValues } from "./options.ts";
-import { parseRegistry, parseScope } from "./registry/scope.ts";
+import { parseOptionalHost, parseRegistry, parseScope } from "./registry/scope.ts";
 
 export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
 export type ToolName = (typeof toolNames)[number];
@@ -25,6 +25,8 @@ export type Action = (typeof actionNames)[number];
 export interface LoginRequest extends IdentityRequest {
   /** host or host:port, lower case */
   readonly registry: string;
+  /** host or host:port where the registry may send logins besides itself */
+  readonly tokenHost: string | undefined;
   readonly robots: readonly RobotLogin[];
   readonly tool: ToolName | "auto";
   /** undefined: where this face keeps logins by itself */
@@ -54,6 +56,7 @@ export function parseRequest(values: OptionValues): LoginRequest {
   const request: LoginRequest = {
     ...parseIdentityRequest(reader),
     registry,
+    tokenHost: parseOptionalHost(reader, "token-host"),
     robots,
     tool: choice("tool", ["auto", ...toolNames]),
     authFile: optional("auth-file"),

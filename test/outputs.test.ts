@@ -12,6 +12,7 @@ function resultOf(robots: readonly [robot: string, expiresAt: number][]): LoginR
     source: { source: "file", path: "/run/token", why: "the option token-file" },
     identity: testIdentity({ audience: ["quay", "sts"] }),
     tool: { name: "skopeo", file: "/usr/bin/skopeo" },
+    realm: { url: new URL("https://quay.io/v2/auth"), service: "quay.io" },
     authFile: "/run/auth.json",
     files: ["/run/auth.json"],
     phases: [],

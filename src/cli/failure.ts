@@ -23,7 +23,7 @@ const mention = new RegExp(`\\b(option "?)(${namesOf(typed)})\\b`, "g");
 // Those that the core speaks of; for, output, result, source, tag and file are English words as well.
 const spokenOf = typed.filter(
   ({ name, faces }) =>
-    faces.includes("action") || ["scope", "session", "source-robot", "destination-robot"].includes(name),
+    faces.includes("action") || ["scope", "session"].includes(name) || /^(?:source|destination)-/.test(name),
 );
 const flag = new RegExp(`(?<![\\w-])(${namesOf(typed.filter(({ takes }) => takes === "flag"))}): true\\b`, "g");
 const assignment = new RegExp(`(?<![\\w-])(${namesOf(spokenOf)}): (?=\\S)`, "g");

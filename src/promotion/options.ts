@@ -48,6 +48,19 @@ export const promotionOptions = [
     description: "Robot account that writes to the destination, organization+name; may be the same.",
   },
   {
+    name: "source-token-host",
+    faces: promotes,
+    value: "HOST",
+    description:
+      "With source-robot: host where the source's registry may send logins besides itself, with a port if it isn't 443.",
+  },
+  {
+    name: "destination-token-host",
+    faces: promotes,
+    value: "HOST",
+    description: "Host where the destination's registry may send logins besides itself, with a port if it isn't 443.",
+  },
+  {
     name: "move-tags",
     faces: promotes,
     default: "false",

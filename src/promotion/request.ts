@@ -3,7 +3,7 @@ import { invalidInput, oneOfTheTwo, shortened } from "../errors.ts";
 import { type IdentityRequest, parseIdentityRequest } from "../identity/request.ts";
 import { type OptionReader, parseTimeout, readOptions } from "../option-values.ts";
 import type { OptionName, OptionValues } from "../options.ts";
-import { parseRegistry } from "../registry/scope.ts";
+import { parseOptionalHost, parseRegistry } from "../registry/scope.ts";
 import { parseRobot } from "../request.ts";
 import { readPromotionFile } from "./file.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
@@ -20,6 +20,9 @@ export interface PromotionRequest extends IdentityRequest {
   /** undefined: public */
   readonly sourceRobot: string | undefined;
   readonly destinationRobot: string;
+  /** host or host:port where a registry may send logins besides itself */
+  readonly sourceTokenHost: string | undefined;
+  readonly destinationTokenHost: string | undefined;
   readonly existingTags: ExistingTags;
   /** os/architecture or os/architecture/variant */
   readonly platforms: readonly string[];
@@ -45,6 +48,8 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
     ...parseIdentityRequest(reader),
     sourceRobot: sourceRobot && parseRobot(sourceRobot, "source-robot"),
     destinationRobot: parseRobot(required(reader, "destination-robot", "acme+release"), "destination-robot"),
+    sourceTokenHost: parseSourceTokenHost(reader),
+    destinationTokenHost: parseOptionalHost(reader, "destination-token-host"),
     existingTags: parseExistingTags(reader),
     platforms: parsePlatforms(list("platform")),
     withSignatures: boolean("with-signatures"),
@@ -63,6 +68,15 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
           AbortSignal.timeout(request.timeoutSeconds * 1000),
         );
   return { ...request, promotions };
+}
+
+function parseSourceTokenHost(reader: OptionReader): string | undefined {
+  const host = parseOptionalHost(reader, "source-token-host");
+  if (host !== undefined && reader.optional("source-robot") === undefined) {
+    const problem = "it belongs to source-robot, which is not set";
+    throw invalidInput("source-token-host", host, problem, "source-robot: acme+reader");
+  }
+  return host;
 }
 
 function required({ optional }: OptionReader, name: OptionName, example: string, problem = "it is required"): string {

@@ -8,6 +8,7 @@ import { newId } from "../platform/replace.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { keepFresh, sourceOf } from "../refresh.ts";
+import type { Realm } from "../registry/realm.ts";
 import { createSecrets, type Reporter } from "../reporter.ts";
 import type { LoginRequest } from "../request.ts";
 import type { Session } from "../session.ts";
@@ -27,6 +28,8 @@ export interface SideLogin {
   readonly authFile: string;
   /** The robot token as it is now. */
   readonly credential: () => RobotToken;
+  /** Where that is traded for bearer tokens. */
+  readonly realm: () => Realm;
 }
 
 export interface Sides {
@@ -53,13 +56,24 @@ export async function openSides(
   platform: Platform,
 ): Promise<Sides> {
   const [first] = request.promotions;
-  const { sourceRobot, destinationRobot } = request;
-  const writer: Party = { name: "destination", registry: first?.destination.registry ?? "", robot: destinationRobot };
+  const { sourceRobot, destinationRobot, sourceTokenHost, destinationTokenHost } = request;
+  const writer: Party = {
+    name: "destination",
+    registry: first?.destination.registry ?? "",
+    robot: destinationRobot,
+    tokenHost: destinationTokenHost,
+  };
   const reader: Party | undefined =
     sourceRobot === undefined
       ? undefined
-      : { name: "source", registry: first?.source.registry ?? "", robot: sourceRobot };
-  const same = reader?.registry === writer.registry && reader.robot === writer.robot;
+      : {
+          name: "source",
+          registry: first?.source.registry ?? "",
+          robot: sourceRobot,
+          tokenHost: sourceTokenHost ?? (first?.source.registry === writer.registry ? destinationTokenHost : undefined),
+        };
+  const same =
+    reader?.registry === writer.registry && reader.robot === writer.robot && reader.tokenHost === writer.tokenHost;
   const parties = reader && !same ? [writer, reader] : [writer];
 
   const { add, hide } = createSecrets();
@@ -90,11 +104,16 @@ export async function openSides(
   };
 }
 
-/** Says which of the two logins it was, and names the robot's option as it is called here. */
+/** Says which of the two logins it was, and names the options as they are called here. */
 const ofSide = (name: Side["name"], error: LoginError): LoginError =>
   reworded(error, {
     message: (text) => `The login to the ${name} failed. ${text}`,
-    remedy: (lines) => lines.map((line) => line.replace("the option robot:", `the option ${name}-robot:`)),
+    remedy: (lines) =>
+      lines.map((line) =>
+        line
+          .replace("the option robot:", `the option ${name}-robot:`)
+          .replace(" token-host: ", ` ${name}-token-host: `),
+      ),
   });
 
 /** Both logins have the same identity, and so has each renewal: that is told once. */
@@ -111,6 +130,7 @@ interface Party {
   readonly name: Side["name"];
   readonly registry: string;
   readonly robot: string;
+  readonly tokenHost: string | undefined;
 }
 
 interface LiveLogin extends SideLogin {
@@ -119,14 +139,15 @@ interface LiveLogin extends SideLogin {
 }
 
 async function logIn(
-  { name, registry, robot }: Party,
+  party: Party,
   request: PromotionRequest,
   { place, createPlatform }: Surroundings,
   { clock, reporter, signal }: Platform,
 ): Promise<LiveLogin> {
+  const { name, registry, robot } = party;
   // A file of its own: among others' logins a more specific one would be taken instead.
   const authFile = join(place.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
-  const loginRequest = asLogin(request, registry, robot, authFile);
+  const loginRequest = asLogin(request, party, authFile);
   const ended = new AbortController();
   let folder: string | undefined;
   let endAttempt = () => {};
@@ -183,6 +204,7 @@ async function logIn(
       }
       return token;
     },
+    realm: () => current.realm,
     async close() {
       ended.abort();
       endAttempt();
@@ -192,7 +214,7 @@ async function logIn(
   };
 }
 
-function asLogin(request: PromotionRequest, registry: string, robot: string, authFile: string): LoginRequest {
+function asLogin(request: PromotionRequest, { registry, robot, tokenHost }: Party, authFile: string): LoginRequest {
   const { identity, spiffeId, audience, workflowRef, caFile, timeoutSeconds } = request;
   return {
     identity,
@@ -202,6 +224,7 @@ function asLogin(request: PromotionRequest, registry: string, robot: string, aut
     caFile,
     timeoutSeconds,
     registry,
+    tokenHost,
     robots: [{ robot, scope: registry }],
     tool: "skopeo",
     authFile,

@@ -2,16 +2,13 @@
 import { decodeJwt } from "jose/jwt/decode";
 import { LoginError } from "../errors.ts";
 import { explainFailure, remedies } from "../explain.ts";
-import { basicAuthorization } from "../identity/token.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { type AccessWanted, type RobotLogin, robotFor } from "../request.ts";
-
-/** Of an answer that holds a bearer token. */
-export const tokenLimits = { timeoutMs: 30_000, maxBytes: 262_144 };
+import { askRealm, type Realm } from "./realm.ts";
 
 /** Questions at the same time: each is a connection of its own. */
 const atOnce = 20;
@@ -25,6 +22,7 @@ export async function assertAccess(
   robots: readonly RobotLogin[],
   tokens: readonly RobotToken[],
   wanted: readonly AccessWanted[],
+  realm: Realm,
   platform: Platform,
 ): Promise<void> {
   let hasFailed = false;
@@ -35,7 +33,7 @@ export async function assertAccess(
       return undefined;
     }
     const ask = (some: readonly string[]) =>
-      grantedActions(registry, token, repository, some, platform).catch((error) => {
+      grantedActions(registry, token, repository, some, realm, platform).catch((error) => {
         hasFailed = true; // the others would ask in vain as well
         throw error;
       });
@@ -60,12 +58,13 @@ async function grantedActions(
   credential: RobotToken,
   repository: string,
   actions: readonly string[],
+  realm: Realm,
   platform: Platform,
 ): Promise<readonly string[]> {
   return retry(platform, `the permissions of ${credential.robot}`, async (): Promise<Attempt<readonly string[]>> => {
     let answer: HttpAnswer;
     try {
-      answer = await askQuay(registry, credential, platform, scopeOf(repository, actions));
+      answer = await askRealm(realm, credential, platform, scopeOf(repository, actions));
     } catch (failure) {
       if (!(failure instanceof HttpFailure)) {
         throw failure;
@@ -86,23 +85,6 @@ async function grantedActions(
     );
     return { retry: answer.status === 429 || answer.status > 500 ? "patient" : "no", error, answer };
   });
-}
-
-/** `GET /v2/auth`, at Quay itself: whatever realm a stranger might name, the robot token goes nowhere else. */
-export function askQuay(
-  registry: string,
-  { robot, token }: RobotToken,
-  platform: Platform,
-  scope?: string,
-): Promise<HttpAnswer> {
-  const url = new URL(`https://${registry}/v2/auth`);
-  url.searchParams.set("service", registry);
-  if (scope !== undefined) {
-    url.searchParams.set("scope", scope);
-  }
-  const authorization = basicAuthorization(robot, token);
-  platform.reporter.secret(authorization.slice("Basic ".length));
-  return platform.http.open(url, tokenLimits).send({ authorization });
 }
 
 /** What to ask a token for (the distribution project's token specification, "scope"). */
@@ -197,10 +179,11 @@ function whereMissing(
 export async function whyRefused(
   registry: string,
   credential: RobotToken,
+  realm: Realm,
   platform: Platform,
 ): Promise<LoginError | undefined> {
   try {
-    return explainRefusal(await askQuay(registry, credential, platform), registry, credential.robot);
+    return explainRefusal(await askRealm(realm, credential, platform), registry, credential.robot);
   } catch {
     return undefined;
   }

@@ -6,7 +6,8 @@ import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
-import { askQuay, explainRefusal, readBearer, scopeOf, tokenLimits } from "./access.ts";
+import { explainRefusal, readBearer, scopeOf } from "./access.ts";
+import { askRealm, type Realm, realmForAnyone } from "./realm.ts";
 
 /** Who asks a registry. */
 export interface Asker {
@@ -16,6 +17,8 @@ export interface Asker {
   readonly robot: string | undefined;
   /** The robot token as it is now: it may be renewed at any time. undefined: without a login */
   readonly credential: () => RobotToken | undefined;
+  /** Where that is traded for a bearer token, as the login has found out. undefined: without a login */
+  readonly realm: () => Realm | undefined;
 }
 
 /** undefined: the registry is asked without a token. */
@@ -36,11 +39,6 @@ export type BearerResult = { readonly value: Bearer; readonly isNew: boolean } |
 
 type Failed = Exclude<Attempt<never>, { value: never }>;
 
-interface Realm {
-  readonly url: URL;
-  readonly service: string | undefined;
-}
-
 interface Kept {
   /** The robot token that it was got with. */
   readonly credential: string | undefined;
@@ -48,22 +46,20 @@ interface Kept {
 }
 
 /**
- * With a robot: from Quay's own `/v2/auth`. Without: from the realm of the registry's challenge, which may be another host
- * (the distribution project's token specification).
+ * With a robot: from where its login has found that the robot token may go. Without: from the realm of the registry's challenge,
+ * whatever host that is.
  */
 export function createBearers(asker: Asker, platform: Platform): Bearers {
-  const { registry } = asker;
   const kept = new Map<string, Kept>();
-  let realm: Realm | undefined;
+  let learnt: Realm | undefined;
 
   async function fetch(scope: string, credential: RobotToken | undefined): Promise<Attempt<Bearer>> {
-    if (credential === undefined && realm === undefined) {
+    const realm = credential === undefined ? learnt : asker.realm();
+    if (realm === undefined) {
       return { value: undefined };
     }
     try {
-      const answer = await (credential === undefined
-        ? askRealm(realm as Realm, scope, platform)
-        : askQuay(registry, credential, platform, scope));
+      const answer = await askRealm(realm, credential, platform, scope);
       const bearer = answer.status === 200 ? readBearer(answer.body) : undefined;
       if (bearer === undefined) {
         return { ...explainAnswer(answer, credential, asker, platform), answer };
@@ -98,30 +94,11 @@ export function createBearers(asker: Asker, platform: Platform): Bearers {
       }
       return "value" in result ? { ...result, isNew: true } : result;
     },
-    learn({ headers }) {
-      realm ??= readChallenge(String(headers["www-authenticate"] ?? ""));
-      return realm !== undefined;
+    learn(answer) {
+      learnt ??= realmForAnyone(answer);
+      return learnt !== undefined;
     },
   };
-}
-
-function askRealm({ url, service }: Realm, scope: string, platform: Platform): Promise<HttpAnswer> {
-  const address = new URL(url);
-  if (service !== undefined) {
-    address.searchParams.set("service", service);
-  }
-  address.searchParams.set("scope", scope);
-  return platform.http.open(address, tokenLimits).send();
-}
-
-/** @returns undefined where it asks for no bearer token, or names no https address for it: nothing is fetched in the clear */
-function readChallenge(header: string): Realm | undefined {
-  const [, parameters = ""] = /\bBearer\s+(.*)$/i.exec(header) ?? [];
-  const value = (name: string) => new RegExp(`\\b${name}="([^"]*)"`, "i").exec(parameters)?.[1];
-  const realm = value("realm") ?? "";
-  return URL.canParse(realm) && realm.startsWith("https://")
-    ? { url: new URL(realm), service: value("service") }
-    : undefined;
 }
 
 function explainAnswer(

@@ -13,13 +13,15 @@ import { whyRefused } from "./access.ts";
 import type { AuthEntry } from "./authfile.ts";
 import { toolEnvironment } from "./environment.ts";
 import { readToolFailure, type ToolWords } from "./failures.ts";
+import type { Realm } from "./realm.ts";
 import { prepareLogin, readLogin, type Tool } from "./tools.ts";
 
 export interface ToolLogin {
   /**
    * Hands over the robot token and waits until the tool has logged in.
    * @returns the entry that the tool wrote
-   * @throws LoginError `login-refused`, `tls-untrusted`, `registry-unavailable`, `tool-failed`, `robots-disabled`
+   * @throws LoginError `login-refused`, `tls-untrusted`, `registry-unavailable`, `tool-failed`, `robots-disabled`, or why there
+   * is no realm
    */
   finish(token: RobotToken): Promise<AuthEntry>;
   abandon(): Promise<void>;
@@ -33,6 +35,8 @@ export interface ToolLoginOptions {
   readonly folder: string;
   /** A folder of root certificates to trust besides the system's. */
   readonly certificates: string | undefined;
+  /** Where the tool will take the robot token; it is given none before that is known. */
+  readonly realm: () => Promise<Realm>;
 }
 
 /** Starts the tool, which waits for the password: its own start then costs no time once the token is there. */
@@ -41,7 +45,10 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
   const launch = async (): Promise<Running> => {
     const args = await prepareLogin(tool, folder, login.robot, login.scope);
     // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even where --authfile is given.
-    const env = { ...toolEnvironment(platform.env, certificates), DOCKER_CONFIG: folder };
+    const env = {
+      ...toolEnvironment(platform.env, platform.reporter.holdsSecret, certificates),
+      DOCKER_CONFIG: folder,
+    };
     return start({ file: tool.file, args, env }, platform.signal);
   };
   let ready: Running | undefined = await launch();
@@ -55,6 +62,7 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
     async finish(credential) {
       const auth = basicCredentials(login.robot, credential.token);
       platform.reporter.secret(auth);
+      const realm = await options.realm();
       return retry(platform, `${tool.name} login`, async (): Promise<Attempt<AuthEntry>> => {
         const running = ready ?? (await launch());
         ready = undefined;
@@ -69,7 +77,7 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           }
           // Hidden first, shortened then: the beginning of a secret would no longer be found.
           const said = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
-          return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, platform));
+          return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, realm, platform));
         } finally {
           await rm(folder, { recursive: true, force: true });
         }

@@ -1,28 +1,34 @@
 /** What a login stands under: a host, and perhaps a part of it. Pure. */
 import { invalidInput } from "../errors.ts";
-import { readOptions } from "../option-values.ts";
+import { type OptionReader, readOptions } from "../option-values.ts";
 import type { OptionName, OptionValues } from "../options.ts";
 
 /**
  * @returns host or host:port, lower case
  * @throws LoginError `invalid-input`
  */
-export function parseRegistry(value: string): string {
-  const example = "registry: quay.example.com:8443";
+export function parseRegistry(value: string, option: OptionName = "registry"): string {
+  const example = `${option}: quay.example.com:8443`;
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) {
-    throw invalidInput("registry", withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
+    throw invalidInput(option, withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
   }
   if (value.includes("@")) {
-    throw invalidInput("registry", withoutUserinfo(value), "it is a host, without a user or password", example);
+    throw invalidInput(option, withoutUserinfo(value), "it is a host, without a user or password", example);
   }
   if (value.includes("/")) {
-    throw invalidInput("registry", value, "it is a host, without a path; organizations go into robot", example);
+    throw invalidInput(option, value, "it is a host, without a path; organizations go into robot", example);
   }
   const host = value.toLowerCase();
   if (!isHost(host)) {
-    throw invalidInput("registry", value, "it is not a host with an optional port", example);
+    throw invalidInput(option, value, "it is not a host with an optional port", example);
   }
   return host;
+}
+
+/** @throws LoginError `invalid-input` */
+export function parseOptionalHost({ optional }: OptionReader, option: OptionName): string | undefined {
+  const value = optional(option);
+  return value === undefined ? undefined : parseRegistry(value, option);
 }
 
 /** A name of DNS has 253 letters at most; a port may follow. */

@@ -57,7 +57,8 @@ async function newQuay(row: Fault, realm?: number, port = 0): Promise<World & { 
   closers.push(quay.close);
   const robot = newRobot(peers());
   addRobot(quay.store, robot.name, [{ issuer: issuer.url, subject: SUBJECT }]);
-  return { ...(await newWorld(peers(), { registry: `localhost:${quay.port}`, robot, row })), quay };
+  const more = ["--token-host", `localhost:${realm}`];
+  return { ...(await newWorld(peers(), { registry: `localhost:${quay.port}`, robot, row, more })), quay };
 }
 
 describe.concurrent("the registry's certificate", () => {

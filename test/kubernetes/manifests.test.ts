@@ -79,12 +79,13 @@ describe.each(overlays)("%s", (name) => {
     expect(bare?.filter((arg) => known.get(arg.slice(2))?.takes !== "flag")).toEqual([]);
     expect(new Set(names).size).toBe(names.length);
     const used = login.args?.flatMap((arg) => [...arg.matchAll(/\$\((\w+)\)/g)].map(([, each]) => each)) ?? [];
-    expect(used.sort()).toEqual(["QUAY_CA_FILE", "QUAY_REGISTRY", "QUAY_ROBOT"]);
+    expect(used.sort()).toEqual(["QUAY_CA_FILE", "QUAY_REGISTRY", "QUAY_ROBOT", "QUAY_TOKEN_HOST"]);
     const set = new Map(login.env?.map((each) => [each.name, each]));
     expect(used.filter((each) => !set.has(each ?? ""))).toEqual([]);
     const references = [...set.values()].flatMap(({ valueFrom }) => valueFrom?.configMapKeyRef ?? []);
     expect(references.map(({ name: map, key }) => configMaps[map]?.[key])).toEqual([
       expect.stringMatching(/^quay\./),
+      "",
       "acme+keyless",
     ]);
   });
@@ -224,7 +225,7 @@ describe("the variants", () => {
     expect(variable(containers(base.pod).login, "QUAY_CA_FILE")).toBe("");
     expect(dirname(variable(login, "QUAY_CA_FILE") ?? "")).toBe(mountOf(login, "quay-ca")?.mountPath);
     expect(variable(workload, "SSL_CERT_DIR")).toBe(mountOf(workload, "quay-ca")?.mountPath);
-    expect(configMaps["quay-login"]).toEqual({ registry: "quay.example.com", robot: "acme+keyless" });
+    expect(configMaps["quay-login"]).toEqual({ registry: "quay.example.com", "token-host": "", robot: "acme+keyless" });
   });
 
   test("the service account token is for Quay, as the login expects it", () => {

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test 
 import type { LoginError } from "../../src/errors.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import { assertAccess, whyRefused } from "../../src/registry/access.ts";
+import type { Realm } from "../../src/registry/realm.ts";
 import { type LoginRequest, parseRequest } from "../../src/request.ts";
 import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
@@ -28,6 +29,8 @@ function local(signal = new AbortController().signal) {
   return { ...testPlatform({ roots: peers.authority.ca, clock, signal }), waits: clock.waits };
 }
 
+const realm = (): Realm => ({ url: new URL(`https://${peers.registryHost}/v2/auth`), service: peers.registryHost });
+
 const tokenOf = async (robot: string): Promise<RobotToken> => ({
   robot,
   token: await peers.quay.tokens.robotToken(robot),
@@ -38,7 +41,7 @@ const tokenOf = async (robot: string): Promise<RobotToken> => ({
 async function check(access: string, { robot = "acme+ci", platform = local() } = {}): Promise<void> {
   const request: LoginRequest = parseRequest({ registry: peers.registryHost, robot, access });
   const tokens = await Promise.all(request.robots.map((login) => tokenOf(login.robot)));
-  await assertAccess(request.registry, request.robots, tokens, request.access, platform);
+  await assertAccess(request.registry, request.robots, tokens, request.access, realm(), platform);
 }
 
 const missing = async (access: string, robot?: string): Promise<LoginError> => {
@@ -100,7 +103,8 @@ test("many lines are asked for a few at a time, and a server that is down is not
   const access = Array.from({ length: 500 }, (_, line) => `acme/r${line}:pull`).join("\n");
   const request: LoginRequest = parseRequest({ registry, robot: "acme+ci", access });
   const tokens = [await tokenOf("acme+ci")];
-  const asking = () => failure(assertAccess(registry, request.robots, tokens, request.access, local()));
+  const there: Realm = { url: new URL(`https://${registry}/v2/auth`), service: registry };
+  const asking = () => failure(assertAccess(registry, request.robots, tokens, request.access, there, local()));
   const error = await asking();
   expect([error.code, error.also.length, count]).toEqual(["access-missing", 499, 500]);
   expect(most).toBeLessThanOrEqual(20);
@@ -166,6 +170,7 @@ test("a repository that no robot of this login serves is nobody's matter here", 
       { repository: "acme/app", actions: ["pull"] },
       { repository: "other/app", actions: ["pull"] },
     ],
+    realm(),
     local(),
   );
   expect(asked()).toEqual([]);
@@ -240,7 +245,7 @@ describe("why a robot token is not accepted", () => {
       expiresAt: 0,
       lifeSeconds: 3600,
     };
-    return whyRefused(peers.registryHost, credential, local());
+    return whyRefused(peers.registryHost, credential, realm(), local());
   };
 
   test("robot accounts are turned off", async () => {

@@ -64,6 +64,10 @@ async function client({ world = peers, signal = new AbortController().signal, ..
     registry: world.registryHost,
     side: "source",
     credential: () => token,
+    realm: () => ({
+      url: new URL(`https://${more.registry ?? world.registryHost}/v2/auth`),
+      service: world.registryHost,
+    }),
     timeoutSeconds: 60,
   } as const;
   return { ...createRegistryClient({ ...options, ...more, robot }, platform), clock, reporter: platform.reporter };
@@ -485,7 +489,8 @@ test("docker.io is asked where its API is, and its official images are in librar
   onTestFinished(async () => void (await Promise.all([way.close(), close()])));
   const env = { HTTPS_PROXY: `http://127.0.0.1:${way.port}` };
   const platform = testPlatform({ roots: peers.authority.ca, clock: fakeClock(), env });
-  const options = { side: "source", robot: undefined, credential: () => undefined, timeoutSeconds: 9 } as const;
+  const nothing = () => undefined;
+  const options = { side: "source", robot: undefined, credential: nothing, realm: nothing, timeoutSeconds: 9 } as const;
   const one = createRegistryClient({ ...options, registry: "docker.io" }, platform);
   await Promise.all([one.digestOf("alpine", "3"), one.digestOf("acme/app", "3")]);
   expect(paths.toSorted()).toEqual(["/v2/acme/app/manifests/3", "/v2/library/alpine/manifests/3"]);
@@ -594,7 +599,10 @@ describe("a manifest", () => {
     const clock = fakeClock();
     const platform = testPlatform({ clock });
     const options = { registry: peers.registryHost, side: "source", robot: undefined, timeoutSeconds: 60 } as const;
-    const untrusting = createRegistryClient({ ...options, credential: () => undefined }, platform);
+    const untrusting = createRegistryClient(
+      { ...options, credential: () => undefined, realm: () => undefined },
+      platform,
+    );
     expect((await failure(untrusting.manifest("acme/app", "v1"))).code).toBe("tls-untrusted");
     expect(clock.waits).toEqual([]);
   });

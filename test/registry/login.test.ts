@@ -3,12 +3,13 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { errorCodes, type LoginError } from "../../src/errors.ts";
+import { errorCodes, LoginError } from "../../src/errors.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { which } from "../../src/platform/exec.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
-import { toolEnvironment } from "../../src/registry/environment.ts";
+import { commandEnvironment, toolEnvironment } from "../../src/registry/environment.ts";
 import { startToolLogin } from "../../src/registry/login.ts";
+import type { Realm } from "../../src/registry/realm.ts";
 import { type ToolName, toolNames } from "../../src/request.ts";
 import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
@@ -33,6 +34,7 @@ interface Setup {
   robot?: string;
   scope?: string;
   certificates?: string | undefined;
+  realm?: () => Promise<Realm>;
 }
 
 async function setUp({ name = "skopeo", file, env = {}, signal = new AbortController().signal, ...rest }: Setup) {
@@ -48,8 +50,11 @@ async function setUp({ name = "skopeo", file, env = {}, signal = new AbortContro
     lifeSeconds: 3600,
   };
   const folder = join(base, "tool");
+  const {
+    realm = async () => ({ url: new URL(`https://${peers.registryHost}/v2/auth`), service: peers.registryHost }),
+  } = rest;
   const login = await startToolLogin(
-    { tool: { name, file }, registry: peers.registryHost, login: { robot, scope }, folder, certificates },
+    { tool: { name, file }, registry: peers.registryHost, login: { robot, scope }, folder, certificates, realm },
     platform,
   );
   return { login, platform, waits: clock.waits, token, folder, base };
@@ -91,6 +96,14 @@ describe("a tool", () => {
     const seen = `${await readFile(`${base}/args`, "utf8")}\n${await readFile(`${base}/env`, "utf8")}`;
     expect(seen).toContain("--password-stdin");
     expectNoSecret(seen, [token.token, auth, "request-secret", "identity-secret"]);
+  });
+
+  test("gets no password as long as nobody knows where it would take it", async () => {
+    const base = await makeFolder();
+    const realm = () => Promise.reject(new LoginError("realm-refused", "another host", { remedy: [] }));
+    const error = await refused({ ...(await fake(`cat > ${base}/got; ${writeEntry}`)), realm });
+    expect(error.code).toBe("realm-refused");
+    expect(await readFile(`${base}/got`, "utf8").catch(() => "")).toBe("");
   });
 
   test("runs before the token is there", async () => {
@@ -285,6 +298,16 @@ describe("what the tool says decides what happens next", () => {
   });
 });
 
+const secret = "eyJhbGciOi.an.identity";
+const isSecret = (text: string) => text.includes(secret);
+/** What fits the list of what tools need by its name, but not by what it holds. */
+const disguised: Environment = Object.fromEntries(
+  [
+    ...["BUILDAH_ID_TOKEN", "STORAGE_TOKEN", "XDG_TOKEN", "CONTAINERS_ID_TOKEN", "_CONTAINERS_X", "LC_TOKEN"],
+    ...["HOME", "LANG", "HTTPS_PROXY", "DOCKER_HOST", "QUAY_ID_TOKEN"],
+  ].map((name, index) => [name, [secret, ` ${secret}\n`, `https://user:${secret}@proxy/`][index % 3]]),
+);
+
 test("the environment that a tool gets holds what tools need, and no secrets", () => {
   const kept = {
     PATH: "/bin",
@@ -321,9 +344,31 @@ test("the environment that a tool gets holds what tools need, and no secrets", (
     HTTPS_PROXY_PASSWORD: "s",
     SSL_CERT_DIR_KEY: "s",
   };
-  expect(toolEnvironment({ ...kept, ...dropped }, undefined)).toEqual(kept);
-  expect(toolEnvironment(kept, "/certs")).toEqual({ ...kept, SSL_CERT_DIR: "/certs" });
-  expect(toolEnvironment({ SSL_CERT_DIR: "/own" }, "/certs")).toEqual({ SSL_CERT_DIR: "/certs:/own" });
+  const no = () => false;
+  expect(toolEnvironment({ ...kept, ...dropped }, no, undefined)).toEqual(kept);
+  expect(toolEnvironment(kept, no, "/certs")).toEqual({ ...kept, SSL_CERT_DIR: "/certs" });
+  expect(toolEnvironment({ SSL_CERT_DIR: "/own" }, no, "/certs")).toEqual({ SSL_CERT_DIR: "/certs:/own" });
+});
+
+describe.each<[string, Environment]>([
+  ["a tool's", toolEnvironment({ ...disguised, PATH: "/bin" }, isSecret, undefined)],
+  ["a command's", commandEnvironment({ ...disguised, PATH: "/bin" }, isSecret, undefined)],
+])("%s environment", (_, env) => {
+  test("has nothing that is known to be secret, whatever its name", () => {
+    expect(env).toEqual({ PATH: "/bin" });
+  });
+});
+
+test("a command's environment is the user's own but for what a login could be had with", () => {
+  const kept = { PATH: "/bin", COSIGN_PASSWORD: "theirs", GITHUB_TOKEN: "theirs", SSL_CERT_DIR: "/own" };
+  const dropped = {
+    ACTIONS_ID_TOKEN_REQUEST_URL: "https://token.example.com",
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: "s",
+    ACTIONS_RUNTIME_TOKEN: "s",
+    SPIFFE_ENDPOINT_SOCKET: "unix:///s",
+  };
+  const env = commandEnvironment({ ...kept, ...dropped }, () => false, "/certs");
+  expect(env).toEqual({ ...kept, SSL_CERT_DIR: "/certs:/own" });
 });
 
 describe.each(toolNames)("the real %s", async (name) => {

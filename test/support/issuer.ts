@@ -27,7 +27,7 @@ export type DiscoveryFault =
   | "redirect"
   /** Its `jwks_uri` is an http:// address (that works). */
   | "http-jwks";
-export type KeysFault = "404" | "500" | "not-json" | "empty";
+export type KeysFault = "404" | "500" | "503" | "not-json" | "empty";
 
 /** How an issuer misbehaves. Delays are milliseconds. */
 export interface Behaviour {

@@ -12,6 +12,8 @@ export type Scripted =
   | { kind: "hang" }
   /** Drops the connection before an answer (the client sees a reset). */
   | { kind: "reset" }
+  /** 101: the connection speaks no HTTP any more, and stays open. */
+  | { kind: "switch" }
   /** Announces a body, sends the half of it, drops the connection. */
   | { kind: "cut" }
   /** A body of so many bytes of JSON-looking text. */
@@ -39,6 +41,7 @@ export const redirect = (to: string, status = 302): Scripted => answer(status, "
 export const notJson = (): Scripted => answer(200, "<html>hello</html>");
 export const hang = (): Scripted => ({ kind: "hang" });
 export const reset = (): Scripted => ({ kind: "reset" });
+export const switching = (): Scripted => ({ kind: "switch" });
 export const cut = (): Scripted => ({ kind: "cut" });
 export const huge = (bytes = 10 * 1024 * 1024): Scripted => ({ kind: "huge", bytes });
 export const slow = (ms: number): Scripted => ({ kind: "slow", ms });
@@ -82,6 +85,9 @@ export async function play(scripted: Scripted, response: ServerResponse): Promis
       return true;
     case "reset":
       response.socket?.destroy();
+      return true;
+    case "switch":
+      response.socket?.write("HTTP/1.1 101 x\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
       return true;
     case "cut":
       response.writeHead(200, { "content-type": "application/json", "content-length": 1000 });

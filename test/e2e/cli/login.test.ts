@@ -1,5 +1,5 @@
 /** `login`, and later commands of the same user that know nothing of it. */
-import { chmod, readFile, readlink, stat, symlink } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, readlink, rm, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { createMachine } from "../../support/command.ts";
@@ -7,7 +7,8 @@ import { writeImage } from "../../support/image.ts";
 import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
 import { findTool } from "../../support/runner.ts";
-import { authsIn, digestIn, entryOf, userOf } from "../world.ts";
+import { slow } from "../../support/scripted.ts";
+import { authsIn, digestIn, entryOf, of, until, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from "./world.ts";
 
 const peers = useWorld();
@@ -167,8 +168,13 @@ describe.concurrent("login", () => {
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
-    const ran = await machine.run(["login", ...target, "--result", "robot=/dev/full"]);
-    expect(failed(expect, ran, 2, "invalid-input")).toMatch(/--result.*\/dev\/full.*ENOSPC/);
+    peers().quay.exchangeScript.always(slow(500), of(robot));
+    const folder = await mkdtemp(join(machine.scratch, "results-"));
+    const running = await machine.start(["login", ...target, "--result", `robot=${folder}/robot`]);
+    await until(() => peers().quay.requests.some(({ user }) => user === robot.name), "the exchange");
+    await rm(folder, { recursive: true });
+    const ran = await running.done;
+    expect(failed(expect, ran, 2, "invalid-input")).toMatch(/--result.*results-.*: the file does not exist/);
     expect(ran.stdout).toBe("");
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });

@@ -1,0 +1,188 @@
+/**
+ * Whom a registry sends its clients to for a bearer token (the distribution project's token specification). A tool follows
+ * wherever that leads, the robot token in its hands: so the registry is asked first, without any login.
+ */
+import { LoginError } from "../errors.ts";
+import { explainFailure, remedies } from "../explain.ts";
+import { basicAuthorization } from "../identity/token.ts";
+import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
+import type { RobotToken } from "../quay/exchange.ts";
+
+/** Where bearer tokens are to be had. */
+export interface Realm {
+  readonly url: URL;
+  /** By this name the registry knows itself: a token for another one is of no use there. */
+  readonly service: string | undefined;
+}
+
+/** Of an answer that holds a bearer token. */
+const tokenLimits = { timeoutMs: 30_000, maxBytes: 262_144 };
+const pingLimits = { timeoutMs: 30_000, maxBytes: 1_048_576 };
+
+/** Opens the connection for the question; nothing is sent yet. */
+export const openRegistry = (registry: string, platform: Platform): PendingRequest =>
+  platform.http.open(new URL(`https://${registry}/v2/`), pingLimits);
+
+/**
+ * Asks now, and judges when it is wanted to know.
+ * @param tokenHost where the registry may send its clients besides itself
+ * @param opened from `openRegistry`
+ * @returns gives the realm, always the same. @throws LoginError `realm-refused`, `quay-unavailable`, or why Quay can't be reached
+ */
+export function findRealm(
+  registry: string,
+  tokenHost: string | undefined,
+  opened: PendingRequest,
+  platform: Platform,
+): () => Promise<Realm> {
+  const first = opened.send();
+  first.catch(() => {}); // told when the realm is wanted
+  let asked: Promise<HttpAnswer> | undefined = first;
+  let found: Promise<Realm> | undefined;
+  const attempt = async (): Promise<Attempt<Realm>> => {
+    const answering = asked ?? openRegistry(registry, platform).send();
+    asked = undefined;
+    try {
+      return judge(await answering, registry, tokenHost);
+    } catch (failure) {
+      if (!(failure instanceof HttpFailure)) {
+        throw failure;
+      }
+      const isOdd = failure.kind === "too-big" || failure.kind === "cut";
+      const error = isOdd ? refused(registry, `answers /v2/ with something unusable: ${failure.message}`) : undefined;
+      return { retry: persistenceOf(failure), error: error ?? explainFailure(failure, { registry }) };
+    }
+  };
+  return () => {
+    found ??= retry(platform, `the registry of ${registry}`, attempt);
+    return found;
+  };
+}
+
+function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefined): Attempt<Realm> {
+  const { status, headers } = answer;
+  if (status === 429 || status >= 500) {
+    const message = `The registry part of ${registry} is not available at the moment: it answered ${status}.`;
+    const error = new LoginError("quay-unavailable", message, {
+      remedy: ["Run the job again; if it stays so, look at the status page of this Quay."],
+    });
+    return { retry: "patient", error, answer };
+  }
+  const fail = (problem: string, ...remedy: string[]): Attempt<never> => ({
+    retry: "no",
+    error: refused(registry, problem, ...remedy),
+  });
+  // The tools ask at the place that a redirect names, and log in there.
+  if (status !== 200 && status !== 401) {
+    return fail(`${status >= 300 && status < 400 ? "redirects" : "answers"} the question for its registry (${status})`);
+  }
+  const challenges = parseChallenges(headers["www-authenticate"]);
+  const [challenge, another] = challenges ?? [];
+  if (challenge === undefined) {
+    return fail(
+      challenges ? `asks for no login at its registry (${status})` : "asks for a login in a form that is none",
+    );
+  }
+  // The tools take the first that they know, each its own.
+  if (another !== undefined || challenge.scheme !== "bearer") {
+    return fail("asks for a login in another way than Quay does");
+  }
+  const realm = realmOf(challenge);
+  if (realm === undefined) {
+    return fail(
+      "sends logins to an address that is not https",
+      "Have Quay's administrator look at SERVER_HOSTNAME and PREFERRED_URL_SCHEME in its configuration.",
+    );
+  }
+  const { host } = realm.url;
+  if (![registry, tokenHost].some((allowed) => allowed !== undefined && new URL(`https://${allowed}`).host === host)) {
+    return fail(
+      `sends logins to another host, ${host}`,
+      `If that is where this Quay gives its tokens: token-host: ${host}`,
+      "Otherwise find out who answers in its place.",
+    );
+  }
+  return { value: realm };
+}
+
+function refused(registry: string, problem: string, ...remedy: string[]): LoginError {
+  return new LoginError("realm-refused", `${registry} ${problem}: the robot token is not given to it.`, {
+    remedy: remedy.length > 0 ? remedy : [remedies.checkRegistry],
+  });
+}
+
+interface Challenge {
+  readonly scheme: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/**
+ * RFC 9110, 11.6.1, without token68, and with plain strings only: whatever two programs could read in two ways is none.
+ * @returns undefined where it is no list of challenges
+ */
+export function parseChallenges(header: string | string[] | undefined): readonly Challenge[] | undefined {
+  const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
+  const text = String(header ?? "").trim();
+  const part = /([a-z][\w-]*)(?:\s*=\s*(?:"([^"\\]*)"|([^\s",=\\]+)))?\s*(,|\s|$)[\s,]*/iy;
+  while (part.lastIndex < text.length) {
+    const [whole, name = "", quoted, bare] = part.exec(text) ?? [];
+    const last = challenges.at(-1);
+    const value = quoted ?? bare;
+    if (
+      whole === undefined ||
+      (value !== undefined && (last === undefined || last.parameters.has(name.toLowerCase())))
+    ) {
+      return undefined;
+    }
+    if (value === undefined) {
+      challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });
+    } else {
+      last?.parameters.set(name.toLowerCase(), value);
+    }
+  }
+  return challenges;
+}
+
+/** Strictly: browsers read `https:\host` and `https:host` as addresses too, and the tools, Go programs, read them otherwise. */
+const plainAddress = /^https:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?(?:[/?][!-[\]-~]*)?$/i;
+
+/** @returns undefined where it names no https address: nothing is fetched in the clear */
+function realmOf({ parameters }: Challenge): Realm | undefined {
+  const realm = parameters.get("realm") ?? "";
+  return plainAddress.test(realm) && URL.canParse(realm)
+    ? { url: new URL(realm), service: parameters.get("service") }
+    : undefined;
+}
+
+/** Without a login, any https address will do, and any challenge among several. @returns undefined where there is none */
+export function realmForAnyone({ headers }: HttpAnswer): Realm | undefined {
+  return parseChallenges(headers["www-authenticate"])
+    ?.filter(({ scheme }) => scheme === "bearer")
+    .map(realmOf)
+    .find((realm) => realm !== undefined);
+}
+
+/** @param credential undefined: without a login */
+export function askRealm(
+  { url, service }: Realm,
+  credential: RobotToken | undefined,
+  platform: Platform,
+  scope?: string,
+): Promise<HttpAnswer> {
+  const address = new URL(url);
+  if (service !== undefined) {
+    address.searchParams.set("service", service);
+  }
+  if (scope !== undefined) {
+    address.searchParams.set("scope", scope);
+  }
+  const request = platform.http.open(address, tokenLimits);
+  if (credential === undefined) {
+    return request.send();
+  }
+  const authorization = basicAuthorization(credential.robot, credential.token);
+  platform.reporter.secret(authorization.slice("Basic ".length));
+  return request.send({ authorization });
+}

@@ -1,0 +1,193 @@
+/** Whom a registry sends its clients to: what of its answers lets a robot token go there. At the stand-in, over real TLS. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { findRealm, openRegistry, parseChallenges, type Realm, realmForAnyone } from "../../src/registry/realm.ts";
+import { failure, fakeClock, testPlatform } from "../fixtures.ts";
+import { type Peers, startPeers } from "../support/peers.ts";
+import { LOADING } from "../support/quay/pages.ts";
+import { answer, cut, huge, page, redirect, reset, type Scripted, switching } from "../support/scripted.ts";
+
+let peers: Peers;
+beforeAll(async () => {
+  peers = await startPeers({ registry: false });
+});
+afterAll(() => peers.close());
+afterEach(() => {
+  peers.quay.registryScript.clear();
+  peers.quay.requests.length = 0;
+});
+
+function ask(tokenHost?: string, registry = peers.registryHost) {
+  const clock = fakeClock();
+  const platform = testPlatform({ roots: peers.authority.ca, clock });
+  const realm = findRealm(registry, tokenHost, openRegistry(registry, platform), platform);
+  return { realm, waits: clock.waits };
+}
+
+/** Answers the next question with these challenges. `HERE` stands for the registry. */
+const challenging = (challenge: string | undefined, status = 401): Scripted =>
+  answer(status, "", challenge === undefined ? {} : { "www-authenticate": here(challenge) });
+const here = (text: string): string => text.replaceAll("HERE", peers.registryHost);
+
+const plain = ({ url, service }: Realm) => [url.href, service];
+
+test("Quay names itself: it is asked once, without any login, and at once", async () => {
+  const { realm, waits } = ask();
+  await expect.poll(() => peers.quay.requests).toHaveLength(1);
+  const [first, second] = await Promise.all([realm(), realm()]);
+  expect(plain(first)).toEqual([`${peers.quay.url}/v2/auth`, peers.registryHost]);
+  expect(second).toBe(first);
+  expect(peers.quay.requests).toEqual([{ method: "GET", path: "/v2/", scheme: undefined, user: undefined }]);
+  expect(waits).toEqual([]);
+});
+
+describe("a realm that gets a robot token", () => {
+  test.each<[string, string, number?]>([
+    [
+      "with other parameters, in another order",
+      'bearer service="x", realm="https://HERE/v2/auth", scope="y", error="z"',
+    ],
+    ["without blanks, elsewhere below the host", 'Bearer realm="https://HERE/token?a=b@c",service=x'],
+    ["where the answer is 200", 'Bearer realm="https://HERE/v2/auth",service="x"', 200],
+    ["its name in capitals", 'BEARER REALM="HTTPS://LOCALHOST:PORT/v2/auth",SERVICE="x"'],
+  ])("%s", async (_, challenge, status) => {
+    const port = peers.registryHost.replace(/.*:/, "");
+    peers.quay.registryScript.next(challenging(challenge.replace("PORT", port), status));
+    expect(await ask().realm()).toMatchObject({ service: "x", url: { host: peers.registryHost } });
+  });
+
+  test.each(["auth.example.com", "auth.example.com:443"])(
+    "on a host that the user has named: %s",
+    async (tokenHost) => {
+      peers.quay.registryScript.next(challenging('Bearer realm="https://auth.example.com/v2/auth"'));
+      expect(plain(await ask(tokenHost).realm())).toEqual(["https://auth.example.com/v2/auth", undefined]);
+    },
+  );
+});
+
+describe("a realm that gets none", () => {
+  const elsewhere: [string, string][] = [
+    ["another host", "evil.example.com"],
+    ["another port", "localhost:1"],
+    ["a host that begins like it", "HERE.evil.example.com".replace("HERE", "localhost")],
+    ["a part of its name", "sub.localhost"],
+  ];
+  test.each(elsewhere)("%s: the error prints the line that would allow it", async (_, host) => {
+    for (const tokenHost of [undefined, "auth.example.com"]) {
+      peers.quay.registryScript.next(challenging(`Bearer realm="https://${host}/v2/auth",service="x"`));
+      const error = await failure(ask(tokenHost).realm());
+      expect([error.code, error.message]).toEqual([
+        "realm-refused",
+        `${peers.registryHost} sends logins to another host, ${host}: the robot token is not given to it.`,
+      ]);
+      expect(error.remedy[0]).toMatch(new RegExp(`: token-host: ${host}$`));
+    }
+  });
+
+  test.each<[string, string | undefined, RegExp, number?]>([
+    ["plain http", 'Bearer realm="http://HERE/v2/auth"', /not https/],
+    ["an address with a user", 'Bearer realm="https://HERE@evil.example.com/"', /not https/],
+    ["an address with a backslash", 'Bearer realm="https://HERE\\@evil.example.com/"', /a form that is none/],
+    ["an address that browsers mend", 'Bearer realm="https:HERE/v2/auth"', /not https/],
+    ["an address with a blank", 'Bearer realm="https://HERE/ x"', /not https/],
+    ["no address", 'Bearer service="x"', /not https/],
+    ["an address given twice", 'Bearer realm="https://HERE/",realm="https://evil.example.com/"', /a form that is none/],
+    ["two ways", 'Bearer realm="https://HERE/v2/auth",service="x", Basic realm="x"', /another way/],
+    [
+      "two ways of the same kind",
+      'Bearer realm="https://HERE/a", Bearer realm="https://evil.example.com/"',
+      /another way/,
+    ],
+    ["a password itself", 'Basic realm="HERE"', /another way/],
+    ["a list that is none", 'Bearer realm="https://HERE/v2/auth', /a form that is none/],
+    ["nothing at all", undefined, /asks for no login at its registry \(401\)/],
+    ["nothing at all, with a page", undefined, /asks for no login at its registry \(200\)/, 200],
+    ["nothing where there is no registry", undefined, /answers the question for its registry \(404\)/, 404],
+    ["nothing to anybody", 'Bearer realm="https://HERE/v2/auth"', /answers the question for its registry \(403\)/, 403],
+  ])("%s", async (_, challenge, message, status) => {
+    peers.quay.registryScript.next(challenging(challenge, status));
+    const error = await failure(ask("auth.example.com").realm());
+    expect([error.code, error.message]).toEqual(["realm-refused", expect.stringMatching(message)]);
+    expect(error.remedy.join()).not.toContain("token-host");
+  });
+
+  test.each([301, 302, 303, 307, 308])("a redirect (%i)", async (status) => {
+    peers.quay.registryScript.next(redirect("https://evil.example.com/v2/", status));
+    const error = await failure(ask().realm());
+    expect([error.code, error.message]).toEqual(["realm-refused", expect.stringContaining(`redirects the question`)]);
+  });
+
+  test("a 101, and a page without an end", async () => {
+    for (const given of [switching(), huge()]) {
+      peers.quay.registryScript.next(given);
+      expect((await failure(ask().realm())).code).toBe("realm-refused");
+    }
+  });
+});
+
+describe("what passes is waited for", () => {
+  test.each<[string, () => Scripted]>([
+    ["502", () => page(LOADING)],
+    ["429", () => answer(429)],
+    ["500", () => answer(500)],
+    ["a reset", reset],
+    ["half an answer", cut],
+  ])("%s", async (_, given) => {
+    peers.quay.registryScript.next(given(), given());
+    const { realm, waits } = ask();
+    expect(plain(await realm())).toEqual([`${peers.quay.url}/v2/auth`, peers.registryHost]);
+    expect(waits).toHaveLength(2);
+  });
+
+  test("until the time is over, and never before anybody wants to know", async () => {
+    peers.quay.registryScript.always(page(LOADING));
+    const { realm, waits } = ask();
+    await expect.poll(() => peers.quay.requests).toHaveLength(1);
+    expect(waits).toEqual([]);
+    const error = await failure(realm());
+    expect([error.code, error.message]).toEqual(["quay-unavailable", expect.stringContaining("it answered 502")]);
+  });
+
+  test("a Quay that can't be reached, or be trusted, is told as such", async () => {
+    expect((await failure(ask(undefined, "localhost:1").realm())).code).toBe("quay-unreachable");
+    const platform = testPlatform();
+    const realm = findRealm(peers.registryHost, undefined, openRegistry(peers.registryHost, platform), platform);
+    expect((await failure(realm())).code).toBe("tls-untrusted");
+  });
+});
+
+test.each<[string, unknown]>([
+  ["", []],
+  ['Bearer realm="a,b",service="c"', [["bearer", { realm: "a,b", service: "c" }]]],
+  [
+    'Bearer realm="a" , Basic realm="b"',
+    [
+      ["bearer", { realm: "a" }],
+      ["basic", { realm: "b" }],
+    ],
+  ],
+  [
+    "Negotiate, Bearer",
+    [
+      ["negotiate", {}],
+      ["bearer", {}],
+    ],
+  ],
+  ['realm="a"', undefined],
+  ['Bearer realm="a"service="b"', undefined],
+  ["Negotiate YII=", undefined],
+  ['Bearer realm="a\\"b"', undefined],
+  ["Bearer =", undefined],
+])("challenges of %j", (header, expected) => {
+  const found = parseChallenges(header)?.map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]);
+  expect(found).toEqual(expected);
+});
+
+test("without a login, any https address will do", () => {
+  const of = (header?: string) =>
+    realmForAnyone({ status: 401, body: "", headers: header === undefined ? {} : { "www-authenticate": header } });
+  const found = of('Basic realm="x", Bearer realm="https://auth.docker.io/token",service="registry.docker.io"');
+  expect(found && plain(found)).toEqual(["https://auth.docker.io/token", "registry.docker.io"]);
+  for (const header of [undefined, "", 'Basic realm="x"', 'Bearer realm="http://auth.docker.io/token"', "Bearer"]) {
+    expect(of(header)).toBeUndefined();
+  }
+});
