@@ -65,6 +65,7 @@ export const errorCodes = {
   "login-lapsed": "temporary",
   "source-not-found": "refused",
   "platform-missing": "refused",
+  "image-expires": "refused",
   "tag-taken": "refused",
   "tag-immutable": "refused",
   "quota-exceeded": "refused",

@@ -4,6 +4,7 @@ import type { Platform } from "./platform/platform.ts";
 import { createGate, settleAll, together } from "./platform/settle.ts";
 import { type Artifact, copyArtifacts, findArtifacts, missingArtifacts } from "./promotion/artifacts.ts";
 import { type Copier, copyByDigest } from "./promotion/copy.ts";
+import { assertLasting } from "./promotion/expiry.ts";
 import { type Image, readImage, resolve } from "./promotion/image.ts";
 import { byDigest, pathOf, type Repository } from "./promotion/reference.ts";
 import type { ExistingTags, Promotion, PromotionRequest } from "./promotion/request.ts";
@@ -140,7 +141,7 @@ async function lookAt(
   result: Draft,
   onProgress: (progress: Progress) => void,
 ): Promise<Found> {
-  const { existingTags, platforms, withSignatures, verifyCommand, dryRun, timeoutSeconds } = request;
+  const { existingTags, allowExpiring, platforms, withSignatures, verifyCommand, dryRun, timeoutSeconds } = request;
   const { reporter } = platform;
   const writer = clientOf(sides.destination, destination.registry);
 
@@ -153,7 +154,11 @@ async function lookAt(
       const image = await readImage(reader, source, digest, platforms);
       result.platforms = image.platforms;
       const subjects = [digest, ...image.children];
-      return [image, withSignatures ? await findArtifacts(reader, source, subjects, reporter) : []] as const;
+      const [artifacts] = await together(
+        async (ended) => (withSignatures ? findArtifacts(reader.until(ended), source, subjects, reporter) : []),
+        async (ended) => (allowExpiring ? undefined : assertLasting(reader.until(ended), source, image.labelled)),
+      );
+      return [image, artifacts] as const;
     },
     (ended) => isThere(writer.until(ended), destination.repository),
   );

@@ -4,6 +4,7 @@ import { settleAll } from "../platform/settle.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { type Descriptor, type ManifestContent, parseObject, readManifest } from "../registry/manifest.ts";
 import type { Reporter } from "../reporter.ts";
+import type { Labelled } from "./expiry.ts";
 import { byDigest, formatReference, type Reference, type Repository } from "./reference.ts";
 
 export interface Image {
@@ -15,6 +16,8 @@ export interface Image {
   readonly parts: readonly (string | Manifest)[];
   /** Configs and layers of all of them, each once. */
   readonly blobs: readonly Blob[];
+  /** Its own manifest, and those of its children. */
+  readonly labelled: readonly Labelled[];
   /** os/architecture of an index's images; of a single image only where a platform is asked for. */
   readonly platforms: readonly string[];
 }
@@ -55,11 +58,13 @@ export async function readImage(
   const found = new Map<string, Found>();
   const listed = new Set<string>();
   const blobs = new Map<string, Blob>();
+  const labelled: Labelled[] = [];
   const platforms = new Set<string>();
   let bytes = 0;
 
   /** @returns what is to be read next */
   const note = (read: Manifest, content: ManifestContent): readonly Descriptor[] => {
+    labelled.push({ digest: read.digest, annotations: content.annotations, config: content.config });
     if (content.manifests === undefined) {
       for (const { digest, size } of [content.config, ...content.layers]) {
         blobs.set(digest, { digest, size });
@@ -97,7 +102,7 @@ export async function readImage(
   assertPlatforms([...platforms], wanted, what);
   return {
     ...{ digest, manifest, children: [...listed], parts: partsOf(digest, found) },
-    ...{ blobs: [...blobs.values()], platforms: [...platforms] },
+    ...{ blobs: [...blobs.values()], labelled, platforms: [...platforms] },
   };
 }
 

@@ -75,6 +75,14 @@ export const promotionOptions = [
     description: "Whether each tag must be new: one that exists is an error, even where it points to this very image.",
   },
   {
+    name: "allow-expiring",
+    faces: promotes,
+    default: "false",
+    takes: "flag",
+    description:
+      "Whether an image is promoted whose label quay.expires-after has Quay delete its tags after a while; else that is an error.",
+  },
+  {
     name: "platform",
     faces: promotes,
     takes: "list",

@@ -24,6 +24,7 @@ export interface PromotionRequest extends IdentityRequest {
   readonly sourceTokenHost: string | undefined;
   readonly destinationTokenHost: string | undefined;
   readonly existingTags: ExistingTags;
+  readonly allowExpiring: boolean;
   /** os/architecture or os/architecture/variant */
   readonly platforms: readonly string[];
   readonly withSignatures: boolean;
@@ -51,6 +52,7 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
     sourceTokenHost: parseSourceTokenHost(reader),
     destinationTokenHost: parseOptionalHost(reader, "destination-token-host"),
     existingTags: parseExistingTags(reader),
+    allowExpiring: boolean("allow-expiring"),
     platforms: parsePlatforms(list("platform")),
     withSignatures: boolean("with-signatures"),
     verifyCommand: optional("verify-command"),

@@ -59,6 +59,10 @@ export interface ImageOptions {
   /** Bytes that can't be compressed, in the last of its layers. */
   readonly size?: number;
   readonly layers?: number;
+  /** In its config. */
+  readonly labels?: Readonly<Record<string, unknown>>;
+  /** Of its manifest. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export const amd64: Platform = { os: "linux", architecture: "amd64" };
@@ -67,7 +71,15 @@ export const arm: Platform = { os: "linux", architecture: "arm", variant: "v7" }
 
 /** A single image. */
 export function makeImage(name: string, options: ImageOptions = {}): Made {
-  const { form = "oci", compression = "gzip", platform = amd64, size = 2048, layers: count = 2 } = options;
+  const {
+    form = "oci",
+    compression = "gzip",
+    platform = amd64,
+    size = 2048,
+    layers: count = 2,
+    labels: Labels,
+    annotations,
+  } = options;
   const { manifest: mediaType, config: configType, layer: gzipType } = types[form];
   const tars = Array.from({ length: count }, (_, index) => {
     const bytes = noise(`${name} ${index}`, index === count - 1 ? size : 512);
@@ -80,8 +92,14 @@ export function makeImage(name: string, options: ImageOptions = {}): Made {
         content(gzipType, gzipSync(tar, { level: 0 })),
   );
   const rootfs = { type: "layers", diff_ids: tars.map(sha256) };
-  const config = content(configType, json({ ...platform, author: name, config: {}, rootfs }));
-  const body = { schemaVersion: 2, mediaType, config: config.descriptor, layers: layers.map(descriptorOf) };
+  const config = content(configType, json({ ...platform, author: name, config: { Labels }, rootfs }));
+  const body = {
+    schemaVersion: 2,
+    mediaType,
+    config: config.descriptor,
+    layers: layers.map(descriptorOf),
+    annotations,
+  };
   return make(mediaType, body, [config, ...layers], []);
 }
 

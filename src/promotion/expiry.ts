@@ -1,0 +1,64 @@
+/** Images whose tags Quay deletes by itself: builds of branches often have the label for it, and a release must not. */
+import { LoginError } from "../errors.ts";
+import { settleAll } from "../platform/settle.ts";
+import type { Descriptor, RegistryClient } from "../registry/client.ts";
+import { byDigest, type Repository } from "./reference.ts";
+
+/** What of a manifest may hold labels: Quay takes its annotations and, of an image, its config's labels for them. */
+export interface Labelled {
+  readonly digest: string;
+  readonly annotations: Readonly<Record<string, unknown>> | undefined;
+  readonly config: Descriptor | undefined;
+}
+
+const label = "quay.expires-after";
+
+/** Seconds to weeks, as Quay reads them; what it can't read, such as `never`, it does not act upon. */
+const time = /^\s*\+?[0-9]+\s*[smhdw]$/;
+
+const imageConfigs = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
+/**
+ * Of an index each image counts: what Quay does for them is not known.
+ * @throws LoginError `image-expires`
+ */
+export async function assertLasting(
+  client: RegistryClient,
+  source: Repository,
+  manifests: readonly Labelled[],
+): Promise<void> {
+  const found = await settleAll(manifests, 4, async ({ digest, annotations, config }) => {
+    const reads = config !== undefined && imageConfigs.includes(config.mediaType);
+    const after =
+      timeIn(annotations) ??
+      (reads ? timeIn(labelsIn(await client.blob(source.repository, config.digest))) : undefined);
+    return after === undefined ? [] : [`${byDigest(source, digest)} has the label ${label}=${after}`];
+  });
+  const [first, ...others] = found.flat();
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more of its images)`;
+    throw new LoginError(
+      "image-expires",
+      `${first}${more}: Quay deletes each tag that it gets, that long after it was set.`,
+      {
+        remedy: [
+          `Build what is to be released without the label ${label}.`,
+          "Or, if this release may vanish: allow-expiring: true",
+        ],
+      },
+    );
+  }
+}
+
+function timeIn(labels: Readonly<Record<string, unknown>> | null | undefined): string | undefined {
+  const value = labels?.[label];
+  return typeof value === "string" && time.test(value) ? value.trim() : undefined;
+}
+
+function labelsIn(config: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return JSON.parse(config ?? "")?.config?.Labels;
+  } catch {
+    return undefined;
+  }
+}
