@@ -56,25 +56,25 @@ interface Run {
   /** As many are looked at as are copied: the first copies should not have to wait for looks at the last. */
   readonly look: <T>(work: () => Promise<T>) => Promise<T>;
   readonly copy: Copier;
-  readonly clientOf: (side: Side, registry: string) => RegistryClient;
+  readonly clientOf: (side: Side, repository: Repository) => RegistryClient;
   readonly platform: Platform;
 }
 
-/** One for each side of each registry: what it has found out about its rights serves all promotions. */
+/** One for each login at each registry: what it has found out about its rights serves all promotions. */
 function clientsOf({ timeoutSeconds }: PromotionRequest, platform: Platform): Run["clientOf"] {
   const clients = new Map<string, RegistryClient>();
-  return ({ name, login }, registry) => {
-    const key = `${name} ${registry}`;
+  return ({ name, login, others }, repository) => {
+    const { registry } = repository;
+    const other = others.get(pathOf(repository));
+    const key = `${name} ${registry} ${other?.key}`;
     const client =
       clients.get(key) ??
       createRegistryClient(
         {
-          registry,
-          side: name,
-          robot: login?.robot,
+          ...{ registry, side: name, robot: login?.robot, timeoutSeconds },
           credential: () => login?.credential(),
           realm: () => login?.realm(),
-          timeoutSeconds,
+          basic: other?.auth,
         },
         platform,
       );
@@ -143,12 +143,12 @@ async function lookAt(
 ): Promise<Found> {
   const { existingTags, allowExpiring, platforms, withSignatures, verifyCommand, dryRun, timeoutSeconds } = request;
   const { reporter } = platform;
-  const writer = clientOf(sides.destination, destination.registry);
+  const writer = clientOf(sides.destination, destination);
 
   onProgress({ phase: "resolving" });
   const [[image, artifacts], hasPlace] = await together(
     async (ended) => {
-      const reader = clientOf(sides.source, source.registry).until(ended);
+      const reader = clientOf(sides.source, source).until(ended);
       const digest = await resolve(reader, source, reporter);
       result.digest = digest;
       const image = await readImage(reader, source, digest, platforms);
@@ -198,7 +198,7 @@ async function carryOut(
   result: Draft,
   onProgress: (progress: Progress) => void,
 ): Promise<void> {
-  const writer = clientOf(sides.destination, destination.registry);
+  const writer = clientOf(sides.destination, destination);
   assertFree(destination, result.tags, image.digest);
 
   if (missing) {

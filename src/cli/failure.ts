@@ -30,6 +30,9 @@ const assignment = new RegExp(`(?<![\\w-])(${namesOf(spokenOf)}): (?=\\S)`, "g")
 const example = new RegExp(`^(Write, for example, )(${namesOf(typed)}): `);
 const ofTheAction = new RegExp(`\\b(?:${namesOf(all.filter((option) => !typed.includes(option)))}): `);
 
+/** An expression of GitHub Actions for a variable. */
+const variable = /\$\{\{ env\.(\w+) \}\}/g;
+
 /** The core writes `ca-file: root.pem` and `move-tags: true`, as workflows do; here it is typed `--ca-file root.pem`, `--move-tags`. */
 export const withFlags = (error: LoginError): LoginError =>
   reworded(error, {
@@ -38,7 +41,11 @@ export const withFlags = (error: LoginError): LoginError =>
       lines
         .filter((line) => !ofTheAction.test(line))
         .map((line) =>
-          mentioned(line).replaceAll(flag, "--$1").replace(example, "$1--$2 ").replaceAll(assignment, "--$1 "),
+          mentioned(line)
+            .replaceAll(variable, '"$$$1"')
+            .replaceAll(flag, "--$1")
+            .replace(example, "$1--$2 ")
+            .replaceAll(assignment, "--$1 "),
         ),
   });
 

@@ -44,7 +44,7 @@ export function copyByDigest(
   const { from, to, digest } = copy;
   const [source, destination] = [byDigest(from, digest), byDigest(to, digest)];
   const logins = [sides.source.login, sides.destination.login];
-  const [readFrom, writeTo] = logins.map((login) => login?.authFile);
+  const [readFrom, writeTo] = [sides.source.authFile, sides.destination.authFile];
   const command = {
     file: tool.file,
     args: [

@@ -64,7 +64,8 @@ export async function readImage(
 
   /** @returns what is to be read next */
   const note = (read: Manifest, content: ManifestContent): readonly Descriptor[] => {
-    labelled.push({ digest: read.digest, annotations: content.annotations, config: content.config });
+    const config = content.manifests === undefined ? content.config : undefined;
+    labelled.push({ digest: read.digest, annotations: content.annotations, config });
     if (content.manifests === undefined) {
       for (const { digest, size } of [content.config, ...content.layers]) {
         blobs.set(digest, { digest, size });

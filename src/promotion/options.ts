@@ -38,7 +38,14 @@ export const promotionOptions = [
     faces: promotes,
     value: "ROBOT",
     description:
-      "Robot account that reads the source, organization+name. Not set: the source is public, and read without a login.",
+      "Robot account that reads the source, organization+name. Neither this nor source-auth-file: the source is public, and read without a login.",
+  },
+  {
+    name: "source-auth-file",
+    faces: promotes,
+    value: "FILE",
+    description:
+      "File with the login for a source that no robot reads, as on another registry than Quay: its entry for the source alone is used, and for nothing else. Instead of source-robot.",
   },
   {
     name: "destination-robot",

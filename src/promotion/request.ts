@@ -17,8 +17,9 @@ export type ExistingTags = "stay" | "move" | "forbidden";
 export interface PromotionRequest extends IdentityRequest {
   /** At least one; all destinations on one registry, and all sources on one where `sourceRobot` is set. */
   readonly promotions: readonly Promotion[];
-  /** undefined: public */
+  /** With neither this nor `sourceAuthFile`, the source is public. */
   readonly sourceRobot: string | undefined;
+  readonly sourceAuthFile: string | undefined;
   readonly destinationRobot: string;
   /** host or host:port where a registry may send logins besides itself */
   readonly sourceTokenHost: string | undefined;
@@ -48,6 +49,7 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
   const request: Omit<PromotionRequest, "promotions"> = {
     ...parseIdentityRequest(reader),
     sourceRobot: sourceRobot && parseRobot(sourceRobot, "source-robot"),
+    sourceAuthFile: parseSourceAuthFile(reader),
     destinationRobot: parseRobot(required(reader, "destination-robot", "acme+release"), "destination-robot"),
     sourceTokenHost: parseSourceTokenHost(reader),
     destinationTokenHost: parseOptionalHost(reader, "destination-token-host"),
@@ -116,6 +118,14 @@ function withoutOthers(path: string, { optional }: OptionReader): string {
     }
   }
   return path;
+}
+
+function parseSourceAuthFile({ optional }: OptionReader): string | undefined {
+  const [file, robot] = [optional("source-auth-file"), optional("source-robot")];
+  if (file !== undefined && robot !== undefined) {
+    throw invalidInput("source-auth-file", file, "source-robot is set too, and the source has one login", oneOfTheTwo);
+  }
+  return file;
 }
 
 function parseExistingTags({ boolean }: OptionReader): ExistingTags {

@@ -14,12 +14,17 @@ import type { LoginRequest } from "../request.ts";
 import type { Session } from "../session.ts";
 import type { PromotionRequest } from "./request.ts";
 import type { Surroundings } from "./result.ts";
+import { readSourceLogins, type SourceLogin, writeSourceLogins } from "./source-login.ts";
 
 /** Who reads, or who writes. */
 export interface Side {
   readonly name: "source" | "destination";
-  /** undefined: without a login */
+  /** undefined: no robot's */
   readonly login: SideLogin | undefined;
+  /** For the tools. undefined: without a login */
+  readonly authFile: string | undefined;
+  /** Of a source that no robot reads, by `registry/organization/repository`. */
+  readonly others: ReadonlyMap<string, SourceLogin>;
 }
 
 export interface SideLogin {
@@ -56,7 +61,10 @@ export async function openSides(
   platform: Platform,
 ): Promise<Sides> {
   const [first] = request.promotions;
-  const { sourceRobot, destinationRobot, sourceTokenHost, destinationTokenHost } = request;
+  const { sourceRobot, sourceAuthFile, destinationRobot, sourceTokenHost, destinationTokenHost } = request;
+  const sources = request.promotions.map(({ source }) => source);
+  const others: Side["others"] =
+    sourceAuthFile === undefined ? new Map() : await readSourceLogins(sourceAuthFile, sources);
   const writer: Party = {
     name: "destination",
     registry: first?.destination.registry ?? "",
@@ -82,13 +90,27 @@ export async function openSides(
     add(value);
     reporter.secret(value);
   };
+  for (const { auth } of others.values()) {
+    secret(auth);
+    secret(
+      Buffer.from(auth, "base64")
+        .toString()
+        .replace(/^[^:]*:/, ""),
+    );
+  }
   const quietly = { ...platform, reporter: { ...sayingOnce(reporter), secret } };
   const open: LiveLogin[] = [];
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
+  let ofOthers: string | undefined;
   try {
     await settleAll(parties, parties.length, async (party, index) => {
       open[index] = await logIn(party, request, surroundings, quietly);
     });
+    const [{ session } = {}] = open;
+    if (session && others.size > 0) {
+      // Below the private folder of the destination's login, which goes with that.
+      ofOthers = await writeSourceLogins([...others.values()], join(session.folder, "source"));
+    }
   } catch (error) {
     await close();
     throw error;
@@ -96,8 +118,8 @@ export async function openSides(
   const [writing, reading = same ? writing : undefined] = open;
   const { roots } = surroundings.place;
   return {
-    source: { name: "source", login: reading },
-    destination: { name: "destination", login: writing },
+    source: { name: "source", login: reading, authFile: reading?.authFile ?? ofOthers, others },
+    destination: { name: "destination", login: writing, authFile: writing?.authFile, others: new Map() },
     certificates: roots && writing && join(writing.session.folder, "certificates"),
     hide,
     close,

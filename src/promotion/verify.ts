@@ -20,7 +20,7 @@ export async function verify(
   platform: Platform,
 ): Promise<void> {
   const { reporter, env, signal } = platform;
-  const authFile = source.login?.authFile;
+  const { authFile } = source;
   const running = start(
     {
       file: "/bin/sh",

@@ -7,7 +7,7 @@ import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainRefusal, readBearer, scopeOf } from "./access.ts";
-import { askRealm, type Realm, realmForAnyone } from "./realm.ts";
+import { askRealm, asksForPassword, type Realm, realmForAnyone } from "./realm.ts";
 
 /** Who asks a registry. */
 export interface Asker {
@@ -19,10 +19,18 @@ export interface Asker {
   readonly credential: () => RobotToken | undefined;
   /** Where that is traded for a bearer token, as the login has found out. undefined: without a login */
   readonly realm: () => Realm | undefined;
+  /** base64(user:password) of a login that is no robot's. */
+  readonly basic?: string | undefined;
 }
 
 /** undefined: the registry is asked without a token. */
 export type Bearer = string | undefined;
+
+/** In place of a bearer token, where the registry has asked for the password itself: a space is in no token. */
+const basicPrefix = "Basic ";
+
+export const authorizationOf = (bearer: string): string =>
+  bearer.startsWith(basicPrefix) ? bearer : `Bearer ${bearer}`;
 
 export interface Bearers {
   /**
@@ -46,20 +54,30 @@ interface Kept {
 }
 
 /**
- * With a robot: from where its login has found that the robot token may go. Without: from the realm of the registry's challenge,
- * whatever host that is.
+ * With a robot: from where its login has found that the robot token may go. Otherwise: from the realm of the registry's
+ * challenge, whatever host that is; with a login that is no robot's, that gets it.
  */
 export function createBearers(asker: Asker, platform: Platform): Bearers {
+  const { basic } = asker;
   const kept = new Map<string, Kept>();
   let learnt: Realm | undefined;
+  let takesPassword = false;
 
   async function fetch(scope: string, credential: RobotToken | undefined): Promise<Attempt<Bearer>> {
+    if (credential === undefined && takesPassword) {
+      return { value: `${basicPrefix}${basic}` };
+    }
     const realm = credential === undefined ? learnt : asker.realm();
     if (realm === undefined) {
       return { value: undefined };
     }
     try {
-      const answer = await askRealm(realm, credential, platform, scope);
+      const answer = await askRealm(
+        realm,
+        credential ?? (basic === undefined ? undefined : { basic }),
+        platform,
+        scope,
+      );
       const bearer = answer.status === 200 ? readBearer(answer.body) : undefined;
       if (bearer === undefined) {
         return { ...explainAnswer(answer, credential, asker, platform), answer };
@@ -96,7 +114,8 @@ export function createBearers(asker: Asker, platform: Platform): Bearers {
     },
     learn(answer) {
       learnt ??= realmForAnyone(answer);
-      return learnt !== undefined;
+      takesPassword ||= learnt === undefined && basic !== undefined && asksForPassword(answer);
+      return learnt !== undefined || takesPassword;
     },
   };
 }
@@ -119,7 +138,9 @@ function explainAnswer(
   if (status === 401 || status === 403) {
     const error =
       credential === undefined
-        ? notPublic(asker)
+        ? asker.basic === undefined
+          ? notPublic(asker)
+          : passwordRefused(asker, status)
         : (explainRefusal(answer, registry, credential.robot) ??
           new LoginError(
             "login-refused",
@@ -152,18 +173,39 @@ function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now
       );
 }
 
-/** @param repository undefined: all of it */
-export function notPublic({ registry, side }: Asker, repository = "this repository"): LoginError {
+function passwordRefused({ registry, side }: Asker, status: number): LoginError {
   return new LoginError(
-    "access-missing",
-    `${registry}, the ${side}, does not let ${repository} be read without a login, or it does not exist.`,
+    "login-refused",
+    `${registry}, the ${side}, does not accept the login of the option source-auth-file: it answered ${status}.`,
     {
       remedy: [
-        `If it is private: set the option ${side}-robot to a robot account with the permission Read.`,
-        `Quay answers the same way where the repository does not exist: check the option ${side}.`,
+        `Log in anew: skopeo login --authfile source.json ${registry}`,
+        "Then name that file: source-auth-file: source.json",
       ],
     },
   );
+}
+
+/** @param repository undefined: all of it */
+export function notPublic({ registry, side, basic }: Asker, repository = "this repository"): LoginError {
+  const where = `${registry}, the ${side}, does not let ${repository} be read`;
+  if (basic !== undefined) {
+    return new LoginError(
+      "access-missing",
+      `${where} with the login of the option source-auth-file, or it does not exist.`,
+      {
+        remedy: [`Give whom that login is of the right to read it, and check the option ${side}.`],
+      },
+    );
+  }
+  return new LoginError("access-missing", `${where} without a login, or it does not exist.`, {
+    remedy: [
+      `If it is private, in a Quay: set the option ${side}-robot to a robot account with the permission Read.`,
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
+      "If it is private, in another registry that an earlier step has logged in to: source-auth-file: ${{ env.REGISTRY_AUTH_FILE }}",
+      `Many answer the same way where the repository does not exist: check the option ${side}.`,
+    ],
+  });
 }
 
 /** @param last what it answered last: a status, or a phrase that can follow a colon */

@@ -11,6 +11,7 @@ import { accessMissing, grantIn, registryReason } from "./access.ts";
 import type { Ask, Manifest, PathTo, Question, RegistryClient } from "./api.ts";
 import {
   type Asker,
+  authorizationOf,
   type Bearer,
   type Bearers,
   createBearers,
@@ -119,7 +120,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     let url = new URL(path, base);
     for (let hops = 0; ; hops++) {
       const isHere = url.origin === base.origin;
-      const authorization = isHere && bearer !== undefined && { authorization: `Bearer ${bearer}` };
+      const authorization = isHere && bearer !== undefined && { authorization: authorizationOf(bearer) };
       const at = url;
       const answer = await gate(() =>
         platform.http.open(at, limits, method).send({ ...headers, ...authorization }, body),

@@ -164,10 +164,16 @@ export function realmForAnyone({ headers }: HttpAnswer): Realm | undefined {
     .find((realm) => realm !== undefined);
 }
 
-/** @param credential undefined: without a login */
+/** Whether the registry itself takes user and password (RFC 7617), and nothing else. */
+export function asksForPassword({ headers }: HttpAnswer): boolean {
+  const challenges = parseChallenges(headers["www-authenticate"]) ?? [];
+  return challenges.length > 0 && challenges.every(({ scheme }) => scheme === "basic");
+}
+
+/** @param credential `basic`: base64(user:password) of a login that is no robot's; undefined: without a login */
 export function askRealm(
   { url, service }: Realm,
-  credential: RobotToken | undefined,
+  credential: RobotToken | { readonly basic: string } | undefined,
   platform: Platform,
   scope?: string,
 ): Promise<HttpAnswer> {
@@ -181,6 +187,9 @@ export function askRealm(
   const request = platform.http.open(address, tokenLimits);
   if (credential === undefined) {
     return request.send();
+  }
+  if ("basic" in credential) {
+    return request.send({ authorization: `Basic ${credential.basic}` });
   }
   const authorization = basicAuthorization(credential.robot, credential.token);
   platform.reporter.secret(authorization.slice("Basic ".length));

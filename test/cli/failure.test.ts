@@ -75,6 +75,8 @@ describe("options as they are typed here", () => {
     ["Write, for example, with-signatures: true", "Write, for example, --with-signatures"],
     ["Write, for example, tag: 1.4.2", "Write, for example, --tag 1.4.2"],
     ["source-robot: acme+reads", "--source-robot acme+reads"],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions
+    ["Private: source-auth-file: ${{ env.REGISTRY_AUTH_FILE }}", 'Private: --source-auth-file "$REGISTRY_AUTH_FILE"'],
   ])("%s", (line, expected) => {
     expect(remedyOf(line)).toEqual([expected]);
   });

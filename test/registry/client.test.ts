@@ -449,6 +449,8 @@ describe("without a login", () => {
     const error = await failure(one.digestOf("acme/app", "v1"));
     expect(error.code).toBe("access-missing");
     expect(error.remedy[0]).toContain("source-robot");
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
+    expect(error.remedy[1]).toContain("source-auth-file: ${{ env.REGISTRY_AUTH_FILE }}");
   });
 
   test("the realm's refusal, and its failure", async () => {
@@ -470,6 +472,65 @@ describe("without a login", () => {
     script(answer(200, "", { "docker-content-digest": digestOf("x") }), answer(200, "{}"));
     expect(await one.digestOf("acme/app", "v1")).toBe(digestOf("x"));
     expect(await one.granted("acme/app", ["pull"])).toBeUndefined();
+  });
+});
+
+describe("with a login that is no robot's", () => {
+  const basic = Buffer.from("somebody:their password").toString("base64");
+  const withPassword = () => client({ robot: undefined, basic });
+  const bearerAt = (realm: string) => `Bearer realm="${realm}",service="there"`;
+  const challenge = (value: string) => answer(401, "", { "www-authenticate": value });
+  const there = () => answer(200, "", { "docker-content-digest": digestOf("x") });
+
+  test.each([
+    ["alone", (url: string) => bearerAt(url)],
+    ["behind a challenge for the password", (url: string) => `Basic realm="x", ${bearerAt(url)}`],
+  ])("the realm gets it, on whatever host, and the registry its token alone: %s", async (_, header) => {
+    const token = unsignedJwt({ access: [] });
+    const other = await startOther(answer(200, { token }));
+    const one = await withPassword();
+    script(challenge(header(`${other.url}/token`)), there());
+    expect(await one.digestOf("acme/app", "v1")).toBe(digestOf("x"));
+    expect(other.requests.map(({ headers }) => headers.authorization)).toEqual([`Basic ${basic}`]);
+    expect([peers.quay.seen(token), peers.quay.seen(basic)].map(({ length }) => length)).toEqual([1, 0]);
+  });
+
+  test("a registry that asks for the password itself gets it, and no host that it sends on to", async () => {
+    const other = await startOther(answer(200, "config"));
+    const one = await withPassword();
+    script(challenge('Basic realm="x"'), redirect(`${other.url}/blob`, 307));
+    expect(await one.blob("acme/app", digestOf("config"))).toBe("config");
+    expect(peers.quay.seen(basic)).toHaveLength(1);
+    expect(other.requests.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+  });
+
+  test.each([
+    [
+      "the realm refuses it",
+      (url: string) => [challenge(bearerAt(url))],
+      "login-refused",
+      /source-auth-file: it answered 401/,
+    ],
+    [
+      "the registry refuses it",
+      () => [challenge('Basic realm="x"'), challenge('Basic realm="x"')],
+      "access-missing",
+      /be read with the login of the option source-auth-file/,
+    ],
+    [
+      "in the clear, nothing is sent",
+      () => [challenge(bearerAt("http://localhost:1/token"))],
+      "access-missing",
+      /source-auth-file/,
+    ],
+    ["another kind of challenge", () => [challenge("Negotiate")], "access-missing", /source-auth-file/],
+  ])("%s", async (_, answers, code, said) => {
+    const other = await startOther(answer(401));
+    const one = await withPassword();
+    script(...answers(`${other.url}/token`));
+    const error = await failure(one.digestOf("acme/app", "v1"));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(said);
   });
 });
 

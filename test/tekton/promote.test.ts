@@ -103,6 +103,13 @@ describe("what the command line makes of it", () => {
     expect(await requestOf(resource, { params: { ...single, "create-only": "true" } })).toMatchObject({
       existingTags: "forbidden",
     });
+    const withFile = { ...single, "source-auth-file": ".dockerconfigjson", "allow-expiring": "true" };
+    const mounted = { "source-login": "/etc/quay-source" };
+    expect(await requestOf(resource, { params: withFile, workspaces: mounted })).toMatchObject({
+      sourceRobot: undefined,
+      sourceAuthFile: "/etc/quay-source/.dockerconfigjson",
+      allowExpiring: true,
+    });
     expect(stepOf(resource, { params, workspaces }).workingDir).toBe("/etc/quay-release");
     expect(stepOf(resource, { params })).toMatchObject({ command: ["quay-keyless-login"], workingDir: "" });
   });

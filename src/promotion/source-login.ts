@@ -1,0 +1,80 @@
+/** The login of a source that no robot reads, out of an auth file that another step has written. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { invalidInput, LoginError } from "../errors.ts";
+import { type AuthEntry, own, readAuthFile } from "../registry/authfile.ts";
+import { pathOf, type Repository } from "./reference.ts";
+
+export interface SourceLogin {
+  /** As the file has it. */
+  readonly key: string;
+  /** base64(user:password), as it stands there, and as it goes into an `Authorization: Basic`. */
+  readonly auth: string;
+}
+
+/**
+ * The most specific entry for each of the sources, as the containers tools choose it; nothing else of the file.
+ * @returns by `registry/organization/repository`
+ * @throws LoginError `invalid-input`, `auth-file-unusable`, `credential-helper`, `not-logged-in`
+ */
+export async function readSourceLogins(
+  path: string,
+  sources: readonly Repository[],
+): Promise<ReadonlyMap<string, SourceLogin>> {
+  const { content, existing } = await readAuthFile(path, "read");
+  if (existing === undefined) {
+    throw invalidInput("source-auth-file", path, "it does not exist", "source-auth-file: /path/auth.json");
+  }
+  const { auths = {}, credHelpers, credsStore } = content;
+  return new Map(
+    sources.map((source) => {
+      const { registry } = source;
+      const remedy = [
+        `Log in into a file of its own: skopeo login --authfile source.json ${registry}`,
+        "Then name that file: source-auth-file: source.json",
+      ];
+      // A helper is asked before the entries, as the tools do it.
+      if (own(credHelpers, registry) !== undefined) {
+        const message = `${path} leaves the login for ${registry} to a credential helper (credHelpers), which is not asked for it.`;
+        throw new LoginError("credential-helper", message, { remedy });
+      }
+      const [key, entry] = mostSpecific(auths, pathOf(source)) ?? [];
+      const auth = entry?.auth;
+      if (key === undefined || (auth === undefined && credsStore === undefined)) {
+        throw new LoginError("not-logged-in", `${path} has no login for ${pathOf(source)}.`, { remedy });
+      }
+      const isPassword = typeof auth === "string" && /^[^:]+:./s.test(Buffer.from(auth, "base64").toString());
+      if (!isPassword || entry?.identitytoken !== undefined) {
+        const what = auth === undefined ? "leaves the login to a credential helper (credsStore)" : "has no password";
+        throw new LoginError("credential-helper", `${path} ${what} for ${pathOf(source)}.`, { remedy });
+      }
+      return [pathOf(source), { key, auth }];
+    }),
+  );
+}
+
+/** @returns a file with these alone, in a folder that is made for it: skopeo and its kin name the file, cosign and its kin the folder */
+export async function writeSourceLogins(logins: readonly SourceLogin[], folder: string): Promise<string> {
+  const file = join(folder, "config.json");
+  await mkdir(folder, { mode: 0o700 });
+  const auths = Object.fromEntries(logins.map(({ key, auth }) => [key, { auth }]));
+  await writeFile(file, JSON.stringify({ auths }), { mode: 0o600, flag: "wx" });
+  return file;
+}
+
+function mostSpecific(
+  auths: Readonly<Record<string, AuthEntry>>,
+  path: string,
+): readonly [key: string, entry: AuthEntry] | undefined {
+  const scopes = Object.entries(auths).map(([key, entry]) => ({ key, entry, scope: scopeOf(key) }));
+  const [found] = scopes
+    .filter(({ scope }) => path === scope || path.startsWith(`${scope}/`))
+    .sort((a, b) => b.scope.length - a.scope.length);
+  return found && [found.key, found.entry];
+}
+
+/** docker writes `https://index.docker.io/v1/`, and for others in former times `https://host/v1/`. */
+function scopeOf(key: string): string {
+  const scope = key.replace(/^https?:\/\/([^/]*).*$/s, "$1").replace(/^[^/]*/, (host) => host.toLowerCase());
+  return scope.replace(/^(?:index|registry-1)\.docker\.io(?=\/|$)/, "docker.io");
+}
