@@ -5,9 +5,10 @@ import type { LocalPlatform } from "./platform/platform.ts";
 import { newId } from "./platform/replace.ts";
 import type { AuthEntry } from "./registry/authfile.ts";
 import { removeRoots } from "./registry/certificates.ts";
-import { removeEntries, restoreEntries } from "./registry/merge.ts";
+import { isRobotLogin, readEntry } from "./registry/entry.ts";
+import { removeEntries, restoreEntries } from "./registry/restore.ts";
 import { readSession, removeEmptySession, removeSession, type Session } from "./session.ts";
-import { isRobotLogin, readEntry, type Standing } from "./status.ts";
+import type { Standing } from "./status.ts";
 
 /**
  * Idempotent; works on a session that was broken off at any point.

@@ -1,18 +1,14 @@
 /** What an auth file holds for a registry and until when. A robot token is a JWT, so the file is all that is needed. */
 import { resolve } from "node:path";
-import { decodeJwt } from "jose/jwt/decode";
 import { LoginError } from "./errors.ts";
 import { isoTime } from "./identity/token.ts";
 import type { Environment } from "./platform/environment.ts";
-import { type AuthContent, type AuthEntry, readAuthFile } from "./registry/authfile.ts";
+import { type AuthContent, readAuthFile } from "./registry/authfile.ts";
+import { type EntryLogin, readEntry } from "./registry/entry.ts";
 import { containersLocations } from "./registry/locations.ts";
 
-export interface StandingLogin {
+export interface StandingLogin extends EntryLogin {
   readonly scope: string;
-  /** The user of the entry; a robot is `organization+name`. */
-  readonly robot: string;
-  /** Seconds since 1970; undefined: a stored password, which does not end by itself. */
-  readonly expiresAt: number | undefined;
 }
 
 export interface Standing {
@@ -51,29 +47,6 @@ function standingLogins(content: AuthContent, { registry, scopes }: Wanted): rea
     const login = isWanted(scope) ? readEntry(entry) : undefined;
     return login ? [{ scope, ...login }] : [];
   });
-}
-
-/** A robot token, as this program leaves it, and not a stored password or another registry's token. */
-export const isRobotLogin = ({ robot, expiresAt }: Pick<StandingLogin, "robot" | "expiresAt">): boolean =>
-  expiresAt !== undefined && robot.includes("+");
-
-/** undefined: a placeholder, such as docker writes where a helper has the password */
-export function readEntry(entry: AuthEntry): Pick<StandingLogin, "robot" | "expiresAt"> | undefined {
-  const text = typeof entry?.auth === "string" ? Buffer.from(entry.auth, "base64").toString() : "";
-  const separator = text.indexOf(":");
-  if (separator < 0) {
-    return undefined;
-  }
-  return { robot: text.slice(0, separator), expiresAt: endOf(text.slice(separator + 1)) };
-}
-
-function endOf(password: string): number | undefined {
-  try {
-    const { exp } = decodeJwt(password);
-    return Number.isFinite(exp) ? exp : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /**

@@ -5,11 +5,13 @@
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { LoginError } from "../errors.ts";
-import { isThere, makeFolders, markOf, missingFolders, removeFolders } from "../platform/folders.ts";
+import { isDeepStrictEqual } from "node:util";
+import { makeFolders, markOf, missingFolders } from "../platform/folders.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
-import { draft, removeLeftovers } from "../platform/replace.ts";
+import { draft } from "../platform/replace.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
+import { robotLoginState } from "./entry.ts";
+import type { Handover } from "./handover.ts";
 import { withLock } from "./lock.ts";
 import { writingTo } from "./replaceable.ts";
 
@@ -30,6 +32,8 @@ interface ScopeRecord {
   readonly before: AuthEntry | null;
   /** SHA-256 of the entries that were written there, the newest first. */
   readonly written: readonly string[];
+  /** Whether another login stood there at the last renewal. */
+  readonly isTaken?: boolean;
 }
 
 export interface Change {
@@ -67,8 +71,9 @@ export async function mergeEntries(
     await changeUnderLock(change.path, platform, async (file) => {
       assertChangeable(file);
       const content = file.existing ? file.content : (change.start ?? {});
-      const text = format({ ...content, auths: { ...content.auths, ...change.entries } });
-      await remember(recordOf(file, content, text, change, folders));
+      const { entries, renews } = leaveTaken(change, content, platform);
+      const text = format({ ...content, auths: { ...content.auths, ...entries } });
+      await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
     });
   });
@@ -83,6 +88,29 @@ const untouched = (path: string): FileRecord => ({
   after: [],
 });
 
+/** A renewal leaves a login that somebody else has put in the place of ours since: the later one counts, unless it has ended. */
+function leaveTaken(
+  { path, entries, renews }: Change,
+  { auths }: AuthContent,
+  { clock, reporter }: LocalPlatform,
+): Pick<Change, "entries" | "renews"> {
+  const taken = Object.keys(entries).filter((scope) => {
+    const found = own(auths, scope);
+    return renews && found && !isOurs(renews, scope, found) && robotLoginState(found, clock.now()) !== "ended";
+  });
+  if (renews === undefined || taken.length === 0) {
+    return { entries, renews };
+  }
+  reporter.info(`Somebody else has logged in for ${taken.join(", ")} in ${path} since: that login stays there.`);
+  return {
+    entries: Object.fromEntries(Object.entries(entries).filter(([scope]) => !taken.includes(scope))),
+    renews: {
+      ...renews,
+      scopes: mapValues(renews.scopes, (scope, name) => (taken.includes(name) ? { ...scope, isTaken: true } : scope)),
+    },
+  };
+}
+
 /** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
 const mostWritten = 4;
 
@@ -96,11 +124,13 @@ function recordOf(
   const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
     const earlier = own(renews?.scopes, scope);
     const found = own(content.auths, scope);
+    // By somebody who wants no login there; not by another session that has left the place that it had taken.
+    const wasTakenAway = found === undefined && !earlier?.isTaken;
     const isStillOurs = renews !== undefined && isOurs(renews, scope, found);
     return [
       scope,
       {
-        before: (isStillOurs ? earlier?.before : found) ?? null,
+        before: (renews ? (wasTakenAway ? null : earlier?.before) : found) ?? null,
         written: [
           ...new Set([entry, ...(isStillOurs ? [found] : [])].map(hashOf).concat(earlier?.written ?? [])),
         ].slice(0, mostWritten),
@@ -115,36 +145,13 @@ function recordOf(
     before: bytes?.toString("base64") ?? null,
     mode: renews?.mode ?? file.existing?.mode ?? 0o600,
     folders: [...(renews?.folders ?? []), ...folders],
-    scopes: Object.fromEntries(scopes),
+    scopes: { ...renews?.scopes, ...Object.fromEntries(scopes) },
     after: [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
   };
 }
 
-/**
- * Takes back what `record` says. Where nobody else wrote to the file it is afterwards, byte for byte, what it was before;
- * where somebody did, only those entries go that are still ours. Does nothing the second time.
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
- */
-export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
-  await writingTo(record.path, async () => {
-    await removeLeftovers(record.path, id);
-    // Also where the file is gone: the lock of a login that was killed goes with it.
-    if (await isThere(dirname(record.path))) {
-      await changeUnderLock(record.path, platform, async (file) => restored(file, record, id));
-    }
-    await removeFolders(record.folders);
-  });
-  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(([scope, entry]) =>
-    isOurs(record, scope, entry),
-  );
-  if (left) {
-    throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
-      remedy: [`Delete it by hand: skopeo logout --authfile ${record.path} ${left[0]}`],
-    });
-  }
-}
-
-function restored(file: AuthFile, record: FileRecord, id: string): Write | "delete" | "leave" {
+/** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
+export function restored(file: AuthFile, record: FileRecord, id: string, befores: Handover["befores"] = []): Result {
   const found = Object.keys(record.scopes).filter((scope) => isOurs(record, scope, own(file.content.auths, scope)));
   // Bytes alone prove nothing: a record that somebody else wrote could name any file that they know.
   if (!file.existing || found.length === 0) {
@@ -164,11 +171,33 @@ function restored(file: AuthFile, record: FileRecord, id: string): Write | "dele
       auths[scope] = before;
     }
   }
-  return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
+  const content = { ...file.content, auths };
+  // Whatever it was before one of those that have left: if it is so again, then in the same bytes, or not at all.
+  const before = [record.before, ...befores].find((each) => holds(each, content));
+  if (before === null) {
+    return "delete";
+  }
+  const bytes = before === undefined ? Buffer.from(format(content)) : Buffer.from(before, "base64");
+  return { ...file, bytes, mode: file.existing.mode, id };
 }
 
+/** Whether these bytes, base64, say just that, written in whatever way; no file says that there is no login. */
+function holds(before: string | null, content: AuthContent): boolean {
+  try {
+    const said = before === null ? { auths: {} } : JSON.parse(Buffer.from(before, "base64").toString());
+    return isDeepStrictEqual(said, content);
+  } catch {
+    return false;
+  }
+}
+
+export const mapValues = <T, U>(
+  record: Readonly<Record<string, T>>,
+  map: (value: T, key: string) => U,
+): Record<string, U> => Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
+
 /** By hash; and what has no credential, such as docker's placeholders, is nobody's login. */
-function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
+export function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
   const written = own(record.scopes, scope)?.written;
   return entry !== undefined && written !== undefined && Boolean(entry?.auth) && written.includes(hashOf(entry));
 }
@@ -179,52 +208,21 @@ export async function areThere({ path, scopes }: FileRecord): Promise<boolean> {
   return Object.keys(scopes).every((scope) => own(content.auths, scope) !== undefined);
 }
 
-/**
- * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays.
- * @param id distinguishes the temporary file
- * @returns the scopes whose entry was deleted
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`
- */
-export async function removeEntries(
-  path: string,
-  scopes: readonly string[],
-  isOurs: (entry: AuthEntry) => boolean,
-  id: string,
-  platform: LocalPlatform,
-): Promise<readonly string[]> {
-  let removed: readonly string[] = [];
-  await writingTo(path, () =>
-    changeUnderLock(path, platform, async (file) => {
-      const auths: Record<string, AuthEntry> = { ...file.content.auths };
-      removed = scopes.filter((scope) => {
-        const entry = own(auths, scope);
-        return entry !== undefined && isOurs(entry);
-      });
-      for (const scope of removed) {
-        delete auths[scope];
-      }
-      if (removed.length === 0 || !file.existing) {
-        return "leave";
-      }
-      assertChangeable(file);
-      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
-    }),
-  );
-  return removed;
-}
-
 type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number; readonly id: string };
+export type Result = Write | "delete" | "leave";
 
-async function changeUnderLock(
+export async function changeUnderLock(
   path: string,
   platform: LocalPlatform,
-  change: (file: AuthFile) => Promise<Write | "delete" | "leave">,
+  change: (file: AuthFile) => Promise<Result>,
+  afterwards: () => Promise<void> = async () => {},
 ): Promise<void> {
   for (;;) {
     const done = await withLock(path, platform, async (lock) => {
       const mark = markOf(path);
       const result = await change(await readAuthFile(path, "read"));
       if (result === "leave") {
+        await afterwards();
         return true;
       }
       const made =
@@ -239,6 +237,7 @@ async function changeUnderLock(
           return false;
         }
         made.place();
+        await afterwards();
         return true;
       } catch (error) {
         await made.discard();
@@ -252,9 +251,9 @@ async function changeUnderLock(
 }
 
 /** As the containers tools and docker write it: Go's MarshalIndent with a tab. */
-const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
+export const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
 
-function hashOf(entry: AuthEntry | undefined): string {
+export function hashOf(entry: AuthEntry | undefined): string {
   try {
     return sha256(JSON.stringify(entry));
   } catch {
@@ -262,4 +261,4 @@ function hashOf(entry: AuthEntry | undefined): string {
   }
 }
 
-const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");
+export const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

@@ -69,7 +69,10 @@ async function startRegistry(): Promise<Registry> {
 
 function clientOf({ host }: Registry, platform: TestPlatform = testPlatform({ roots: authority.ca })) {
   const options = { registry: host, side: "source", robot: undefined, timeoutSeconds: 60 } as const;
-  return { client: createRegistryClient({ ...options, credential: () => undefined, realm: () => undefined }, platform), platform };
+  return {
+    client: createRegistryClient({ ...options, credential: () => undefined, realm: () => undefined }, platform),
+    platform,
+  };
 }
 
 const place = ({ host }: Registry) => ({ registry: host, repository: "acme/staging" });

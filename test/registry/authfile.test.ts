@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import { type AuthContent, assertNotHidden, readAuthFile } from "../../src/registry/authfile.ts";
-import { type FileRecord, mergeEntries, removeEntries, restoreEntries } from "../../src/registry/merge.ts";
+import { type FileRecord, mergeEntries } from "../../src/registry/merge.ts";
+import { removeEntries, restoreEntries } from "../../src/registry/restore.ts";
 import { createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };

@@ -25,8 +25,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { logout } from "../../src/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { readAuthFile } from "../../src/registry/authfile.ts";
-import { areThere, type Change, type FileRecord, mergeEntries, restoreEntries } from "../../src/registry/merge.ts";
+import { areThere, type Change, type FileRecord, mergeEntries } from "../../src/registry/merge.ts";
 import { assertReplaceable } from "../../src/registry/replaceable.ts";
+import { restoreEntries } from "../../src/registry/restore.ts";
 import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
 
 // Real files; a few tests let one step fail.

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { AuthEntry } from "../../src/registry/authfile.ts";
-import { removeEntries } from "../../src/registry/merge.ts";
+import { removeEntries } from "../../src/registry/restore.ts";
 import { asNobody, createRecorder, failureText, makeFolder } from "../fixtures.ts";
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
@@ -121,7 +121,7 @@ describe("a file that can't be changed is named", () => {
     await chmod(path, 0o666);
     await chmod(dirname(path), 0o555);
     const said = await asNobody(
-      ["platform/clock.ts", "registry/merge.ts"],
+      ["platform/clock.ts", "registry/restore.ts"],
       `const platform = { clock: src.systemClock, signal: new AbortController().signal };
        await src.removeEntries(args[0], ["quay.io"], () => true, "x", platform);`,
       path,

@@ -1,0 +1,65 @@
+/**
+ * What a session leaves to those that stay, where several share an auth file and the first does not go last. Then it can't put
+ * back what stood before it: another's login is in that place, or in the same file. Whoever goes later finds it here.
+ */
+import { rm } from "node:fs/promises";
+import { most, readOwnFile } from "../platform/files.ts";
+import { replaceFile } from "../platform/replace.ts";
+import { type AuthEntry, own } from "./authfile.ts";
+import { robotLoginState } from "./entry.ts";
+
+export interface Handover {
+  /** By the hash of an entry whose session has logged out: what stood there before that. */
+  readonly entries: Readonly<Record<string, AuthEntry | null>>;
+  /** What the whole file was before a session that has logged out, base64; null: there was none. */
+  readonly befores: readonly (string | null)[];
+  /** Folders that a session made which has logged out, outermost first. */
+  readonly folders: readonly string[];
+}
+
+const nothing: Handover = { entries: {}, befores: [], folders: [] };
+
+const handoverPath = (authFile: string): string => `${authFile}.quay-keyless-login`;
+
+/** To be read and written under the lock of the auth file. Of another user, damaged or a link: as if there were none. */
+export async function readHandover(authFile: string): Promise<Handover> {
+  try {
+    const { bytes, info } = await readOwnFile(handoverPath(authFile), most.session);
+    const isOurs = info.uid === process.geteuid?.() && (info.mode & 0o077) === 0;
+    const read: Handover = isOurs ? JSON.parse(bytes.toString()) : nothing;
+    return read.entries && Array.isArray(read.befores) && Array.isArray(read.folders) ? read : nothing;
+  } catch {
+    return nothing;
+  }
+}
+
+/** It holds other people's logins, as the auth file does: for its owner alone. */
+export const writeHandover = (authFile: string, handover: Handover): Promise<void> =>
+  replaceFile(handoverPath(authFile), JSON.stringify(handover), { mode: 0o600 });
+
+export const removeHandover = (authFile: string): Promise<void> => rm(handoverPath(authFile), { force: true });
+
+/**
+ * What is worth to be put back of what stood there before: no robot token that has ended, or whose own session has logged out.
+ * In the place of such a one stands what that session would have put back.
+ * @param now milliseconds since 1970
+ */
+export function worthRestoring(
+  before: AuthEntry | null,
+  hashOf: (entry: AuthEntry) => string,
+  { entries }: Handover,
+  now: number,
+): AuthEntry | null {
+  const seen = new Set<string>();
+  let entry = before;
+  while (entry !== null) {
+    const hash = hashOf(entry);
+    const earlier = seen.has(hash) ? undefined : own(entries, hash);
+    if (earlier === undefined) {
+      return robotLoginState(entry, now) === "ended" ? null : entry;
+    }
+    seen.add(hash);
+    entry = earlier;
+  }
+  return null;
+}

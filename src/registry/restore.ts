@@ -1,0 +1,143 @@
+/** A login is taken out of an auth file again: what stood there before stands there again, whoever of several leaves first. */
+import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { LoginError } from "../errors.ts";
+import { isThere, removeFolders } from "../platform/folders.ts";
+import type { LocalPlatform } from "../platform/platform.ts";
+import { removeLeftovers } from "../platform/replace.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
+import { robotLoginState } from "./entry.ts";
+import { type Handover, readHandover, removeHandover, worthRestoring, writeHandover } from "./handover.ts";
+import {
+  changeUnderLock,
+  type FileRecord,
+  format,
+  hashOf,
+  isOurs,
+  mapValues,
+  type Result,
+  restored,
+  sha256,
+} from "./merge.ts";
+import { writingTo } from "./replaceable.ts";
+
+/**
+ * Takes back what `record` says. Where nobody else wrote to the file it is afterwards, byte for byte, what it was before;
+ * where somebody did, only those entries go that are still ours. Does nothing the second time.
+ * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
+ */
+export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
+  await writingTo(record.path, async () => {
+    await removeLeftovers(record.path, id);
+    let { folders } = record;
+    // Also where the file is gone: the lock of a login that was killed goes with it.
+    if (await isThere(dirname(record.path))) {
+      let isLast = false;
+      await changeUnderLock(
+        record.path,
+        platform,
+        async (file) => {
+          const handover = await readHandover(record.path);
+          const { result, next } = leaving(file, record, handover, id, platform.clock.now());
+          isLast = next === undefined;
+          if (next === undefined) {
+            folders = [...record.folders, ...handover.folders];
+          } else if (next !== handover) {
+            await writeHandover(record.path, next);
+          }
+          return result;
+        },
+        async () => void (isLast && (await removeHandover(record.path))),
+      );
+    }
+    await removeFolders(folders);
+  });
+  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(([scope, entry]) =>
+    isOurs(record, scope, entry),
+  );
+  if (left) {
+    throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
+      remedy: [`Delete it by hand: skopeo logout --authfile ${record.path} ${left[0]}`],
+    });
+  }
+}
+
+/**
+ * What becomes of the file when a session leaves it.
+ * @returns besides: what is handed over to the sessions that stay; undefined where it is the last to leave
+ */
+function leaving(
+  file: AuthFile,
+  record: FileRecord,
+  handover: Handover,
+  id: string,
+  now: number,
+): { readonly result: Result; readonly next: Handover | undefined } {
+  const scopes = mapValues(record.scopes, (scope) => ({
+    ...scope,
+    before: worthRestoring(scope.before, hashOf, handover, now),
+  }));
+  // Bytes that hold what is not worth to be put back are not put back.
+  const isAsWritten = isDeepStrictEqual(scopes, record.scopes);
+  const settled = { ...record, scopes, after: isAsWritten ? record.after : [] };
+  const result = restored(file, settled, id, handover.befores);
+  const content: AuthContent =
+    result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
+  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now) === "alive")) {
+    return { result, next: undefined };
+  }
+  if (file.existing && settled.after.includes(sha256(file.existing.bytes))) {
+    return { result, next: handover }; // all is as it was before this session
+  }
+  const replaced = Object.entries(scopes).flatMap(([scope, { before, written }]) => {
+    const found = own(file.content.auths, scope);
+    const isTaken = found && !isOurs(record, scope, found) && robotLoginState(found, now) === "alive";
+    return isTaken ? written.map((hash) => [hash, before]) : [];
+  });
+  const next = {
+    entries: { ...handover.entries, ...Object.fromEntries(replaced) },
+    befores: [...new Set([...handover.befores, record.before])],
+    folders: [...new Set([...record.folders, ...handover.folders])],
+  };
+  return { result, next };
+}
+
+/** @returns those of our scopes whose entry in the file is still ours; none where the file can't be read */
+export async function ownScopes(record: FileRecord): Promise<readonly string[]> {
+  const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
+  return Object.keys(record.scopes).filter((scope) => isOurs(record, scope, own(content.auths, scope)));
+}
+
+/**
+ * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays.
+ * @param id distinguishes the temporary file
+ * @returns the scopes whose entry was deleted
+ * @throws LoginError `auth-file-unusable`, `auth-file-locked`
+ */
+export async function removeEntries(
+  path: string,
+  scopes: readonly string[],
+  isOurs: (entry: AuthEntry) => boolean,
+  id: string,
+  platform: LocalPlatform,
+): Promise<readonly string[]> {
+  let removed: readonly string[] = [];
+  await writingTo(path, () =>
+    changeUnderLock(path, platform, async (file) => {
+      const auths: Record<string, AuthEntry> = { ...file.content.auths };
+      removed = scopes.filter((scope) => {
+        const entry = own(auths, scope);
+        return entry !== undefined && isOurs(entry);
+      });
+      for (const scope of removed) {
+        delete auths[scope];
+      }
+      if (removed.length === 0 || !file.existing) {
+        return "leave";
+      }
+      assertChangeable(file);
+      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
+    }),
+  );
+  return removed;
+}
