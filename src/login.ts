@@ -14,6 +14,7 @@ import { connect, exchange, type RobotToken } from "./quay/exchange.ts";
 import { assertAccess } from "./registry/access.ts";
 import { type CertificateRecord, installRoots, offerRoots } from "./registry/certificates.ts";
 import { planDestinations, storeLogins } from "./registry/destinations.ts";
+import { hiddenBehind, standInForHelpers } from "./registry/helpers.ts";
 import { certificatesFolders } from "./registry/locations.ts";
 import { startToolLogin, type ToolLogin } from "./registry/login.ts";
 import { findRealm, openRegistry, type Realm } from "./registry/realm.ts";
@@ -74,18 +75,24 @@ export async function login(
     await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
   }
   const certificates = place.roots && (await offerRoots(place.roots, join(session.folder, "certificates")));
+  const helpers = await standInForHelpers(platform.env, join(session.folder, "helpers"));
   const logins = await settleAll(request.robots, atOnce, (robot, index) =>
     signIn(robot, join(session.folder, `tool-${index}`), {
       request,
       tool,
       certificates,
       realm,
+      helpers,
       connection: index === 0 ? early.quay : connect(request.registry, platform),
       currentIdentity: identities.current,
       timeline,
       platform,
     }),
   );
+  const hiding = await hiddenBehind(helpers, request.registry);
+  if (hiding !== undefined) {
+    platform.reporter.warning(hiding);
+  }
   const tokens = logins.map(({ token }) => token);
   if (request.access.length > 0) {
     await timeline.time("permissions", async () =>
@@ -149,6 +156,7 @@ interface SignIn {
   readonly tool: Tool;
   readonly certificates: string | undefined;
   readonly realm: () => Promise<Realm>;
+  readonly helpers: string | undefined;
   readonly connection: PendingRequest;
   readonly currentIdentity: () => Promise<Identity>;
   readonly timeline: Timeline;
@@ -157,7 +165,7 @@ interface SignIn {
 
 /** One robot. Its tool starts while Quay answers, and waits for the robot token. */
 async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
-  const { request, tool, certificates, realm, connection, currentIdentity, timeline, platform } = options;
+  const { request, tool, certificates, helpers, realm, connection, currentIdentity, timeline, platform } = options;
   const { registry } = request;
   let toolLogin: ToolLogin | undefined;
   try {
@@ -167,7 +175,10 @@ async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
       exchange(registry, robot.robot, currentIdentity, connection, platform),
     );
     exchanging.catch(() => {}); // awaited below
-    const started = await startToolLogin({ tool, registry, login: robot, folder, certificates, realm }, platform);
+    const started = await startToolLogin(
+      { tool, registry, login: robot, folder, certificates, helpers, realm },
+      platform,
+    );
     toolLogin = started;
     const token = await exchanging;
     const entry = await timeline.time(`${tool.name} login ${robot.scope}`, () => started.finish(token));

@@ -10,6 +10,7 @@ import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
 import { explainState } from "../quay/states.ts";
 import { toolEnvironment } from "../registry/environment.ts";
 import { readToolFailure, type ToolWords } from "../registry/failures.ts";
+import { withStandIns } from "../registry/helpers.ts";
 import type { Tool } from "../registry/tools.ts";
 import { byDigest, type Repository } from "./reference.ts";
 import type { SideLogin, Sides } from "./sides.ts";
@@ -59,9 +60,9 @@ export function copyByDigest(
       `docker://${source}`,
       `docker://${destination}`,
     ],
-    // Else skopeo 1.9 asks the user's own configuration for credential helpers.
+    // Else skopeo 1.9 asks docker's configuration for helpers, which may know another login.
     env: {
-      ...toolEnvironment(platform.env, platform.reporter.holdsSecret, sides.certificates),
+      ...withStandIns(toolEnvironment(platform.env, platform.reporter.holdsSecret, sides.certificates), sides.helpers),
       ...(writeTo && { DOCKER_CONFIG: dirname(writeTo) }),
     },
   };

@@ -8,6 +8,7 @@ import { newId } from "../platform/replace.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { keepFresh, sourceOf } from "../refresh.ts";
+import { standInForHelpers } from "../registry/helpers.ts";
 import type { Realm } from "../registry/realm.ts";
 import { createSecrets, type Reporter } from "../reporter.ts";
 import type { LoginRequest } from "../request.ts";
@@ -42,6 +43,8 @@ export interface Sides {
   readonly destination: Side;
   /** Roots for the tools, in a folder; undefined: the system's alone. */
   readonly certificates: string | undefined;
+  /** Stand-ins for credential helpers, in a folder; undefined: there are no helpers here. */
+  readonly helpers: string | undefined;
   /**
    * Hides what the logins were made with, all of it until now, in the words of a child: an error goes into results and
    * summaries, where nobody hides anything any more.
@@ -121,6 +124,7 @@ export async function openSides(
     source: { name: "source", login: reading, authFile: reading?.authFile ?? ofOthers, others },
     destination: { name: "destination", login: writing, authFile: writing?.authFile, others: new Map() },
     certificates: roots && writing && join(writing.session.folder, "certificates"),
+    helpers: writing && (await standInForHelpers(platform.env, join(writing.session.folder, "helpers"))),
     hide,
     close,
   };

@@ -13,6 +13,7 @@ import { whyRefused } from "./access.ts";
 import type { AuthEntry } from "./authfile.ts";
 import { toolEnvironment } from "./environment.ts";
 import { readToolFailure, type ToolWords } from "./failures.ts";
+import { explainHelper, withStandIns } from "./helpers.ts";
 import type { Realm } from "./realm.ts";
 import { prepareLogin, readLogin, type Tool } from "./tools.ts";
 
@@ -20,8 +21,8 @@ export interface ToolLogin {
   /**
    * Hands over the robot token and waits until the tool has logged in.
    * @returns the entry that the tool wrote
-   * @throws LoginError `login-refused`, `tls-untrusted`, `registry-unavailable`, `tool-failed`, `robots-disabled`, or why there
-   * is no realm
+   * @throws LoginError `login-refused`, `tls-untrusted`, `credential-helper`, `registry-unavailable`, `tool-failed`,
+   * `robots-disabled`, or why there is no realm
    */
   finish(token: RobotToken): Promise<AuthEntry>;
   abandon(): Promise<void>;
@@ -37,16 +38,18 @@ export interface ToolLoginOptions {
   readonly certificates: string | undefined;
   /** Where the tool will take the robot token; it is given none before that is known. */
   readonly realm: () => Promise<Realm>;
+  /** A folder of stand-ins for credential helpers. */
+  readonly helpers: string | undefined;
 }
 
 /** Starts the tool, which waits for the password: its own start then costs no time once the token is there. */
 export async function startToolLogin(options: ToolLoginOptions, platform: Platform): Promise<ToolLogin> {
-  const { tool, registry, login, folder, certificates } = options;
+  const { tool, registry, login, folder, certificates, helpers } = options;
   const launch = async (): Promise<Running> => {
     const args = await prepareLogin(tool, folder, login.robot, login.scope);
     // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even where --authfile is given.
     const env = {
-      ...toolEnvironment(platform.env, platform.reporter.holdsSecret, certificates),
+      ...withStandIns(toolEnvironment(platform.env, platform.reporter.holdsSecret, certificates), helpers),
       DOCKER_CONFIG: folder,
     };
     return start({ file: tool.file, args, env }, platform.signal);
@@ -77,6 +80,10 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           }
           // Hidden first, shortened then: the beginning of a secret would no longer be found.
           const said = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
+          const helper = await explainHelper(tool.name, said.words, helpers, platform.env);
+          if (helper) {
+            return { retry: "no", error: helper };
+          }
           return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, realm, platform));
         } finally {
           await rm(folder, { recursive: true, force: true });

@@ -54,7 +54,10 @@ async function setUp({ name = "skopeo", file, env = {}, signal = new AbortContro
     realm = async () => ({ url: new URL(`https://${peers.registryHost}/v2/auth`), service: peers.registryHost }),
   } = rest;
   const login = await startToolLogin(
-    { tool: { name, file }, registry: peers.registryHost, login: { robot, scope }, folder, certificates, realm },
+    {
+      ...{ tool: { name, file }, registry: peers.registryHost, login: { robot, scope }, folder },
+      ...{ certificates, helpers: undefined, realm },
+    },
     platform,
   );
   return { login, platform, waits: clock.waits, token, folder, base };
