@@ -95,12 +95,11 @@ install_node() {
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool act|actionlint|toxiproxy|cosign : Toxiproxy is found by its path, since its program has a name that is
-# everybody's: server.
+# need_go_tool actionlint|toxiproxy|cosign : tests find it by its path (test/support/built.ts), since Toxiproxy's program has
+# a name that is everybody's: server.
 need_go_tool() {
   local module program="$1" takes="up to a minute"
   case "$1" in
-    act) module=github.com/nektos/act@v0.2.89 ;;
     actionlint) module=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
     toxiproxy) module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0 program=server ;;
     cosign) module=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 takes="about four minutes" ;;
@@ -116,6 +115,26 @@ install_go_tool() {
   command -v go >/dev/null || die "needs Go 1.26 or newer to build $2, please install it"
   echo "Building $2 ${3##*@} ($4, once)"
   quietly env GOBIN="${1%/*}" CGO_ENABLED=0 go install -ldflags "-s -w" "$3"
+}
+
+# act, with one of its files replaced by test/support/act/util.go, which says why.
+need_act() {
+  local version=v0.2.89
+  local folder="$tools/act@$version-pipes"
+  [[ -x "$folder/act" ]] || alone "$folder" install_act "$folder/act" "$version"
+}
+
+install_act() {
+  [[ -x "$1" ]] && return
+  command -v go >/dev/null || die "needs Go 1.26 or newer to build act, please install it"
+  echo "Building act $2 (up to a minute, once)"
+  local source
+  source="$(mktemp -d "$scratch/act.XXXXXX")"
+  quietly go mod download "github.com/nektos/act@$2"
+  cp -R --no-preserve=mode "$(go env GOMODCACHE)/github.com/nektos/act@$2/." "$source"
+  cp test/support/act/util.go "$source/pkg/container/util.go"
+  quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off go build -C "$source" -ldflags "-s -w" -o "$1" .
+  rm -rf "$source"
 }
 
 # need_go_program NAME@VERSION PROGRAM SOURCE TIME [OPTION…] : built from a folder with a go.mod. Tests find it by its path

@@ -5,7 +5,9 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ActionFile } from "./workflow-commands.ts";
 
-export const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Folders whose tools come before the system's: another generation of them (vitest.config.ts), or unpacked ones (script/lib.sh). */
+const { TOOLS_FIRST: first } = process.env;
+export const systemPath = `${first ? `${first}:` : ""}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 export type ToolName = "skopeo" | "buildah" | "podman" | "docker";
 const toolNames: readonly ToolName[] = ["skopeo", "buildah", "podman", "docker"];
 
