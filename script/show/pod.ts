@@ -86,6 +86,8 @@ async function furnish(pod: string, token: string, root: string): Promise<void> 
 function start(pod: string, command: string): Promise<Finished> {
   const [program = "", ...args] = command.split(" ");
   const path = `${join(pod, "bin")}:${dirname(process.execPath)}:${systemPath}`;
-  const env = { PATH: path, HOME: join(pod, "home"), TMPDIR: join(pod, "tmp"), LANG: "C.UTF-8" };
+  const home = { HOME: join(pod, "home"), TMPDIR: join(pod, "tmp") };
+  // skopeo's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+  const env = { PATH: path, ...home, XDG_DATA_HOME: join(pod, "data"), LANG: "C.UTF-8" };
   return finish(spawn(program, args, { cwd: join(pod, "work"), env, stdio: ["ignore", "pipe", "pipe"] }));
 }

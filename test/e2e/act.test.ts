@@ -1,11 +1,11 @@
 /** The built Action in real workflows, run by act: main, later steps, post, on a runner that is not ours. */
 import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { findBuilt } from "../support/built.ts";
 import { writeImage } from "../support/image.ts";
 import { SUBJECT } from "../support/issuer.ts";
 import { differences, kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
@@ -15,14 +15,7 @@ import { entryOf } from "./world.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 const node = join(project, "node_modules/node/bin");
-const version = "v0.2.89";
-/** script/test puts it on PATH; script/lib.sh says where it is otherwise. */
-const act = [
-  ...(process.env.PATH ?? "").split(":"),
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), `quay-keyless-login/act@${version}`),
-]
-  .map((folder) => join(folder, "act"))
-  .find(existsSync);
+const act = findBuilt("act");
 
 let peers: Peers;
 let folder: string;
@@ -130,6 +123,7 @@ async function run({ root, repository, home }: { root: string; repository: strin
       HOME: home,
       XDG_CACHE_HOME: join(root, "cache"),
       XDG_CONFIG_HOME: join(root, "config"),
+      XDG_DATA_HOME: join(root, "data"),
       XDG_RUNTIME_DIR: join(root, "run"),
       CONTAINERS_STORAGE_CONF: join(root, "storage.conf"),
       ...(identity && peers.githubEnv),
@@ -152,8 +146,7 @@ const secrets = (): Secret[] => [
   { kind: "request", value: peers.github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN },
 ];
 
-// act ends a step without its last output now and then, on a machine that is busy: another try, then.
-describe.skipIf(act === undefined).concurrent("act", { retry: 2 }, () => {
+describe.skipIf(act === undefined).concurrent("act", () => {
   test("logs in, pushes with skopeo and buildah, logs out", async ({ expect }) => {
     const place = await prepare("publish", workflow);
     const before = await readTree(place.home);

@@ -73,7 +73,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
   await chmod(scratch, 0o755);
   const at = (name: string) => join(scratch, name);
   const [home, temp, workspace] = [at("home"), at("temp"), at("workspace")];
-  for (const each of ["home", "temp", "workspace", "commands", "tools", "children", "run", "storage"]) {
+  for (const each of ["home", "temp", "workspace", "commands", "tools", "children", "run", "storage", "data"]) {
     await mkdir(at(each), { mode: 0o755 });
     if (options.uid !== undefined) await chown(at(each), options.uid, options.uid);
   }
@@ -209,7 +209,8 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       const bare = Object.entries(environment()).filter(([name]) => !name.startsWith("ACTIONS_ID_TOKEN"));
       const child = spawn(findTool(command) ?? command, args, {
         cwd: workspace,
-        env: { ...Object.fromEntries(bare), PATH: systemPath, ...env },
+        // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+        env: { ...Object.fromEntries(bare), PATH: systemPath, XDG_DATA_HOME: at("data"), ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       return finish(child);

@@ -96,7 +96,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   await chmod(scratch, 0o755);
   const at = (name: string) => join(scratch, name);
   const own = async (path: string) => uid !== undefined && (await chown(path, uid, uid));
-  for (const each of ["home", "temp", "work", "run", "children", "tools", "storage"]) {
+  for (const each of ["home", "temp", "work", "run", "children", "tools", "storage", "data"]) {
     await mkdir(at(each), { mode: 0o755 });
     await own(at(each));
   }
@@ -239,7 +239,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     other(command, args, { env = {}, uid: user = uid } = {}) {
       const child = spawn(findTool(command) ?? command, args, {
         cwd: work,
-        env: { ...environment(), PATH: systemPath, ...env },
+        // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+        env: { ...environment(), PATH: systemPath, XDG_DATA_HOME: at("data"), ...env },
         stdio: ["ignore", "pipe", "pipe"],
         ...(user !== undefined && { uid: user, gid: uid ?? user }),
       });
