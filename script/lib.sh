@@ -7,6 +7,9 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root" || exit
 export PATH="$root/node_modules/.bin:$PATH"
 
+# Many programs colour what they print because CI is set, terminal or not.
+[[ -t 1 ]] || export NO_COLOR=1
+
 # Tools built for this project, one folder per version; shared by all clones of one user.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/quay-keyless-login"
 # Scratch files that must lie inside the project; ignored by git.
