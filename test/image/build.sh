@@ -2,7 +2,7 @@
 # Builds the project's image from its Containerfile, without any registry: base.sh makes what the Containerfile starts from.
 #   build.sh [OPTIONS] [ARCHIVE]
 #     ARCHIVE            also writes a docker-archive there, for `ctr images import` or `skopeo copy docker-archive:…`
-#     --tag NAME:TAG     default quay.io/quay-keyless-login/quay-keyless-login with the version of package.json
+#     --tag NAME:TAG     default what the samples name, with the version of package.json
 #     --context FOLDER   default the project: what the Containerfile copies from
 # Prints the image's name. dist/cli has to be built (script/build). With nothing changed it takes a second or two.
 set -euo pipefail
@@ -12,7 +12,7 @@ require_root "$@"
 
 [[ -x node_modules/node/bin/node ]] || need_node # whatever else of the packages is out of date
 version="$(node -p 'JSON.parse(fs.readFileSync("package.json", "utf8")).version')"
-image="quay.io/quay-keyless-login/quay-keyless-login:$version" context="$root" archive=''
+image="registry.example.com/tools/quay-keyless-login:$version" context="$root" archive=''
 while [[ $# -gt 0 ]]; do
   case "$1" in
     --tag) image="${2:?}"; shift ;;

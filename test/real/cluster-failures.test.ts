@@ -15,6 +15,7 @@ import {
   BUSYBOX_IMAGE,
   CA_WORKSPACE,
   caConfigMap,
+  LOGIN_IMAGE,
   params,
   serviceAccount,
   stepAction,
@@ -34,7 +35,7 @@ beforeAll(async () => {
   addRobot(peers.quay.store, "acme+ci", [
     { issuer: CLUSTER_ISSUER, subject: `system:serviceaccount:${namespace.name}:quay-ci` },
   ]);
-  toQuay = { registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
+  toQuay = { image: LOGIN_IMAGE, registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
   await namespace.apply(
     serviceAccount("quay-ci"),
     serviceAccount("somebody-else"),

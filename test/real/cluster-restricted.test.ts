@@ -50,7 +50,7 @@ beforeAll(async () => {
   addRobot(peers.quay.store, "acme+ci", [
     { issuer: CLUSTER_ISSUER, subject: `system:serviceaccount:${namespace.name}:quay-ci` },
   ]);
-  toQuay = { registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
+  toQuay = { image: LOGIN_IMAGE, registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
   await namespace.claim("shared");
   await namespace.apply(
     serviceAccount("quay-ci"),
@@ -125,7 +125,14 @@ test("the Pipeline's Tasks, each in a pod of its own", async () => {
             workspaces: of("dockerconfig", "ca", "image"),
           },
         ],
-        finally: [{ name: "logout", taskRef: { name: "quay-keyless-logout" }, workspaces: of("dockerconfig") }],
+        finally: [
+          {
+            name: "logout",
+            taskRef: { name: "quay-keyless-logout" },
+            params: params({ image: LOGIN_IMAGE }),
+            workspaces: of("dockerconfig"),
+          },
+        ],
       },
     },
   });

@@ -11,7 +11,7 @@ import {
   startSpireForPods,
 } from "../support/cluster.ts";
 import { addRobot } from "../support/quay/store.ts";
-import { CA_WORKSPACE, caConfigMap, serviceAccount, task, taskRun, withWorkloadApi } from "./tekton.ts";
+import { CA_WORKSPACE, caConfigMap, LOGIN_IMAGE, serviceAccount, task, taskRun, withWorkloadApi } from "./tekton.ts";
 
 let peers: QuayForPods;
 let namespace: Namespace;
@@ -25,7 +25,7 @@ beforeAll(async () => {
   namespace = await createNamespace("spiffe");
   id = await clusterScript("spire.sh", "entry", namespace.name, "quay-spiffe");
   addRobot(peers.quay.store, "acme+ci", [{ issuer: SPIRE_ISSUER, subject: id }]);
-  toQuay = { registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
+  toQuay = { image: LOGIN_IMAGE, registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
   const tasks = [...task("quay-keyless-login-spiffe"), ...task("quay-keyless-logout")];
   await namespace.apply(
     serviceAccount("quay-spiffe"),

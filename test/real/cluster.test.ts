@@ -14,6 +14,7 @@ import {
   BUSYBOX_IMAGE,
   CA_WORKSPACE,
   caConfigMap,
+  LOGIN_IMAGE,
   params,
   sampleFiles,
   serviceAccount,
@@ -37,7 +38,7 @@ beforeAll(async () => {
   namespace = await createNamespace("tasks");
   subject = `system:serviceaccount:${namespace.name}:quay-ci`;
   addRobot(peers.quay.store, "acme+ci", [{ issuer: CLUSTER_ISSUER, subject }]);
-  toQuay = { registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
+  toQuay = { image: LOGIN_IMAGE, registry: peers.registryHost, robots: ["acme+ci"], "ca-file": "ca.crt" };
   await namespace.claim("shared");
   await namespace.apply(
     serviceAccount("quay-ci"),
@@ -151,7 +152,14 @@ test("a Pipeline logs in, builds, pushes and pulls with buildah and skopeo, and 
             workspaces: of("dockerconfig", "ca"),
           },
         ],
-        finally: [{ name: "logout", taskRef: { name: "quay-keyless-logout" }, workspaces: of("dockerconfig") }],
+        finally: [
+          {
+            name: "logout",
+            taskRef: { name: "quay-keyless-logout" },
+            params: params({ image: LOGIN_IMAGE }),
+            workspaces: of("dockerconfig"),
+          },
+        ],
       },
     },
   });
@@ -180,7 +188,11 @@ test("a Pipeline logs in, builds, pushes and pulls with buildah and skopeo, and 
 
 test("logging out where nobody logged in says so and succeeds", async () => {
   const run = await namespace.run(
-    taskRun("logout", peers, { task: "quay-keyless-logout", workspaces: { dockerconfig: { emptyDir: {} } } }),
+    taskRun("logout", peers, {
+      task: "quay-keyless-logout",
+      params: { image: LOGIN_IMAGE },
+      workspaces: { dockerconfig: { emptyDir: {} } },
+    }),
   );
   expect(run, run.log).toMatchObject({ succeeded: true });
   expect(run.log).toMatch(/nothing|no login|not logged in/i);

@@ -5,7 +5,7 @@ import { join, relative, resolve } from "node:path";
 import { expect } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { kubectl, type Manifest, type Namespace, type QuayForPods } from "../support/cluster.ts";
-import { caConfigMap, ociArchive, TOOLS_IMAGE, withWorkloadApi } from "./tekton.ts";
+import { caConfigMap, LOGIN_IMAGE, ociArchive, TOOLS_IMAGE, withWorkloadApi } from "./tekton.ts";
 
 const kubernetes = resolve(import.meta.dirname, "../../kubernetes");
 
@@ -17,6 +17,11 @@ export interface Overlay {
   pod?: Record<string, unknown>;
   /** Folder of the SPIRE agent's socket. */
   socketFolder?: string;
+}
+
+function replace(name: string, image: string) {
+  const [newName, newTag] = image.split(":");
+  return { name, newName, newTag };
 }
 
 /** What kustomize makes of it. */
@@ -33,7 +38,10 @@ export async function build({ resource, components, pod, socketFolder }: Overlay
     configMapGenerator: [
       { name: "quay-login", behavior: "merge", literals: [`registry=${peers.registryHost}`, "robot=acme+ci"] },
     ],
-    images: [{ name: "quay.io/skopeo/stable", newName: TOOLS_IMAGE.split(":")[0], newTag: "test" }],
+    images: [
+      replace("registry.invalid/quay-keyless-login", LOGIN_IMAGE),
+      replace("quay.io/skopeo/stable", TOOLS_IMAGE),
+    ],
     patches: [{ patch: JSON.stringify({ ...deployment, spec: { template: { spec } } }) }],
   };
   await writeFile(join(folder, "kustomization.yaml"), JSON.stringify(overlay));

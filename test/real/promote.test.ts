@@ -24,6 +24,7 @@ import {
   caConfigMap,
   IMAGE_WORKSPACE,
   imageConfigMap,
+  LOGIN_IMAGE,
   OPENSHIFT_USER,
   type Param,
   params,
@@ -68,6 +69,7 @@ beforeAll(async () => {
   addRepository(store, "acme/staging", { "acme+ci": "write", "acme+reader": "read" });
   addRepository(store, "acme/app", { "acme+release": "write" });
   toQuay = {
+    image: LOGIN_IMAGE,
     registry: peers.registryHost,
     destination: "acme/app",
     "source-robot": "acme+reader",
@@ -152,6 +154,7 @@ function samplePipeline(): { tasks: PipelineTask[]; [key: string]: unknown } {
 
 test("the sample Pipeline builds as one service account and promotes as the other", async () => {
   const values = {
+    "login-image": LOGIN_IMAGE,
     repository: "https://github.com/acme/app",
     revision: "v1.2.3",
     staging: `${peers.registryHost}/acme/staging`,

@@ -11,8 +11,8 @@ import { writeImage } from "../support/image.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** The image that the Tasks name when they are told no other. */
-export const LOGIN_IMAGE = "quay.io/quay-keyless-login/quay-keyless-login:0.1.0";
+/** The image that the samples name. It is in the cluster under this name, which no registry serves. */
+export const LOGIN_IMAGE = "registry.example.com/tools/quay-keyless-login:0.1.0";
 /** Debian with skopeo and buildah: a user's own tools. */
 export const TOOLS_IMAGE = "localhost/tools:test";
 export const BUSYBOX_IMAGE = "localhost/busybox:test";

@@ -147,7 +147,9 @@ describe("skopeo", () => {
       `${reuse}unable to retrieve auth token: invalid username/password: unauthorized: Could not find robot with username: acme+ci and supplied password."`,
     );
     const pulled = await pull("acme/app:v1", "--src-creds", `acme+ci:${expired}`);
-    expect(pulled.text).toBe(fatal(`initializing source docker://localhost:8443/acme/app:v1: ${words.reading}${broken()}`));
+    expect(pulled.text).toBe(
+      fatal(`initializing source docker://localhost:8443/acme/app:v1: ${words.reading}${broken()}`),
+    );
   });
 
   test("namespaced logins", async () => {
