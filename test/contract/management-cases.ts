@@ -53,6 +53,21 @@ const withAuth = (authorization: string) => (question: Question) => {
 };
 const wrongBearer = withAuth(`Bearer ${"X".repeat(40)}`);
 
+const MEMBERSHIPS = ', "teams": \\[\\], "repositories": \\[\\]';
+const SECRET = ', "token": "[A-Z0-9]{64}"';
+const list = (query: string, memberships: string, secret: string): Step => ({
+  name: `list${query}`,
+  method: "GET",
+  path: (world) => `${robots(world)}${query}`,
+  expected: ({ org, prefix }) => ({
+    status: 200,
+    type: "application/json",
+    body: new RegExp(
+      `^\\{"robots": \\[.*\\{"name": "${org}\\+${prefix}tmp", "created": "[^"]+", "last_accessed": null${memberships}, "description": "d"${secret}\\}`,
+    ),
+  }),
+});
+
 export const robotSteps: Step[] = [
   {
     name: "PUT, new",
@@ -121,18 +136,11 @@ export const robotSteps: Step[] = [
   { name: "GET, wrong bearer", method: "GET", path: robot("tmp"), change: wrongBearer, expected: anonymous },
   { name: "GET", method: "GET", path: robot("tmp"), expected: described(200, "tmp", "d", "\\{\\}") },
   { name: "GET, doesn't exist", method: "GET", path: robot("none"), expected: unknown },
-  {
-    name: "list",
-    method: "GET",
-    path: robots,
-    expected: ({ org, prefix }) => ({
-      status: 200,
-      type: "application/json",
-      body: new RegExp(
-        `^\\{"robots": \\[.*\\{"name": "${org}\\+${prefix}tmp", "created": "[^"]+", "last_accessed": null, "teams": \\[\\], "repositories": \\[\\], "description": "d"\\}`,
-      ),
-    }),
-  },
+  // Without a query it hands out every robot's static token.
+  ...["", "?token=true", "?token=no"].map((query) => list(query, "", SECRET)),
+  ...["?token=false", "?token=False", "?token=0", "?token="].map((query) => list(query, "", "")),
+  list("?permissions=true", MEMBERSHIPS, SECRET),
+  list("?permissions=true&token=false", MEMBERSHIPS, ""),
   ...["tmp", "tmp2", "tmp3", "tmp4", "-b"].map((short): Step => {
     return {
       name: `DELETE ${short}`,

@@ -34,6 +34,7 @@ import {
 export interface ApiRequest {
   method: string;
   path: string;
+  query: URLSearchParams;
   authorization: string | undefined;
   contentType: string | undefined;
   body: string;
@@ -97,12 +98,23 @@ export function manage(request: ApiRequest, store: Store, settings: Settings): R
 
   function list(token: OauthToken, org = ""): Reply {
     if (!mayManage(token, org)) return forbidden;
+    const isOn = (name: string, preset: string) =>
+      !["false", "False", "0", ""].includes(request.query.get(name) ?? preset);
     const robots = [...store.robots.values()].filter((each) => each.name.startsWith(`${org}+`)).reverse();
     return spacedJson(200, {
-      robots: robots.map(({ name, created, description }) => {
-        return { name, created, last_accessed: null, teams: [], repositories: [], description };
-      }),
+      robots: robots.map(({ name, created, description, token: secret }) => ({
+        ...{ name, created, last_accessed: null },
+        ...(isOn("permissions", "false") && { teams: [], repositories: repositoriesOf(name) }),
+        description,
+        ...(isOn("token", "true") && { token: secret }),
+      })),
     });
+  }
+
+  /** Those that it has a permission for by itself, without their organization. */
+  function repositoriesOf(robot: string): string[] {
+    const own = [...store.repositories].filter(([, { permissions }]) => permissions.has(robot));
+    return own.map(([name]) => name.slice(name.indexOf("/") + 1));
   }
 
   function robot(token: OauthToken, org: string | undefined, short = ""): Reply {

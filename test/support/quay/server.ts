@@ -149,9 +149,10 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
       const { method = "GET" } = request;
       const contentType = request.headers["content-type"];
       const body = await readBody(request);
+      const query = url.searchParams;
       const reply =
         (authorization === "" ? publicTag(url, store) : undefined) ??
-        manage({ method, path, authorization, contentType, body }, store, settings);
+        manage({ method, path, query, authorization, contentType, body }, store, settings);
       if (reply) return reply;
     }
     return answerPage(request, path);
