@@ -10,12 +10,12 @@ import { logout } from "../../src/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { staleMs } from "../../src/registry/lock.ts";
 import { createRecorder, entryOf } from "../fixtures.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 import { entriesIn, type Program, usePrograms } from "./processes.ts";
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
 const launch = usePrograms();
 const merging = join(import.meta.dirname, "../registry/merging.ts");
-const isRoot = process.getuid?.() === 0;
 
 const foreign = {
   auths: { "docker.io": entryOf("somebody", "else"), "ghcr.io/org": { identitytoken: "x" } },
@@ -157,7 +157,7 @@ const container = (volume: string): string[] => {
 };
 
 test.skipIf(!isRoot).concurrent(
-  "containers that share a volume: each is process 1 in its own, and the lock holds all the same",
+  `containers that share a volume: each is process 1 in its own, and the lock holds all the same ${needsRoot}`,
   async () => {
     const { path, sessions } = await makePlace();
     const volume = dirname(path);

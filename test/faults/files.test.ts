@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { authsIn, entryOf, of, until, userOf } from "../e2e/world.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 import { slow } from "../support/scripted.ts";
 import { exchangesOf, fault, foreignHost, keepsPromises, logIn, newWorld, type World } from "./world.ts";
 
@@ -33,7 +34,7 @@ const readOnly = (path: string) => run("mount", ["-o", "remount,ro", path]);
 
 const inhabitants = JSON.stringify({ auths: { [foreignHost]: entryOf("somebody", "another-foreign-password") } });
 
-describe.skipIf(process.getuid?.() !== 0).concurrent("a disk that is", () => {
+describe.skipIf(!isRoot).concurrent(`a disk that is ${needsRoot}`, () => {
   /** The auth file, with a login of somebody else, is on a disk of its own. */
   async function onDisk(spoil: (path: string) => Promise<unknown>) {
     const world = await newWorld(peers());

@@ -21,7 +21,13 @@ async function listTests(files: readonly string[]): Promise<Map<string, string[]
     const list = join(folder, "list.json");
     const vitest = join(project, "node_modules/.bin/vitest");
     // With `=`: a bare --json would take the next word, a test of ours, for the file to write to.
-    const args = ["list", "--staticParse=false", `--json=${list}`, ...files.map((file) => join("test", file))];
+    const args = [
+      "list",
+      "--staticParse=false",
+      "--project=debian",
+      `--json=${list}`,
+      ...files.map((file) => join("test", file)),
+    ];
     await promisify(execFile)(vitest, args, { cwd: project, env });
     const found: { name: string; file: string }[] = JSON.parse(await readFile(list, "utf8"));
     const byFile = new Map<string, string[]>();

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { errorCodes, LoginError } from "../../src/errors.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { which } from "../../src/platform/exec.ts";
@@ -13,6 +13,7 @@ import type { Realm } from "../../src/registry/realm.ts";
 import { type ToolName, toolNames } from "../../src/request.ts";
 import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
+import { endPodman } from "../support/runner.ts";
 import { answer, pass } from "../support/scripted.ts";
 
 let peers: Peers;
@@ -376,7 +377,11 @@ test("a command's environment is the user's own but for what a login could be ha
 
 describe.each(toolNames)("the real %s", async (name) => {
   const file = (await which(name, process.env)) ?? "";
-  const real = async (): Promise<Setup> => ({ name, file, env: { HOME: await makeFolder(), PATH: process.env.PATH } });
+  const real = async (): Promise<Setup> => {
+    const home = await makeFolder();
+    onTestFinished(() => endPodman(home));
+    return { name, file, env: { HOME: home, PATH: process.env.PATH, XDG_RUNTIME_DIR: home } };
+  };
   const there = test.runIf(file !== "");
 
   there("logs in, and the registry has seen the robot token", async () => {

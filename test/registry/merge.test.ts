@@ -29,6 +29,7 @@ import { areThere, type Change, type FileRecord, mergeEntries } from "../../src/
 import { assertReplaceable } from "../../src/registry/replaceable.ts";
 import { restoreEntries } from "../../src/registry/restore.ts";
 import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
+import { isRoot } from "../support/root.ts";
 
 // Real files; a few tests let one step fail.
 vi.mock("node:fs/promises", { spy: true });
@@ -37,7 +38,6 @@ const platform = { clock: systemClock, signal: new AbortController().signal, rep
 const id = "0123456789ab";
 const ours = { auth: "b3VyczpvdXJz" };
 const theirs = { auth: "dGhlaXJzOnRoZWlycw==" };
-const isRoot = process.getuid?.() === 0;
 
 async function merge(path: string, change: Partial<Change> = {}): Promise<FileRecord> {
   const records: FileRecord[] = [];

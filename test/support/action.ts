@@ -3,7 +3,7 @@
  * variables as the runner gives them and nothing else of this machine. Every run passes through the leak harness.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { endBackgrounds, readBackground } from "./background.ts";
@@ -11,6 +11,7 @@ import { createGuard, type Login } from "./guard.ts";
 import type { Job, JobOptions, Main, Step } from "./job.ts";
 import { type Entry, readTreeAtRest } from "./leaks.ts";
 import {
+  endPodman,
   findTool,
   finish,
   type Inputs,
@@ -48,7 +49,9 @@ export async function removeJobs(): Promise<void> {
   const folder = await root;
   root = undefined;
   installed = undefined;
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  if (folder === undefined) return;
+  for (const job of await readdir(folder)) await endPodman(join(folder, job, "run"));
+  await rm(folder, { recursive: true, force: true });
 }
 
 async function installAction(): Promise<string> {

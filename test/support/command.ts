@@ -4,13 +4,22 @@
  * output nor standard error may hold a secret, and only the auth file may hold the robot token.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, chown, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { knownSecrets, realPath } from "./guard.ts";
 import type { JobOptions } from "./job.ts";
 import { differences, type Entry, findLeaks, type Kind, type Leak, readTreeAtRest, watch } from "./leaks.ts";
-import { type Child, type Finished, findTool, finish, readChildren, spyOnTools, systemPath } from "./runner.ts";
+import {
+  type Child,
+  endPodman,
+  type Finished,
+  findTool,
+  finish,
+  readChildren,
+  spyOnTools,
+  systemPath,
+} from "./runner.ts";
 
 export interface MachineOptions
   extends Pick<JobOptions, "peers" | "env" | "tools" | "secrets" | "tolerateLeaks" | "uid"> {
@@ -85,7 +94,9 @@ export async function removeMachines(): Promise<void> {
   for (const child of alive) child.kill("SIGKILL");
   const folder = await root;
   root = undefined;
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  if (folder === undefined) return;
+  for (const machine of await readdir(folder)) await endPodman(join(folder, machine, "run"));
+  await rm(folder, { recursive: true, force: true });
 }
 
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {

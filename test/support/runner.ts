@@ -109,6 +109,21 @@ export async function readChildren(record: string): Promise<Child[]> {
   return children;
 }
 
+/**
+ * Whoever is not root finds a process of podman's own asleep after its first command, which keeps a namespace for the next
+ * ones: it is no use to anybody once the job is gone.
+ * @param runtime XDG_RUNTIME_DIR of those commands
+ */
+export async function endPodman(runtime: string): Promise<void> {
+  const pid = await readFile(join(runtime, "libpod/tmp/pause.pid"), "utf8").catch(() => "");
+  if (pid === "") return;
+  try {
+    process.kill(Number(pid), "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
 export function finish(child: ChildProcess): Promise<Finished> {
   let stdout = "";
   let stderr = "";
