@@ -5,6 +5,11 @@
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root" || exit
+# What unpack_debian has put there; the tests look there too (test/support/runner.ts).
+use_unpacked() {
+  [[ ! -d $root/.cache/debian/bin ]] || export PATH="$root/.cache/debian/bin:$PATH" TOOLS_FIRST="$root/.cache/debian/bin"
+}
+use_unpacked
 export PATH="$root/node_modules/.bin:$PATH"
 
 # Many programs colour what they print because CI is set, terminal or not.
@@ -21,17 +26,43 @@ die() {
   exit 1
 }
 
+# What only a person can do: one line that says what, and the exit code of wrong use.
+to_type() {
+  printf '%s: %s\n' "${0##*/}" "$1" >&2
+  exit 2
+}
+
 # Runs a command without its output; shows all of it and stops if the command fails.
 quietly() {
-  local log
+  local log status=0
   log="$(mktemp)"
-  if "$@" >"$log" 2>&1; then
-    rm -f "$log"
-  else
-    cat "$log" >&2
-    rm -f "$log"
-    die "failed: $*"
-  fi
+  with_heartbeat into "$log" "$@" || status=$?
+  if ((status)); then cat "$log" >&2; fi
+  rm -f "$log"
+  ((status == 0)) || die "failed: $*"
+}
+
+into() { "${@:2}" >"$1" 2>&1; }
+
+# Runs a command, with a sign of life each minute.
+with_heartbeat() {
+  local status=0 beat
+  heartbeat &
+  beat=$!
+  "$@" || status=$?
+  kill "$beat" 2>/dev/null || true
+  wait "$beat" 2>/dev/null || true
+  return "$status"
+}
+
+heartbeat() {
+  local minutes=0 never
+  exec {never}<> <(:)
+  while :; do
+    read -rt 60 -u "$never" || true # no sleep, which would outlive us
+    minutes=$((minutes + 1))
+    echo "  … $minutes min" >&2
+  done
 }
 
 # Runs a command while nobody else runs one under the same name; a name is a path.
@@ -48,6 +79,9 @@ alone() {
   fi
 }
 
+# Asks for no password: what runs by itself must not wait for somebody to type.
+can_be_root() { [[ $EUID -eq 0 ]] || sudo --non-interactive true 2>/dev/null; }
+
 as_root() {
   if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
@@ -59,25 +93,80 @@ need_debian() {
     command -v "$package" >/dev/null || dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
-  command -v apt-get >/dev/null || die "needs these programs, please install them: ${missing[*]}"
-  [[ $EUID -eq 0 ]] || command -v sudo >/dev/null || die "needs root or sudo to install: ${missing[*]}"
-  echo "Installing Debian packages: ${missing[*]}"
-  alone "$tools/apt" install_debian "${missing[@]}"
+  if ! command -v apt-get >/dev/null; then
+    to_type "needs these programs, please install them: ${missing[*]}"
+  elif can_be_root; then
+    echo "Installing Debian packages: ${missing[*]}"
+    alone "$tools/apt" install_debian "${missing[@]}"
+  elif works_unpacked "${missing[@]}"; then
+    echo "Unpacking Debian packages into .cache/debian: ${missing[*]}"
+    alone "$scratch/debian" unpack_debian "${missing[@]}"
+    use_unpacked
+  else
+    to_type "needs root once, type: sudo apt-get install --yes ${missing[*]}"
+  fi
 }
 
 install_debian() {
-  quietly as_root apt-get update
-  quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes "$@"
+  quietly update_debian
+  # Where a machine has just started, somebody else's apt holds its lock for minutes.
+  quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get --option DPkg::Lock::Timeout=600 install --yes "$@"
   # Debian starts a registry of its own on port 5000; the project starts one where and when it needs it.
   if [[ " $* " == *" docker-registry "* && -d /run/systemd/system ]]; then
     quietly as_root systemctl disable --now docker-registry
   fi
 }
 
+# For the lock of its lists apt does not wait, whatever it is told.
+update_debian() {
+  local tries=0 said
+  until said="$(as_root env LC_ALL=C apt-get update 2>&1)"; do
+    if [[ $said != *"get lock"* ]] || ((++tries > 60)); then die "apt-get update: $said"; fi
+    sleep 10
+  done
+}
+
+# Programs that need no more than their own files and libraries, wherever those lie.
+works_unpacked() {
+  local package
+  for package in "$@"; do
+    [[ $package == @(curl|docker-registry|docker.io|jq|openssl|shellcheck|skopeo) ]] || return
+  done
+}
+
+# For who can't install: the packages, and those that they need and this machine has not, without their scripts.
+unpack_debian() {
+  local place="$scratch/debian" debs package packages
+  local apt=(apt-get --option "Dir::State=$place/state" --option "Dir::State::status=/var/lib/dpkg/status"
+    --option "Dir::Cache=$place/cache")
+  mkdir -p "$place"/{bin,root,state/lists/partial,cache/archives/partial}
+  quietly "${apt[@]}" update
+  debs="$(mktemp -d "$place/debs.XXXXXX")"
+  mapfile -t packages < <("${apt[@]}" --simulate install "$@" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
+  (cd "$debs" && quietly "${apt[@]}" download "${packages[@]}")
+  for package in "$debs"/*.deb; do dpkg -x "$package" "$place/root"; done
+  rm -rf "$debs"
+  wrap_unpacked "$place"
+}
+
+# A program of an unpacked package, with the libraries beside it. skopeo's rules for whom to trust lie beside it too.
+wrap_unpacked() {
+  local program name options
+  for program in "$1"/root/usr/bin/*; do
+    name="${program##*/}" options=""
+    [[ -x $program && ! -e $1/bin/$name ]] || continue
+    if [[ $name == skopeo ]]; then options="--policy=$(printf %q "$1/root/etc/containers/policy.json")"; fi
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q %s "$@"\n' "$1/root/usr/lib/$(uname -m)-linux-gnu" "$program" "$options" \
+      >"$1/bin/$name"
+    chmod +x "$1/bin/$name"
+  done
+}
+
 # need_node : node_modules as package-lock.json says, and Node 24 with it.
 need_node() {
+  node_is_ready && return
   command -v npm >/dev/null || need_debian npm
-  node_is_ready || alone "$scratch/npm" install_node
+  alone "$scratch/npm" install_node
 }
 
 node_is_ready() {
@@ -279,7 +368,7 @@ need_real_peers() {
     need_spire &
     spire=$!
   fi
-  test/cluster/up.sh --build-only
+  with_heartbeat test/cluster/up.sh --build-only
   need_go_tool cosign
   need_keycloak
   [[ -z $spire ]] || wait "$spire" || exit
