@@ -131,6 +131,60 @@ describe.concurrent("the private file", () => {
   });
 });
 
+describe.concurrent("a private file that others may read", () => {
+  test("starts without the logins that only this user could read, and that is said", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const job = await createJob({ peers: peers() });
+    await job.write(join(job.home, ".docker/config.json"), file({ auths: foreign("kept") }));
+    const main = await job.run({ robot: robot.name, "auth-file-mode": "0644", "docker-config": "false" });
+    expect(main).toMatchObject({
+      code: 0,
+      annotations: [{ level: "warning", message: expect.stringMatching(/config\.json are left out.*auth-file-mode/) }],
+    });
+    expect(users(await authsIn(main.outputs["auth-file"] ?? ""))).toEqual({ [peers().registryHost]: robot.name });
+    expect(await main.post()).toMatchObject({ code: 0 });
+  });
+
+  test("is warned about where the user's own file is opened", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const job = await createJob({ peers: peers() });
+    const path = await job.write(join(job.temp, "own/auth.json"), file({ auths: foreign("kept") }));
+    const main = await job.run({ robot: robot.name, "auth-file": path, "auth-file-mode": "0644" });
+    expect(main).toMatchObject({
+      code: 0,
+      annotations: [{ level: "warning", message: expect.stringContaining(`read the other logins in ${path}`) }],
+    });
+    expect(await main.post()).toMatchObject({ code: 0 });
+    expect(await modeOf(path)).toBe("600");
+  });
+});
+
+describe.concurrent("in the workspace", () => {
+  test.for<[string, (job: Job) => Record<string, string>, object, string]>([
+    [
+      "docker's file",
+      (job) => ({ DOCKER_CONFIG: join(job.workspace, "docker") }),
+      { "docker-config": "true" },
+      "invalid-input",
+    ],
+    ["the temporary folder", (job) => ({ RUNNER_TEMP: join(job.workspace, "temp") }), {}, "auth-file-unusable"],
+    ["the temporary folder by a link", (job) => ({ RUNNER_TEMP: join(job.scratch, "link") }), {}, "auth-file-unusable"],
+  ])("%s: refused before anything is sent", async ([, more, inputs, code], { expect }) => {
+    const robot = newRobot(peers());
+    const env: Record<string, string> = {};
+    const job = await createJob({ peers: peers(), env });
+    await symlink(job.workspace, join(job.scratch, "link"));
+    Object.assign(env, more(job));
+    const before = await job.snapshot();
+    const main = await job.run({ robot: robot.name, ...inputs });
+    expect(main.code).toBe(1);
+    expect(main.annotations).toMatchObject([{ level: "error", message: expect.stringContaining("in the workspace") }]);
+    expect(main.shown).toContain(`#${code}`);
+    expect(peers().quay.requests.filter(({ user }) => user === robot.name)).toEqual([]);
+    expect(differences(before, await job.snapshot())).toEqual([]);
+  });
+});
+
 describe.concurrent("auth-file", () => {
   test("gets the login; all else in it stays, unknown fields too", async ({ expect }) => {
     const robot = newRobot(peers());

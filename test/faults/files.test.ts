@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { watch } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe } from "vitest";
@@ -156,6 +156,76 @@ describe.concurrent("the lock beside the auth file", () => {
     } finally {
       clearInterval(touching);
     }
+  });
+});
+
+describe.concurrent("a file or folder that is not ours to change", () => {
+  fault("F155", async ({ expect, row }) => {
+    for (const put of [
+      (world: World, path: string) => world.machine.write(path, "4711\n"),
+      (_: World, path: string) => mkdir(join(path, "files"), { recursive: true }),
+    ]) {
+      const world = await newWorld(peers());
+      const path = `${world.machine.usualFile}.lock`;
+      await put(world, path);
+      await utimes(path, 0, 0);
+      const ran = await logIn(expect, row, { ...world, before: await world.machine.snapshot() });
+      expect(ran.stderr).toContain(`mv ${path} ${path}.old`);
+    }
+  });
+
+  const isRoot = process.getuid?.() === 0;
+
+  fault("F156", async ({ expect, row, skip }) => {
+    skip(!isRoot, "only root can mount");
+    const world = await newWorld(peers());
+    const { usualFile } = world.machine;
+    await run("mount", ["--bind", usualFile, usualFile]);
+    mounted.push(usualFile);
+    const ran = await logIn(expect, row, world);
+    expect(ran.stderr).toContain(`${usualFile} cannot be written: it is mounted by itself`);
+    expect(exchangesOf(peers(), world.robot)).toBe(0);
+  });
+
+  fault("F157", async ({ expect, row, skip }) => {
+    skip(!isRoot, "only root can give files away");
+    for (const [uid, gid] of [
+      [2001, 2002],
+      [2002, 3000],
+      [2001, 3000],
+    ] as const) {
+      const world = await newWorld(peers(), { uid: 2002 });
+      const { usualFile, work } = world.machine;
+      await chmod(usualFile, 0o666);
+      await chmod(dirname(usualFile), 0o777);
+      await chown(usualFile, uid, gid);
+      const roots = await world.machine.write(join(work, "ca.crt"), await readFile(peers().caFile, "utf8"));
+      const args = world.args.map((arg) => (arg === peers().caFile ? roots : arg));
+      const ran = await logIn(expect, row, { ...world, args, before: await world.machine.snapshot() });
+      expect(ran.stderr).toContain(`${usualFile} belongs to user ${uid} and group ${gid}, and this user (2002)`);
+      expect(await stat(usualFile)).toMatchObject({ uid, gid });
+      expect(exchangesOf(peers(), world.robot)).toBe(0);
+    }
+  });
+
+  fault("F158", async ({ expect, row }) => {
+    for (const more of ['"n": 12345678901234567', '"n": 1, "n": 2', `"n": ${"[".repeat(3_000)}${"]".repeat(3_000)}`]) {
+      const world = await newWorld(peers());
+      const { usualFile } = world.machine;
+      await writeFile(usualFile, (await readFile(usualFile, "utf8")).replace("{", `{${more}, `));
+      await logIn(expect, row, { ...world, before: await world.machine.snapshot() });
+      expect(exchangesOf(peers(), world.robot)).toBe(0);
+    }
+  });
+
+  fault("F159", async ({ expect, row }) => {
+    const world = await newWorld(peers(), { more: ["--session", "session"] });
+    const precious = await world.machine.write(join(world.machine.home, ".ssh/id"), "precious");
+    const certificates = [{ path: precious, folders: [], hash: "0" }];
+    const record = { version: 1, id: "0123456789ab", files: [], certificates, robots: [] };
+    await world.machine.write(join(world.machine.work, "session/session.json"), JSON.stringify(record), 0o644);
+    await logIn(expect, row, { ...world, before: await world.machine.snapshot() });
+    expect(exchangesOf(peers(), world.robot)).toBe(0);
   });
 });
 

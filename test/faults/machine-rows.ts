@@ -81,6 +81,31 @@ export const machineRows: readonly Group[] = [
         "e2e/cli/login.test.ts",
         "login > a result that can't be written in the end takes the login back",
       ),
+      row(
+        "F155",
+        "another program's lock or folder at the lock's place",
+        "auth-file-locked",
+        "after five seconds; it stays",
+      ),
+      row("F156", "auth file mounted by itself", "auth-file-unusable", "before anything is sent"),
+      row(
+        "F157",
+        "auth file of another owner or group, which can't be kept",
+        "auth-file-unusable",
+        "before anything is sent",
+      ),
+      row(
+        "F158",
+        "auth file whose content would not survive a new version",
+        "auth-file-unusable",
+        "before anything is sent",
+      ),
+      row(
+        "F159",
+        "session folder with a record that somebody else wrote",
+        "logout-incomplete",
+        "before anything is sent",
+      ),
     ],
   },
   {

@@ -2,7 +2,7 @@
 import { createSocket } from "node:dgram";
 import { readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type ExpectStatic, test } from "vitest";
+import { type ExpectStatic, type TestContext, test } from "vitest";
 import { type ErrorCode, errorCodes } from "../../src/errors.ts";
 import { failed, machineWithToken, newRobot } from "../e2e/cli/world.ts";
 import { authsIn, entryOf, type Robot, until, userOf } from "../e2e/world.ts";
@@ -17,9 +17,12 @@ const exitCodes = { "wrong-use": 2, refused: 1, temporary: 75 } as const;
 export const exitCodeOf = (code: ErrorCode): number => exitCodes[errorCodes[code]];
 
 /** The test of a row. */
-export function fault(id: string, run: (context: { expect: ExpectStatic; row: Fault }) => Promise<void>): void {
+export function fault(
+  id: string,
+  run: (context: Pick<TestContext, "expect" | "skip"> & { row: Fault }) => Promise<void>,
+): void {
   const row = faultOf(id);
-  test(`${id}: ${row.fault}`, ({ expect }) => run({ expect, row }));
+  test(`${id}: ${row.fault}`, ({ expect, skip }) => run({ expect, skip, row }));
 }
 
 export const foreignHost = "registry.example.com";
