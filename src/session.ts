@@ -2,7 +2,8 @@
  * What a login leaves behind, written into its private folder before each change, so that logout can take it back after a
  * failure or a kill at any moment. The folder's path is all that a face has to keep.
  */
-import { chmod, lstat, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
+import { constants } from "node:fs";
+import { chmod, mkdtemp, open, readdir, rm, rmdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
 import { makeFolders, removeFolders } from "./platform/folders.ts";
@@ -47,10 +48,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
     if (found.length > 0) {
       throw fail("the folder holds other files, and must be its own");
     }
-    const { uid } = await lstat(folder);
-    if (uid === process.geteuid?.()) {
-      await chmod(folder, 0o700);
-    }
+    await makePrivate(folder);
     const problem = await whyNotOurs(folder);
     if (problem !== undefined) {
       throw fail(problem);
@@ -63,13 +61,22 @@ export async function openNamedSession(folder: string): Promise<Session> {
     });
     return session;
   } catch (error) {
+    await removeFolders(made);
     if (error instanceof LoginError) {
       throw error;
     }
-    await removeFolders(made);
     const { code } = error as NodeJS.ErrnoException;
     throw fail(`the folder can't be made or written to (${code})`);
   }
+}
+
+/** By a handle: whoever may write to the folder above could put a link in its place meanwhile. Another's folder stays as it is. */
+async function makePrivate(folder: string): Promise<void> {
+  const opened = await open(folder, constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(() => undefined);
+  if (opened !== undefined && (await opened.stat()).uid === process.geteuid?.()) {
+    await opened.chmod(0o700);
+  }
+  await opened?.close();
 }
 
 function newSession(folder: string, named: boolean): Session {

@@ -1,6 +1,6 @@
 /** Where the logins go: a file named by the user or a private one, and docker's configuration. */
 import { join, resolve } from "node:path";
-import { invalidInput, LoginError } from "../errors.ts";
+import { invalidInput, LoginError, reworded } from "../errors.ts";
 import { leadsInto } from "../platform/folders.ts";
 import type { Place } from "../platform/place.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -54,12 +54,26 @@ export async function planDestinations(
   ) {
     return { authFile, docker: undefined, start };
   }
+  const docker = await planDocker(request, place, platform).catch((error) => {
+    throw error instanceof LoginError ? reworded(error, { remedy: (lines) => lines.map(withoutDocker) }) : error;
+  });
+  return { authFile, docker, start };
+}
+
+async function planDocker(request: LoginRequest, place: Place, platform: Platform): Promise<AuthFile> {
   const docker = await readAuthFile(dockerConfigOf(request, platform));
   await assertOutside(docker.path, place, "docker-config", String(request.dockerConfig), "docker-config: false");
   assertNotHidden("docker", docker.path, docker.content, request.registry);
   await assertReplaceable(docker);
-  return { authFile, docker, start };
+  return docker;
 }
+
+/** Of docker's file there is no other: what helps is to leave it out. */
+const withoutDocker = (line: string): string =>
+  line.replace(
+    /(n)ame (?:a|another) [a-z ]*: auth-file: \S+$/i,
+    (_, n) => `${n === "N" ? "L" : "l"}eave docker's configuration out: docker-config: false`,
+  );
 
 const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
 

@@ -159,7 +159,41 @@ describe.concurrent("a private file that others may read", () => {
   });
 });
 
+describe.concurrent("docker's file, where it can't be used: following the advice makes the login work", () => {
+  test.for<[string, string, number]>([
+    ["a number that would not survive", '{"n": 12345678901234567}', 0o600],
+    ["not JSON", "{", 0o600],
+    ["read-only", "{}", 0o400],
+  ])("%s", async ([, content, mode], { expect }) => {
+    const robot = newRobot(peers());
+    const job = await createJob({ peers: peers() });
+    const path = await job.write(join(job.home, ".docker/config.json"), content, mode);
+    const main = await job.run({ robot: robot.name, "docker-config": "true" });
+    expect(main).toMatchObject({ code: 1 });
+    expect(main.shown).toContain(path);
+    expect(main.shown).not.toContain("auth-file: /");
+    if (mode !== 0o600 || content !== "{") expect(main.shown).toContain("docker-config: false");
+    const again = await job.run({ robot: robot.name, "docker-config": "false" });
+    expect(again).toMatchObject({ code: 0 });
+    await again.post();
+    expect(await readFile(path, "utf8")).toBe(content);
+  });
+});
+
 describe.concurrent("in the workspace", () => {
+  test("a HOME there gets no roots, and that is said", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const env: Record<string, string> = {};
+    const job = await createJob({ peers: peers(), env });
+    env.HOME = join(job.workspace, "home");
+    const main = await job.run({ robot: robot.name, "docker-config": "false", "ca-file": peers().caFile });
+    expect(main).toMatchObject({ code: 0 });
+    expect(main.annotations).toMatchObject([
+      { level: "warning", message: expect.stringMatching(/roots of ca-file could not be left.*is in the workspace/) },
+    ]);
+    expect(await main.post()).toMatchObject({ code: 0 });
+  });
+
   test.for<[string, (job: Job) => Record<string, string>, object, string]>([
     [
       "docker's file",
