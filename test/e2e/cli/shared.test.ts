@@ -1,5 +1,6 @@
 /** Files that several users share: who may read and write them is the same during and after a login. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, chown, mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -55,6 +56,30 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     expect(out.code, out.stderr).toBe(0);
     expect(await stat(file)).toMatchObject({ uid, gid, mode: 0o100660 });
     expect(await readFile(file, "utf8")).toBe(content);
+  });
+
+  test("by a user who puts links where root writes: root's own file is never reached", async ({ expect }) => {
+    const { machine, file, as, login } = await sharing(0o770, [2001, 3000]);
+    const precious = await machine.write(join(machine.scratch, "precious"), "root's own");
+    await chown(precious, 0, 0);
+    const attack = `
+      const { symlinkSync, unlinkSync, watch } = require("node:fs");
+      const [folder, target] = process.argv.slice(1);
+      watch(folder, (_, name) => {
+        if (!name.endsWith(".tmp")) return;
+        try { unlinkSync(folder + "/" + name); symlinkSync(target, folder + "/" + name); } catch {}
+      });
+      console.log("watching");`;
+    const node = join(machine.scratch, "tools/node");
+    const attacker = spawn("setpriv", [...member, node, "--eval", attack, dirname(file), precious]);
+    await once(attacker.stdout, "data");
+    for (let tries = 0; tries < 8; tries++) {
+      const ran = await as(root, login);
+      if (ran.code !== 0) expect(ran.stderr).toContain("auth-file-unusable");
+    }
+    attacker.kill();
+    expect(await stat(precious)).toMatchObject({ uid: 0, gid: 0, mode: 0o100600 });
+    expect(await readFile(precious, "utf8")).toBe("root's own");
   });
 
   test("is left to its owner by a logout without a session", async ({ expect }) => {
