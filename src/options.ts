@@ -21,13 +21,6 @@ export const options = [
     inPromotions: "Registry of source and destination where they name none, with a port if it isn't 443.",
   },
   {
-    name: "token-host",
-    faces: ["action", "login"],
-    value: "HOST",
-    description:
-      "Host where the registry may send logins besides itself, with a port if it isn't 443: for a Quay that is reached by another name than its own.",
-  },
-  {
     name: "robot",
     faces: ["action", "login"],
     required: true,
@@ -114,6 +107,13 @@ export const options = [
       "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools; left for later steps until logout (on the command line only with session).",
     inPromotions:
       "PEM file with root certificates to trust besides the system's, for both registries, the issuer and skopeo.",
+  },
+  {
+    name: "token-host",
+    faces: ["action", "login"],
+    value: "HOST",
+    description:
+      "Host where the registry may send logins besides itself, with a port if it isn't 443: for a Quay that is reached by another name than its own.",
   },
   {
     name: "access",

@@ -188,6 +188,9 @@ describe("one robot", () => {
     peers.github.script.always(answer(403, ""));
     expect((await failure(job.run({ registry: `localhost:${port}` }))).code).toBe("identity-endpoint-refused");
     expect(count).toBe(2);
+    // What the registry was asked on is kept for further questions, until the platform is closed.
+    await expect.poll(open).toBe(1);
+    job.platform.http.close();
     await expect.poll(open).toBe(0);
     await job.logout();
     await close();

@@ -73,6 +73,7 @@ test.each<[OptionValues, object]>([
   [{ "auth-file-mode": "644" }, { authFileMode: 0o644 }],
   [{ "auth-file-mode": "0o600" }, { authFileMode: 0o600 }],
   [{ "ca-file": "ca.pem" }, { caFile: "ca.pem" }],
+  [{ "token-host": "Auth.example.com:8443" }, { tokenHost: "auth.example.com:8443" }],
   [{ timeout: "1" }, { timeoutSeconds: 1 }],
   [{ timeout: "3600" }, { timeoutSeconds: 3600 }],
   [{ logout: "False" }, { logout: false }],
@@ -90,6 +91,18 @@ test.each<[OptionValues, object]>([
   ],
 ])("%j is understood", (values, expected) => {
   expect(parseRequest({ robot, ...values })).toMatchObject(expected);
+});
+
+test.each([
+  ["https://auth.example.com", "it is a host, without a scheme such as https://"],
+  ["auth.example.com/v2", "it is a host, without a path"],
+  ["me:secret@auth.example.com", "it is a host, without a user or password"],
+  ["auth example", "it is not a host with an optional port"],
+])("token-host %s is refused", (value, problem) => {
+  const refuse = () => parseRequest({ robot, "token-host": value });
+  expect(refuse).toThrow(problem);
+  expect(refuse).toThrow('The option "token-host"');
+  expect(refuse).not.toThrow("secret");
 });
 
 describe("robots and scopes", () => {

@@ -129,8 +129,10 @@ describe("the command line", () => {
   ) {
     const path = `${bin}:${node}:${systemPath}`;
     const run = join(dirname(home), "run");
-    const roots = { NODE_EXTRA_CA_CERTS: peers.caFile, SSL_CERT_FILE: peers.caFile };
-    const env = { PATH: path, HOME: home, XDG_RUNTIME_DIR: run, LANG: "C.UTF-8", ...roots, ...identity };
+    const all = join(dirname(home), "roots.pem");
+    await writeFile(all, peers.authority.ca + peers.githubAuthority.ca);
+    const roots = { NODE_EXTRA_CA_CERTS: all, SSL_CERT_FILE: peers.caFile };
+    const env = { PATH: path, HOME: home, XDG_RUNTIME_DIR: run, LANG: "C.UTF-8", ...identity, ...roots };
     const options: SpawnOptions = { cwd: work, env, stdio: ["ignore", "pipe", "pipe"] };
     const done: Finished = await finish(spawn("bash", ["-euo", "pipefail", "-c", script], options));
     expect(done.code, done.stdout + done.stderr).toBe(0);

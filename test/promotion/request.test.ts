@@ -38,6 +38,8 @@ test("source, destination, a tag and a robot are enough: everything else has its
     spiffeId: undefined,
     audience: "quay",
     workflowRef: undefined,
+    sourceTokenHost: undefined,
+    destinationTokenHost: undefined,
     caFile: undefined,
     timeoutSeconds: 120,
   });
@@ -82,6 +84,10 @@ test.each<[OptionValues, object]>([
   [{ parallel: "1" }, { parallel: 1 }],
   [{ parallel: "32" }, { parallel: 32 }],
   [{ "ca-file": "ca.pem" }, { caFile: "ca.pem" }],
+  [
+    { "source-robot": "acme+reader", "source-token-host": "Auth.one", "destination-token-host": "auth.two:8443" },
+    { sourceTokenHost: "auth.one", destinationTokenHost: "auth.two:8443" },
+  ],
   [{ timeout: "3600" }, { timeoutSeconds: 3600 }],
   [{ "token-file": "/t" }, { identity: { source: "file", path: "/t" } }],
   [
@@ -92,6 +98,12 @@ test.each<[OptionValues, object]>([
   [{ "workflow-ref": "acme/app/.github/workflows/b.yml@r" }, { workflowRef: "acme/app/.github/workflows/b.yml@r" }],
 ])("%j is understood", async (values, expected) => {
   expect(await readPromotionRequest({ ...one, ...values })).toMatchObject(expected);
+});
+
+test("a token host belongs to a robot", async () => {
+  const values = { ...one, "source-robot": "", "source-token-host": "auth.example.com" };
+  const error = await failure(readPromotionRequest(values));
+  expect(error.message).toContain('The option "source-token-host" is "auth.example.com": it belongs to source-robot');
 });
 
 describe("one promotion", () => {

@@ -1,10 +1,14 @@
 /** `promote`: where the two sides are, who signs in at which, and what is said where one of them may not. */
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { makeImage, makeTwoPlatforms } from "../../support/images.ts";
+import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
 import { addPlace, bindRobot } from "../../support/promotion.ts";
+import { startQuay } from "../../support/quay/server.ts";
 import { addRobot } from "../../support/quay/store.ts";
+import { answer } from "../../support/scripted.ts";
 import { arrived, newScenario, refused, type Scenario, succeeded, usePromotionWorld, writesTo } from "./world.ts";
 
 const world = usePromotionWorld();
@@ -48,6 +52,48 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     const users = new Set(writesTo(to).map(({ user }) => user));
     expect([...users]).toEqual([to.robot]);
   });
+
+  for (const name of ["source", "destination"] as const) {
+    test(`the ${name} by another name than its own: no token goes there unless its option says so`, async ({
+      expect,
+    }) => {
+      const scenario = await withImage();
+      const { from, to } = scenario;
+      const { host } = (name === "source" ? from : to).side;
+      const args = scenario.args(made, "1.0").map((arg) => arg.replace(host, host.replace("localhost", "127.0.0.1")));
+      const told = refused(expect, await scenario.promote(args), "realm-refused");
+      expect(told).toContain(`The login to the ${name} failed.`);
+      const [option = ""] = /--\S+-token-host \S+/.exec(told) ?? [];
+      expect(option).toBe(`--${name}-token-host ${host}`);
+      succeeded(expect, await scenario.promote([...args, ...option.split(" ")]));
+      await arrived(expect, to, made, "1.0");
+    });
+
+    test(`the ${name}'s registry redirects, or names another host: no robot's token leaves`, async ({ expect }) => {
+      const { peers } = world();
+      const other = await startQuay(peers.authority);
+      const scenario = await withImage();
+      const { quay } = (name === "source" ? scenario.from : scenario.to).side;
+      const isPing = ({ url, headers }: IncomingMessage) => url === "/v2/" && !headers.authorization;
+      for (const given of [
+        answer(307, "", { location: `${other.url}/v2/` }),
+        answer(401, "", { "www-authenticate": `Bearer realm="${other.url}/v2/auth",service="x"` }),
+        answer(401, "", { "www-authenticate": `Bearer realm="${other.httpUrl}/v2/auth",service="x"` }),
+      ]) {
+        // The other tests' questions come at the same time.
+        const own = await startQuay(peers.authority);
+        addRobot(own.store, scenario.from.robot, [{ issuer: peers.issuer.url, subject: SUBJECT }]);
+        addRobot(own.store, scenario.to.robot, [{ issuer: peers.issuer.url, subject: SUBJECT }]);
+        own.registryScript.always(given, isPing);
+        const args = scenario.args(made, "1.0").map((arg) => arg.replace(quay.host, own.host));
+        refused(expect, await scenario.promote(args), "realm-refused");
+        expect(own.requests.filter(({ path, scheme }) => path.startsWith("/v2") && scheme)).toEqual([]);
+        await own.close();
+      }
+      expect(other.requests).toEqual([]);
+      await other.close();
+    });
+  }
 
   test("one robot for both sides of one host signs in once", async ({ expect }) => {
     const scenario = await withImage({ to: world().staging });

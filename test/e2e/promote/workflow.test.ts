@@ -275,7 +275,9 @@ describe("the command line", () => {
   }
 
   async function bash(script: string, work: string) {
-    const roots = { NODE_EXTRA_CA_CERTS: peers.caFile, SSL_CERT_FILE: peers.caFile };
+    const all = join(folder, "roots.pem");
+    await writeFile(all, peers.authority.ca + peers.githubAuthority.ca);
+    const roots = { NODE_EXTRA_CA_CERTS: all, SSL_CERT_FILE: peers.caFile };
     const env = { PATH: `${bin}:${node}:${systemPath}`, HOME: work, LANG: "C.UTF-8", ...roots, ...production.env };
     const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
       cwd: work,
