@@ -31,7 +31,7 @@ describe.concurrent("a login that is no robot's", { timeout: 60_000 }, () => {
   test("reads the source, its signatures as well, and is used for nothing else", async ({ expect }) => {
     const { scenario, named } = await withFile(({ from, to }) => ({
       [`${from.side.host}/acme`]: authOf("reader"),
-      [from.side.host]: authOf("nobody"),
+      [from.side.host]: authOf("bystander"),
       [to.side.host]: authOf("intruder"),
     }));
     const { from, to } = scenario;
@@ -41,7 +41,7 @@ describe.concurrent("a login that is no robot's", { timeout: 60_000 }, () => {
     await arrived(expect, to, made, "1.0");
     expect(ran.promotions[0]?.artifacts).toMatchObject([{ kind: "signature", copied: true }]);
     expect(usersOf(from).has("reader")).toBe(true);
-    for (const user of ["nobody", "intruder"]) expect(usersOf(from).has(user)).toBe(false);
+    for (const user of ["bystander", "intruder"]) expect(usersOf(from).has(user)).toBe(false);
     for (const user of ["reader", "intruder"]) expect(usersOf(to).has(user)).toBe(false);
     // The private file of that side has this entry alone, under both of its names.
     expect(ran.stderr.split(JSON.stringify([`${from.side.host}/acme`])).length - 1).toBe(2);
