@@ -1,12 +1,12 @@
 /** The story of a promotion: log in on both sides -> plan -> copy by digest -> signatures -> tags -> read back. */
-import { asLoginError } from "./errors.ts";
+import { asLoginError, LoginError } from "./errors.ts";
 import type { Platform } from "./platform/platform.ts";
 import { createGate, settleAll, together } from "./platform/settle.ts";
-import { type Artifact, copyArtifacts, findArtifacts, missingArtifacts } from "./promotion/artifacts.ts";
+import { type Artifact, assertStaying, copyArtifacts, findArtifacts, missingArtifacts } from "./promotion/artifacts.ts";
 import { type Copier, copyByDigest } from "./promotion/copy.ts";
 import { assertLasting } from "./promotion/expiry.ts";
-import { type Image, readImage, resolve } from "./promotion/image.ts";
-import { byDigest, pathOf, type Repository } from "./promotion/reference.ts";
+import { type Image, readImage, resolve, sourceGone } from "./promotion/image.ts";
+import { byDigest, pathOf, type Reference, type Repository } from "./promotion/reference.ts";
 import type { ExistingTags, Promotion, PromotionRequest } from "./promotion/request.ts";
 import type { ArtifactResult, Progress, PromotionResult, Surroundings, TagResult } from "./promotion/result.ts";
 import { openSides, type Side, type Sides } from "./promotion/sides.ts";
@@ -124,8 +124,28 @@ async function perform(
 ): Promise<void> {
   const found = await run.look(() => lookAt(promotion, run, result, onProgress));
   if (!run.request.dryRun) {
-    await carryOut(promotion, found, run, result, onProgress);
+    await carryOut(promotion, found, run, result, onProgress).catch(async (error) => {
+      throw (await whetherGone(error, promotion.source, found.image, run)) ?? error;
+    });
   }
+}
+
+/** Quay deletes an image the moment its last tag moves: what fails for that reason says much, but not that. */
+async function whetherGone(
+  error: unknown,
+  source: Reference,
+  { digest }: Image,
+  { sides, clientOf }: Run,
+): Promise<LoginError | undefined> {
+  if (!(error instanceof LoginError) || error.code !== "copy-failed") {
+    return undefined;
+  }
+  const reader = clientOf(sides.source, source);
+  const isGone = await reader.digestOf(source.repository, digest).then(
+    (found) => found === undefined,
+    () => false,
+  );
+  return isGone ? sourceGone(byDigest(source, digest)) : undefined;
 }
 
 /** What there is to promote, and what the destination has of it already. */
@@ -133,6 +153,8 @@ interface Found extends Comparison {
   readonly image: Image;
   /** That go along; none within one repository. */
   readonly artifacts: readonly Artifact[];
+  /** That must stay: within one repository. */
+  readonly staying: readonly Artifact[];
 }
 
 async function lookAt(
@@ -188,12 +210,12 @@ async function lookAt(
   result.tags = there.tags;
   result.artifacts = artifacts.map((artifact) => asResult(artifact, false));
   result.bytes = missing?.bytes ?? 0;
-  return { ...there, missing, image, artifacts: toCopy };
+  return { ...there, missing, image, artifacts: toCopy, staying: within ? artifacts : [] };
 }
 
 async function carryOut(
   { source, destination }: Promotion,
-  { image, artifacts, missing, lacking }: Found,
+  { image, artifacts, staying, missing, lacking }: Found,
   { sides, clientOf, copy }: Run,
   result: Draft,
   onProgress: (progress: Progress) => void,
@@ -226,10 +248,12 @@ async function carryOut(
     result.changed ||= lacking.length > 0;
   }
   onProgress({ phase: "tags" });
+  await assertStaying(writer, destination, staying, "No tag was changed.");
   await setTags(writer, destination, result.tags, image.manifest, (set) => {
     result.tags = result.tags.map((each) => (each.tag === set.tag ? set : each));
     result.changed = true;
   });
+  await assertStaying(writer, destination, staying, "The tags are set, on an image that lacks it.");
 }
 
 const asResult = ({ kind, digest, subject, tag }: Artifact, copied: boolean): ArtifactResult => ({

@@ -12,6 +12,7 @@ import { mostReferrers, tooManyReferrers } from "../registry/referrers.ts";
 import type { Reporter } from "../reporter.ts";
 import { type Finding, judgeReferrer, judgeTagged } from "./belonging.ts";
 import type { Copier } from "./copy.ts";
+import { keepATag } from "./image.ts";
 import { byDigest, byTag, type Repository } from "./reference.ts";
 import type { ExistingTags } from "./request.ts";
 import type { ArtifactResult } from "./result.ts";
@@ -148,6 +149,27 @@ export async function missingArtifacts(
 function layersOf({ text }: Manifest): readonly Descriptor[] {
   const content = readManifest(text);
   return content?.manifests === undefined ? (content?.layers ?? []) : [];
+}
+
+/**
+ * Within one repository nothing is copied, but what was found may go: Quay ends cosign's tags with the image's last other tag.
+ * @param state what of the promotion is done
+ * @throws LoginError `signatures-missing`
+ */
+export async function assertStaying(
+  client: RegistryClient,
+  repository: Repository,
+  artifacts: readonly Artifact[],
+  state: string,
+): Promise<void> {
+  const [gone] = await missingArtifacts(client, repository, artifacts, "move");
+  if (gone) {
+    const { kind, tag, digest } = gone;
+    const name = tag === undefined ? byDigest(repository, digest) : byTag(repository, tag);
+    throw new LoginError("signatures-missing", `${name} (${kind}) has gone since the promotion began. ${state}`, {
+      remedy: ["Sign the image again, and run the same again.", keepATag],
+    });
+  }
 }
 
 /** cosign adds a signature as a layer; those of two keys differ in an annotation only. */

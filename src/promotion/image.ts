@@ -185,11 +185,18 @@ function platformOf(config: string | undefined): string {
   return typeof os === "string" && os !== "" ? told.join("/") : "unknown";
 }
 
+/** What the messages about something that was there advise. */
+export const keepATag =
+  "Quay deletes an image, with its signatures, the moment its last tag moves to another: always keep a version tag on it, and promote that.";
+
+/** What was there when the promotion began. */
+export const sourceGone = (what: string): LoginError =>
+  new LoginError("source-not-found", `${what} has gone since the promotion began.`, {
+    remedy: [keepATag],
+  });
+
 function notFound(what: string): LoginError {
   return new LoginError("source-not-found", `There is no ${what}.`, {
-    remedy: [
-      "Check the option source (or the file's entry): repository, and digest or tag.",
-      "An image without a tag is deleted by and by: keep a tag on it until it is promoted.",
-    ],
+    remedy: ["Check the option source (or the file's entry): repository, and digest or tag.", keepATag],
   });
 }

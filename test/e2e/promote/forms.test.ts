@@ -12,7 +12,7 @@ import {
   makeIndex,
   makeTwoPlatforms,
 } from "../../support/images.ts";
-import { answer } from "../../support/scripted.ts";
+import { answer, slow } from "../../support/scripted.ts";
 import { arrived, fileOf, newScenario, refused, requestOf, succeeded, usePromotionWorld, writesTo } from "./world.ts";
 
 const world = usePromotionWorld();
@@ -98,6 +98,26 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     expect(ran.stderr).toContain(`${from.path}:nightly is ${old.digest}`);
     const byTag = from.side.asked.filter(({ path }) => path === `/v2/${from.repository}/manifests/nightly`);
     expect(byTag.map(({ method }) => method)).toEqual(["HEAD"]);
+  });
+
+  test("a source whose last tag moves during the copy, so that Quay deletes it: named", async ({ expect }) => {
+    const made = makeTwoPlatforms("forms gone");
+    const scenario = await newScenario(world());
+    const { from, to } = scenario;
+    await from.side.push(from.repository, made, ["nightly"]);
+    let gone: Promise<unknown> | undefined;
+    to.side.quay.registryScript.always(slow(1_000), (request) => {
+      const isUpload = requestOf("POST", to, "blobs/uploads/")(request);
+      if (isUpload) {
+        gone ??= Promise.all([made, ...made.children].map(({ digest }) => from.side.remove(from.repository, digest)));
+      }
+      return isUpload;
+    });
+    const said = refused(expect, await scenario.promote(scenario.args("nightly", "1.0")), "source-not-found");
+    await gone;
+    expect(said).toContain(`${from.path}@${made.digest} has gone since the promotion began`);
+    expect(said).toContain("always keep a version tag");
+    expect(await to.side.tags(to.repository)).toEqual([]);
   });
 
   test("--result writes what a pipeline hands on", async ({ expect }) => {

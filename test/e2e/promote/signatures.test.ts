@@ -1,4 +1,6 @@
 /** `promote --with-signatures`: what belongs to an image goes along, and is there before any release tag is. */
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { describe, type ExpectStatic, test } from "vitest";
 import {
   cosignTag,
@@ -14,6 +16,7 @@ import type { Side } from "../../support/promotion.ts";
 import { slow } from "../../support/scripted.ts";
 import {
   arrived,
+  eventually,
   fileOf,
   newScenario,
   type Place,
@@ -215,6 +218,48 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     succeeded(expect, await scenario.promote(args(scenario, made, "1.0")));
     await arrived(expect, to, made, "1.0");
     expect(await to.side.tags(to.repository)).toEqual([...tags, "1.0"].toSorted());
+  });
+
+  describe.for(["sig", "bundle"] as const)("within one repository, gone with the image's last tag: %s", (kind) => {
+    const signed = async (name: string) => {
+      const scenario = await newScenario(world(), { within: true });
+      const made = makeImage(`signatures ${name} ${kind}`);
+      await scenario.from.side.push(scenario.from.repository, made);
+      const signature = kind === "sig" ? tagged(made, "sig") : referring(made, "bundle");
+      await sign(scenario.from, [signature]);
+      const remove = () => scenario.to.side.remove(scenario.to.repository, signature.made.digest);
+      return { scenario, made, remove };
+    };
+
+    test("before the tags are set", async ({ expect }) => {
+      const { scenario, made, remove } = await signed("gone");
+      const { to, machine } = scenario;
+      const [begun, goOn] = [fileOf(machine, "begun"), fileOf(machine, "go-on")];
+      const wait = `touch ${begun}; until [ -e ${goOn} ]; do sleep 0.05; done; true`;
+      const running = await scenario.start([...args(scenario, made, "1.0"), "--verify-command", wait]);
+      await eventually(() => existsSync(begun), "the promotion waits");
+      await remove();
+      await writeFile(goOn, "");
+      const said = refused(expect, await running.ended(), "signatures-missing");
+      expect(said).toContain("has gone since the promotion began. No tag was changed.");
+      expect(said).toContain("always keep a version tag");
+      expect(await to.side.digest(to.repository, "1.0")).toBeUndefined();
+    });
+
+    test("while they are set", async ({ expect }) => {
+      const { scenario, made, remove } = await signed("going");
+      const { to } = scenario;
+      let gone: Promise<void> | undefined;
+      to.side.quay.registryScript.always(slow(1_000), (request) => {
+        const isTag = requestOf("PUT", to, "manifests/1.0")(request);
+        if (isTag) gone ??= remove();
+        return isTag;
+      });
+      const said = refused(expect, await scenario.promote(args(scenario, made, "1.0")), "signatures-missing");
+      await gone;
+      expect(said).toContain("has gone since the promotion began. The tags are set, on an image that lacks it.");
+      await arrived(expect, to, made, "1.0");
+    });
   });
 
   test("nothing is found: no tag, and nothing is copied", async ({ expect }) => {
