@@ -197,7 +197,7 @@ export async function copyArtifacts(
   missing: readonly Artifact[],
 ): Promise<void> {
   await settleAll(missing, 4, async (artifact) => {
-    await copy({ from, to, digest: artifact.digest, onProgress: () => {} });
+    await copy({ from, to, digest: artifact.digest, isArtifact: true, onProgress: () => {} });
     if (artifact.tag !== undefined) {
       await client.putManifest(to.repository, artifact.tag, artifact.manifest);
     }

@@ -19,6 +19,8 @@ export interface Copy {
   readonly from: Repository;
   readonly to: Repository;
   readonly digest: string;
+  /** Belongs to an image that the machine's policy has let pass, and is none itself: that policy is not asked about it. */
+  readonly isArtifact?: true;
   /** Told twice a second: blobs begun, and bytes sent (0 where the system doesn't tell). */
   readonly onProgress: (blobs: number, sent: number) => void;
 }
@@ -55,6 +57,10 @@ export function copyByDigest(
       // registries.conf may say `insecure = true`.
       "--src-tls-verify=true",
       "--dest-tls-verify=true",
+      // What skopeo takes for signatures, and where it looks for them, is the machine's configuration (registries.d): what goes along
+      // is decided here, and copied as what it is.
+      "--remove-signatures",
+      ...(copy.isArtifact ? ["--insecure-policy"] : []),
       ...(readFrom === undefined ? ["--src-no-creds"] : ["--src-authfile", readFrom]),
       ...(writeTo === undefined ? ["--dest-no-creds"] : ["--dest-authfile", writeTo]),
       `docker://${source}`,
@@ -157,16 +163,19 @@ function explain(
     case "crashed":
       return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
     case "other":
-      return fail(
-        "no",
-        "copy-failed",
-        /unknown flag/.test(words)
-          ? `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`
-          : `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`,
-      );
+      return fail("no", "copy-failed", otherRemedy(words, file, source, destination));
     default:
       return unreachable(kind);
   }
+}
+
+function otherRemedy(words: string, file: string, source: string, destination: string): string {
+  if (/Source image rejected|trust policy/.test(words)) {
+    return "The containers tools of this machine have a policy, which does not let this image pass: look at ~/.config/containers/policy.json, or else /etc/containers/policy.json.";
+  }
+  return /unknown flag/.test(words)
+    ? `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`
+    : `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`;
 }
 
 /** Bytes that a process has sent, and sent or received, over its connections for the most part: proc(5), io. 0: not told. */

@@ -1,0 +1,71 @@
+/** `promote` where the machine's own configuration tells the containers tools what to do with signatures. */
+import { join } from "node:path";
+import { describe, test } from "vitest";
+import { cosignTag, makeCosign, makeTwoPlatforms } from "../../support/images.ts";
+import { arrived, newScenario, refused, succeeded, usePromotionWorld, writesTo } from "./world.ts";
+
+const world = usePromotionWorld();
+let count = 0;
+
+/** A signed image, and a file among the user's configuration. */
+async function configured(name: string, content: (hosts: { from: string; to: string }) => string) {
+  const scenario = await newScenario(world());
+  const { from, to, machine } = scenario;
+  const made = makeTwoPlatforms(`configuration ${++count}`);
+  const sig = cosignTag(made, "sig");
+  await from.side.push(from.repository, made);
+  await from.side.push(from.repository, makeCosign(made, "sig"), [sig]);
+  const folder = join(machine.home, ".config/containers");
+  await machine.write(join(folder, name), content({ from: from.side.host, to: to.side.host }));
+  const promote = async (...more: string[]) => {
+    const ran = await machine.run(["promote", ...scenario.args(made, "1.0"), ...more]);
+    return { ...ran, promotions: ran.stdout.startsWith("{") ? JSON.parse(ran.stdout).promotions : [] };
+  };
+  return { to, made, sig, promote };
+}
+
+const attachments = (scope: string) => `docker:\n  ${scope}:\n    use-sigstore-attachments: true\n`;
+
+describe.concurrent("registries.d", { timeout: 60_000 }, () => {
+  test.for<[string, (hosts: { from: string; to: string }) => string]>([
+    ["attachments of the source", ({ from }) => attachments(from)],
+    ["attachments of the destination", ({ to }) => attachments(to)],
+    ["attachments of all", () => "default-docker:\n  use-sigstore-attachments: true\n"],
+    ["a place of its own for signatures", () => "default-docker:\n  lookaside: file:///tmp\n  sigstore: file:///tmp\n"],
+  ])("%s: what goes along is what with-signatures says", async ([, content], { expect }) => {
+    for (const more of [[], ["--with-signatures"]]) {
+      const { to, made, sig, promote } = await configured("registries.d/some.yaml", content);
+      succeeded(expect, await promote(...more));
+      await arrived(expect, to, made, "1.0");
+      expect(await to.side.tags(to.repository)).toEqual(more.length > 0 ? ["1.0", sig] : ["1.0"]);
+    }
+  });
+});
+
+describe.concurrent("policy.json", { timeout: 60_000 }, () => {
+  test.for<[string, string]>([
+    ["rejects all", JSON.stringify({ default: [{ type: "reject" }] })],
+    ["is damaged", "{"],
+  ])("that %s: the image is not copied, and the file is named", async ([, content], { expect }) => {
+    const { to, promote } = await configured("policy.json", () => content);
+    const said = refused(expect, await promote(), "copy-failed");
+    expect(said).toContain("~/.config/containers/policy.json");
+    expect(await to.side.tags(to.repository)).toEqual([]);
+    expect(writesTo(to).filter(({ method }) => method === "PUT")).toEqual([]);
+  });
+
+  test("that lets only the image pass: its signatures go along", async ({ expect }) => {
+    const scenario = await newScenario(world());
+    const { from, to, machine } = scenario;
+    const made = makeTwoPlatforms("configuration accepted");
+    const sig = cosignTag(made, "sig");
+    await from.side.push(from.repository, made);
+    await from.side.push(from.repository, makeCosign(made, "sig"), [sig]);
+    const accept = [{ type: "insecureAcceptAnything" }];
+    const docker = Object.fromEntries([made, ...made.children].map(({ digest }) => [`${from.path}@${digest}`, accept]));
+    const policy = { default: [{ type: "reject" }], transports: { docker } };
+    await machine.write(join(machine.home, ".config/containers/policy.json"), JSON.stringify(policy));
+    succeeded(expect, await machine.run(["promote", ...scenario.args(made, "1.0"), "--with-signatures"]));
+    expect(await to.side.tags(to.repository)).toEqual(["1.0", sig]);
+  });
+});
