@@ -4,7 +4,7 @@
  */
 import { constants } from "node:fs";
 import { chmod, mkdtemp, open, readdir, rm, rmdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
 import { makeFolders, removeFolders } from "./platform/folders.ts";
 import { newId, removeLeftovers, replaceFile } from "./platform/replace.ts";
@@ -23,7 +23,7 @@ const prefix = "quay-keyless-login-";
 export async function openSession(temporaryFolder: string): Promise<Session> {
   let folder: string | undefined;
   try {
-    folder = await mkdtemp(join(temporaryFolder, prefix));
+    folder = await mkdtemp(join(resolve(temporaryFolder), prefix));
     return await write(newSession(folder, false));
   } catch (cause) {
     await (folder && removeEmptySession(folder));

@@ -38,10 +38,12 @@ export async function planDestinations(
     });
   }
   const path = request.authFile === undefined ? usualFile(request, tool, place, platform) : resolve(request.authFile);
+  if (path !== undefined) {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
+    await assertOutside(path, place, "auth-file", path, "auth-file: ${{ runner.temp }}/auth.json");
+  }
   const authFile = path === undefined ? undefined : await readAuthFile(path);
   if (authFile) {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
-    await assertOutside(authFile.path, place, "auth-file", path ?? "", "auth-file: ${{ runner.temp }}/auth.json");
     assertNotHidden("containers", authFile.path, authFile.content, request.registry);
     await assertReplaceable(authFile);
     await tellOpened(authFile, request, platform);
@@ -61,8 +63,9 @@ export async function planDestinations(
 }
 
 async function planDocker(request: LoginRequest, place: Place, platform: Platform): Promise<AuthFile> {
-  const docker = await readAuthFile(dockerConfigOf(request, platform));
-  await assertOutside(docker.path, place, "docker-config", String(request.dockerConfig), "docker-config: false");
+  const path = dockerConfigOf(request, platform);
+  await assertOutside(path, place, "docker-config", String(request.dockerConfig), "docker-config: false");
+  const docker = await readAuthFile(path);
   assertNotHidden("docker", docker.path, docker.content, request.registry);
   await assertReplaceable(docker);
   return docker;
@@ -120,7 +123,7 @@ function dockerConfigOf(request: LoginRequest, platform: Platform): string {
       "docker-config: false",
     );
   }
-  return path;
+  return resolve(path);
 }
 
 /**

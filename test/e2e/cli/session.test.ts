@@ -36,6 +36,23 @@ describe.concurrent("logout --session", () => {
     expect(left.filter((line) => !line.startsWith(join(machine.home, "made")))).toEqual([]);
   });
 
+  test("puts everything back where variables give relative paths, from another folder too", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers(), { tolerateLeaks: true });
+    for (const name of ["home", "docker", "tmp"]) {
+      await machine.write(join(machine.work, name, "kept"), "");
+    }
+    const env = { HOME: "home", DOCKER_CONFIG: "docker", TMPDIR: "tmp" };
+    const before = await machine.snapshot();
+    const session = join(machine.home, "session");
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const login = await machine.run(["login", ...target, "--session", session, "--docker-config=true"], { env });
+    expect(login).toMatchObject({ code: 0 });
+    expect(userOf((await authsIn(join(machine.work, "docker/config.json")))[peers().registryHost])).toBe(robot.name);
+    expect(await machine.run(["logout", "--session", session], { env: { HOME: "/" } })).toMatchObject({ code: 0 });
+    expect(differences(before, await machine.snapshot())).toEqual([]);
+  });
+
   test("twice says that there is nothing left to do", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
