@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { watch } from "node:fs";
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe } from "vitest";
@@ -278,4 +278,30 @@ describe("between reading the auth file and replacing it", () => {
     }
     expect.unreachable("the moment was never met");
   });
+});
+
+describe.concurrent("no file at all", () => {
+  function endless(id: string, option: string, make: (path: string) => Promise<unknown>) {
+    fault(id, async ({ expect, row }) => {
+      const world = await newWorld(peers());
+      const path = join(world.machine.scratch, "endless");
+      await make(path);
+      const at = world.args.indexOf(option);
+      const args = at < 0 ? [...world.args, option, path] : world.args.with(at + 1, path);
+      const given = option === "--result" ? world.args.concat(option, `robot=${path}`) : args;
+      const ran = await logIn(expect, row, { ...world, args: given });
+      expect(ran.milliseconds).toBeLessThan(8_000);
+      expect(exchangesOf(peers(), world.robot)).toBe(0);
+    });
+  }
+  const pipe = (path: string) => run("mkfifo", [path]);
+  const device = (path: string) => symlink("/dev/zero", path);
+
+  endless("F255", "--token-file", pipe);
+  endless("F256", "--token-file", device);
+  endless("F257", "--auth-file", pipe);
+  endless("F258", "--auth-file", device);
+  endless("F259", "--ca-file", pipe);
+  endless("F260", "--ca-file", device);
+  endless("F261", "--result", pipe);
 });

@@ -3,7 +3,7 @@ import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { asking, once, type Robot, until } from "../e2e/world.ts";
 import { type Github, startGithub } from "../support/github.ts";
-import { answer, cut, hang, huge, redirect, reset, type Scripted, slow } from "../support/scripted.ts";
+import { answer, cut, hang, huge, redirect, reset, type Scripted, slow, switching } from "../support/scripted.ts";
 import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, far, narrow, poisonedBy, resetting, shut, usePassages } from "./network.ts";
@@ -65,6 +65,7 @@ describe.concurrent("the endpoint answers", () => {
   answers("F45", () => answer(502, ""));
   answers("F46", () => answer(503, ""));
   answers("F47", () => answer(504, ""));
+  answers("F243", switching, { attempts: 1 });
 });
 
 describe.concurrent("the endpoint's certificate", () => {
@@ -84,6 +85,14 @@ describe.concurrent("the endpoint's certificate", () => {
   certificate("F48", "expired");
   certificate("F49", "other-name");
   certificate("F50", "other-root");
+
+  fault("F244", async ({ expect, row }) => {
+    const { authority, issuer } = peers();
+    const other = await startGithub(authority, issuer);
+    others.push(other);
+    await logIn(expect, row, await newJob(row, new URL(other.env.ACTIONS_ID_TOKEN_REQUEST_URL).host));
+    expect(other.requests).toEqual([]);
+  });
 });
 
 describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the endpoint", () => {

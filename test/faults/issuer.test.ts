@@ -8,7 +8,7 @@ import { newRobot, of } from "../e2e/world.ts";
 import { type Issuer, SUBJECT, startIssuer } from "../support/issuer.ts";
 import { type Listening, listen } from "../support/listen.ts";
 import { INTERNAL_ERROR } from "../support/quay/pages.ts";
-import { answer, cut, hang, huge, page, play, redirect, reset, type Scripted } from "../support/scripted.ts";
+import { answer, cut, hang, huge, page, play, redirect, reset, type Scripted, switching } from "../support/scripted.ts";
 import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, freePort, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, poisonedBy, resetting, shut, usePassages } from "./network.ts";
@@ -69,6 +69,7 @@ describe.concurrent("the issuer answers", () => {
   answers("F67", () => answer(502, ""), /openid-configuration answers 502/);
   answers("F68", () => answer(503, ""), /openid-configuration answers 503/);
   answers("F69", () => answer(504, ""), /openid-configuration answers 504/);
+  answers("F245", switching, /openid-configuration answers 101/);
 });
 
 describe.concurrent("the issuer restarts", () => {

@@ -77,7 +77,12 @@ export const machineRows: readonly Group[] = [
         "standard output that > has no room is told in a line",
       ),
       elsewhere(
-        row("F154", "a result file: disk full", "invalid-input", "the login is taken back"),
+        row(
+          "F154",
+          "a result file: its folder is deleted during the login",
+          "invalid-input",
+          "the login is taken back",
+        ),
         "e2e/cli/login.test.ts",
         "login > a result that can't be written in the end takes the login back",
       ),
@@ -106,6 +111,13 @@ export const machineRows: readonly Group[] = [
         "logout-incomplete",
         "before anything is sent",
       ),
+      row("F255", "token file: a pipe that nobody writes to", "token-file-unusable", "at once"),
+      row("F256", "token file: a device without an end", "token-file-unusable", "at once"),
+      row("F257", "auth file: a pipe that nobody writes to", "auth-file-unusable", "at once"),
+      row("F258", "auth file: a device without an end", "auth-file-unusable", "at once"),
+      row("F259", "ca-file: a pipe that nobody writes to", "invalid-input", "at once"),
+      row("F260", "ca-file: a device without an end", "invalid-input", "at once"),
+      row("F261", "a result: a pipe that nobody reads", "invalid-input", "at once"),
     ],
   },
   {

@@ -41,6 +41,8 @@ export const networkRows: readonly Group[] = [
       row("F25", "certificate of an unknown root", "tls-untrusted", "once; nothing is sent"),
       row("F26", "its name is unknown to DNS", "quay-unreachable", "after three attempts"),
       row("F27", "DNS does not answer", "timeout"),
+      row("F241", "101, which ends HTTP on the connection", "quay-answer-unusable", "once"),
+      row("F242", "a port for plain http", "quay-answer-unusable", "once; says which port to name"),
     ],
   },
   {
@@ -77,6 +79,8 @@ export const networkRows: readonly Group[] = [
       row("F51", "cut in the middle of the TLS handshake", "identity-endpoint-failed", lasting),
       row("F52", "its name is unknown to DNS", "identity-endpoint-failed", "after three attempts"),
       row("F53", "DNS does not answer", "timeout"),
+      row("F243", "101, which ends HTTP on the connection", "identity-endpoint-refused", "once"),
+      row("F244", "certificate that only ca-file vouches for", "tls-untrusted", "once; the request token is not sent"),
     ],
   },
   {
@@ -109,6 +113,7 @@ export const networkRows: readonly Group[] = [
       elsewhere(row("F78", "500", "issuer-broken"), "e2e/issuer.test.ts", "the issuer is broken: > discovery fails"),
       row("F79", "connection refused at first, as an issuer that restarts", "recovered"),
       row("F80", "503 at first, from a gateway before an issuer that restarts", "recovered"),
+      row("F245", "101, which ends HTTP on the connection", "issuer-broken"),
     ],
   },
   {
@@ -144,6 +149,23 @@ export const networkRows: readonly Group[] = [
         "e2e/spiffe.test.ts",
         "the command line > an agent that needs its time",
       ),
+    ],
+  },
+  {
+    title: "The registry, asked where it sends logins",
+    about:
+      "It is asked without any login, while the identity token is on its way. What it names gets the robot token from the tool.",
+    file: "realm.test.ts",
+    rows: [
+      row("F246", "another host", "realm-refused", "once; no tool is given the robot token"),
+      row("F247", "another host, which token-host names", "recovered"),
+      row("F248", "plain http", "realm-refused", "once; no tool is given the robot token"),
+      row("F249", "two ways to log in", "realm-refused", "once; no tool is given the robot token"),
+      row("F250", "a redirect", "realm-refused", "once; it is not followed"),
+      row("F251", "101, which ends HTTP on the connection", "realm-refused", "once"),
+      row("F252", "502", "quay-unavailable", lasting),
+      row("F253", "502 at first", "recovered"),
+      row("F254", "no answer", "timeout"),
     ],
   },
   {

@@ -1,10 +1,12 @@
 /** Rows of the matrix: Quay's exchange. */
+import { createServer } from "node:http";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { of, once, until } from "../e2e/world.ts";
+import { listen } from "../support/listen.ts";
 import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, READ_ONLY, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
 import { type Quay, startQuay } from "../support/quay/server.ts";
-import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow } from "../support/scripted.ts";
+import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow, switching } from "../support/scripted.ts";
 import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, far, narrow, poisonedBy, resetting, shut, usePassages } from "./network.ts";
@@ -48,6 +50,14 @@ describe.concurrent("Quay answers", () => {
   answers("F20", () => answer(503, "<html>Service Unavailable</html>"));
   answers("F21", () => page(READ_ONLY), { attempts: 1 });
   answers("F22", () => page(GATEWAY_TIMEOUT));
+  answers("F241", switching, { attempts: 1 });
+
+  fault("F242", async ({ expect, row }) => {
+    const plain = await listen(createServer((_, response) => void response.end("plain")));
+    const { stderr } = await logIn(expect, row, await newWorld(peers(), { row, registry: `localhost:${plain.port}` }));
+    await plain.close();
+    expect(stderr).toMatch(/answers without TLS.*\n.*--registry quay\.example\.com:8443/);
+  });
 });
 
 describe.concurrent("Quay's certificate", () => {
@@ -75,7 +85,9 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to Quay",
 
   async function behind(row: Fault, prepare?: (passage: Passage) => Promise<void>) {
     const passage = await open(peers().quay.port, prepare);
-    return { passage, world: await newWorld(peers(), { row, registry: `localhost:${passage.port}` }) };
+    // Quay's registry knows itself by its own port.
+    const more = ["--token-host", peers().registryHost];
+    return { passage, world: await newWorld(peers(), { row, registry: `localhost:${passage.port}`, more }) };
   }
 
   fault("F01", async ({ expect, row }) => {
