@@ -1,5 +1,5 @@
 /** How the command line speaks: people read standard error, programs standard output, and neither ever sees a secret. */
-import { stripVTControlCharacters, styleText } from "node:util";
+import { styleText } from "node:util";
 import { createSecrets, type Reporter } from "../reporter.ts";
 import { createBlock } from "./block.ts";
 import { mentioned } from "./failure.ts";
@@ -53,8 +53,16 @@ export function createTerminal(verbose: boolean): Terminal {
   };
 }
 
+/**
+ * Escape sequences (ECMA-48, 5.3 to 5.6): of an operating system command, a control sequence, any other. Each ends where the
+ * next begins: Node's own stripVTControlCharacters looks for the end of each beginning in all that follows.
+ */
+const sequence =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /(?:\u001b\]|\u009d)[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
+
 /** What others say (an issuer, a tool, a token's subject) must not move the cursor or paint over our words. */
 function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return stripVTControlCharacters(text).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
+  return text.replaceAll(sequence, "").replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
 }

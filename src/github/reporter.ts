@@ -5,8 +5,7 @@ import type { Runner } from "./runner.ts";
 export function createReporter(runner: Runner): Reporter {
   const secrets = createSecrets();
   return {
-    // What an issuer or a tool says must not be read as a command, of which the runner knows two notations. Its blanks are .NET's.
-    info: (message) => runner.print(message.replaceAll(/^([\s\u0085]*)::/gm, "$1: :").replaceAll("##[", "# #[")),
+    info: (message) => runner.print(withoutCommands(message)),
     warning: (message) => runner.command("warning", message),
     debug: (message) => runner.command("debug", message),
     secret: (value) => {
@@ -16,6 +15,15 @@ export function createReporter(runner: Runner): Reporter {
     holdsSecret: secrets.holds,
   };
 }
+
+/**
+ * What an issuer or a tool says must not be read as a command, of which the runner knows two notations. Its blanks are .NET's.
+ * Line by line: an expression that looks for blanks at the beginning of each may go over all that follow, for each again.
+ */
+const withoutCommands = (text: string): string =>
+  text
+    .replaceAll(/[^\r\n]+/g, (line) => (/^[\s\u0085]*::/.test(line) ? line.replace("::", ": :") : line))
+    .replaceAll("##[", "# #[");
 
 /** What a failure looks like in the log, and as an annotation of the run. */
 export function reportFailure(runner: Runner, error: unknown): void {

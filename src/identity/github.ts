@@ -50,7 +50,7 @@ export async function fetchGitHubToken(audience: string, platform: Platform, ope
 }
 
 function endpoint(base: string, audience: string): URL {
-  if (!URL.canParse(base)) {
+  if (!URL.canParse(base) || !/^https?:/i.test(base)) {
     throw failed(`${urlVariable} is not an address`);
   }
   const url = new URL(base);

@@ -35,7 +35,8 @@ export async function examineIssuer(identity: Identity, platform: Platform): Pro
     return { kind: "broken", why: `${keysAddress} holds no keys` };
   }
   if (!published.some((key) => key?.kid === identity.keyId && key?.kty === "RSA")) {
-    return { kind: "key-not-published", keys: published.map((key) => String(key?.kid)) };
+    const nameOf = (kid: unknown) => (typeof kid === "object" ? "unnamed" : String(kid));
+    return { kind: "key-not-published", keys: published.map((key) => nameOf(key?.kid)) };
   }
   return { kind: "sound" };
 }
@@ -45,6 +46,9 @@ type Fetched =
   | Extract<IssuerFinding, { why: string }>;
 
 async function fetchObject(address: string, platform: Platform): Promise<Fetched> {
+  if (!URL.canParse(address)) {
+    return { kind: "broken", why: `${address} is no address` };
+  }
   let answer: HttpAnswer;
   try {
     answer = await platform.http.open(new URL(address), limits).send({ accept: "*/*" });
@@ -61,11 +65,13 @@ async function fetchObject(address: string, platform: Platform): Promise<Fetched
   }
   try {
     const object: unknown = JSON.parse(answer.body);
-    if (typeof object === "object" && object !== null) {
-      return { kind: "object", object: object as Record<string, unknown> };
+    if (isObject(object)) {
+      return { kind: "object", object };
     }
   } catch {
     // said below
   }
   return { kind: "broken", why: `${address} is not JSON` };
 }
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

@@ -42,8 +42,9 @@ export function readToken(token: string, origin: string, fresh: boolean): TokenF
     token,
     issuer: text(claims.iss),
     subject: text(claims.sub),
-    audience: [claims.aud ?? []].flat().map(String),
-    algorithm: String(header.alg),
+    // One or several (RFC 7519, 4.1.3); an object is none, and can't always be made a text.
+    audience: [claims.aud ?? []].flat().filter(isPlain).map(String),
+    algorithm: isPlain(header.alg) ? String(header.alg) : "no algorithm by name",
     keyId: text(header.kid),
     issuedAt: time(claims.iat),
     expiresAt: time(claims.exp),
@@ -51,6 +52,8 @@ export function readToken(token: string, origin: string, fresh: boolean): TokenF
     fresh,
   };
 }
+
+const isPlain = (value: unknown): boolean => typeof value !== "object";
 
 /**
  * Checks that Quay could accept it at all.

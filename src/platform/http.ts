@@ -82,7 +82,8 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
   }
 
   return {
-    open(url, limits, method = "GET", trust = "extra-roots") {
+    open(address, limits, method = "GET", trust = "extra-roots") {
+      const url = withoutUserinfo(address);
       const ends = limits.signal ? AbortSignal.any([signal, limits.signal]) : signal;
       const request = begin(url, method, trust, ends);
       request.setHeader("user-agent", "quay-keyless-login");
@@ -127,6 +128,14 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
       }
     },
   };
+}
+
+/** An address may come from a registry or an issuer. Its user and password go nowhere, and a broken one (`%zz`) breaks nothing. */
+function withoutUserinfo(address: URL): URL {
+  const url = new URL(address);
+  url.username = "";
+  url.password = "";
+  return url;
 }
 
 /** What fails before the answer begins is the request's own `error`. */

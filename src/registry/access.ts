@@ -91,12 +91,12 @@ async function grantedActions(
 export const scopeOf = (repository: string, actions: readonly string[]): string =>
   `repository:${repository}:${actions.join(",")}`;
 
-/** The bearer token of a token server's answer: `token`, or `access_token` as OAuth 2 has it. */
+/** The bearer token of a token server's answer: `token`, or `access_token` as OAuth 2 has it; in its form (RFC 6750, 2.1). */
 export function readBearer(body: string): string | undefined {
   try {
     const { token, access_token: other = undefined } = JSON.parse(body);
     const found = token ?? other;
-    return typeof found === "string" && found !== "" ? found : undefined;
+    return typeof found === "string" && /^[\w.~+/-]+=*$/.test(found) ? found : undefined;
   } catch {
     return undefined;
   }

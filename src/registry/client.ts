@@ -214,7 +214,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     }
     const { headers, body: text } = answer;
     const stated = reference.includes(":") ? reference : digestIn(headers);
-    const type = String(headers["content-type"] ?? "").replace(/\s*;.*$/, "");
+    const type = (String(headers["content-type"] ?? "").split(";")[0] ?? "").trim();
     if (/^application\/vnd\.docker\.distribution\.manifest\.v1\+/.test(type)) {
       // The digest of Docker's first format leaves its signatures out.
       return { digest: stated ?? digestFrom(text, undefined, question.what), mediaType: type, text };
@@ -224,7 +224,9 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     if (content === undefined) {
       throw unforeseen(question, answer);
     }
-    return { digest, mediaType: typeof content.mediaType === "string" ? content.mediaType : type, text };
+    const { mediaType } = content;
+    // It becomes a header when the manifest is put somewhere.
+    return { digest, mediaType: isMediaType(mediaType) ? mediaType : type, text };
   }
 
   async function putManifest(repository: string, reference: string, { digest, mediaType, text }: Manifest) {
@@ -335,6 +337,11 @@ export const assertMayPush = (client: RegistryClient, repository: string): Promi
 export async function isThere(client: RegistryClient, repository: string): Promise<boolean> {
   return (await client.granted(repository, ["pull"]))?.includes("pull") ?? true;
 }
+
+/** RFC 6838, 4.2. */
+const isMediaType = (value: unknown): value is string =>
+  typeof value === "string" && /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/.test(value);
+
 /** A digest's colon stays as it is: so it stands in the specification. */
 const segment = (text: string): string => encodeURIComponent(text).replaceAll("%3A", ":");
 

@@ -43,6 +43,7 @@ export function readManifest(text: string): ManifestContent | undefined {
   const [manifests, config, layers] = [listOf(raw.manifests), readDescriptor(raw.config), listOf(raw.layers)];
   const subject = isAbsent(raw.subject) ? undefined : readDescriptor(raw.subject);
   const isSound =
+    optional(raw.mediaType, isText) &&
     optional(raw.artifactType, isText) &&
     optional(raw.annotations, isTexts) &&
     (subject !== undefined || isAbsent(raw.subject));

@@ -145,6 +145,6 @@ function parseIndex(text: string): Index | undefined {
 
 /** RFC 8288: `</v2/…?n=…>; rel="next"`, relative to the page itself. */
 function nextPage(link: string | string[] | undefined, page: URL): URL | undefined {
-  const [, target = ""] = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(String(link ?? "")) ?? [];
+  const [, target = ""] = /<([^<>]*)>\s*;\s*rel="?next"?/i.exec(String(link ?? "")) ?? [];
   return target !== "" && URL.canParse(target, page.href) ? new URL(target, page) : undefined;
 }

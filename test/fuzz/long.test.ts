@@ -1,0 +1,77 @@
+/** A megabyte of what others say: nothing that reads or shows it may take longer than its length explains. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { withFlags } from "../../src/cli/failure.ts";
+import { createTerminal } from "../../src/cli/terminal.ts";
+import { LoginError } from "../../src/errors.ts";
+import { createReporter } from "../../src/github/reporter.ts";
+import { createRunner } from "../../src/github/runner.ts";
+import { failureSummary } from "../../src/github/summary.ts";
+import { readTokenText } from "../../src/identity/text.ts";
+import { readToken } from "../../src/identity/token.ts";
+import { parseSource, shownOf } from "../../src/promotion/reference.ts";
+import { advised } from "../../src/promotion/report.ts";
+import { readExchangeAnswer } from "../../src/quay/answers.ts";
+import { grantIn, readBearer, registryReason } from "../../src/registry/access.ts";
+import { lastLine } from "../../src/registry/login.ts";
+import { readManifest } from "../../src/registry/manifest.ts";
+import { withoutUserinfo } from "../../src/registry/scope.ts";
+import { classifyToolFailure } from "../../src/registry/tools.ts";
+import { readEntry } from "../../src/status.ts";
+import { outcome } from "./property.ts";
+
+const streams = [process.stdout, process.stderr].map((stream) => ({ stream, write: stream.write }));
+beforeEach(() => {
+  for (const { stream } of streams) stream.write = () => true;
+});
+afterEach(() => {
+  for (const { stream, write } of streams) stream.write = write;
+});
+
+const length = 1_000_000;
+const parts = [
+  ...["\n", "\r", "\r\n", " ", "\t", "\u0085", "\u2028", "\u00a0", ":", "::", "\n::", " \n", "\u0085\n ", "##[", "%"],
+  ...["a", "a ", "a-", "a.", "a_", "a/", "/", "//", "@", "a@", "<", "<>", ">", ";", "=", '"', "\\", '\\"', 'msg="'],
+  ...["\u001b", "\u001b[", "\u001b]", "\u001b[;", "\u001b[1;", "\u009b", "-", "--", "option ", 'option "', "robot: "],
+  ...["eyJ.", "{", "[", '{"a":', "sha256:", "0", "0.", "?", "? ", "not ", "is ", "must be ", "Copying blob ", "é"],
+];
+
+const answer = (body: string, status = 400) => ({ status, headers: { location: body.slice(0, 16_000) }, body });
+const refuse = () => new LoginError("invalid-input", "", { remedy: [] });
+const reporter = createReporter(createRunner({}));
+const terminal = createTerminal(true);
+
+const readers: Readonly<Record<string, (text: string) => unknown>> = {
+  "the log of GitHub's runner": reporter.info,
+  "its warnings": reporter.warning,
+  "a terminal": terminal.info,
+  "a summary": (text) => failureSummary(new LoginError("quay-refused", text, { remedy: [text] })),
+  "flags in an error": (text) => withFlags(new LoginError("quay-refused", text, { remedy: [text] })),
+  "an error of a promotion": (text) => advised(new LoginError("quay-refused", text, { remedy: [text] })),
+  "an identity token": (text) => readToken(text, "a test", true),
+  "the file of a token": readTokenText,
+  "an answer of Quay's": (text) => readExchangeAnswer(answer(text), "acme+ci"),
+  "a reason of Quay's": (text) => readExchangeAnswer(answer(JSON.stringify({ message: text })), "acme+ci"),
+  "a redirect": (text) => readExchangeAnswer(answer(text, 302), "acme+ci"),
+  "a bearer token": (text) => readBearer(JSON.stringify({ token: text })),
+  "a grant": (text) => grantIn(text, "acme/app"),
+  "a registry's reason": registryReason,
+  "a tool's last line": lastLine,
+  "a tool's failure": classifyToolFailure,
+  "a manifest": readManifest,
+  "a digest": (text) => readManifest(JSON.stringify({ manifests: [{ mediaType: text, digest: text, size: 1 }] })),
+  "an entry of an auth file": (text) => readEntry({ auth: Buffer.from(text).toString("base64") }),
+  "a reference": (text) => parseSource(text, "quay.io", refuse),
+  "a reference that is shown": shownOf,
+  "an address that is shown": withoutUserinfo,
+};
+
+test.each(Object.entries(readers))("%s", (_, read) => {
+  const slow: string[] = [];
+  for (const part of parts) {
+    const text = part.repeat(length / part.length);
+    const began = performance.now();
+    outcome(() => read(`${text}x`));
+    if (performance.now() - began > 2_000) slow.push(`${JSON.stringify(part)} ${performance.now() - began} ms`);
+  }
+  expect(slow).toEqual([]);
+});
