@@ -14,7 +14,7 @@ import { connect, exchange, type RobotToken } from "./quay/exchange.ts";
 import { assertAccess } from "./registry/access.ts";
 import { type CertificateRecord, installRoots, offerRoots } from "./registry/certificates.ts";
 import { planDestinations, storeLogins } from "./registry/destinations.ts";
-import { hiddenBehind, standInForHelpers } from "./registry/helpers.ts";
+import { besideHelpers } from "./registry/helpers.ts";
 import { certificatesFolders } from "./registry/locations.ts";
 import { startToolLogin, type ToolLogin } from "./registry/login.ts";
 import { findRealm, openRegistry, type Realm } from "./registry/realm.ts";
@@ -75,23 +75,25 @@ export async function login(
     await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
   }
   const certificates = place.roots && (await offerRoots(place.roots, join(session.folder, "certificates")));
-  const helpers = await standInForHelpers(platform.env, join(session.folder, "helpers"));
-  const logins = await settleAll(request.robots, atOnce, (robot, index) =>
-    signIn(robot, join(session.folder, `tool-${index}`), {
-      request,
-      tool,
-      certificates,
-      realm,
-      helpers,
-      connection: index === 0 ? early.quay : connect(request.registry, platform),
-      currentIdentity: identities.current,
-      timeline,
-      platform,
-    }),
+  const { result: logins, asked } = await besideHelpers(platform.env, join(session.folder, "helpers"), (helpers) =>
+    settleAll(request.robots, atOnce, (robot, index) =>
+      signIn(robot, join(session.folder, `tool-${index}`), {
+        request,
+        tool,
+        certificates,
+        helpers,
+        realm,
+        connection: index === 0 ? early.quay : connect(request.registry, platform),
+        currentIdentity: identities.current,
+        timeline,
+        platform,
+      }),
+    ),
   );
-  const hiding = await hiddenBehind(helpers, request.registry);
-  if (hiding !== undefined) {
-    platform.reporter.warning(hiding);
+  if (asked.length > 0 && !renews) {
+    platform.reporter.warning(
+      `registries.conf names the credential helper ${asked.join(", ")} before the file: where it holds another login for ${request.registry}, later steps use that one.`,
+    );
   }
   const tokens = logins.map(({ token }) => token);
   if (request.access.length > 0) {

@@ -3,10 +3,11 @@
  * containers-registries.conf(5)), whatever --authfile says. No option of all these tools turns that off: so programs of
  * ours, first on PATH, stand in for all that are installed, and say that they keep nothing.
  */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
+import { most, readTextWithin } from "../platform/files.ts";
 
 const prefix = "docker-credential-";
 const asked = ".asked";
@@ -39,8 +40,7 @@ export async function standInForHelpers(env: Environment, folder: string): Promi
 export const withStandIns = (env: Environment, folder: string | undefined): Environment =>
   folder === undefined ? env : { ...env, PATH: [folder, env.PATH].filter(Boolean).join(delimiter) };
 
-/** The helpers that a tool wanted to give a login to, by name. */
-export async function askedHelpers(folder: string | undefined): Promise<readonly string[]> {
+async function askedHelpers(folder: string | undefined): Promise<readonly string[]> {
   const names = folder === undefined ? [] : await readdir(folder).catch(() => []);
   return names.filter((name) => name.endsWith(asked)).map((name) => name.slice(prefix.length, -asked.length));
 }
@@ -64,7 +64,7 @@ export async function explainHelper(
   const files = await filesThatSet(env);
   const message =
     missing === undefined
-      ? `${tool} keeps logins in the credential helper ${names.join(", ")} alone, and would not read one in a file.`
+      ? `${tool} keeps logins in ${names.length > 0 ? `the credential helper ${names.join(", ")}` : "a credential helper"} alone, and would not read one in a file.`
       : `${tool} asks the credential helper ${missing}, which is not installed, before each login and pull.`;
   return new LoginError("credential-helper", `${message} The helper has not got the robot token.`, {
     remedy: [
@@ -74,12 +74,22 @@ export async function explainHelper(
   });
 }
 
-/** What would hide the login from later steps, though it stands in the file. */
-export async function hiddenBehind(folder: string | undefined, registry: string): Promise<string | undefined> {
-  const names = await askedHelpers(folder);
-  return names.length === 0
-    ? undefined
-    : `registries.conf names the credential helper ${names.join(", ")} before the file: where it holds another login for ${registry}, later steps use that one.`;
+/**
+ * Runs `work` beside stand-ins for the helpers that are on PATH; they are gone afterwards.
+ * @returns `asked`: the helpers that a tool wanted to give a login to before the file, by name
+ */
+export async function besideHelpers<T>(
+  env: Environment,
+  folder: string,
+  work: (helpers: string | undefined) => Promise<T>,
+): Promise<{ readonly result: T; readonly asked: readonly string[] }> {
+  const helpers = await standInForHelpers(env, folder);
+  try {
+    const result = await work(helpers);
+    return { result, asked: await askedHelpers(helpers) };
+  } finally {
+    await (helpers && rm(helpers, { recursive: true, force: true }));
+  }
 }
 
 /** containers-registries.conf(5), "CONFIGURATION FILES"; today's libraries look below /usr/share, too, and mind XDG_CONFIG_HOME. */
@@ -95,7 +105,9 @@ async function filesThatSet(env: Environment): Promise<readonly string[]> {
   );
   const candidates = [...named, ...usual, ...dropIns.flat()];
   const sets = await Promise.all(
-    candidates.map(async (file) => /^\s*credential-helpers\s*=/m.test(await readFile(file, "utf8").catch(() => ""))),
+    candidates.map(async (file) =>
+      /^\s*credential-helpers\s*=/m.test(await readTextWithin(file, most.logins).catch(() => "")),
+    ),
   );
   return candidates.filter((_, index) => sets[index]);
 }

@@ -137,6 +137,21 @@ export const machineRows: readonly Group[] = [
       row("F170", "talks without an end", "timeout", "no more than 64 KiB are kept"),
       row("F171", "closes its input unread", "tool-failed"),
       row("F172", "can't be started", "tool-failed"),
+      elsewhere(
+        row(
+          "F173",
+          "keeps logins in a credential helper alone (registries.conf)",
+          "credential-helper",
+          "the helper gets nothing",
+        ),
+        "e2e/cli/helpers.test.ts",
+        "skopeo > keeps logins in a helper alone: an error names the file, the helper gets nothing, and the advice helps",
+      ),
+      elsewhere(
+        row("F174", "keeps logins in a credential helper before the file", "recovered", "the helper gets nothing"),
+        "e2e/cli/helpers.test.ts",
+        "skopeo > keeps them in a helper first: in the file instead, and that is said",
+      ),
     ],
   },
   {

@@ -47,6 +47,15 @@ describe.concurrent("Quay answers", () => {
   answers("F17", () => later("soon"), { first: true, attempts: 2 });
   answers("F18", () => page(INTERNAL_ERROR), { attempts: 3 });
   answers("F19", () => page(LOADING));
+  fault("F29", async ({ expect, row }) => {
+    const world = await newWorld(peers(), { row });
+    const isIts = of(world.robot);
+    let left = 5;
+    peers().quay.exchangeScript.always(page(LOADING), (request) => isIts(request) && left-- > 0);
+    const { stderr } = await logIn(expect, row, world);
+    expect(stderr).toContain("answered 502, and the issuer looks right from here. Trying again in");
+    expect(exchangesOf(peers(), world.robot)).toBe(6);
+  });
   answers("F20", () => answer(503, "<html>Service Unavailable</html>"));
   answers("F21", () => page(READ_ONLY), { attempts: 1 });
   answers("F22", () => page(GATEWAY_TIMEOUT));

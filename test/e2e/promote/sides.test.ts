@@ -1,4 +1,5 @@
 /** `promote`: where the two sides are, who signs in at which, and what is said where one of them may not. */
+import { readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -53,6 +54,21 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect([...users]).toEqual([to.robot]);
   });
 
+  test("the machine's credential helper, asked before any file, knows another login: it is not asked", async ({
+    expect,
+  }) => {
+    const scenario = await withImage();
+    const { machine, to } = scenario;
+    const log = join(machine.scratch, "helper.asked");
+    const script = `#!/bin/sh\necho "$1" >>'${log}'\necho '{"ServerURL":"","Username":"somebody","Secret":"else"}'\n`;
+    await writeFile(join(machine.scratch, "tools/docker-credential-fake"), script, { mode: 0o755 });
+    const settings = join(machine.home, ".config/containers/registries.conf");
+    await machine.write(settings, `credential-helpers = ["fake", "containers-auth.json"]\n`);
+    for (const [path, entry] of await machine.snapshot()) scenario.before.set(path, entry);
+    succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
+    await arrived(expect, to, made, "1.0");
+    await expect(readFile(log)).rejects.toThrow("ENOENT");
+  });
   for (const name of ["source", "destination"] as const) {
     test(`the ${name} by another name than its own: no token goes there unless its option says so`, async ({
       expect,

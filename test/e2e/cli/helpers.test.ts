@@ -1,0 +1,125 @@
+/** Machines whose registries.conf has the tools keep logins in a credential helper, and not in the file. */
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type ExpectStatic, test } from "vitest";
+import type { Machine } from "../../support/command.ts";
+import { todaysSkopeo } from "../../support/peers.ts";
+import { authsIn, newRobot, userOf } from "../world.ts";
+import { failed, machineWithToken, quayOf, useWorld } from "./world.ts";
+
+const peers = useWorld({ registry: false });
+
+/** A helper as docker-credential-helpers describes one, which keeps what it is given in a file. */
+async function installHelper(machine: Machine, name: string, known = ""): Promise<string> {
+  const store = join(machine.scratch, `store-${name}`);
+  const log = `${store}.asked`;
+  await writeFile(store, known);
+  const script = `#!/bin/sh
+echo "$1" >>'${log}'
+case "$1" in
+store) cat >'${store}' ;;
+get) if [ -s '${store}' ]; then cat '${store}'; else echo "credentials not found in native keychain"; exit 1; fi ;;
+erase) : >'${store}' ;;
+list) echo '{}' ;;
+esac
+`;
+  await writeFile(join(machine.scratch, `tools/docker-credential-${name}`), script, { mode: 0o755 });
+  return store;
+}
+
+async function loginWith(helpers: string | undefined, where: string, tool: string, todays = false) {
+  const machine = await machineWithToken(peers(), { tools: todays ? [] : [tool as "skopeo"] });
+  if (todays) {
+    const script = `#!/bin/sh\nexec '${todaysSkopeo()}' "$@"\n`;
+    await writeFile(join(machine.scratch, "tools/skopeo"), script, { mode: 0o755 });
+  }
+  const store = await installHelper(machine, "fake");
+  const file = join(machine.home, ".config/containers", where);
+  if (helpers !== undefined)
+    await machine.write(file, `unqualified-search-registries = []\ncredential-helpers = ${helpers}\n`);
+  const robot = newRobot(peers());
+  const login = () =>
+    machine.run([
+      "login",
+      ...quayOf(peers()),
+      "--robot",
+      robot.name,
+      "--tool",
+      tool,
+      "--token-file",
+      machine.tokenFile,
+    ]);
+  return { machine, store, file, robot, login };
+}
+
+async function loggedIn(expect: ExpectStatic, machine: Machine, robot: { name: string }) {
+  expect(userOf((await authsIn(machine.usualFile))[peers().registryHost])).toBe(robot.name);
+}
+
+const untouched = async (expect: ExpectStatic, store: string) => {
+  expect(await readFile(store, "utf8")).toBe("");
+  await expect(readFile(`${store}.asked`, "utf8")).rejects.toThrow("ENOENT");
+};
+
+const tools = [
+  ["skopeo", "skopeo", false],
+  ["buildah", "buildah", false],
+  ["podman", "podman", false],
+  ["today's skopeo", "skopeo", true],
+] as const;
+
+describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
+  test.for([
+    ["a helper alone", "registries.conf"],
+    ["a helper alone, in a drop-in", "registries.conf.d/10-helpers.conf"],
+  ])(
+    "keeps logins in %s: an error names the file, the helper gets nothing, and the advice helps",
+    async ([, where = ""], { expect }) => {
+      const { machine, store, file, robot, login } = await loginWith(`["fake"]`, where, tool, todays);
+      const told = failed(expect, await login(), 1, "credential-helper");
+      expect(told).toContain("keeps logins in the credential helper fake alone");
+      expect(told).toContain(`${file} sets credential-helpers. Write there, for this job:`);
+      await untouched(expect, store);
+      const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(told)?.slice(1) ?? [];
+      await writeFile(file, (await readFile(file, "utf8")).replace(/^credential-helpers = .*$/m, advice));
+      const again = await login();
+      expect([again.code, again.stderr]).toEqual([0, expect.not.stringContaining("helper")]);
+      await loggedIn(expect, machine, robot);
+      await untouched(expect, store);
+    },
+  );
+
+  test("keeps them in a helper first: in the file instead, and that is said", async ({ expect }) => {
+    const { machine, store, robot, login } = await loginWith(
+      `["fake", "containers-auth.json"]`,
+      "registries.conf",
+      tool,
+      todays,
+    );
+    const ran = await login();
+    expect([ran.code, ran.stderr]).toEqual([
+      0,
+      expect.stringContaining("names the credential helper fake before the file"),
+    ]);
+    await loggedIn(expect, machine, robot);
+    await untouched(expect, store);
+  });
+
+  test.for([
+    ["the file first", `["containers-auth.json", "fake"]`],
+    ["no helper, though one is installed", undefined],
+  ])("keeps them in %s: nothing is said", async ([, helpers], { expect }) => {
+    const { machine, store, robot, login } = await loginWith(helpers, "registries.conf", tool, todays);
+    const ran = await login();
+    expect([ran.code, ran.stderr]).toEqual([0, expect.not.stringContaining("helper")]);
+    await loggedIn(expect, machine, robot);
+    await untouched(expect, store);
+  });
+
+  test("asks a helper that is not installed: an error names it", async ({ expect }) => {
+    const { machine, login } = await loginWith(`["containers-auth.json", "fake"]`, "registries.conf", tool, todays);
+    await rm(join(machine.scratch, "tools/docker-credential-fake"));
+    const told = failed(expect, await login(), 1, "credential-helper");
+    expect(told).toContain("asks the credential helper fake, which is not installed");
+  });
+});
