@@ -13,9 +13,11 @@ import { asIdentity, audienceWarning, bindingOf, readToken } from "../../src/ide
 import { connect, exchange } from "../../src/quay/exchange.ts";
 import { assertAccess } from "../../src/registry/access.ts";
 import { createRegistryClient } from "../../src/registry/client.ts";
-import { mergeEntries, removeEntries } from "../../src/registry/merge.ts";
+import { readEntry } from "../../src/registry/entry.ts";
+import { mergeEntries } from "../../src/registry/merge.ts";
+import { removeEntries } from "../../src/registry/restore.ts";
 import { parseRequest } from "../../src/request.ts";
-import { readEntry, readStatus } from "../../src/status.ts";
+import { readStatus } from "../../src/status.ts";
 import { claims, entryOf, fakeClock, makeFolder, robotToken, testIdentity, testPlatform } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
 import { type Authority, createAuthority } from "../support/tls.ts";
@@ -60,7 +62,7 @@ afterAll(() => Promise.all([close(), authority.close()]));
 
 const platform = (env = {}) => ({
   ...testPlatform({ roots: authority.ca, clock: fakeClock(), env, timeoutMs: 5_000 }),
-  reporter: { info: () => {}, warning: () => {}, debug: () => {}, secret: () => {} },
+  reporter: { info: () => {}, warning: () => {}, debug: () => {}, secret: () => {}, holdsSecret: () => false },
 });
 const json = (content: unknown) => ({ body: written(content) });
 
@@ -172,19 +174,24 @@ test("tokens of a registry, its errors, and its challenge", { timeout: 120_000 }
   const reason = fc.oneof(value, fc.array(like("code", "message"), { maxLength: 2 })).map((errors) => ({ errors }));
   const realm = fc.constantFrom("https://%zz@x/", "https://", "x", "https://a b/", `https://HOST/t`, "");
   const request = parseRequest({ registry: "quay.io", robot: "acme+ci", access: "acme/app:pull" });
+  const tokens = { url: new URL(`https://${host}/v2/auth`), service: host };
   const credential = { robot: "acme+ci", token: robotToken(undefined), expiresAt: 2e9, lifeSeconds: 3600 };
   await forAllAsync(
     fc.tuple(fc.oneof(like("token", "access_token"), bearer), reason, realm, fc.constantFrom(200, 401, 403, 404)),
     async ([token, errors, address, status]) => {
       replies = [json(token), { ...json(errors), status }];
-      await outcomeAsync(() => assertAccess(host, request.robots, [credential], request.access, platform()));
+      await outcomeAsync(() => assertAccess(host, request.robots, [credential], request.access, tokens, platform()));
       for (const robot of [undefined, "acme+ci"]) {
         const headers = { "www-authenticate": `Bearer realm="${address.replace("HOST", host)}"` };
         const refusal = { body: "", status: 401, headers };
         replies = [...(robot ? [] : [refusal]), json(token), { ...json(errors), status, headers }];
         const options = { registry: host, side: "source", robot, timeoutSeconds: 2 } as const;
         const client = createRegistryClient(
-          { ...options, credential: () => (robot ? credential : undefined) },
+          {
+            ...options,
+            credential: () => (robot ? credential : undefined),
+            realm: () => (robot ? tokens : undefined),
+          },
           platform(),
         );
         await outcomeAsync(() => client.assertGranted("acme/app", ["pull"]));
@@ -201,14 +208,20 @@ test("a redirect, a list's next page, a manifest's type: addresses and headers t
   const options = { registry: host, side: "source", robot: undefined, timeoutSeconds: 2 } as const;
   const addresses = ["https://%zz@localhost:1/", "https://a b/", "//", "https://[", "http://x/", "x\u00e9", "?%"];
   for (const address of addresses) {
-    const client = createRegistryClient({ ...options, credential: () => undefined }, platform());
+    const client = createRegistryClient(
+      { ...options, credential: () => undefined, realm: () => undefined },
+      platform(),
+    );
     replies = [{ body: "", status: 302, headers: { location: address } }];
     await outcomeAsync(() => client.manifest("acme/app", "1.0"));
     replies = [{ body: '{"manifests":[]}', headers: { link: `<${address}>; rel="next"` } }];
     await outcomeAsync(() => client.referrers("acme/app", `sha256:${"0".repeat(64)}`));
   }
   for (const mediaType of ["a/b\n", "a/b\u00e9\u0100", "", "x", 5, null, {}]) {
-    const client = createRegistryClient({ ...options, credential: () => undefined }, platform());
+    const client = createRegistryClient(
+      { ...options, credential: () => undefined, realm: () => undefined },
+      platform(),
+    );
     replies = [{ ...json({ mediaType }), headers: { "content-type": "application/json" } }];
     const manifest = await outcomeAsync(() => client.manifest("acme/app", "1.0"));
     if (manifest instanceof LoginError || manifest === undefined) throw manifest;

@@ -12,11 +12,10 @@ import { parseSource, shownOf } from "../../src/promotion/reference.ts";
 import { advised } from "../../src/promotion/report.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
 import { grantIn, readBearer, registryReason } from "../../src/registry/access.ts";
-import { lastLine } from "../../src/registry/login.ts";
+import { readEntry } from "../../src/registry/entry.ts";
+import { readToolFailure } from "../../src/registry/failures.ts";
 import { readManifest } from "../../src/registry/manifest.ts";
 import { withoutUserinfo } from "../../src/registry/scope.ts";
-import { classifyToolFailure } from "../../src/registry/tools.ts";
-import { readEntry } from "../../src/status.ts";
 import { outcome } from "./property.ts";
 
 const streams = [process.stdout, process.stderr].map((stream) => ({ stream, write: stream.write }));
@@ -55,8 +54,7 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   "a bearer token": (text) => readBearer(JSON.stringify({ token: text })),
   "a grant": (text) => grantIn(text, "acme/app"),
   "a registry's reason": registryReason,
-  "a tool's last line": lastLine,
-  "a tool's failure": classifyToolFailure,
+  "a tool's failure": readToolFailure,
   "a manifest": readManifest,
   "a digest": (text) => readManifest(JSON.stringify({ manifests: [{ mediaType: text, digest: text, size: 1 }] })),
   "an entry of an auth file": (text) => readEntry({ auth: Buffer.from(text).toString("base64") }),
