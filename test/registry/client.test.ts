@@ -684,6 +684,20 @@ describe("a manifest", () => {
     await expect(asked).rejects.toThrow("over");
   });
 
+  test("a layer's link that is being written just now, as docker-registry words it: asked again, twice", async () => {
+    const errors = [
+      { code: "DIGEST_INVALID", message: "provided digest did not match uploaded content" },
+      { code: "MANIFEST_BLOB_UNKNOWN", message: "blob unknown to registry", detail: digestOf("layer") },
+    ];
+    const one = await client({ side: "destination" });
+    script(answer(400, { errors }), answer(400, { errors }), answer(201));
+    await one.putManifest("acme/app", "v1", makeImage());
+    expect(one.clock.waits).toHaveLength(2);
+    script(answer(400, { errors }), answer(400, { errors }), answer(400, { errors }));
+    const error = await failure(one.putManifest("acme/app", "v1", makeImage()));
+    expect([error.code, error.message]).toEqual(["copy-failed", expect.stringContaining(errors[0]?.message ?? "")]);
+  });
+
   test("a refusal in spite of all rights is told in the registry's words", async () => {
     const one = await client({ side: "destination" });
     script(answer(403, { errors: [{ code: "DENIED", message: "No images on Fridays" }] }));
