@@ -4,9 +4,10 @@
  */
 import { machineRows } from "./machine-rows.ts";
 import { networkRows } from "./network-rows.ts";
+import { promotionRows } from "./promotion-rows.ts";
 import type { Fault, Group } from "./row.ts";
 
-export const matrix: readonly Group[] = [...networkRows, ...machineRows];
+export const matrix: readonly Group[] = [...networkRows, ...machineRows, ...promotionRows];
 
 const byId = new Map(matrix.flatMap(({ rows }) => rows).map((each) => [each.id as string, each]));
 

@@ -1,0 +1,87 @@
+/** The fault matrix, last part: what a promotion meets besides. */
+import { elsewhere, type Group, row } from "./row.ts";
+
+const states = "e2e/promote/states.test.ts";
+const wholeQuay = (state: string) =>
+  `of all of Quay, or an organization > ${state}: before the copy, and when only a tag is to be set`;
+const within = "promote --with-signatures > within one repository, gone with the image's last tag: sig";
+
+export const promotionRows: readonly Group[] = [
+  {
+    title: "Promotions",
+    about:
+      "What Quay does not take whatever the robot may, and what changes under way. The network's faults: `e2e/promote/network.test.ts`; kills: `e2e/promote/kills.test.ts`.",
+    rows: [
+      elsewhere(
+        row("F301", "Quay in read-only mode", "quay-read-only", "once; no tag is set"),
+        states,
+        wholeQuay("in read-only mode"),
+      ),
+      elsewhere(
+        row("F302", "the quota is used up", "quota-exceeded", "once; no tag is set"),
+        states,
+        wholeQuay("over its quota"),
+      ),
+      elsewhere(
+        row("F303", "a tag is immutable", "tag-immutable", "the message says which were set before it"),
+        states,
+        "of a tag > immutable, found out when it is set: the error says which were set before",
+      ),
+      elsewhere(
+        row(
+          "F304",
+          "the repository is read-only, the robot has Write",
+          "access-missing",
+          "nothing is written; the state is named",
+        ),
+        states,
+        "of a repository > READ_ONLY: Quay grants pull only, and the message says why that may be",
+      ),
+      elsewhere(
+        row(
+          "F305",
+          "the source's last tag moves during the copy, so that Quay deletes it",
+          "source-not-found",
+          "no tag is set",
+        ),
+        "e2e/promote/forms.test.ts",
+        "promote > a source whose last tag moves during the copy, so that Quay deletes it: named",
+      ),
+      elsewhere(
+        row(
+          "F306",
+          "within one repository, a signature goes with the image's last tag",
+          "signatures-missing",
+          "no tag is set",
+        ),
+        "e2e/promote/signatures.test.ts",
+        `${within} > before the tags are set`,
+      ),
+      elsewhere(
+        row("F307", "the same, while the tags are set", "signatures-missing", "says that they are set"),
+        "e2e/promote/signatures.test.ts",
+        `${within} > while they are set`,
+      ),
+      elsewhere(
+        row(
+          "F308",
+          "a look at a tag fails, beside one at a blob that is tried again",
+          "copy-failed",
+          "both end; nothing is told afterwards",
+        ),
+        "e2e/promote/network.test.ts",
+        "promote, and the network > the look at a tag fails beside one at a blob that is tried again: both end, and nothing is told afterwards",
+      ),
+      elsewhere(
+        row(
+          "F309",
+          "docker-registry writes a layer's link anew while a manifest is put",
+          "recovered",
+          "asked again, twice",
+        ),
+        "registry/client.test.ts",
+        "a manifest > a layer's link that is being written just now, as docker-registry words it: asked again, twice",
+      ),
+    ],
+  },
+];
