@@ -105,9 +105,6 @@ function assertConsistent(request: LoginRequest): void {
       "docker-config: false, or a single robot without a scope",
     );
   }
-  if (request.tool === "docker" && request.dockerConfig === false) {
-    throw invalidInput("docker-config", "false", "docker, the tool, reads its login from there", "docker-config: auto");
-  }
   if (request.exportToken && request.robots.length > 1) {
     throw invalidInput(
       "export-token",

@@ -304,13 +304,6 @@ test.each<Bad>([
     "tool: skopeo",
   ],
   [
-    { tool: "docker", "docker-config": "false" },
-    "docker-config",
-    "false",
-    "docker, the tool, reads its login from there",
-    "docker-config: auto",
-  ],
-  [
     { "docker-config": "true", robot: "acme+ci\nother+ci" },
     "docker-config",
     "true",

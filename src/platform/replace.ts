@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { constants, lstatSync, renameSync, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readFile, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { LoginError } from "../errors.ts";
+import { anotherFile, LoginError } from "../errors.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
@@ -59,7 +59,7 @@ export async function draft(path: string, content: string | Buffer, manner: Mann
     const { dev, ino } = lstatSync(temporary);
     if (dev !== made.dev || ino !== made.ino) {
       throw new LoginError("auth-file-unusable", `Somebody else has put another file in the place of ${temporary}.`, {
-        remedy: ["Let nobody else write to that folder, or name a file elsewhere: auth-file: /path/auth.json"],
+        remedy: ["Let nobody else write to that folder.", anotherFile],
       });
     }
     renameSync(temporary, path);
@@ -135,8 +135,8 @@ function cannotKeepOwner(path: string, { uid, gid }: Owner, cause?: unknown): Lo
     `The file ${path} belongs to user ${uid} and group ${gid}, and this user (${user}) could not keep that: it stays as it is.`,
     {
       remedy: [
-        "Log in as its owner, or name a file of your own: auth-file: /path/auth.json",
-        `Or make it this user's: sudo chown ${user}:${process.getegid?.()} ${path}`,
+        `Log in as its owner, or make it this user's: sudo chown ${user}:${process.getegid?.()} ${path}`,
+        anotherFile,
       ],
       cause,
     },

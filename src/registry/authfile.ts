@@ -4,7 +4,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
 import { lstat, realpath } from "node:fs/promises";
-import { LoginError } from "../errors.ts";
+import { anotherFile, LoginError } from "../errors.ts";
 import { FileFailure, most, readFileWithin } from "../platform/files.ts";
 import type { Owner } from "../platform/replace.ts";
 import { lossOf } from "./faithful.ts";
@@ -42,7 +42,7 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
       return { path, content: {} };
     }
     const problem = isLink ? "is a symbolic link to nothing" : `cannot be reached (${code})`;
-    throw unusable(path, problem, "Name a file that can be written: auth-file: /path/auth.json", error);
+    throw unusable(path, problem, "Open the way to it for this user, and let a file be at its end, or nothing.", error);
   }
   let bytes: Buffer;
   let info: Stats;
@@ -50,7 +50,7 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
     ({ bytes, info } = await readFileWithin(real, most.logins));
   } catch (error) {
     throw error instanceof FileFailure
-      ? unusable(path, error.message, "Name a file: auth-file: /path/auth.json", error)
+      ? unusable(path, error.message, "Let a file be there that this user can read, or nothing.", error)
       : error;
   }
   const content = parseAuthFile(bytes);
@@ -72,22 +72,17 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
  */
 export function assertChangeable({ path, existing }: AuthFile): void {
   if (existing && (existing.mode & 0o222) === 0) {
-    const remedy = `Make it writable (chmod u+w ${path}), or name another file: auth-file: /path`;
-    throw unusable(path, "is read-only", remedy);
+    throw unusable(path, "is read-only", `Make it writable: chmod u+w ${path}`);
   }
   const loss =
     existing && (isUtf8(existing.bytes) ? lossOf(existing.bytes.toString()) : "holds bytes that are no UTF-8");
   if (loss) {
-    throw unusable(
-      path,
-      `${loss}: that would be lost in a new version of the file`,
-      "Mend the file, or name another one: auth-file: /path/auth.json",
-    );
+    throw unusable(path, `${loss}: that would be lost in a new version of the file`, "Mend the file.");
   }
 }
 
 const unusable = (path: string, problem: string, remedy: string, cause?: unknown): LoginError =>
-  new LoginError("auth-file-unusable", `The auth file ${path} ${problem}.`, { remedy: [remedy], cause });
+  new LoginError("auth-file-unusable", `The auth file ${path} ${problem}.`, { remedy: [remedy, anotherFile], cause });
 
 /** @returns the content, or in words why it is none; never the parser's message, which quotes the text with its secrets */
 export function parseAuthFile(bytes: Buffer): AuthContent | string {
@@ -125,12 +120,8 @@ export function assertNotHidden(
   if (hiding === undefined) {
     return;
   }
-  const remedy =
-    kind === "docker"
-      ? ["Leave docker's configuration out: docker-config: false", `Or remove ${hiding} from it for this job.`]
-      : [`Remove ${hiding} from it for this job, or name another file: auth-file: /path/auth.json`];
   throw new LoginError("credential-helper", `${path} sets ${hiding}, so that a login in the file would not be read.`, {
-    remedy,
+    remedy: [`Remove ${hiding} from it for this job.`, anotherFile],
   });
 }
 

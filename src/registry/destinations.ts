@@ -1,6 +1,6 @@
 /** Where the logins go: a file named by the user or a private one, and docker's configuration. */
 import { join, resolve } from "node:path";
-import { invalidInput, LoginError, reworded } from "../errors.ts";
+import { anotherFile, invalidInput, LoginError, reworded } from "../errors.ts";
 import { leadsInto } from "../platform/folders.ts";
 import type { Place } from "../platform/place.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -17,7 +17,10 @@ import type { Tool } from "./tools.ts";
 export interface Destinations {
   /** undefined: a private file of the job */
   readonly authFile: AuthFile | undefined;
+  /** docker's configuration, where that gets the login too */
   readonly docker: AuthFile | undefined;
+  /** Whether it has failed if docker's configuration can't be had. */
+  readonly dockerIsNeeded: boolean;
   /** What the private file starts with. */
   readonly start: AuthContent | undefined;
 }
@@ -37,58 +40,83 @@ export async function planDestinations(
       remedy: ["Let it be elsewhere: RUNNER_TEMP on GitHub, elsewhere TMPDIR."],
     });
   }
+  const dockerIsNeeded = tool.name === "docker" || request.dockerConfig === true;
+  const docker = await planDocker(request, tool, place, platform, dockerIsNeeded);
   const path = request.authFile === undefined ? usualFile(request, tool, place, platform) : resolve(request.authFile);
-  if (path !== undefined) {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
-    await assertOutside(path, place, "auth-file", path, "auth-file: ${{ runner.temp }}/auth.json");
+  if (path === undefined) {
+    return { authFile: undefined, docker, dockerIsNeeded, start: await otherLogins(request, place, platform) };
   }
-  const authFile = path === undefined ? undefined : await readAuthFile(path);
-  if (authFile) {
-    assertNotHidden("containers", authFile.path, authFile.content, request.registry);
-    await assertReplaceable(authFile);
-    await tellOpened(authFile, request, platform);
+  if (request.authFile === undefined && tool.name === "docker") {
+    return { authFile: docker, docker, dockerIsNeeded, start: undefined };
   }
-  const start = authFile ? undefined : await otherLogins(request, place, platform);
-  const dockerIsUsed = place.isDisposable || tool.name === "docker";
-  if (
-    request.dockerConfig === false ||
-    (request.dockerConfig === "auto" && (!dockerIsUsed || hasNamespacedScope(request)))
-  ) {
-    return { authFile, docker: undefined, start };
+  await assertOutside(path, place, request.authFile ?? path);
+  const authFile = await readAuthFile(path);
+  assertNotHidden("containers", authFile.path, authFile.content, request.registry);
+  await assertReplaceable(authFile);
+  await tellOpened(authFile, request, platform);
+  return { authFile, docker, dockerIsNeeded, start: undefined };
+}
+
+/**
+ * docker's configuration, where it is to get the login. Where nobody has asked for that, it must not keep the other tools from
+ * theirs: what is wrong with it is told, and it is left out.
+ */
+async function planDocker(
+  request: LoginRequest,
+  tool: Tool,
+  place: Place,
+  platform: Platform,
+  isNeeded: boolean,
+): Promise<AuthFile | undefined> {
+  if (tool.name === "docker" && request.dockerConfig === false) {
+    throw invalidInput("docker-config", "false", "docker, the tool, reads its login from there", "docker-config: auto");
   }
-  const docker = await planDocker(request, place, platform).catch((error) => {
-    throw error instanceof LoginError ? reworded(error, { remedy: (lines) => lines.map(withoutDocker) }) : error;
+  if (!isNeeded && (request.dockerConfig === false || !place.isDisposable || hasNamespacedScope(request))) {
+    return undefined;
+  }
+  try {
+    const path = dockerConfigOf(platform);
+    if (place.workspace && (await leadsInto(place.workspace, path))) {
+      throw new LoginError("invalid-input", `docker's ${path} ${inWorkspace}.`, { remedy: [anotherFile] });
+    }
+    const docker = await readAuthFile(path);
+    assertNotHidden("docker", docker.path, docker.content, request.registry);
+    await assertReplaceable(docker);
+    return docker;
+  } catch (error) {
+    if (!(error instanceof LoginError)) {
+      throw error;
+    }
+    if (isNeeded) {
+      throw forDocker(error, tool);
+    }
+    platform.reporter.warning(withoutDocker(error));
+    return undefined;
+  }
+}
+
+/** docker's configuration has a name of its own, so that another file would be no use to it. */
+const forDocker = (error: LoginError, tool: Tool): LoginError =>
+  reworded(error, {
+    remedy: (lines) =>
+      lines.map((line) =>
+        line !== anotherFile
+          ? line
+          : tool.name === "docker"
+            ? "Or give docker another folder, in this step and in later ones: DOCKER_CONFIG=/path/docker"
+            : "Or leave docker's configuration out: docker-config: false",
+      ),
   });
-  return { authFile, docker, start };
-}
 
-async function planDocker(request: LoginRequest, place: Place, platform: Platform): Promise<AuthFile> {
-  const path = dockerConfigOf(request, platform);
-  await assertOutside(path, place, "docker-config", String(request.dockerConfig), "docker-config: false");
-  const docker = await readAuthFile(path);
-  assertNotHidden("docker", docker.path, docker.content, request.registry);
-  await assertReplaceable(docker);
-  return docker;
-}
-
-/** Of docker's file there is no other: what helps is to leave it out. */
-const withoutDocker = (line: string): string =>
-  line.replace(
-    /(n)ame (?:a|another) [a-z ]*: auth-file: \S+$/i,
-    (_, n) => `${n === "N" ? "L" : "l"}eave docker's configuration out: docker-config: false`,
-  );
+const withoutDocker = ({ message }: LoginError): string =>
+  `docker, cosign, crane, oras and helm will not see this login. ${message} (docker-config: false leaves them out without a word, docker-config: true makes this an error.)`;
 
 const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
 
-async function assertOutside(
-  path: string,
-  { workspace }: Place,
-  option: "auth-file" | "docker-config",
-  value: string,
-  example: string,
-): Promise<void> {
+async function assertOutside(path: string, { workspace }: Place, value: string): Promise<void> {
   if (workspace && (await leadsInto(workspace, path))) {
-    throw invalidInput(option, value, option === "auth-file" ? `it ${inWorkspace}` : `${path} ${inWorkspace}`, example);
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
+    throw invalidInput("auth-file", value, `it ${inWorkspace}`, "auth-file: ${{ runner.temp }}/auth.json");
   }
 }
 
@@ -98,7 +126,7 @@ function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Pl
     return undefined;
   }
   if (tool.name === "docker") {
-    return dockerConfigOf(request, platform);
+    return dockerConfigOf(platform);
   }
   const [first] = containersLocations(platform.env);
   const path = resolve(first.path);
@@ -113,14 +141,13 @@ function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Pl
   return path;
 }
 
-function dockerConfigOf(request: LoginRequest, platform: Platform): string {
-  const path = dockerConfigPath(platform.env);
+function dockerConfigOf({ env }: Platform): string {
+  const path = dockerConfigPath(env);
   if (path === undefined) {
-    throw invalidInput(
-      "docker-config",
-      String(request.dockerConfig),
-      "neither HOME nor DOCKER_CONFIG is set, so there is no place for it",
-      "docker-config: false",
+    throw new LoginError(
+      "invalid-input",
+      "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
+      { remedy: ["Set HOME to the folder of this user.", anotherFile] },
     );
   }
   return resolve(path);
@@ -150,7 +177,12 @@ export async function storeLogins(
   const docker = destinations.docker?.path;
   // Both may be one file: a second merge would take our own entry for what stood there before.
   if (docker !== undefined && docker !== authFile) {
-    await merge(docker, {});
+    await merge(docker, {}).catch((error) => {
+      if (destinations.dockerIsNeeded || !(error instanceof LoginError) || error.code !== "auth-file-unusable") {
+        throw error;
+      }
+      platform.reporter.warning(withoutDocker(error));
+    });
   }
   return authFile;
 }

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
-import { LoginError } from "../errors.ts";
+import { anotherFile, LoginError } from "../errors.ts";
 import { type FileFailure, most, readOwnFile } from "../platform/files.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { createFile } from "../platform/replace.ts";
@@ -92,10 +92,7 @@ async function breakLock(path: string): Promise<void> {
     (found.info.size === 0 ? found.info.uid === process.geteuid?.() : uuid.test(found.bytes.toString()));
   if (!isOurs) {
     throw new LoginError("auth-file-locked", `${path} stands in the way, and is no lock that this program left.`, {
-      remedy: [
-        `If no program uses it, move it away: mv ${path} ${path}.old`,
-        "Or name another file: auth-file: /path/auth.json",
-      ],
+      remedy: [`If no program uses it, move it away: mv ${path} ${path}.old`, anotherFile],
     });
   }
   await rm(path, { force: true });

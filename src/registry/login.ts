@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { type ErrorCode, LoginError, unreachable } from "../errors.ts";
 import { remedies } from "../explain.ts";
 import { basicCredentials } from "../identity/token.ts";
+import type { Environment } from "../platform/environment.ts";
 import { type Running, start } from "../platform/exec.ts";
 import { isThere } from "../platform/folders.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -84,7 +85,10 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           if (helper) {
             return { retry: "no", error: helper };
           }
-          return explainToolFailure(options, exitCode, said, () => whyRefused(registry, credential, realm, platform));
+          const homeless = tool.name !== "skopeo" && !(await hasHome(platform.env)) ? [needsHome] : [];
+          return explainToolFailure(options, exitCode, said, homeless, () =>
+            whyRefused(registry, credential, realm, platform),
+          );
         } finally {
           await rm(folder, { recursive: true, force: true });
         }
@@ -100,11 +104,21 @@ function emptied(folder: string): LoginError {
   });
 }
 
-/** What a tool's failure means. */
+const needsHome =
+  "It may need a home folder: set HOME to one that is there, or take a tool without that need, tool: skopeo";
+
+/** podman asks for it before each command, buildah too where the system does not know the user. */
+const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== undefined && (await isThere(HOME));
+
+/**
+ * What a tool's failure means.
+ * @param homeless what to do where it may need a home folder
+ */
 function explainToolFailure(
   { tool, registry, login }: ToolLoginOptions,
   exitCode: number | undefined,
   { kind, words }: ToolWords,
+  homeless: readonly string[],
   askQuay: () => Promise<LoginError | undefined>,
 ): Attempt<AuthEntry> {
   const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new LoginError(code, message, { remedy });
@@ -144,8 +158,8 @@ function explainToolFailure(
     }
     case "other": {
       const message = `The exchange worked, but the tool's login failed. ${quoted}`;
-      const error = fail("tool-failed", message, `Try the same by hand: ${tool.name} login ${login.scope}`, another);
-      return { retry: "no", error };
+      const byHand = `Try the same by hand: ${tool.name} login ${login.scope}`;
+      return { retry: "no", error: fail("tool-failed", message, ...homeless, byHand, another) };
     }
     default:
       return unreachable(kind);

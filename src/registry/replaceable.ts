@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";
-import { LoginError } from "../errors.ts";
+import { anotherFile, LoginError } from "../errors.ts";
 import { existingFolder } from "../platform/folders.ts";
 import { isMounted, tryOwner } from "../platform/replace.ts";
 import { type AuthFile, codeOf } from "./authfile.ts";
@@ -40,8 +40,9 @@ const cannotWrite = (path: string, code: string, cause?: unknown): LoginError =>
   new LoginError("auth-file-unusable", `The auth file ${path} cannot be written: ${problems[code]}.`, {
     remedy: [
       code === "EBUSY" || code === "EXDEV"
-        ? "Mount its folder instead, or name another file: auth-file: /path/auth.json"
-        : "Make room or give the right to write there, or name another file: auth-file: /path/auth.json",
+        ? "Mount its folder instead."
+        : "Make room or give the right to write there.",
+      anotherFile,
     ],
     cause,
   });

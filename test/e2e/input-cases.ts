@@ -203,7 +203,7 @@ export const cases: Record<string, Case> = {
   "docker's configuration is not JSON": {
     inputs: async (job) => {
       await job.write(join(job.home, ".docker/config.json"), "{");
-      return {};
+      return { "docker-config": "true" };
     },
     code: "auth-file-unusable",
     says: [".docker/config.json is not JSON"],
@@ -211,7 +211,7 @@ export const cases: Record<string, Case> = {
   "no place for docker's configuration": {
     inputs: { "docker-config": "true" },
     options: { env: { HOME: undefined } },
-    says: ['"docker-config"', "HOME"],
+    says: ["docker's configuration", "HOME", "docker-config: false"],
   },
   "auth-file-mode that is no mode": { inputs: { "auth-file-mode": "rw" }, says: ['"auth-file-mode" is "rw"', "0640"] },
   "auth-file-mode that locks us out": { inputs: { "auth-file-mode": "0444" }, says: ['"auth-file-mode" is "0444"'] },

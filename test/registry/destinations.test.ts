@@ -134,8 +134,9 @@ describe("refused before anything is sent", () => {
     const { plan } = await makeHome();
     const error = await failure(plan({}, "docker", {}));
     expect(error.message).toBe(
-      'The option "docker-config" is "auto": neither HOME nor DOCKER_CONFIG is set, so there is no place for it.',
+      "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
     );
+    expect(error.remedy.join()).toContain("DOCKER_CONFIG=/path");
   });
 
   test.each<[string, ToolName, object, string]>([

@@ -1,0 +1,214 @@
+/** What the errors about files of logins advise: each line is followed, and then the login works. */
+import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type ExpectStatic, test } from "vitest";
+import { createJob } from "../support/action.ts";
+import type { Job } from "../support/job.ts";
+import { findTool, type Inputs } from "../support/runner.ts";
+import { authsIn, newRobot, usePeers, userOf } from "./world.ts";
+
+const peers = usePeers({ registry: false });
+
+/** What can be wrong with a file of logins. @returns its path */
+const troubles: Record<string, (path: string, host: string, job: Job) => Promise<unknown>> = {
+  "a credsStore": (path, _, job) => job.write(path, '{"credsStore":"secretservice","auths":{}}'),
+  "a helper for this host": (path, host, job) =>
+    job.write(path, JSON.stringify({ credHelpers: { [host]: "ecr-login" } })),
+  "a read-only file": (path, _, job) => job.write(path, "{}", 0o444),
+  "an empty file": (path, _, job) => job.write(path, ""),
+  "half of a file": (path, _, job) => job.write(path, '{"auths": {'),
+  "another kind of JSON": (path, _, job) => job.write(path, "[]"),
+  "auths that are a list": (path, _, job) => job.write(path, '{"auths":[]}'),
+  "a key that stands there twice": (path, _, job) => job.write(path, '{"auths":{},"auths":{}}'),
+  "a folder": (path) => mkdir(path, { recursive: true }),
+  "a link to nothing": async (path) => {
+    await mkdir(join(path, ".."), { recursive: true });
+    await symlink("/nowhere/config.json", path);
+  },
+  "a file where its folder belongs": (path, _, job) => job.write(join(path, ".."), "no folder"),
+};
+
+interface World {
+  readonly job: Job;
+  readonly env: Record<string, string | undefined>;
+  inputs: Inputs;
+  readonly path: string;
+}
+
+/** The harness would have files keep their modes, which the advice changes; secrets are looked for in every other test. */
+const changed = { tolerateLeaks: true };
+
+/** Every line that may be advised, and how it is followed. */
+const ways: readonly (readonly [RegExp, (world: World, given: string) => Promise<unknown>])[] = [
+  [
+    /^Remove (\S+) from it for this job\.$/,
+    async ({ path }, key) => {
+      const { [key.split(".")[0] ?? ""]: _, ...rest } = JSON.parse(await readFile(path, "utf8"));
+      await writeFile(path, JSON.stringify(rest));
+    },
+  ],
+  [/^Make it writable: chmod u\+w (\S+)$/, (_, path) => chmod(path, 0o600)],
+  [/^Mend or delete it: .* A file without logins reads (\{\})$/, ({ path }, content) => writeFile(path, content)],
+  [/^(Mend the file)\.$/, ({ path }) => writeFile(path, "{}")],
+  [/^Let a file be there that this user can read, or (nothing)\.$/, ({ path }) => rm(path, { recursive: true })],
+  [
+    /^Open the way to it for this user, and let a file be at its end, or (nothing)\.$/,
+    async ({ path }) => {
+      const folder = join(path, "..");
+      await ((await stat(folder)).isDirectory() ? rm(path) : rm(folder));
+    },
+  ],
+  [/^Make room or give the (right to write there)\.$/, ({ path }) => rm(join(path, ".."))],
+  [
+    /^Or give docker another folder, in this step and in later ones: DOCKER_CONFIG=\/path\/(\S+)$/,
+    async ({ env, job }, name) => {
+      env.DOCKER_CONFIG = join(job.temp, name);
+    },
+  ],
+  [
+    /^Set (HOME) to the folder of this user\.$/,
+    async ({ env, job }, name) => {
+      env[name] = job.home;
+    },
+  ],
+  [
+    /^Or name another file: auth-file: \/path\/(\S+)$/,
+    async (world, name) => {
+      world.inputs = { ...world.inputs, "auth-file": join(world.job.temp, name) };
+    },
+  ],
+  [
+    /^(?:Or leave docker's configuration out|Write, for example,):? (docker-config: \S+)$/,
+    async (world, input) => {
+      const [name = "", value = ""] = input.split(": ");
+      world.inputs = { ...world.inputs, [name]: value };
+    },
+  ],
+];
+
+/** The lines of advice in an error's text. */
+const adviceIn = (message: string): string[] =>
+  message
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("More:"));
+
+type Prepare = () => Promise<World>;
+
+/** Follows each line of the advice in a world of its own. */
+async function everyLineHelps(expect: ExpectStatic, prepare: Prepare, tool: "docker" | "skopeo"): Promise<void> {
+  const robot = newRobot(peers());
+  const fail = async () => {
+    const world = await prepare();
+    const main = await world.job.run({ ...world.inputs, robot: robot.name });
+    expect(main.code).toBe(1);
+    return { world, advice: adviceIn(main.annotations.find(({ level }) => level === "error")?.message ?? "") };
+  };
+  const { advice: lines } = await fail();
+  expect(lines.length).toBeGreaterThan(0);
+  for (const index of lines.keys()) {
+    const { world, advice } = await fail();
+    const line = advice[index] ?? "";
+    const way = ways.find(([pattern]) => pattern.test(line));
+    expect(way, line).toBeDefined();
+    await way?.[1](world, way[0].exec(line)?.[1] ?? "");
+    const main = await world.job.run({ ...world.inputs, robot: robot.name });
+    expect([line, main.code, main.shown]).toEqual([line, 0, expect.anything()]);
+    const { DOCKER_CONFIG = join(world.job.home, ".docker") } = world.env;
+    const file = tool === "docker" ? join(DOCKER_CONFIG, "config.json") : main.exported.REGISTRY_AUTH_FILE;
+    expect(userOf((await authsIn(file ?? ""))[peers().registryHost]), line).toBe(robot.name);
+    await main.post();
+  }
+}
+
+const names = Object.keys(troubles);
+
+describe.concurrent.skipIf(findTool("docker") === undefined)("docker is the tool, and its configuration is", () => {
+  const prepare =
+    (trouble: string, inputs: Inputs, env: Record<string, string | undefined> = {}) =>
+    async () => {
+      Object.assign(env, { RUNNER_ENVIRONMENT: "self-hosted" });
+      const own = { ...env };
+      const job = await createJob({ peers: peers(), tools: ["docker"], env: own, ...changed });
+      const path = join(job.home, ".docker/config.json");
+      await troubles[trouble]?.(path, peers().registryHost, job);
+      return { job, env: own, inputs, path };
+    };
+
+  test.for(names)("%s", (name, { expect }) => everyLineHelps(expect, prepare(name, {}), "docker"));
+
+  test("nowhere, without HOME", ({ expect }) => everyLineHelps(expect, prepare("", {}, { HOME: undefined }), "docker"));
+
+  test("not to be used, which is no use to docker", ({ expect }) =>
+    everyLineHelps(expect, prepare("", { "docker-config": "false" }), "docker"));
+});
+
+describe.concurrent("docker's configuration is asked for, beside skopeo's, and is", () => {
+  test.for(names)("%s", (name, { expect }) => {
+    const prepare = async () => {
+      const env: Record<string, string | undefined> = {};
+      const job = await createJob({ peers: peers(), env, ...changed });
+      const path = join(job.home, ".docker/config.json");
+      await troubles[name]?.(path, peers().registryHost, job);
+      return { job, env, inputs: { "docker-config": "true" }, path };
+    };
+    return everyLineHelps(expect, prepare, "skopeo");
+  });
+});
+
+describe.concurrent("the file that is named is", () => {
+  // The containers tools ask no store.
+  test.for(names.filter((name) => name !== "a credsStore"))("%s", (name, { expect }) => {
+    const prepare = async () => {
+      const job = await createJob({ peers: peers(), ...changed });
+      const path = join(job.temp, "logins/named.json");
+      await troubles[name]?.(path, peers().registryHost, job);
+      return { job, env: {}, inputs: { "auth-file": path, "docker-config": "false" }, path };
+    };
+    return everyLineHelps(expect, prepare, "skopeo");
+  });
+});
+
+describe.concurrent("nobody has asked for docker's configuration, on a hosted runner, and it is", () => {
+  test.for(names)("%s: a warning, and a login", async (name, { expect }) => {
+    const robot = newRobot(peers());
+    const job = await createJob({ peers: peers() });
+    await troubles[name]?.(join(job.home, ".docker/config.json"), peers().registryHost, job);
+    const before = await job.snapshot();
+    const main = await job.run({ robot: robot.name });
+    expect([main.code, main.shown]).toEqual([0, expect.anything()]);
+    const told = main.annotations.filter(({ message }) => message.startsWith("docker, cosign, crane, oras and helm"));
+    expect(told).toEqual([{ level: "warning", title: expect.anything(), message: expect.stringContaining(job.home) }]);
+    expect(userOf((await authsIn(main.exported.REGISTRY_AUTH_FILE ?? ""))[peers().registryHost])).toBe(robot.name);
+    expect(await main.post()).toMatchObject({ code: 0 });
+    expect(await job.snapshot()).toEqual(before);
+  });
+
+  test("nowhere, without HOME", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), env: { HOME: undefined } });
+    const main = await job.run({ robot: newRobot(peers()).name });
+    expect(main.code).toBe(0);
+    expect(main.shown).toContain("Neither HOME nor DOCKER_CONFIG is set");
+  });
+});
+
+// Root has a home folder in any case.
+test.for(["buildah", "podman"] as const)(
+  "%s without a home folder: what is advised helps",
+  async (tool, { expect }) => {
+    const robot = newRobot(peers());
+    const env: Record<string, string | undefined> = { HOME: undefined, RUNNER_ENVIRONMENT: "self-hosted" };
+    const uid = process.geteuid?.() === 0 ? { uid: 1 } : {};
+    const job = await createJob({ peers: peers(), env, ...uid, ...changed });
+    const root = await job.write(join(job.workspace, "root.pem"), peers().authority.ca, 0o644);
+    const inputs = { robot: robot.name, "ca-file": root };
+    const main = await job.run({ ...inputs, tool });
+    expect(main.code).toBe(1);
+    expect(main.shown).toContain("set HOME to one that is there, or take a tool without that need, tool: skopeo");
+    expect(await job.run({ ...inputs, tool: "skopeo" })).toMatchObject({ code: 0 });
+    env.HOME = job.home;
+    const again = await job.run({ ...inputs, tool });
+    expect([again.code, again.shown]).toEqual([0, expect.anything()]);
+  },
+);
