@@ -7,11 +7,11 @@ import { lstat, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { LoginError } from "./errors.ts";
 import { FileFailure, most, readOwnFile } from "./platform/files.ts";
-import { isId, isOurGroup } from "./platform/replace.ts";
+import { isId } from "./platform/replace.ts";
 import type { Life } from "./quay/answers.ts";
-import { parseAuthFile } from "./registry/authfile.ts";
+import { parseAuthFile, readAuthFile } from "./registry/authfile.ts";
 import { type CertificateRecord, isCertificateOf } from "./registry/certificates.ts";
-import type { FileRecord } from "./registry/merge.ts";
+import { changesMore, type FileRecord } from "./registry/merge.ts";
 import type { RobotLogin } from "./request.ts";
 
 /** Of the record's form: another program version must not guess what it means. */
@@ -59,13 +59,15 @@ export async function readRecord(folder: string, name: string): Promise<Session 
   try {
     session = JSON.parse(found.bytes.toString());
     assertForm(session);
+    JSON.stringify(session); // a renewal writes it again: nothing in it is nested too deep for that
   } catch {
     // A parser's message quotes the text, which holds secrets: it is not passed on.
     throw fail("is damaged, or of another version of this program", byHand);
   }
-  const reach = (found.info.mode & 0o020) === 0 ? undefined : await beyondGroup(session.files, found.info.gid);
-  if (reach !== undefined) {
-    throw fail(`can be written by group ${found.info.gid}, and speaks of ${reach}, which that group can't`, elsewhere);
+  const beyond = (found.info.mode & 0o020) === 0 ? undefined : await beyondGroup(session.files, found.info.gid);
+  if (beyond !== undefined) {
+    const { gid } = found.info;
+    throw fail(`can be written by group ${gid}, and would change more of ${beyond} than that group can`, byHand);
   }
   return session;
 }
@@ -88,7 +90,7 @@ export async function whyNotOurs(folder: string): Promise<string | undefined> {
   if (info.uid !== user && info.uid !== 0) {
     return `the folder belongs to user ${info.uid}, and this is user ${user}`;
   }
-  return whoElseWrites("the folder", info, (info.mode & 0o2000) !== 0 && isOurGroup(info.gid));
+  return whoElseWrites("the folder", info, (info.mode & 0o2000) !== 0);
 }
 
 function whoseIsIt(info: Stats, folder: Stats): string | undefined {
@@ -109,12 +111,16 @@ function whoElseWrites(what: string, { mode, gid }: Stats, isVolumes: boolean): 
   return (mode & 0o020) !== 0 && !isVolumes ? `group ${gid} may write to ${what}` : undefined;
 }
 
-/** A record that a group can write may say nothing but what that group could do by itself. @returns the file that it can't write */
+/**
+ * In a file that this group can't write, a record that it can write takes our entries out, and that is all.
+ * @returns the file that it would change otherwise
+ */
 async function beyondGroup(files: readonly FileRecord[], gid: number): Promise<string | undefined> {
-  for (const { path } of files) {
-    const info = await stat(path).catch(() => undefined);
-    if (info && (info.gid !== gid || (info.mode & 0o020) === 0)) {
-      return path;
+  for (const record of files) {
+    const info = await stat(record.path).catch(() => undefined);
+    const isGroups = info?.gid === gid && (info.mode & 0o020) !== 0;
+    if (info && !isGroups && changesMore(record, await readAuthFile(record.path, "read"))) {
+      return record.path;
     }
   }
   return undefined;
@@ -146,8 +152,7 @@ function isFile({ path, before, mode, folders, scopes, after }: FileRecord): boo
     areFoldersOf(path, folders) &&
     isObject(scopes) &&
     Object.entries(scopes).every(
-      ([scope, entry]) =>
-        isWord(scope) && (entry.before === null || isObject(entry.before)) && areHashes(entry.written),
+      ([scope, entry]) => isWord(scope) && entry.before !== undefined && areHashes(entry.written),
     ) &&
     areHashes(after)
   );
@@ -170,7 +175,7 @@ const isObject = (value: unknown): boolean => typeof value === "object" && value
 const areHashes = (hashes: readonly unknown[]): boolean => hashes.every((each) => typeof each === "string");
 
 /** A robot's name, or what a login stands under. */
-const isWord = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/-]{1,600}$/.test(text);
+const isWord = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/-]{1,4096}$/.test(text);
 
 /** As far as a date reaches (ECMAScript: 8.64e15 ms). */
 const isSeconds = (value: number): boolean => Number.isFinite(value) && Math.abs(value) <= 8.64e12;

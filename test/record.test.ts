@@ -1,9 +1,11 @@
 /** What of a session's record is believed: in whatever it is not, nothing is touched. */
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, chown, link, mkdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { logout } from "../src/logout.ts";
+import type { FileRecord } from "../src/registry/merge.ts";
 import { openNamedSession, readSession } from "../src/session.ts";
 import { failure, makeFolder, testPlatform } from "./fixtures.ts";
 
@@ -68,8 +70,8 @@ describe("a part of another form than a login writes", () => {
       (base) => ({ files: [{ ...fileOf(`${base}/a`), scopes: { "quay.io\n::error::x": scope } }] }),
     ],
     [
-      "a scope's entry in words",
-      (base) => ({ files: [{ ...fileOf(`${base}/a`), scopes: { "quay.io": { ...scope, before: "x" } } }] }),
+      "a scope without what stood there",
+      (base) => ({ files: [{ ...fileOf(`${base}/a`), scopes: { "quay.io": { written: [] } } }] }),
     ],
     [
       "a scope without hashes",
@@ -174,33 +176,70 @@ describe("whose it is", () => {
 });
 
 describe("a volume's group may write to folder and record", () => {
-  const group = process.getegid?.() ?? 0;
-  const shared = async (mode: number, gid = group) => {
+  const theirs = { auth: "dGhlaXJzOnRoZWlycw==" };
+  const ours = { auth: "b3VyczpvdXJz" };
+  const base64 = (content: object) => Buffer.from(JSON.stringify(content)).toString("base64");
+  const hash = createHash("sha256").update(JSON.stringify(ours)).digest("hex");
+
+  /** Logged in to quay.io in a file of this mode; the record says what stood there before. */
+  async function loggedIn(mode: number, record: Partial<FileRecord>, more: object = { "ghcr.io": theirs }) {
     const planted = await plant();
-    await writeFile(
-      planted.record,
-      JSON.stringify({ version: 1, id, files: [fileOf(planted.precious)], certificates: [], robots: [] }),
-    );
+    const text = JSON.stringify({ auths: { ...more, "quay.io": ours } });
+    const file = {
+      ...fileOf(planted.precious),
+      scopes: { "quay.io": { before: null, written: [hash] } },
+      after: [createHash("sha256").update(text).digest("hex")],
+      ...record,
+    };
+    const whole = { version: 1, id, files: [file], certificates: [], robots: [] };
+    await writeFile(planted.record, JSON.stringify(whole));
+    await writeFile(planted.precious, text);
     await chmod(planted.folder, 0o2770);
     await chmod(planted.record, 0o660);
     await chmod(planted.precious, mode);
-    if (isRoot) await chown(planted.precious, 0, gid);
-    return planted;
-  };
+    const now = async () => JSON.parse(await readFile(planted.precious, "utf8").catch(() => "null"));
+    return { ...planted, text, now };
+  }
+  const alone = { auths: { "ghcr.io": theirs } };
+  const evil = { auths: { "ghcr.io": { auth: "ZXZpbDpldmls" } } };
+  const earlier = { "quay.io": { before: theirs, written: [hash] } };
 
-  test("as to the files that it speaks of", async () => {
-    const { folder, precious } = await shared(0o660);
+  test.each<[string, number, Partial<FileRecord>, unknown]>([
+    ["what stood there, in the group's own file", 0o660, { before: base64(evil) }, evil],
+    [
+      "an earlier login, in the group's own file",
+      0o660,
+      { scopes: earlier, after: [] },
+      { auths: { ...alone.auths, "quay.io": theirs } },
+    ],
+    ["our entry goes from any file", 0o600, { before: base64(alone) }, alone],
+    ["our entry goes where others wrote since", 0o600, { before: base64(evil), after: [] }, alone],
+  ])("as to the files that it speaks of: %s", async (_, mode, record, expected) => {
+    const { folder, now } = await loggedIn(mode, record);
     expect(await logout(folder, testPlatform(), { named: true })).toMatchObject({ id, folder, named: true });
-    expect(await readFile(precious, "utf8")).toBe(victim);
+    expect(await now()).toEqual(expected);
     expect(existsSync(folder)).toBe(false);
   });
 
-  test("but it does not reach further than that group does", async () => {
-    const planted = await shared(0o600);
-    expect(await refused(planted)).toContain(`speaks of ${planted.precious}, which that group can't`);
-    if (isRoot) {
-      expect(await refused(await shared(0o660, 3000))).toContain("which that group can't");
-    }
+  test("our own file goes", async () => {
+    const { folder, now } = await loggedIn(0o600, {}, {});
+    await logout(folder, testPlatform(), { named: true });
+    expect(await now()).toBeNull();
+  });
+
+  test.each<[string, Partial<FileRecord>]>([
+    ["another login under its name", { scopes: earlier, after: [] }],
+    ["another login beside it", { before: base64(evil) }],
+    ["a setting", { before: base64({ ...alone, credsStore: "evil" }) }],
+    ["no file any more", {}],
+  ])("but of a file that this group can't write it changes nothing else: %s", async (_, part) => {
+    const { folder, record, precious, text } = await loggedIn(0o600, part);
+    const error = await failure(logout(folder, testPlatform(), { named: true }));
+    expect([error.code, error.message]).toEqual([
+      "logout-incomplete",
+      expect.stringContaining(`would change more of ${precious} than that group can`),
+    ]);
+    expect([await readFile(precious, "utf8"), existsSync(record)]).toEqual([text, true]);
   });
 });
 

@@ -143,10 +143,6 @@ function cannotKeepOwner(path: string, { uid, gid }: Owner, cause?: unknown): Lo
   );
 }
 
-/** Whether this user is in the group. */
-export const isOurGroup = (gid: number): boolean =>
-  gid === process.getegid?.() || process.getgroups?.().includes(gid) === true;
-
 /** Whether a file is mounted by itself, as `docker run --volume FILE:FILE` does it: then no rename can replace it. */
 export async function isMounted(path: string): Promise<boolean> {
   // proc(5), mountinfo: the fifth field, with blanks and the like as octal numbers.

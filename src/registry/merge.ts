@@ -196,6 +196,18 @@ export const mapValues = <T, U>(
   map: (value: T, key: string) => U,
 ): Record<string, U> => Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 
+/** Whether taking back what `record` says would change more of the file than to take our entries out. */
+export function changesMore(record: FileRecord, file: AuthFile): boolean {
+  const result = restored(file, record, "");
+  if (result === "leave") {
+    return false;
+  }
+  const { auths, ...others } = file.content;
+  const left = Object.entries(auths ?? {}).filter(([scope, entry]) => !isOurs(record, scope, entry));
+  const after: AuthContent = result === "delete" ? {} : JSON.parse(result.bytes.toString());
+  return !isDeepStrictEqual({ ...after, auths: after.auths ?? {} }, { ...others, auths: Object.fromEntries(left) });
+}
+
 /** By hash; and what has no credential, such as docker's placeholders, is nobody's login. */
 export function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
   const written = own(record.scopes, scope)?.written;
