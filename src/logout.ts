@@ -31,7 +31,8 @@ export async function logout(
     try {
       await work();
     } catch (error) {
-      failures.push(asLoginError(error)); // whatever it is, the rest is taken back
+      // Whatever it is, the rest is taken back.
+      failures.push(error === platform.signal.reason ? late(error) : asLoginError(error));
     }
   };
   // Last changed, first restored: what one of our files held before may be another's doing.
@@ -39,7 +40,11 @@ export async function logout(
     await attempt(() => restoreEntries(record, session.id, platform));
   }
   for (const record of session.certificates) {
-    await attempt(() => removeRoots(record));
+    await attempt(async () => {
+      if (!(await removeRoots(record))) {
+        platform.reporter.warning(`${record.path} is not what this login left there any more: it stays.`);
+      }
+    });
   }
   const [first, ...others] = failures;
   if (first) {
@@ -87,6 +92,12 @@ export async function logoutOf(
   }
   return removed;
 }
+
+const late = (cause: unknown): LoginError =>
+  new LoginError("timeout", "The time for logging out was over, while others held the lock of a file.", {
+    remedy: ["Log out once more: what is taken back already stays so."],
+    cause,
+  });
 
 function tellEnd(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
   reporter.info(`The robot token of ${robot} can't be revoked in Quay: it ends by itself at ${isoTime(expiresAt)}.`);

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -107,6 +108,30 @@ describe("where something can't be taken back", () => {
     await logout(session.folder, platform);
     expect(JSON.parse(await readFile(one, "utf8"))).toEqual({ auths: {} });
   });
+});
+
+test("what the time did not suffice for is told, and all else is taken back", async () => {
+  const platform = testPlatform();
+  const paths = await makeFiles("{}", "{}");
+  const session = await loggedIn(paths, platform);
+  const [held = "", free = ""] = paths;
+  await writeFile(`${held}.lock`, randomUUID());
+  const error = await failure(logout(session.folder, { ...platform, signal: AbortSignal.timeout(200) }));
+  expect([error.code, error.also]).toEqual(["timeout", []]);
+  expect([await readFile(free, "utf8"), existsSync(session.folder)]).toEqual(["{}", true]);
+  await rm(`${held}.lock`);
+  await logout(session.folder, platform);
+  expect(await readFile(held, "utf8")).toBe("{}");
+});
+
+test("roots that somebody has replaced stay, and that is said", async () => {
+  const platform = testPlatform();
+  const session = await loggedIn(await makeFiles("{}"), platform);
+  const [{ path } = expect.unreachable("there are roots")] = session.certificates;
+  await writeFile(path, "theirs");
+  await logout(session.folder, platform);
+  expect(await readFile(path, "utf8")).toBe("theirs");
+  expect(platform.reporter.warnings).toEqual([`${path} is not what this login left there any more: it stays.`]);
 });
 
 describe("a session in a folder that the user named", () => {

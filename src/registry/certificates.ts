@@ -76,10 +76,11 @@ export const isCertificateOf = (path: string, id: string): boolean =>
   basename(path) === nameOf(id) && basename(join(path, "../..")) === "certs.d";
 
 /**
- * Also when it is gone already. What somebody else has written there stays.
+ * Also when it is gone already.
+ * @returns false where somebody else has written there meanwhile: that stays
  * @throws the file system's own error
  */
-export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<void> {
+export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<boolean> {
   await removeLeftovers(path);
   const found = await readOwnFile(path, most.certificates).catch((error: FileFailure) => {
     // It was written down, and then could not be made.
@@ -87,10 +88,12 @@ export async function removeRoots({ path, folders, hash }: CertificateRecord): P
       throw error;
     }
   });
-  if (found && hashOf(found.bytes) === hash) {
+  const isTheirs = found && hashOf(found.bytes) !== hash;
+  if (found && !isTheirs) {
     await rm(path, { force: true });
   }
   await removeFolders(folders);
+  return !isTheirs;
 }
 
 const hashOf = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");
