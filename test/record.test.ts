@@ -175,6 +175,31 @@ describe("whose it is", () => {
   });
 });
 
+describe("a sound record of a file that it knows, and that holds no login of ours, changes nothing", () => {
+  const known = '{"auths": {"ghcr.io": {}, "gcr.io": {"email": "me@example.com"}}}';
+  const sha = (text: string) => createHash("sha256").update(text).digest("hex");
+  const evil = Buffer.from('{"auths": {"ghcr.io": {"auth": "ZXZpbDpldmls"}}}').toString("base64");
+  const placeholder = (key: string, content: string) => ({
+    [key]: { before: { auth: "ZXZpbDpldmls" }, written: [sha(content)] },
+  });
+
+  test.each<[string, Partial<FileRecord>]>([
+    ["with other bytes", { before: evil }],
+    ["by deleting it", { before: null }],
+    ["with a login in a placeholder's place", { before: evil, scopes: placeholder("ghcr.io", "{}"), after: [] }],
+    ["with bytes, for a placeholder", { before: evil, scopes: placeholder("ghcr.io", "{}") }],
+    ["for an entry without a password", { scopes: placeholder("gcr.io", '{"email":"me@example.com"}') }],
+    ["for a key that no entry has", { before: evil, scopes: placeholder("constructor", "undefined") }],
+  ])("%s", async (_, part) => {
+    const planted = await plant();
+    await writeFile(planted.precious, known);
+    const files = [{ ...fileOf(planted.precious), after: [sha(known)], ...part }];
+    await writeFile(planted.record, JSON.stringify({ version: 1, id, files, certificates: [], robots: [] }));
+    await logout(planted.folder, testPlatform(), { named: true });
+    expect(await readFile(planted.precious, "utf8")).toBe(known);
+  });
+});
+
 describe("a volume's group may write to folder and record", () => {
   const theirs = { auth: "dGhlaXJzOnRoZWlycw==" };
   const ours = { auth: "b3VyczpvdXJz" };
