@@ -75,6 +75,8 @@ describe("a row", () => {
     ["would move from sha256:fedcba987654…", "planned", older, "move"],
     ["already there", "there", digest, "stay"],
     ["refused: it points to sha256:fedcba987654… (no move-tags)", "refused", older, "stay"],
+    ["refused: it points to sha256:fedcba987654… and is immutable", "immutable", older, "stay"],
+    ["refused: it points to sha256:fedcba987654… and is immutable", "immutable", older, "move"],
     ["refused: it exists (create-only)", "refused", older, "forbidden"],
     ["refused: it exists (create-only)", "refused", digest, "forbidden"],
   ] as const)("of a plan: %s", (state, kind, before, existingTags) => {
