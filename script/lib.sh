@@ -187,19 +187,20 @@ install_node() {
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool actionlint|toxiproxy|cosign : tests find it by its path (test/support/built.ts), since Toxiproxy's program has
-# a name that is everybody's: server.
+# need_go_tool actionlint|toxiproxy|cosign|cosign2 : tests find it by its path (test/support/built.ts), since some programs have
+# the name of another: server is everybody's.
 need_go_tool() {
   local module program="$1" takes="up to a minute"
   case "$1" in
     actionlint) module=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
     toxiproxy) module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0 program=server ;;
     cosign) module=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 takes="about four minutes" ;;
+    cosign2) module=github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5 program=cosign takes="about four minutes" ;;
     *) die "no such Go tool: $1" ;;
   esac
   local folder="$tools/$1@${module##*@}"
   [[ -x "$folder/$program" ]] || alone "$folder" install_go_tool "$folder/$program" "$1" "$module" "$takes"
-  [[ $program == server ]] || export PATH="$folder:$PATH"
+  [[ $program != "$1" ]] || export PATH="$folder:$PATH"
 }
 
 install_go_tool() {
@@ -371,6 +372,7 @@ need_real_peers() {
   with_heartbeat test/cluster/up.sh --build-only
   need_go_tool cosign
   need_keycloak
+  need_go_tool cosign2
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

@@ -1,4 +1,4 @@
-/** Signatures made by the real cosign, promoted, and verified by it at the destination: both of its ways to keep them. */
+/** Signatures made by the real cosign 2 and 3, promoted, and verified by it at the destination: all of its ways to keep them. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -8,12 +8,14 @@ import { cosignTag, type Made, makeTwoPlatforms } from "../support/images.ts";
 import { addPlace, type PromotionWorld, type Side } from "../support/promotion.ts";
 
 const cosign = findBuilt("cosign") ?? "cosign is not built";
+const cosign2 = findBuilt("cosign2", "cosign") ?? "cosign 2 is not built";
 const world = usePromotionWorld();
 
 /** No transparency log: that would be the internet's. */
 const offline = ["--use-signing-config=false", "--tlog-upload=false"];
 /** Where its signatures go: under a tag of their own as up to version 2, or as a bundle that refers to the image. */
-const ways = { tag: ["--new-bundle-format=false"], referrer: ["--new-bundle-format=true"] };
+const ways = { "tag of 2": [], tag: ["--new-bundle-format=false"], referrer: ["--new-bundle-format=true"] };
+const programOf = (way: keyof typeof ways = "tag") => (way === "tag of 2" ? cosign2 : cosign);
 
 interface Signer {
   readonly scenario: Scenario;
@@ -22,7 +24,7 @@ interface Signer {
   fails(...args: string[]): Promise<string>;
 }
 
-async function newSigner(from: Side, to: Side): Promise<Signer> {
+async function newSigner(from: Side, to: Side, way?: keyof typeof ways): Promise<Signer> {
   const scenario = await newScenario(world(), { from, to });
   const { machine } = scenario;
   const signing = `acme+signer-${scenario.to.robot.slice("acme+release".length)}`;
@@ -34,7 +36,7 @@ async function newSigner(from: Side, to: Side): Promise<Signer> {
   await writeFile(join(folder, "config.json"), JSON.stringify({ auths }));
   const env = { HOME: folder, DOCKER_CONFIG: folder, COSIGN_PASSWORD: "", SSL_CERT_FILE: world().peers.caFile };
   const call = async (args: readonly string[], succeeds: boolean) => {
-    const { code, stdout, stderr } = await machine.other(cosign, args, { env });
+    const { code, stdout, stderr } = await machine.other(programOf(way), args, { env });
     expect(code === 0, `cosign ${args.join(" ")}\n${stdout}${stderr}`).toBe(succeeds);
     return stdout + stderr;
   };
@@ -77,10 +79,12 @@ async function promote(signer: Signer, made: Made, ...more: string[]): Promise<P
 }
 
 beforeAll(async () => {
-  expect(cosign).toMatch(/^\//);
+  expect([cosign, cosign2]).toEqual([expect.stringMatching(/^\//), expect.stringMatching(/^\//)]);
 });
 
 describe.each<[keyof typeof ways, keyof PromotionWorld & ("staging" | "modern"), "release" | "modern"]>([
+  ["tag of 2", "staging", "release"],
+  ["tag of 2", "modern", "modern"],
   ["tag", "staging", "release"],
   ["tag", "modern", "release"],
   ["referrer", "staging", "release"],
@@ -88,7 +92,7 @@ describe.each<[keyof typeof ways, keyof PromotionWorld & ("staging" | "modern"),
   ["referrer", "staging", "modern"],
 ])("by %s, from %s to %s", (way, source, destination) => {
   test("the index, each of its images and its attestation verify at the destination as they did at the source", async () => {
-    const signer = await newSigner(world()[source], world()[destination]);
+    const signer = await newSigner(world()[source], world()[destination], way);
     const made = await signed(signer, way);
     const { from, to } = signer.scenario;
     const ran = await promote(signer, made);
