@@ -53,7 +53,8 @@ export async function findArtifacts(
     listed += more;
     bytes += size;
     if (listed > mostReferrers || bytes > mostBytes) {
-      throw tooManyReferrers(image);
+      const bound = listed > mostReferrers ? `${mostReferrers} artifacts` : "64 MiB of manifests";
+      throw tooManyReferrers(image, bound);
     }
   };
   const keep = (what: string, finding: Finding<Artifact>) => {

@@ -72,14 +72,14 @@ export async function readReferrers(
 
 function withinBound(found: readonly Descriptor[], place: string, digest: string): readonly Descriptor[] {
   if (found.length > mostReferrers) {
-    throw tooManyReferrers(`${place}@${digest}`);
+    throw tooManyReferrers(`${place}@${digest}`, `${mostReferrers} artifacts`);
   }
   return found;
 }
 
-/** @param image as a reference */
-export function tooManyReferrers(image: string): LoginError {
-  return new LoginError("copy-failed", `More than ${mostReferrers} artifacts refer to ${image}.`, {
+/** @param image as a reference @param bound what is exceeded */
+export function tooManyReferrers(image: string, bound: string): LoginError {
+  return new LoginError("copy-failed", `More than ${bound} refer to ${image}.`, {
     remedy: ["Look at what the registry lists as its referrers: oras discover. Or leave with-signatures out."],
   });
 }

@@ -193,13 +193,17 @@ describe("a bound is looked at before the work", () => {
   });
 
   test.each([
-    ["how many", many(1_001)],
-    ["how large", many(20, { size: 3_900_000 })],
-  ])("of what refers to it: %s", async (_, manifests) => {
+    ["1000 artifacts", many(1_001)],
+    ["64 MiB of manifests", many(20, { size: 3_900_000 })],
+  ])("of what refers to it: %s", async (bound, manifests) => {
     const registry = await startRegistry();
     const subject = digestOf("subject");
     registry.list(subject, manifests);
-    expect((await failure(find(registry, subject))).code).toBe("copy-failed");
+    const error = await failure(find(registry, subject));
+    expect([error.code, error.message]).toEqual([
+      "copy-failed",
+      expect.stringContaining(`More than ${bound} refer to`),
+    ]);
     expect(registry.asked.length).toBeLessThanOrEqual(4); // three tags and the list
   });
 
