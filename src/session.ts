@@ -91,7 +91,9 @@ export async function removeSession({ folder, named }: Session): Promise<void> {
   const found = await readdir(folder).catch(() => []);
   // One that is not named is made by this program alone, under such a name.
   const isWhollyOurs = !named && basename(folder).startsWith(prefix);
-  for (const name of found.filter((each) => isWhollyOurs || /^(?:certificates|helpers|tool-[0-9]+)$/.test(each))) {
+  for (const name of found.filter(
+    (each) => isWhollyOurs || /^(?:certificates|helpers|source|tool-[0-9]+)$/.test(each),
+  )) {
     if (name !== record) {
       await rm(join(folder, name), { recursive: true, force: true });
     }

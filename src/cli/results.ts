@@ -1,10 +1,10 @@
 /** The option result: outputs that go into files as well. */
-import { access, constants, stat } from "node:fs/promises";
+import { access, constants, lstat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { invalidInput, type LoginError } from "../errors.ts";
+import { invalidInput, LoginError } from "../errors.ts";
 import { readOptions } from "../option-values.ts";
 import type { OptionValues } from "../options.ts";
-import { assertRegular, FileFailure, writeRegularFile } from "../platform/files.ts";
+import { replaceFile } from "../platform/replace.ts";
 
 export interface ResultFile<Name extends string> {
   readonly name: Name;
@@ -34,7 +34,7 @@ export function parseResults<Name extends string>(
             exampleOf(example),
           );
         }
-        await assertWritable(file).catch((error) => {
+        await assertWritable(file).catch((error: NodeJS.ErrnoException) => {
           throw cannotWrite(entry, error, example);
         });
         return { name, file };
@@ -47,24 +47,38 @@ export async function writeResults<Name extends string>(
   told: Readonly<Record<Name, string>>,
 ): Promise<void> {
   for (const { name, file } of results) {
-    await writeRegularFile(file, told[name]).catch((error) => {
+    await write(file, told[name]).catch((error: NodeJS.ErrnoException) => {
       throw cannotWrite(`${name}=${file}`, error, name);
     });
   }
 }
 
+async function write(file: string, text: string): Promise<void> {
+  const there = await existing(file);
+  if (there?.isCharacterDevice()) {
+    return writeFile(file, text); // no name to be put in its place
+  }
+  const mode = there ? there.mode & 0o777 : 0o666 & ~process.umask(); // no secrets: as any program writes it
+  return replaceFile(file, text, { mode, owner: there });
+}
+
 const exampleOf = (name: string): string => `--result ${name}=/tekton/results/${name}`;
 
-const cannotWrite = (entry: string, error: NodeJS.ErrnoException, example: string): LoginError => {
-  const problem =
-    error instanceof FileFailure ? `the file ${error.message}` : `the file can't be written (${error.code})`;
-  return invalidInput("result", entry, problem, exampleOf(example));
-};
+function cannotWrite(entry: string, error: NodeJS.ErrnoException, example: string): LoginError {
+  const why = error instanceof LoginError ? "its owner can't be kept" : error.code;
+  return invalidInput("result", entry, `the file can't be written (${why})`, exampleOf(example));
+}
 
+const existing = (file: string) => lstat(file).catch(() => undefined);
+
+/** A result takes the place of the file that is there: so that is one, and its folder can be written to. */
 async function assertWritable(file: string): Promise<void> {
-  const there = await stat(file).catch(() => undefined);
-  if (there) {
-    assertRegular(there);
+  const there = await existing(file);
+  if (there?.isCharacterDevice()) {
+    return access(file, constants.W_OK);
   }
-  await access(there ? file : dirname(file), constants.W_OK);
+  if (there && !there.isFile()) {
+    throw Object.assign(new Error("no file"), { code: there.isDirectory() ? "EISDIR" : "a link, or no regular file" });
+  }
+  await access(dirname(file), constants.W_OK | constants.X_OK);
 }

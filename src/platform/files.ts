@@ -1,6 +1,6 @@
 /**
  * Files that others make. A name may lead to a pipe without a writer, or to a device without an end: only regular files are
- * read and written, none is waited for, and of none is more read than its use asks for. Links are followed, as a mounted token is one.
+ * read, none is waited for, and of none is more read than its use asks for. Links are followed, as a mounted token is one.
  */
 import { constants, openSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -42,7 +42,7 @@ export function readFileWithin(
   maxBytes: number,
   signal?: AbortSignal,
 ): Promise<{ readonly bytes: Buffer; readonly info: Stats }> {
-  const reading = withFile("read", path, 0, async (file, info) => {
+  const reading = withFile(path, 0, async (file, info) => {
     assertRegular(info);
     return { bytes: await readAll(file, info.size, maxBytes, signal), info };
   });
@@ -59,7 +59,7 @@ export async function readTextWithin(path: string, maxBytes: number, signal?: Ab
  * @throws FileFailure
  */
 export function readOwnFile(path: string, maxBytes: number): Promise<{ readonly bytes: Buffer; readonly info: Stats }> {
-  return withFile("read", path, constants.O_NOFOLLOW, async (file, info) => {
+  return withFile(path, constants.O_NOFOLLOW, async (file, info) => {
     assertRegular(info);
     return { bytes: await readAll(file, info.size, maxBytes, undefined), info };
   });
@@ -70,7 +70,7 @@ export function readOwnFile(path: string, maxBytes: number): Promise<{ readonly 
  * @throws FileFailure; the signal's reason once it aborts
  */
 export function readFileOrPipeWithin(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
-  const reading = withFile("read", path, 0, async (file, info) => {
+  const reading = withFile(path, 0, async (file, info) => {
     if (!info.isFIFO()) {
       assertRegular(info);
       return readAll(file, info.size, maxBytes, signal);
@@ -92,37 +92,23 @@ export function readFileOrPipeWithin(path: string, maxBytes: number, signal: Abo
   return orAborted(reading, signal);
 }
 
-/**
- * Puts `text` in the place of what a file holds; makes the file where there is none.
- * @throws FileFailure
- */
-export function writeRegularFile(path: string, text: string): Promise<void> {
-  return withFile("written", path, 0, async (file, info) => {
-    assertRegular(info);
-    await file.truncate();
-    await file.writeFile(text);
-  });
-}
-
 /** Without waiting for whoever is at the other end. */
 async function withFile<T>(
-  to: "read" | "written",
   path: string,
   flags: number,
   use: (file: FileHandle, info: Stats) => Promise<T>,
 ): Promise<T> {
-  const access = to === "read" ? constants.O_RDONLY : constants.O_WRONLY | constants.O_CREAT;
   let file: FileHandle | undefined;
   try {
-    file = await open(path, access | flags | constants.O_NONBLOCK | constants.O_NOCTTY, 0o666);
+    file = await open(path, constants.O_RDONLY | flags | constants.O_NONBLOCK | constants.O_NOCTTY);
     return await use(file, await file.stat());
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (error instanceof FileFailure || typeof code !== "string") {
       throw error;
     }
-    const problem = code === "EACCES" ? `may not be ${to} by this user` : problems[code];
-    throw new FileFailure(code, problem ?? `cannot be ${to} (${code})`, error);
+    const problem = code === "EACCES" ? "may not be read by this user" : problems[code];
+    throw new FileFailure(code, problem ?? `cannot be read (${code})`, error);
   } finally {
     await file?.close();
   }

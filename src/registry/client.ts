@@ -19,7 +19,7 @@ import {
   notPublic,
   unavailable,
 } from "./bearer.ts";
-import { isDigest, parseObject } from "./manifest.ts";
+import { isDigest, isMediaType, parseObject } from "./manifest.ts";
 import { addToFallback, readReferrers } from "./referrers.ts";
 
 export type { Manifest, RegistryClient } from "./api.ts";
@@ -346,10 +346,6 @@ export const assertMayPush = (client: RegistryClient, repository: string): Promi
 export async function isThere(client: RegistryClient, repository: string): Promise<boolean> {
   return (await client.granted(repository, ["pull"]))?.includes("pull") ?? true;
 }
-
-/** RFC 6838, 4.2. */
-const isMediaType = (value: unknown): value is string =>
-  typeof value === "string" && /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/.test(value);
 
 /** A digest's colon stays as it is: so it stands in the specification. */
 const segment = (text: string): string => encodeURIComponent(text).replaceAll("%3A", ":");

@@ -123,3 +123,7 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
     return undefined;
   }
 }
+
+/** RFC 6838, 4.2. */
+export const isMediaType = (value: unknown): value is string =>
+  typeof value === "string" && /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/.test(value);

@@ -124,25 +124,30 @@ async function everyLineHelps(expect: ExpectStatic, prepare: Prepare, tool: "doc
 
 const names = Object.keys(troubles);
 
-describe.concurrent.skipIf(findTool("docker") === undefined)("docker is the tool, and its configuration is", () => {
-  const prepare =
-    (trouble: string, inputs: Inputs, env: Record<string, string | undefined> = {}) =>
-    async () => {
-      Object.assign(env, { RUNNER_ENVIRONMENT: "self-hosted" });
-      const own = { ...env };
-      const job = await createJob({ peers: peers(), tools: ["docker"], env: own, ...changed });
-      const path = join(job.home, ".docker/config.json");
-      await troubles[trouble]?.(path, peers().registryHost, job);
-      return { job, env: own, inputs, path };
-    };
+describe.skipIf(findTool("docker") === undefined)(
+  "docker is the tool, and its configuration is",
+  { concurrent: true },
+  () => {
+    const prepare =
+      (trouble: string, inputs: Inputs, env: Record<string, string | undefined> = {}) =>
+      async () => {
+        Object.assign(env, { RUNNER_ENVIRONMENT: "self-hosted" });
+        const own = { ...env };
+        const job = await createJob({ peers: peers(), tools: ["docker"], env: own, ...changed });
+        const path = join(job.home, ".docker/config.json");
+        await troubles[trouble]?.(path, peers().registryHost, job);
+        return { job, env: own, inputs, path };
+      };
 
-  test.for(names)("%s", (name, { expect }) => everyLineHelps(expect, prepare(name, {}), "docker"));
+    test.for(names)("%s", (name, { expect }) => everyLineHelps(expect, prepare(name, {}), "docker"));
 
-  test("nowhere, without HOME", ({ expect }) => everyLineHelps(expect, prepare("", {}, { HOME: undefined }), "docker"));
+    test("nowhere, without HOME", ({ expect }) =>
+      everyLineHelps(expect, prepare("", {}, { HOME: undefined }), "docker"));
 
-  test("not to be used, which is no use to docker", ({ expect }) =>
-    everyLineHelps(expect, prepare("", { "docker-config": "false" }), "docker"));
-});
+    test("not to be used, which is no use to docker", ({ expect }) =>
+      everyLineHelps(expect, prepare("", { "docker-config": "false" }), "docker"));
+  },
+);
 
 describe.concurrent("docker's configuration is asked for, beside skopeo's, and is", () => {
   test.for(names)("%s", (name, { expect }) => {

@@ -1,7 +1,7 @@
 /** Real pipes, devices, sockets and links: none of them holds anything up. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, open, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -12,7 +12,6 @@ import {
   readFileWithin,
   readOwnFile,
   readTextWithin,
-  writeRegularFile,
 } from "../../src/platform/files.ts";
 import { asNobody, makeFolder } from "../fixtures.ts";
 
@@ -39,7 +38,7 @@ async function said(work: Promise<unknown>): Promise<string> {
 
 const noFile = "is a pipe, a socket or a device, not a file";
 
-/** What can stand at a path that is no file to read or to write. */
+/** What can stand at a path that is no file to read. */
 const others: [string, string, () => Promise<string>][] = [
   ["a pipe without an end at the other side", noFile, () => fifo()],
   [
@@ -167,24 +166,5 @@ describe("reading a file or a pipe", () => {
     expect(await said(readFileOrPipeWithin("/dev/zero", mebibyte, signal()))).toBe(noFile);
     await writeFile(at("file"), "text");
     expect(String(await readFileOrPipeWithin(at("file"), mebibyte, signal()))).toBe("text");
-  });
-});
-
-describe("writing", () => {
-  test.each(others)("%s", async (_, problem, make) => {
-    expect(await said(writeRegularFile(await make(), "x"))).toBe(problem);
-  });
-
-  test("a file that is there, one that is not, and one by way of a link", async () => {
-    await writeFile(at("file"), "a longer text");
-    await symlink("file", at("link"));
-    for (const [name, text] of [
-      ["file", "short"],
-      ["link", "linked"],
-      ["new", ""],
-    ] as const) {
-      await writeRegularFile(at(name), text);
-      expect(await readFile(at(name), "utf8")).toBe(text);
-    }
   });
 });

@@ -29,11 +29,18 @@ async function keeper(...paths: string[]) {
       const [authFile, docker] = await Promise.all(paths.map((path) => readAuthFile(path)));
       let latest = (await readSession(session.folder)) ?? session;
       const entries = Object.fromEntries(scopes.map((scope) => [scope, entry(number)]));
-      await storeLogins(entries, { authFile, docker, start: undefined }, latest, request, platform, async (record) => {
-        const files = [...latest.files.filter(({ path }) => path !== record.path), record];
-        latest = await saveSession({ ...latest, files });
-        if (record.path === killedAt) throw new Error("killed");
-      });
+      await storeLogins(
+        entries,
+        { authFile, docker, dockerIsNeeded: true, start: undefined },
+        latest,
+        request,
+        platform,
+        async (record) => {
+          const files = [...latest.files.filter(({ path }) => path !== record.path), record];
+          latest = await saveSession({ ...latest, files });
+          if (record.path === killedAt) throw new Error("killed");
+        },
+      );
       session = latest;
     },
     logout: () => logout(session.folder, local),
