@@ -31,10 +31,13 @@ export async function startBackground(order: Order, isSecret: (text: string) => 
   const { log, process: record } = files(order.sessionFolder);
   const output = openSync(log, "a", 0o600);
   try {
-    // The runner ends what carries its RUNNER_TRACKING_ID when the job is over.
+    const { NODE_EXTRA_CA_CERTS, NODE_USE_SYSTEM_CA, RUNNER_TRACKING_ID = "" } = order.env;
     const env = {
       ...toolEnvironment(order.env, isSecret, undefined),
-      RUNNER_TRACKING_ID: order.env.RUNNER_TRACKING_ID ?? "",
+      // It trusts what the step trusted.
+      ...{ NODE_EXTRA_CA_CERTS, NODE_USE_SYSTEM_CA },
+      // The runner ends what carries this when the job is over.
+      RUNNER_TRACKING_ID,
     };
     // It sleeps nearly all the time: without compiled code it needs 3 MB less.
     const args = ["--jitless", join(import.meta.dirname, "../refresh/index.js"), order.sessionFolder];

@@ -79,12 +79,16 @@ describe.concurrent("ca-file", () => {
     expect(main.milliseconds).toBeLessThan(5_000);
   });
 
-  test("missing: GitHub's endpoint isn't trusted either", async ({ expect }) => {
+  test("does not vouch for GitHub's endpoint: that takes the machine's own roots", async ({ expect }) => {
+    const { githubAuthority } = peers();
     const main = await runAction({
       peers: peers(),
-      inputs: { robot: "acme+ci", "ca-file": "", audience: "untrusted" },
+      env: { NODE_EXTRA_CA_CERTS: undefined },
+      inputs: { robot: "acme+ci", "ca-file": githubAuthority.caFile, audience: "untrusted" },
     });
-    expect(failure(expect, main, "identity-endpoint-failed")).toContain("authority that this machine does not know");
+    const told = failure(expect, main, "tls-untrusted");
+    expect(told).toMatch(/GitHub's token endpoint cannot be checked: .* authority that this machine does not know/);
+    expect(told).toContain("NODE_EXTRA_CA_CERTS=/path/to/root.pem");
     expect(peers().github.requests.filter(({ audience }) => audience === "untrusted")).toEqual([]);
   });
 
