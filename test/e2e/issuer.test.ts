@@ -132,9 +132,7 @@ describe.concurrent("otherwise", () => {
   test("Quay is not there at all", async ({ expect }) => {
     const inputs = { registry: "localhost:1", robot: "acme+ci", timeout: "2" };
     const main = await runAction({ peers: peers(), inputs });
-    expect(failure(expect, main, "quay-unreachable")).toMatch(
-      /localhost:1 refuses the connection[\s\S]*HTTPS_PROXY/,
-    );
+    expect(failure(expect, main, "quay-unreachable")).toMatch(/localhost:1 refuses the connection[\s\S]*HTTPS_PROXY/);
   });
 
   test("Quay speaks no TLS there", async ({ expect }) => {

@@ -83,7 +83,7 @@ describe.concurrent("ca-file", () => {
     const { githubAuthority } = peers();
     const main = await runAction({
       peers: peers(),
-      env: { NODE_EXTRA_CA_CERTS: undefined },
+      env: { NODE_EXTRA_CA_CERTS: undefined, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
       inputs: { robot: "acme+ci", "ca-file": githubAuthority.caFile, audience: "untrusted" },
     });
     const told = failure(expect, main, "tls-untrusted");

@@ -1,7 +1,9 @@
 /** `refresh: true`: a login that outlives its token while the job's later steps run, and what post makes of it. */
+import { execFile } from "node:child_process";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { describe, type ExpectStatic, test } from "vitest";
 import { createJob } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
@@ -92,6 +94,23 @@ describe.concurrent("refresh: true", () => {
       expect(entry?.auth).not.toBe(tokens[index]);
     }
     await endsWell(expect, kept);
+  });
+
+  test("its log and its record have become pipes: post waits for nobody, and takes the login back", async ({
+    expect,
+  }) => {
+    const kept = await keepAlive(expect);
+    for (const name of ["refresh.log", "refresh.json", "refresh.lapsed"]) {
+      await rm(join(kept.session, name), { force: true });
+      await promisify(execFile)("mkfifo", [join(kept.session, name)]);
+    }
+    process.kill(kept.background.pid); // nothing names it any more
+    const post = await kept.main.post();
+    expect(post.milliseconds).toBeLessThan(8_000);
+    expect(post.annotations).toMatchObject([{ title: "quay-keyless-login: login-lapsed" }]);
+    expect(post.shown).toContain("refresh.log is a pipe, a socket or a device, not a file.");
+    expect(post.shown).toContain("Logged out of");
+    expect(differences(kept.before, await kept.job.snapshot())).toEqual([]);
   });
 
   test("its process has no secret in argv and environment, ends with the job, and outlives main", async ({
