@@ -90,7 +90,7 @@ export const options = [
     default: "auto",
     value: "WHETHER",
     description:
-      "Whether docker's config.json gets the login too, for docker, cosign, crane, oras and helm: true, false; auto means true on a GitHub-hosted runner or when docker is the tool that logs in.",
+      "Whether docker's config.json gets the login too, for docker, cosign, crane, oras and helm: true, false; auto means true when docker is the tool that logs in, and on a GitHub-hosted runner, where a warning tells if it cannot be.",
   },
   {
     name: "auth-file-mode",

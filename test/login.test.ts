@@ -380,7 +380,7 @@ describe("docker's config", () => {
   test("that has no place", async () => {
     const job = await startJob({ env: { HOME: undefined } });
     const error = await failure(job.run({ "docker-config": "true" }));
-    expect(error.message).toContain("neither HOME nor DOCKER_CONFIG is set");
+    expect(error.message).toContain("Neither HOME nor DOCKER_CONFIG is set");
   });
 });
 

@@ -77,7 +77,8 @@ async function planDocker(
   try {
     const path = dockerConfigOf(platform);
     if (place.workspace && (await leadsInto(place.workspace, path))) {
-      throw new LoginError("invalid-input", `docker's ${path} ${inWorkspace}.`, { remedy: [anotherFile] });
+      const error = invalidInput("docker-config", String(request.dockerConfig), `${path} ${inWorkspace}`, "");
+      throw reworded(error, { remedy: () => ["Let docker's configuration be elsewhere.", anotherFile] });
     }
     const docker = await readAuthFile(path);
     assertNotHidden("docker", docker.path, docker.content, request.registry);
