@@ -61,6 +61,7 @@ export const errorCodes = {
   "auth-file-locked": "temporary",
   "logout-incomplete": "refused",
   "not-logged-in": "refused",
+  "login-hidden": "refused",
   "login-ends-soon": "refused",
   "login-lapsed": "temporary",
   "source-not-found": "refused",

@@ -62,9 +62,11 @@ export async function login(
   platform.reporter.info(`Identity: ${choice.why}.`);
 
   let session = earlier ?? (await open(place));
-  place.onSession(session.folder);
+  place.onSession(session);
   const keep = async (change: Partial<Session>) => {
-    session = await saveSession({ ...session, ...change });
+    session = { ...session, ...change };
+    place.onSession(session);
+    await saveSession(session);
   };
 
   const timeline = createTimeline(platform);
@@ -147,8 +149,8 @@ async function reopen({ folder, named, id }: Session): Promise<Session> {
   return session;
 }
 
-const open = ({ sessionFolder, temporaryFolder }: Place): Promise<Session> =>
-  sessionFolder === undefined ? openSession(temporaryFolder) : openNamedSession(sessionFolder);
+const open = ({ sessionFolder, temporaryFolder, onSession, job }: Place): Promise<Session> =>
+  sessionFolder === undefined ? openSession(temporaryFolder, onSession, job) : openNamedSession(sessionFolder);
 
 /** Robots that log in at the same time. Measured: 20 robots take under 2 times as long as one; by tens, over 2 times. */
 const atOnce = 20;

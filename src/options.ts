@@ -142,7 +142,8 @@ export const options = [
     name: "logout",
     faces: ["action"],
     default: "true",
-    description: "Whether the end of the job takes the login back: true, false.",
+    description:
+      "Whether the end of the job takes the login back: true, false. The roots of ca-file go with the job in any case.",
   },
   {
     name: "without-identity",

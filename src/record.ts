@@ -29,6 +29,18 @@ export interface Session {
   readonly certificates: readonly CertificateRecord[];
   /** What is logged in, and when its robot token ends (seconds since 1970): Quay has no revocation for it. */
   readonly robots: readonly (RobotLogin & Life)[];
+  /** Of the login of a job, whose later steps use it. */
+  readonly job?: JobLogin | undefined;
+}
+
+/** What the end of a job has to know besides. */
+export interface JobLogin {
+  /** Whether the end of the job takes the login back. */
+  readonly logout: boolean;
+  /** Whether a process keeps it alive. */
+  readonly refresh: boolean;
+  /** REGISTRY_AUTH_FILE before this login; empty: not set. */
+  readonly authFileBefore: string;
 }
 
 /**

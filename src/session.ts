@@ -3,14 +3,14 @@
  * failure or a kill at any moment. The folder's path is all that a face has to keep.
  */
 import { constants } from "node:fs";
-import { chmod, mkdtemp, open, readdir, rm, rmdir } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { chmod, mkdir, open, readdir, realpath, rm, rmdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { invalidInput, LoginError } from "./errors.ts";
 import { makeFolders, removeFolders } from "./platform/folders.ts";
 import { newId, removeLeftovers, replaceFile } from "./platform/replace.ts";
-import { readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
+import { type JobLogin, readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
 
-export type { Session } from "./record.ts";
+export type { JobLogin, Session } from "./record.ts";
 
 const record = "session.json";
 const prefix = "quay-keyless-login-";
@@ -18,15 +18,24 @@ const prefix = "quay-keyless-login-";
 /**
  * A folder of its own name for one login.
  * @param temporaryFolder where the job's private files belong, outside of its workspace
+ * @param remember is told of the folder before it is made: after a kill at any moment somebody knows it
  * @throws LoginError `auth-file-unusable`
  */
-export async function openSession(temporaryFolder: string): Promise<Session> {
-  let folder: string | undefined;
+export async function openSession(
+  temporaryFolder: string,
+  remember: (session: Session) => void = () => {},
+  job?: JobLogin,
+): Promise<Session> {
+  const folder = join(resolve(temporaryFolder), `${prefix}${newId()}`);
+  const session = { ...newSession(folder, false), ...(job && { job }) };
+  remember(session);
+  let isMade = false;
   try {
-    folder = await mkdtemp(join(resolve(temporaryFolder), prefix));
-    return await write(newSession(folder, false));
+    await mkdir(folder, { mode: 0o700 });
+    isMade = true;
+    return await write(session);
   } catch (cause) {
-    await (folder && removeEmptySession(folder));
+    await (isMade && removeEmptySession(folder));
     const { code } = cause as NodeJS.ErrnoException;
     throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${code}).`, {
       remedy: ["Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room."],
@@ -77,6 +86,28 @@ async function makePrivate(folder: string): Promise<void> {
     await opened.chmod(0o700);
   }
   await opened?.close();
+}
+
+/** The sessions of a job's logins: what lies in its temporary folder and is soundly ours. */
+export async function jobSessions(temporaryFolder: string): Promise<readonly Session[]> {
+  const names = await readdir(temporaryFolder).catch(() => []);
+  const sessions = await Promise.all(names.map((name) => jobSession(join(temporaryFolder, name))));
+  return sessions.filter((session) => session !== undefined);
+}
+
+async function jobSession(folder: string): Promise<Session | undefined> {
+  const session = basename(folder).startsWith(prefix) ? await readSession(folder).catch(() => undefined) : undefined;
+  return session?.job ? session : undefined;
+}
+
+/** The private auth file of a login. */
+export const privateFile = (folder: string): string => join(folder, "auth.json");
+
+/** @returns the session of an earlier login of the same job, where this is its private file */
+export async function sessionOfFile(path: string | undefined, temporaryFolder: string): Promise<Session | undefined> {
+  const folder = dirname(path ?? "");
+  const isIn = async (parent: string) => dirname(folder) === parent || dirname(folder) === (await realpath(parent));
+  return path === privateFile(folder) && (await isIn(temporaryFolder)) ? jobSession(folder) : undefined;
 }
 
 function newSession(folder: string, named: boolean): Session {

@@ -85,7 +85,7 @@ async function startJob({ env = {}, clock, signal, trusted = true }: JobOptions 
           workspace,
           isDisposable: false,
           roots: peers.authority.ca,
-          onSession: (folder) => void sessions.push(folder),
+          onSession: ({ folder }) => void (sessions.includes(folder) || sessions.push(folder)),
           ...place,
         },
         { ...platform, signal },

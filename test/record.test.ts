@@ -123,7 +123,7 @@ describe("whose it is", () => {
     const planted = await plant();
     await rename(planted.record, join(planted.base, "elsewhere.json"));
     await symlink(join(planted.base, "elsewhere.json"), planted.record);
-    expect(await refused(planted)).toContain("is a link, and this program makes none");
+    expect(await refused(planted)).toContain("is a symbolic link");
 
     const other = await plant();
     await rename(other.folder, join(other.base, "elsewhere"));

@@ -50,7 +50,7 @@ export async function login(call: Call): Promise<Outcome> {
     workspace: undefined,
     isDisposable: false,
     roots,
-    onSession: (folder) => {
+    onSession: ({ folder }) => {
       begun = folder;
     },
   };

@@ -3,6 +3,7 @@ import { invalidInput, LoginError } from "../errors.ts";
 import { isoTime } from "../identity/token.ts";
 import { readOptions } from "../option-values.ts";
 import { systemClock } from "../platform/clock.ts";
+import { assertReadFirst } from "../registry/hidden.ts";
 import { parseScopes } from "../registry/scope.ts";
 import { assertLasting, readStatus, type StandingLogin } from "../status.ts";
 import { aligned, type Call, type Outcome } from "./command.ts";
@@ -28,7 +29,15 @@ export async function status({ values, env }: Call): Promise<Outcome> {
         "seconds-left": expiresAt === undefined ? null : secondsLeft(expiresAt, now),
       })),
     },
-    failure: failureOf(() => assertLasting(standing, wanted, now, seconds)),
+    failure: await failureOf(async () => {
+      assertLasting(standing, wanted, now, seconds);
+      if (authFile === undefined) {
+        await assertReadFirst(
+          standing.logins.map(({ scope }) => scope),
+          env,
+        );
+      }
+    }),
   };
 }
 
@@ -51,9 +60,9 @@ function parseDuration(text: string): number {
   return Number(number) * { s: 1, m: 60, h: 3600 }[unit as "s" | "m" | "h"];
 }
 
-function failureOf(check: () => void): LoginError | undefined {
+async function failureOf(check: () => Promise<void>): Promise<LoginError | undefined> {
   try {
-    check();
+    await check();
     return undefined;
   } catch (error) {
     if (error instanceof LoginError) {

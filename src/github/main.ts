@@ -16,6 +16,7 @@ import { cancellation } from "./cancellation.ts";
 import { placeOf, readInputs } from "./place.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
+import { rememberIn } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
 
 const env = withoutTlsSwitch(process.env);
@@ -27,7 +28,6 @@ let close = () => {};
 
 try {
   request = parseRequest(readInputs(runner));
-  runner.set("GITHUB_STATE", "logout", String(request.logout));
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const platform = createPlatform({
     env,
@@ -37,9 +37,13 @@ try {
     cancelled: cancellation("the login", "Nothing is left to do."),
   });
   close = platform.close;
-  const place = placeOf(env, roots, (folder) => {
-    sessionFolder = folder;
-    runner.set("GITHUB_STATE", "session", folder);
+  const remember = rememberIn(runner);
+  const place = placeOf(env, roots, {
+    job: { logout: request.logout, refresh: request.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
+    onSession(session) {
+      sessionFolder = session.folder;
+      remember(session);
+    },
   });
   const result = await login(request, place, platform);
   if (request.refresh) {

@@ -9,8 +9,9 @@ export function readInputs(runner: Runner, action: "action" | "promote-action" =
   return Object.fromEntries(optionsOf(action).map(({ name }) => [name, runner.input(name)]));
 }
 
-export function placeOf(env: Environment, roots: string | undefined, onSession: (folder: string) => void): Place {
+export function placeOf(env: Environment, roots: string | undefined, memory: Pick<Place, "job" | "onSession">): Place {
   return {
+    ...memory,
     temporaryFolder: env.RUNNER_TEMP || tmpdir(),
     sessionFolder: undefined,
     willLogOut: true,
@@ -18,7 +19,6 @@ export function placeOf(env: Environment, roots: string | undefined, onSession: 
     workspace: env.GITHUB_WORKSPACE,
     isDisposable: env.RUNNER_ENVIRONMENT === "github-hosted",
     roots,
-    onSession,
   };
 }
 

@@ -1,56 +1,87 @@
 /** The post step of both Actions: runs after failure and cancellation too. */
 import { LoginError } from "../errors.ts";
-import { logout } from "../logout.ts";
+import { logout, type Trace, takeBackRoots } from "../logout.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
+import { jobSessions, type Session } from "../session.ts";
 import { stopBackground } from "./background.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
+import { remembered } from "./state.ts";
 
 const runner = createRunner(withoutTlsSwitch(process.env));
 const reporter = createReporter(runner);
-// A login has one, a promotion one for each side.
-const folders = (runner.state("session") ?? "").split("\n").filter(Boolean);
-const lapses = await Promise.all(folders.map(endBackground));
+let authFile = process.env.REGISTRY_AUTH_FILE ?? "";
+const lapses: LoginError[] = [];
 
-if (folders.length > 0 && runner.state("logout") === "false") {
-  reporter.info("The login stays (logout: false).");
-} else {
-  await takeBack();
+const own = remembered(runner);
+let found = 0;
+for (const { folder, trace } of own) {
+  found += Number(await end(folder, trace));
 }
-for (const lapse of lapses) {
-  if (lapse !== undefined) {
-    reportFailure(runner, lapse);
-  }
-}
-
-async function takeBack(): Promise<void> {
-  let found = 0;
-  for (const folder of folders) {
-    try {
-      const session = await logout(folder, { clock: systemClock, reporter, signal: AbortSignal.timeout(60_000) });
-      found += session?.robots.length ?? 0;
-    } catch (error) {
-      found++;
-      reportFailure(runner, error);
+// The runner gives the post steps of a composite that is used twice the state of the second use alone. Then this is the first's.
+if (found === 0 && process.env.RUNNER_TEMP && own.some(({ trace }) => trace?.session.job)) {
+  for (const session of await jobSessions(process.env.RUNNER_TEMP)) {
+    if (session.job?.logout) {
+      reporter.info("A login of this job whose own post step does not know it is taken back here.");
+      found += Number(await end(session.folder, { session, replaced: [] }));
     }
   }
-  if (found === 0) {
-    reporter.info(`There is no login to take back${folders.length > 0 ? " any more" : ""}.`);
+}
+if (found === 0) {
+  reporter.info(`There is no login to take back${own.length > 0 ? " any more" : ""}.`);
+}
+if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
+  runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", authFile);
+}
+for (const lapse of lapses) {
+  reportFailure(runner, lapse);
+}
+
+/** @returns whether there was something to do */
+async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
+  const job = trace?.session.job;
+  const platform = { clock: systemClock, reporter, signal: AbortSignal.timeout(60_000) };
+  if (job?.refresh) {
+    await endBackground(folder);
+  }
+  try {
+    if (job?.logout === false) {
+      const roots = await takeBackRoots(folder, platform, trace);
+      reporter.info(
+        `The login stays (logout: false).${roots.length > 0 ? ` The roots of ca-file do not: ${roots.join(", ")} is gone.` : ""}`,
+      );
+      return true;
+    }
+    const session = await logout(folder, platform, { trace });
+    return (session?.robots.length ?? 0) > 0;
+  } catch (error) {
+    reportFailure(runner, error);
+    return true;
+  } finally {
+    restoreVariable(trace?.session);
   }
 }
 
-/** Of `refresh: true`. @returns what went wrong, to be told once everything is taken back */
-async function endBackground(sessionFolder: string): Promise<LoginError | undefined> {
+/** For the post steps of others: a file that is gone must not be named any more. A variable can be emptied there, not unset. */
+function restoreVariable(session: Session | undefined): void {
+  if (session?.job?.logout && session.files.some(({ path }) => path === authFile)) {
+    authFile = session.job.authFileBefore;
+  }
+}
+
+/** Of `refresh: true`. What went wrong is told once everything is taken back. */
+async function endBackground(sessionFolder: string): Promise<void> {
   const ended = await stopBackground(sessionFolder);
   if (ended === undefined) {
-    return undefined;
+    return;
   }
   runner.group("How the login was kept alive", () => reporter.info(ended.log.trim() || "It had not to be renewed."));
-  if (ended.lapse === undefined) {
-    return undefined;
+  if (ended.lapse !== undefined) {
+    lapses.push(
+      new LoginError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {
+        remedy: ended.lapse.split("\n"),
+      }),
+    );
   }
-  return new LoginError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {
-    remedy: ended.lapse.split("\n"),
-  });
 }

@@ -16,11 +16,11 @@ import { promotionPlaceOf, readInputs } from "./place.ts";
 import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
+import { rememberIn } from "./state.ts";
 
 const env = withoutTlsSwitch(process.env);
 const runner = createRunner(env);
 const reporter = createReporter(runner);
-const sessions = new Set<string>();
 
 try {
   const request = await readPromotionRequest(readInputs(runner, "promote-action"));
@@ -38,11 +38,7 @@ try {
 async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const cancelled = cancellation("the promotion", "Run the same again: what is done is not done twice.");
-  const place = promotionPlaceOf(env, roots, (folder) => {
-    sessions.add(folder);
-    // The last of its name counts: all of them, one per line.
-    runner.set("GITHUB_STATE", "session", [...sessions].join("\n"));
-  });
+  const place = promotionPlaceOf(env, roots, { onSession: rememberIn(runner) });
   return promote(request, {
     place,
     createPlatform: (timeoutSeconds) => createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled }),

@@ -10,7 +10,7 @@ import { readRoots } from "../registry/certificates.ts";
 import { createSecrets, type Reporter } from "../reporter.ts";
 import { parseRequest } from "../request.ts";
 import { readSession, type Session } from "../session.ts";
-import { enterBackground, noteLapse, type Order } from "./background.ts";
+import { noteLapse, type Order } from "./background.ts";
 import { placeOf, readInputs } from "./place.ts";
 import { createRunner } from "./runner.ts";
 
@@ -19,7 +19,6 @@ const stopped = new AbortController();
 process.once("SIGTERM", () => stopped.abort(new LoginError("cancelled", "Told to end.", { remedy: [] })));
 const reporter = createLog();
 
-await enterBackground(process.argv[2] ?? "");
 const order: Order = JSON.parse(await text(process.stdin));
 try {
   await run(order);
@@ -43,14 +42,8 @@ async function run({ env, sessionFolder, source }: Order): Promise<void> {
     const { timeoutSeconds } = request;
     const platform = createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled: stopped.signal });
     try {
-      return (
-        await login(
-          request,
-          placeOf(env, roots, () => {}),
-          platform,
-          current,
-        )
-      ).session;
+      return (await login(request, placeOf(env, roots, { job: session.job, onSession: () => {} }), platform, current))
+        .session;
     } finally {
       platform.close();
     }

@@ -1,3 +1,5 @@
+import type { JobLogin, Session } from "../session.ts";
+
 /** What a face knows of the place it runs in. */
 export interface Place {
   /** Private files of the job belong here. */
@@ -17,6 +19,8 @@ export interface Place {
   readonly isDisposable: boolean;
   /** PEM text of the option ca-file. */
   readonly roots: string | undefined;
-  /** Called as soon as there is something that logout would have to take back. */
-  readonly onSession: (folder: string) => void;
+  /** What the end of the job has to know; undefined: the login belongs to no job. */
+  readonly job?: JobLogin | undefined;
+  /** Told of the session before it is made or changed; of one in a folder that the user named, once that is made. */
+  readonly onSession: (session: Session) => void;
 }

@@ -180,8 +180,8 @@ async function logIn(
   const attempt = async (renews?: Session): Promise<LoginResult> => {
     const own = createPlatform(request.timeoutSeconds);
     endAttempt = own.close;
-    const onSession = (session: string) => {
-      folder = session;
+    const onSession = (session: Session) => {
+      folder = session.folder;
       place.onSession(session);
     };
     try {

@@ -93,8 +93,6 @@ export function parseAuthFile(bytes: Buffer): AuthContent | string {
   let content: unknown;
   try {
     content = JSON.parse(text);
-    // What is nested too deeply can be read, and not be written again.
-    JSON.stringify(content);
   } catch {
     return "is not JSON";
   }

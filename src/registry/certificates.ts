@@ -1,7 +1,7 @@
 /** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
 import { createHash, X509Certificate } from "node:crypto";
-import { rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { invalidInput } from "../errors.ts";
 import { FileFailure, most, readOwnFile, readTextWithin } from "../platform/files.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/folders.ts";
@@ -92,8 +92,28 @@ export async function removeRoots({ path, folders, hash }: CertificateRecord): P
   if (found && !isTheirs) {
     await rm(path, { force: true });
   }
-  await removeFolders(folders);
+  await leaveFolder(path, folders);
   return !isTheirs;
+}
+
+/** Of several sessions the first made the folders, and the last to leave removes them: what one made is noted for the others. */
+async function leaveFolder(left: string, made: readonly string[]): Promise<void> {
+  const folder = dirname(left);
+  const isAnothers = (name: string) => /^quay-keyless-login-[0-9a-f]+\.crt$/.test(name) && name !== basename(left);
+  const note = join(folder, ".quay-keyless-login-folders"); // no tool reads a name without .crt, .cert or .key
+  const isUsed = async () => (await readdir(folder).catch(() => [])).some(isAnothers);
+  const read = await readOwnFile(note, most.certificates).catch(() => undefined);
+  const noted = String(read?.bytes ?? "")
+    .split("\n")
+    .filter(Boolean);
+  const all = [...new Set([...noted, ...made])].sort((a, b) => a.length - b.length);
+  if (all.length > noted.length && (await isUsed())) {
+    await replaceFile(note, all.join("\n"), { mode: 0o644 });
+  }
+  if (!(await isUsed())) {
+    await rm(note, { force: true }).catch(() => {}); // nothing can be there where the folder is none
+    await removeFolders(all.filter((each) => folder === each || folder.startsWith(`${each}/`)));
+  }
 }
 
 const hashOf = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

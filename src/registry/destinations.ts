@@ -1,12 +1,15 @@
 /** Where the logins go: a file named by the user or a private one, and docker's configuration. */
-import { join, resolve } from "node:path";
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { anotherFile, invalidInput, LoginError, reworded } from "../errors.ts";
 import { leadsInto } from "../platform/folders.ts";
 import type { Place } from "../platform/place.ts";
 import type { Platform } from "../platform/platform.ts";
 import { hasNamespacedScope, type LoginRequest } from "../request.ts";
-import type { Session } from "../session.ts";
+import { privateFile, type Session, sessionOfFile } from "../session.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "./authfile.ts";
+import { robotLoginState } from "./entry.ts";
+import { assertReadFirst } from "./hidden.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
 import { type Change, type FileRecord, mergeEntries } from "./merge.ts";
 import { groupOfNew, isAsPrivate } from "./privacy.ts";
@@ -27,7 +30,7 @@ export interface Destinations {
 
 /**
  * Everything that could be wrong with the files is found before the first request leaves this machine.
- * @throws LoginError `invalid-input`, `auth-file-unusable`, `credential-helper`
+ * @throws LoginError `invalid-input`, `auth-file-unusable`, `credential-helper`, `login-hidden`
  */
 export async function planDestinations(
   request: LoginRequest,
@@ -42,7 +45,14 @@ export async function planDestinations(
   }
   const dockerIsNeeded = tool.name === "docker" || request.dockerConfig === true;
   const docker = await planDocker(request, tool, place, platform, dockerIsNeeded);
-  const path = request.authFile === undefined ? usualFile(request, tool, place, platform) : resolve(request.authFile);
+  const path =
+    request.authFile === undefined
+      ? ((await sharedFile(request, place, platform)) ?? usualFile(request, tool, place, platform))
+      : resolve(request.authFile);
+  if (request.authFile === undefined && place.keepsLogins === "where-the-tool-looks" && tool.name === "skopeo") {
+    const scopes = request.robots.map(({ scope }) => scope);
+    await assertReadFirst(scopes, platform.env);
+  }
   if (path === undefined) {
     return { authFile: undefined, docker, dockerIsNeeded, start: await otherLogins(request, place, platform) };
   }
@@ -121,6 +131,32 @@ async function assertOutside(path: string, { workspace }: Place, value: string):
   }
 }
 
+/** The private file of an earlier step, which later steps read by now: only what stands in one file can be kept alive there. */
+async function sharedFile(
+  { authFileMode = 0o600 }: LoginRequest,
+  { job, temporaryFolder }: Place,
+  { env, reporter }: Platform,
+): Promise<string | undefined> {
+  const path = env.REGISTRY_AUTH_FILE;
+  const earlier = job && (await sessionOfFile(path, temporaryFolder));
+  if (path === undefined || earlier === undefined) {
+    return undefined;
+  }
+  const mode = await stat(path).then(
+    (info) => info.mode & 0o777,
+    () => undefined,
+  );
+  if (mode === authFileMode) {
+    return path;
+  }
+  if (mode !== undefined && earlier.job?.refresh) {
+    reporter.warning(
+      `The login of an earlier step stands in ${path} with other permissions (0${mode.toString(8)}, not 0${authFileMode.toString(8)}). This step's file gets a copy of it, which is not renewed: give both steps the same auth-file-mode.`,
+    );
+  }
+  return undefined;
+}
+
 /** Where a login goes that no file is named for; undefined: a private file. */
 function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Platform): string | undefined {
   if (place.keepsLogins === "privately") {
@@ -168,7 +204,7 @@ export async function storeLogins(
   platform: Platform,
   remember: (record: FileRecord) => Promise<void>,
 ): Promise<string> {
-  const authFile = destinations.authFile?.path ?? join(session.folder, "auth.json");
+  const authFile = destinations.authFile?.path ?? privateFile(session.folder);
   const { start } = destinations;
   const merge = (path: string, more: Partial<Change>) => {
     const renews = session.files.find((record) => record.path === path);
@@ -212,7 +248,10 @@ async function otherLogins(request: LoginRequest, place: Place, platform: Platfo
   for (const { path, legacy } of containersLocations(platform.env)) {
     try {
       const { content, existing } = await readAuthFile(path);
-      let auths = legacy ? (content as Record<string, AuthEntry>) : (content.auths ?? {});
+      const all = (legacy ? (content as Record<string, AuthEntry>) : content.auths) ?? {};
+      let auths = Object.fromEntries(
+        Object.entries(all).filter(([, entry]) => robotLoginState(entry, platform.clock.now()) !== "ended"),
+      );
       if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(opened, path))) {
         platform.reporter.warning(
           `Logins in ${path} are left out: with this auth-file-mode, more users could read them than can read that file.`,

@@ -13,11 +13,13 @@ export interface Handover {
   readonly entries: Readonly<Record<string, AuthEntry | null>>;
   /** What the whole file was before a session that has logged out, base64; null: there was none. */
   readonly befores: readonly (string | null)[];
+  /** By the hash of an entry: how many sessions besides one have written just that, and have not logged out. */
+  readonly holders: Readonly<Record<string, number>>;
   /** Folders that a session made which has logged out, outermost first. */
   readonly folders: readonly string[];
 }
 
-const nothing: Handover = { entries: {}, befores: [], folders: [] };
+const nothing: Handover = { entries: {}, befores: [], holders: {}, folders: [] };
 
 const handoverPath = (authFile: string): string => `${authFile}.quay-keyless-login`;
 
@@ -27,7 +29,8 @@ export async function readHandover(authFile: string): Promise<Handover> {
     const { bytes, info } = await readOwnFile(handoverPath(authFile), most.session);
     const isOurs = info.uid === process.geteuid?.() && (info.mode & 0o077) === 0;
     const read: Handover = isOurs ? JSON.parse(bytes.toString()) : nothing;
-    return read.entries && Array.isArray(read.befores) && Array.isArray(read.folders) ? read : nothing;
+    const isSound = read.entries && read.holders && Array.isArray(read.befores) && Array.isArray(read.folders);
+    return isSound ? read : nothing;
   } catch {
     return nothing;
   }
@@ -36,6 +39,15 @@ export async function readHandover(authFile: string): Promise<Handover> {
 /** It holds other people's logins, as the auth file does: for its owner alone. */
 export const writeHandover = (authFile: string, handover: Handover): Promise<void> =>
   replaceFile(handoverPath(authFile), JSON.stringify(handover), { mode: 0o600 });
+
+/** @param by 1: one session more has written these entries, which stood there already; -1: one of several has left them */
+export async function noteHolders(authFile: string, hashes: readonly string[], by: 1 | -1): Promise<void> {
+  if (hashes.length > 0) {
+    const handover = await readHandover(authFile);
+    const counted = hashes.map((hash) => [hash, (own(handover.holders, hash) ?? 0) + by]);
+    await writeHandover(authFile, { ...handover, holders: { ...handover.holders, ...Object.fromEntries(counted) } });
+  }
+}
 
 export const removeHandover = (authFile: string): Promise<void> => rm(handoverPath(authFile), { force: true });
 

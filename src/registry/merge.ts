@@ -10,8 +10,8 @@ import { makeFolders, markOf, missingFolders } from "../platform/folders.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { draft } from "../platform/replace.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
-import { robotLoginState } from "./entry.ts";
-import type { Handover } from "./handover.ts";
+import { readEntry, robotLoginState } from "./entry.ts";
+import { type Handover, noteHolders } from "./handover.ts";
 import { withLock } from "./lock.ts";
 import { writingTo } from "./replaceable.ts";
 
@@ -32,8 +32,12 @@ interface ScopeRecord {
   readonly before: AuthEntry | null;
   /** SHA-256 of the entries that were written there, the newest first. */
   readonly written: readonly string[];
+  /** When the newest of them ends, in seconds since 1970. */
+  readonly endsAt?: number | undefined;
   /** Whether another login stood there at the last renewal. */
   readonly isTaken?: boolean;
+  /** Whether another login stood there and has gone: what stood before ours comes back, though ours is not there. */
+  readonly isVacant?: boolean;
 }
 
 export interface Change {
@@ -68,14 +72,20 @@ export async function mergeEntries(
       });
       await makeFolders(dirname(change.path));
     }
-    await changeUnderLock(change.path, platform, async (file) => {
+    let doubled: readonly string[] = [];
+    const add = async (file: AuthFile): Promise<Result> => {
       assertChangeable(file);
       const content = file.existing ? file.content : (change.start ?? {});
       const { entries, renews } = leaveTaken(change, content, platform);
       const text = format({ ...content, auths: { ...content.auths, ...entries } });
       await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
+      if (Object.keys(entries).length === 0) {
+        return "leave"; // all is another's by now
+      }
+      doubled = renews ? [] : equalHashes(entries, content);
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
-    });
+    };
+    await changeUnderLock(change.path, platform, add, () => noteHolders(change.path, doubled, 1));
   });
 }
 
@@ -111,6 +121,12 @@ function leaveTaken(
   };
 }
 
+/** Quay's tokens have no number: two logins of one robot in one second get the same, and write the same entry. */
+const equalHashes = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
+  Object.entries(entries)
+    .map(([scope, entry]) => [hashOf(own(auths, scope)), hashOf(entry)] as const)
+    .flatMap(([found, written]) => (found === written ? [written] : []));
+
 /** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
 const mostWritten = 4;
 
@@ -134,8 +150,14 @@ function recordOf(
         written: [
           ...new Set([entry, ...(isStillOurs ? [found] : [])].map(hashOf).concat(earlier?.written ?? [])),
         ].slice(0, mostWritten),
+        endsAt: readEntry(entry)?.expiresAt,
       },
     ];
+  });
+  // Where ours comes into the place of another that has gone or ended, nobody has the bytes of the file as it was before both.
+  const isAnew = Object.keys(renews ? entries : {}).some((scope) => {
+    const found = own(content.auths, scope);
+    return found ? !isOurs(renews as FileRecord, scope, found) : own(renews?.scopes, scope)?.isTaken;
   });
   // What a logout would make of the file as it stands now.
   const rest = renews ? restored(file, renews, id) : "leave";
@@ -146,13 +168,15 @@ function recordOf(
     mode: renews?.mode ?? file.existing?.mode ?? 0o600,
     folders: [...(renews?.folders ?? []), ...folders],
     scopes: { ...renews?.scopes, ...Object.fromEntries(scopes) },
-    after: [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
+    after: isAnew ? [] : [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
   };
 }
 
 /** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
 export function restored(file: AuthFile, record: FileRecord, id: string, befores: Handover["befores"] = []): Result {
-  const found = Object.keys(record.scopes).filter((scope) => isOurs(record, scope, own(file.content.auths, scope)));
+  const found = Object.keys(record.scopes).filter(
+    (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, own(file.content.auths, scope)),
+  );
   // Bytes alone prove nothing: a record that somebody else wrote could name any file that they know.
   if (!file.existing || found.length === 0) {
     return "leave";
@@ -267,7 +291,7 @@ export const format = (content: AuthContent): string => JSON.stringify(content, 
 
 export function hashOf(entry: AuthEntry | undefined): string {
   try {
-    return sha256(JSON.stringify(entry));
+    return sha256(JSON.stringify(entry ?? null));
   } catch {
     return ""; // nested deeper than anything that a tool writes
   }

@@ -7,7 +7,7 @@ import type { LocalPlatform } from "../platform/platform.ts";
 import { removeLeftovers } from "../platform/replace.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
 import { robotLoginState } from "./entry.ts";
-import { type Handover, readHandover, removeHandover, worthRestoring, writeHandover } from "./handover.ts";
+import { type Handover, noteHolders, readHandover, removeHandover, worthRestoring, writeHandover } from "./handover.ts";
 import {
   changeUnderLock,
   type FileRecord,
@@ -27,19 +27,21 @@ import { writingTo } from "./replaceable.ts";
  * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
  */
 export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
+  let held: Readonly<Record<string, string>> = {};
   await writingTo(record.path, async () => {
     await removeLeftovers(record.path, id);
     let { folders } = record;
+    let isLast = false;
     // Also where the file is gone: the lock of a login that was killed goes with it.
     if (await isThere(dirname(record.path))) {
-      let isLast = false;
       await changeUnderLock(
         record.path,
         platform,
         async (file) => {
           const handover = await readHandover(record.path);
-          const { result, next } = leaving(file, record, handover, id, platform.clock.now());
+          const { result, next, ...rest } = leaving(file, record, handover, id, platform.clock.now());
           isLast = next === undefined;
+          held = rest.held;
           if (next === undefined) {
             folders = [...record.folders, ...handover.folders];
           } else if (next !== handover) {
@@ -47,13 +49,15 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
           }
           return result;
         },
-        async () => void (isLast && (await removeHandover(record.path))),
+        async () => {
+          await (isLast ? removeHandover(record.path) : noteHolders(record.path, Object.values(held), -1));
+        },
       );
     }
     await removeFolders(folders);
   });
-  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(([scope, entry]) =>
-    isOurs(record, scope, entry),
+  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(
+    ([scope, entry]) => isOurs(record, scope, entry) && own(held, scope) === undefined,
   );
   if (left) {
     throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
@@ -64,7 +68,8 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
 
 /**
  * What becomes of the file when a session leaves it.
- * @returns besides: what is handed over to the sessions that stay; undefined where it is the last to leave
+ * @returns `held`: by scope, the hash of an entry of ours that another session has written as well, so that it stays;
+ * `next`: what is handed over to the sessions that stay, undefined where this is the last to leave
  */
 function leaving(
   file: AuthFile,
@@ -72,34 +77,44 @@ function leaving(
   handover: Handover,
   id: string,
   now: number,
-): { readonly result: Result; readonly next: Handover | undefined } {
-  const scopes = mapValues(record.scopes, (scope) => ({
-    ...scope,
-    before: worthRestoring(scope.before, hashOf, handover, now),
+): { readonly result: Result; readonly held: Readonly<Record<string, string>>; readonly next: Handover | undefined } {
+  const held = Object.fromEntries(
+    Object.keys(record.scopes)
+      .map((scope) => [scope, own(file.content.auths, scope)] as const)
+      .filter(([scope, found]) => isOurs(record, scope, found) && (own(handover.holders, hashOf(found)) ?? 0) > 0)
+      .map(([scope, found]) => [scope, hashOf(found)]),
+  );
+  const scopes = mapValues(record.scopes, (each, scope) => ({
+    ...each,
+    before: worthRestoring(each.before, hashOf, handover, now),
+    written: own(held, scope) === undefined ? each.written : [],
+    // One that took the place of ours could put nothing back there, since ours had ended. Nobody logs out of what has ended.
+    ...(own(file.content.auths, scope) === undefined &&
+      (each.isTaken || (each.endsAt ?? Number.POSITIVE_INFINITY) * 1000 <= now) && { isVacant: true }),
   }));
   // Bytes that hold what is not worth to be put back are not put back.
-  const isAsWritten = isDeepStrictEqual(scopes, record.scopes);
-  const settled = { ...record, scopes, after: isAsWritten ? record.after : [] };
+  const settled = { ...record, scopes, after: isDeepStrictEqual(scopes, record.scopes) ? record.after : [] };
   const result = restored(file, settled, id, handover.befores);
   const content: AuthContent =
     result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
   if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now) === "alive")) {
-    return { result, next: undefined };
+    return { result, held, next: undefined };
   }
   if (file.existing && settled.after.includes(sha256(file.existing.bytes))) {
-    return { result, next: handover }; // all is as it was before this session
+    return { result, held, next: handover }; // all is as it was before this session
   }
-  const replaced = Object.entries(scopes).flatMap(([scope, { before, written }]) => {
+  const replaced = Object.entries(scopes).flatMap(([scope, { before }]) => {
     const found = own(file.content.auths, scope);
-    const isTaken = found && !isOurs(record, scope, found) && robotLoginState(found, now) === "alive";
-    return isTaken ? written.map((hash) => [hash, before]) : [];
+    const isTaken = found && !isOurs(settled, scope, found) && robotLoginState(found, now) === "alive";
+    return isTaken ? (own(record.scopes, scope)?.written ?? []).map((hash) => [hash, before]) : [];
   });
   const next = {
+    ...handover,
     entries: { ...handover.entries, ...Object.fromEntries(replaced) },
     befores: [...new Set([...handover.befores, record.before])],
     folders: [...new Set([...record.folders, ...handover.folders])],
   };
-  return { result, next };
+  return { result, held, next };
 }
 
 /** @returns those of our scopes whose entry in the file is still ours; none where the file can't be read */

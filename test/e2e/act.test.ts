@@ -84,15 +84,58 @@ jobs:
           exit 3
 `;
 
+/** Two more steps log in to other registries with podman, and out again in their post steps: one before ours, one after it. */
+const amongOthers = () => `
+name: among-others
+on: push
+permissions: { id-token: write, contents: read }
+jobs:
+  publish:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5
+      - uses: ./other
+        with: { host: before.example.com }
+      - uses: ./
+        with: { registry: "${peers.registryHost}", robot: acme+ci, ca-file: "${peers.caFile}" }
+      - uses: ./other
+        with: { host: after.example.com }
+`;
+
+/** An Action as others write it. The login is put where podman would put it: to log in, podman wants a registry. */
+const otherAction = {
+  "action.yml":
+    "name: other\ndescription: podman\ninputs: { host: { description: host } }\nruns: { using: node24, main: main.js, post: post.js }\n",
+  "main.js": `
+    const { mkdirSync, readFileSync, writeFileSync } = require("node:fs");
+    const { dirname } = require("node:path");
+    const file = process.env.REGISTRY_AUTH_FILE || process.env.XDG_RUNTIME_DIR + "/containers/auth.json";
+    mkdirSync(dirname(file), { recursive: true });
+    let content = { auths: {} };
+    try { content = JSON.parse(readFileSync(file, "utf8")); } catch {}
+    content.auths[process.env.INPUT_HOST] = { auth: "dTpw" };
+    writeFileSync(file, JSON.stringify(content), { mode: 0o600 });`,
+  "post.js": `
+    const { status, stdout, stderr } = require("node:child_process").spawnSync("podman", ["logout", process.env.INPUT_HOST], { encoding: "utf8" });
+    console.log("podman logout: " + status + " " + stdout + stderr);
+    process.exitCode = status === 0 ? 0 : 1;`,
+};
+
 const odd = `{ "auths": { "registry.example.com": ${JSON.stringify(entryOf("kept", "a-kept-password"))} }, "x": 1 }\n\n`;
 
 /** A repository with the Action in it, as `uses: ./` wants it; a home of its own. */
-async function prepare(name: string, text: (auth: string, image: string) => string) {
+async function prepare(
+  name: string,
+  text: (auth: string, image: string) => string,
+  other: Readonly<Record<string, string>> = {},
+) {
   const root = await mkdtemp(join(folder, `${name}-`));
   const [repository, home, auth] = [join(root, "repository"), join(root, "home"), join(root, "auth/auth.json")];
   for (const each of [join(repository, ".github/workflows"), home, dirname(auth)])
     await mkdir(each, { recursive: true });
   for (const each of ["action.yml", "dist"]) await cp(join(project, each), join(repository, each), { recursive: true });
+  await mkdir(join(repository, "other"));
+  for (const [file, content] of Object.entries(other)) await writeFile(join(repository, "other", file), content);
   const image = await writeImage(join(root, "image"));
   await writeFile(join(repository, ".github/workflows/test.yml"), text(auth, image.reference));
   const git = (...args: string[]) => promisify(execFile)("git", ["-C", repository, ...args]);
@@ -201,6 +244,16 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     const left = [...cache.values()].filter(({ content }) => kindsIn(content, secrets()).size > 0);
     expect(left.map(({ path }) => path)).toEqual([]);
     expect([...cache.keys()].filter((path) => path.includes("quay-keyless-login-"))).toEqual([]);
+  });
+
+  test("leaves the clean-ups of other steps, before it and after it, a file to work on", async ({ expect }) => {
+    const place = await prepare("others", amongOthers, otherAction);
+    const { code, log } = await run(place, true);
+    expect(code, log).toBe(0);
+    for (const host of ["before", "after"]) {
+      expect(log).toContain(`podman logout: 0 Removed login credentials for ${host}.example.com`);
+    }
+    expect(log).toContain(`Logged out of ${peers.registryHost}.`);
   });
 
   test("without the permission: says so, though act knows no job.workflow_ref", async ({ expect }) => {

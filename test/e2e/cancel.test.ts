@@ -141,6 +141,22 @@ describe.concurrent("killed", () => {
     },
   );
 
+  test("as soon as its folder is there, or before: the folder goes, ten times of ten", async ({ expect }) => {
+    const { job, inputs, before } = await prepare();
+    for (let count = 0; count < 10; count++) {
+      const running = await job.start(inputs);
+      // A few milliseconds later each time: before the folder, on the way to its record, and after that.
+      const watcher = watch(job.temp, (_, name) => {
+        if (name?.startsWith("quay-keyless-login-")) setTimeout(() => running.kill("SIGKILL"), count / 4);
+      });
+      const main = await running.done;
+      watcher.close();
+      expect(main.signal).toBe("SIGKILL");
+      expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+      expect(differences(before, await job.snapshot())).toEqual([]);
+    }
+  });
+
   test("between writing the new content and renaming it: post removes that too", async ({ expect }) => {
     const { robot, job, path, inputs, before } = await prepare();
     await job.write(join(job.home, ".docker/config.json.lock"), randomUUID());

@@ -1,5 +1,5 @@
 /** What post leaves: the files as they were, whatever main did and whoever wrote to them in between. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { createJob } from "../support/action.ts";
@@ -25,6 +25,10 @@ async function change(path: string, work: (auths: Record<string, unknown>) => vo
   work(content.auths);
   await writeFile(path, JSON.stringify(content));
 }
+
+const emptied = async (folder: string) => {
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
+};
 
 describe.concurrent("post", () => {
   test("puts back byte for byte what stood there, twice if need be", async ({ expect }) => {
@@ -106,12 +110,79 @@ describe.concurrent("post", () => {
     expect([...(await job.snapshot()).keys()].toSorted()).toEqual([job.home, job.temp, job.workspace].toSorted());
   });
 
-  test("has nothing to do where even RUNNER_TEMP was emptied", async ({ expect }) => {
+  test.for<[string, (session: string, temp: string) => Promise<unknown>]>([
+    ["RUNNER_TEMP was emptied", (_, temp) => emptied(temp)],
+    ["the session's folder is gone", (session) => rm(session, { recursive: true })],
+    ["the session's record is gone", (session) => rm(join(session, "session.json"))],
+  ])("takes back what is ours where %s", async ([, lose], { expect }) => {
     const job = await createJob({ peers: peers() });
-    const main = await job.run({ robot: newRobot(peers()).name, "docker-config": "false" });
-    await rm(main.state.session ?? "", { recursive: true });
-    expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
+    const before = await job.snapshot();
+    const main = await job.run({ robot: newRobot(peers()).name });
+    await lose(main.state.session ?? "", job.temp);
+    const post = await main.post();
+    expect(post).toMatchObject({ code: 0, annotations: [] });
+    expect(post.shown).toContain("The record of the login is gone");
+    expect(post.shown).toContain(`Logged out of ${host()}.`);
+    expect(differences(before, await job.snapshot())).toEqual([]);
+    expect((await main.post()).shown).toContain("There is no login to take back any more.");
   });
+
+  test("where the record is damaged says so, and takes back what is ours all the same", async ({ expect }) => {
+    const job = await createJob({ peers: peers() });
+    const before = await job.snapshot();
+    const main = await job.run({ robot: newRobot(peers()).name });
+    await writeFile(join(main.state.session ?? "", "session.json"), "{");
+    const post = await main.post();
+    expect(post).toMatchObject({ code: 1, annotations: [{ title: "quay-keyless-login: logout-incomplete" }] });
+    expect(differences(before, await job.snapshot())).toEqual([]);
+  });
+
+  test("fails where a login of others can't be put back any more, and names it", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), tolerateLeaks: true });
+    const path = await job.write(join(job.home, ".docker/config.json"), oddFile(), 0o644);
+    const main = await job.run({ robot: newRobot(peers()).name });
+    await emptied(job.temp);
+    const post = await main.post();
+    expect(post).toMatchObject({ code: 1, annotations: [{ title: "quay-keyless-login: logout-incomplete" }] });
+    expect(post.annotations[0]?.message).toContain(`What ${path} held for ${host()} before the login is lost`);
+    expect(post.annotations[0]?.message).toContain(`skopeo login --authfile ${path} ${host()}`);
+    expect(Object.keys(await authsIn(path))).toEqual(["registry.example.com"]);
+    expect([...(await job.snapshot()).keys()].filter((each) => each.endsWith(".crt"))).toEqual([]);
+    const again = await main.post();
+    expect(again).toMatchObject({ code: 0, annotations: [] });
+    expect(again.shown).toContain("There is no login to take back any more.");
+  });
+
+  test.for([
+    ["was not set", undefined, ""],
+    ["was set", "/somewhere/auth.json", "/somewhere/auth.json"],
+  ] as const)("leaves REGISTRY_AUTH_FILE as it was: it %s", async ([, value, expected], { expect }) => {
+    const job = await createJob({ peers: peers(), env: { REGISTRY_AUTH_FILE: value } });
+    const main = await job.run({ robot: newRobot(peers()).name });
+    expect(main.exported).toEqual({ REGISTRY_AUTH_FILE: join(main.state.session ?? "", "auth.json") });
+    expect((await main.post()).exported).toEqual({ REGISTRY_AUTH_FILE: expected });
+  });
+
+  test("leaves REGISTRY_AUTH_FILE alone where another step has set it since", async ({ expect }) => {
+    const { job, path } = await jobWithFile();
+    const main = await job.run({ robot: newRobot(peers()).name });
+    Object.assign(job.exported, { REGISTRY_AUTH_FILE: path });
+    expect((await main.post()).exported).toEqual({});
+  });
+
+  test.for(["podman", "buildah", "skopeo"] as const)(
+    "lets others log out with %s after it",
+    async (tool, { expect }) => {
+      const job = await createJob({ peers: peers() });
+      const usual = join(job.scratch, "run/containers/auth.json");
+      const text = JSON.stringify({ auths: { "other.example.com": entryOf("other", "another-password") } });
+      await job.write(usual, text);
+      const main = await job.run({ robot: newRobot(peers()).name });
+      await main.post();
+      expect(await job.later(tool, ["logout", "other.example.com"])).toMatchObject({ code: 0 });
+      expect(await authsIn(usual)).toEqual({});
+    },
+  );
 
   test("that can't take a login back fails, takes the rest back, and can be run again", async ({ expect }) => {
     const { job, path } = await jobWithFile({ tolerateLeaks: true });

@@ -1,5 +1,5 @@
 /** `refresh: true`: a login that outlives its token while the job's later steps run, and what post makes of it. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -100,7 +100,7 @@ describe.concurrent("refresh: true", () => {
     expect,
   }) => {
     const kept = await keepAlive(expect);
-    for (const name of ["refresh.log", "refresh.json", "refresh.lapsed"]) {
+    for (const name of ["refresh.log", "refresh.lapsed"]) {
       await rm(join(kept.session, name), { force: true });
       await promisify(execFile)("mkfifo", [join(kept.session, name)]);
     }
@@ -130,10 +130,27 @@ describe.concurrent("refresh: true", () => {
     const [, group, session] =
       (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ").slice(1, 4) ?? [];
     expect([group, session].map(Number)).toEqual([pid, pid]);
-    expect(await readdir(kept.session)).toEqual(
-      expect.arrayContaining(["refresh.json", "refresh.log", "session.json"]),
-    );
+    expect(await readdir(kept.session)).toEqual(expect.arrayContaining(["refresh.log", "session.json"]));
     await endsWell(expect, kept);
+  });
+
+  test("it trusts what the step trusted, by Node's own variables, and gets no others", async ({ expect }) => {
+    const env = {
+      NODE_EXTRA_CA_CERTS: peers().caFile,
+      NODE_USE_SYSTEM_CA: "1",
+      NODE_OPTIONS: "--no-warnings",
+      SSL_CERT_DIR: peers().certDir,
+      NPM_TOKEN: "not-to-be-handed-on",
+      NODE_AUTH_TOKEN: "not-to-be-handed-on",
+    };
+    const kept = await keepAlive(expect, { "ca-file": "" }, { env });
+    const names = kept.background.env.split("\0").map((line) => line.split("=")[0]);
+    expect(names.filter((name) => name && name in env)).toEqual(
+      expect.arrayContaining(["NODE_EXTRA_CA_CERTS", "NODE_USE_SYSTEM_CA", "NODE_OPTIONS", "SSL_CERT_DIR"]),
+    );
+    expect(kept.background.env).not.toContain("not-to-be-handed-on");
+    await expect.poll(() => renewals(kept), { timeout: 15_000 }).toBeGreaterThan(0);
+    expect((await kept.main.post()).shown).not.toContain("could not be renewed");
   });
 
   test("there is one for each session", async ({ expect }) => {
@@ -218,19 +235,24 @@ describe.concurrent("refresh: true", () => {
     await lapsed(expect, kept, /had ended before the job/);
   });
 
-  test.for(["", "{", '{"pid": 1, "started": "0"}', "null"])(
-    "a record of it that is damaged does not keep post from logging out: %s",
-    async (content, { expect }) => {
-      const kept = await keepAlive(expect);
-      await writeFile(join(kept.session, "refresh.json"), content);
-      const post = await kept.main.post();
-      expect(post.shown).toContain("Logged out of");
-      expect(post.shown).not.toMatch(/\bat .*index\.js/);
-      expect(differences(kept.before, await kept.job.snapshot())).toEqual([]);
-      // Nobody's login is kept alive any more: it finds out by itself.
-      await until(async () => !(await isRunning(kept.background)), "its end");
-    },
-  );
+  test("no file can make post end another process, nor keep it from ending its own", async ({ expect }) => {
+    const kept = await keepAlive(expect);
+    // One that looks like ours but for the folder, and that a record of earlier versions names.
+    const script = kept.background.argv.at(-2) ?? "";
+    const lookalike = spawn(
+      process.execPath,
+      ["-e", "setTimeout(() => {}, 60_000)", script, `${kept.session}-of-another`],
+      { stdio: "ignore" },
+    );
+    await writeFile(join(kept.session, "refresh.json"), JSON.stringify({ pid: lookalike.pid, started: "0" }));
+    try {
+      expect(await kept.main.post()).toMatchObject({ code: 0, annotations: [] });
+      expect(await isRunning(kept.background)).toBe(false);
+      expect(lookalike).toMatchObject({ exitCode: null, signalCode: null });
+    } finally {
+      lookalike.kill("SIGKILL");
+    }
+  });
 
   test("logout: false: it is stopped, and the login stays", async ({ expect }) => {
     const kept = await keepAlive(expect, { logout: "false" });
@@ -299,11 +321,25 @@ describe.concurrent("refresh: true", () => {
     const kept = await keepAlive(expect);
     await endsWell(expect, kept);
     expect(await kept.main.post()).toMatchObject({ code: 0, annotations: [] });
-    // Nobody knows any more what stood in the files.
     const other = await keepAlive(expect, {}, { tolerateLeaks: true });
     await rm(other.session, { recursive: true });
-    expect(await other.main.post()).toMatchObject({ code: 0, annotations: [] });
-    await until(async () => !(await isRunning(other.background)), "its end");
+    const post = await other.main.post();
+    expect(post.annotations).toMatchObject([{ title: "quay-keyless-login: logout-incomplete" }]);
+    expect(await isRunning(other.background)).toBe(false);
+    expect(await authsIn(other.path)).toEqual({});
+  });
+
+  test("renewed, and then the session's folder goes: post says what may be left, and deletes nothing that may be another's", async ({
+    expect,
+  }) => {
+    const kept = await keepAlive(expect, {}, { tolerateLeaks: true });
+    await expect.poll(() => renewals(kept), { timeout: 10_000 }).toBe(1);
+    await rm(kept.session, { recursive: true });
+    const post = await kept.main.post();
+    expect(post.code).toBe(1);
+    expect(post.annotations[0]?.message).toContain(`skopeo logout --authfile ${kept.path} ${host()}`);
+    expect(await isRunning(kept.background)).toBe(false);
+    expect(userOf((await authsIn(kept.path))[host()])).toBe(kept.robot.name);
   });
 });
 

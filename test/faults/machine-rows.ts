@@ -247,7 +247,7 @@ export const machineRows: readonly Group[] = [
       elsewhere(
         row("F231", "before post, even RUNNER_TEMP was emptied", "undone"),
         "e2e/post.test.ts",
-        "post > has nothing to do where even RUNNER_TEMP was emptied",
+        "post > takes back what is ours where RUNNER_TEMP was emptied",
       ),
       elsewhere(
         row("F232", "before post, somebody else has logged in there", "undone", "their login stays"),
@@ -263,6 +263,26 @@ export const machineRows: readonly Group[] = [
         ),
         "e2e/post.test.ts",
         "post > that can't take a login back fails, takes the rest back, and can be run again",
+      ),
+      elsewhere(
+        row("F271", "Action: SIGKILL as soon as its folder is made", "undone", "by the post step"),
+        "e2e/cancel.test.ts",
+        "killed > as soon as its folder is there, or before: the folder goes, ten times of ten",
+      ),
+      elsewhere(
+        row(
+          "F272",
+          "before post, RUNNER_TEMP was emptied, and ours had replaced a login of others",
+          "logout-incomplete",
+          "ours goes; theirs is named",
+        ),
+        "e2e/post.test.ts",
+        "post > fails where a login of others can't be put back any more, and names it",
+      ),
+      elsewhere(
+        row("F273", "before post, the record of the login was damaged", "logout-incomplete", "ours goes all the same"),
+        "e2e/post.test.ts",
+        "post > where the record is damaged says so, and takes back what is ours all the same",
       ),
     ],
   },

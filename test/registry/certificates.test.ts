@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type CertificateRecord,
@@ -130,3 +130,27 @@ test("a folder with other people's roots stays", async () => {
   expect(await readFile(join(home, "certs.d/quay.io/corporate.crt"), "utf8")).toBe("theirs");
   await rm(home, { recursive: true });
 });
+
+test.each([
+  [0, 1, 2],
+  [2, 1, 0],
+  [1, 2, 0],
+  [1, 0, 2],
+])(
+  "three sessions that leave roots for one host, and leave in the order %d, %d, %d: nothing stays",
+  async (...order) => {
+    const base = await makeFolder();
+    const folder = join(base, "containers/certs.d/quay.io");
+    const records: CertificateRecord[] = [];
+    for (const id of ["a0", "b1", "c2"]) {
+      await installRoots("PEM", folder, id, async (record) => void records.push(record));
+    }
+    for (const index of order) {
+      expect((await readdir(folder)).filter((name) => name.endsWith(".crt"))).toContain(
+        basename(records[index]?.path ?? ""),
+      );
+      await removeRoots(records[index] as CertificateRecord);
+    }
+    expect(await readdir(base)).toEqual([]);
+  },
+);

@@ -1,21 +1,12 @@
-/** The Action's process that keeps a login alive, seen from outside: by what it leaves in the session's folder and by /proc. */
-import { readFile, readlink } from "node:fs/promises";
-import { join } from "node:path";
+/** The Action's process that keeps a login alive, seen from outside: by /proc. */
+import { readdir, readFile, readlink } from "node:fs/promises";
 import type { Background } from "./job.ts";
 
 /** @returns undefined where there is none, or it runs no more */
 export async function readBackground(session: string | undefined): Promise<Background | undefined> {
-  if (!session) return undefined;
-  const read = () => readFile(join(session, "refresh.json"), "utf8").catch(() => undefined);
-  let record = (await read()) ?? "";
-  // It is there before it is written.
-  for (let left = 20; left > 0 && record === ""; left--) {
-    if ((await read()) === undefined) return undefined;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    record = (await read()) ?? "";
-  }
-  const pid = Number(/"pid":(\d+)/.exec(record)?.[1]);
-  return Number.isNaN(pid) ? undefined : look(pid);
+  const pids = session ? (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number) : [];
+  const found = await Promise.all(pids.map(look));
+  return found.find((process) => process?.argv.at(-1) === session);
 }
 
 /** Ends those that nobody has ended. */
