@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, type ExpectStatic, test } from "vitest";
+import { makeFolder } from "../fixtures.ts";
 import { createJob } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
 import type { Background, Job, JobOptions, Main } from "../support/job.ts";
@@ -135,8 +136,11 @@ describe.concurrent("refresh: true", () => {
   });
 
   test("it trusts what the step trusted, by Node's own variables, and gets no others", async ({ expect }) => {
+    const roots = join(await makeFolder(), "roots.pem");
+    const both = [peers().caFile, peers().githubEnv.NODE_EXTRA_CA_CERTS ?? ""].map((path) => readFile(path, "utf8"));
+    await writeFile(roots, (await Promise.all(both)).join("\n"));
     const env = {
-      NODE_EXTRA_CA_CERTS: peers().caFile,
+      NODE_EXTRA_CA_CERTS: roots,
       NODE_USE_SYSTEM_CA: "1",
       NODE_OPTIONS: "--no-warnings",
       SSL_CERT_DIR: peers().certDir,

@@ -3,7 +3,7 @@
  * has to trust anything and no key is kept. EC P-256, since that takes milliseconds.
  */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
@@ -62,6 +62,7 @@ commonName = supplied
 
 export async function createAuthority(): Promise<Authority> {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-tls-"));
+  await chmod(folder, 0o711); // other users trust it, too; its keys are for its owner alone
   const at = (name: string) => join(folder, name);
   await writeFile(at("openssl.cnf"), CONFIG);
   const makeRoot = (name: string) => openssl(["req", "-x509", "-days", "2", "-extensions", "root"], name);
@@ -127,6 +128,7 @@ export async function createAuthority(): Promise<Authority> {
 
   // The folder for `--cert-dir` may hold nothing but certificates: a `.key` there would be taken for a client's.
   const certDir = await mkdtemp(join(folder, "certs-"));
+  await chmod(certDir, 0o755);
   await writeFile(join(certDir, "ca.crt"), ca);
   return {
     caFile: join(certDir, "ca.crt"),
