@@ -99,6 +99,8 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       ...runnerVariables({ home, temp, workspace, path, event: at("event.json"), action: folder }),
       XDG_RUNTIME_DIR: at("run"),
       CONTAINERS_STORAGE_CONF: at("storage.conf"),
+      // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+      XDG_DATA_HOME: at("data"),
       ...(options.idToken !== false && peers?.githubEnv),
       ...options.env,
       ...exported,
@@ -212,8 +214,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       const bare = Object.entries(environment()).filter(([name]) => !name.startsWith("ACTIONS_ID_TOKEN"));
       const child = spawn(findTool(command) ?? command, args, {
         cwd: workspace,
-        // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
-        env: { ...Object.fromEntries(bare), PATH: systemPath, XDG_DATA_HOME: at("data"), ...env },
+        env: { ...Object.fromEntries(bare), PATH: systemPath, ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       return finish(child);

@@ -129,6 +129,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       TMPDIR: temp,
       XDG_RUNTIME_DIR: runtime,
       CONTAINERS_STORAGE_CONF: at("storage.conf"),
+      // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+      XDG_DATA_HOME: at("data"),
       ...options.env,
       ...more,
     };
@@ -250,8 +252,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     other(command, args, { env = {}, uid: user = uid } = {}) {
       const child = spawn(findTool(command) ?? command, args, {
         cwd: work,
-        // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
-        env: { ...environment(), PATH: systemPath, XDG_DATA_HOME: at("data"), ...env },
+        env: { ...environment(), PATH: systemPath, ...env },
         stdio: ["ignore", "pipe", "pipe"],
         ...(user !== undefined && { uid: user, gid: uid ?? user }),
       });
