@@ -1,6 +1,6 @@
 /** The built Action in real workflows, run by act: main, later steps, post, on a runner that is not ours. */
 import { execFile, spawn } from "node:child_process";
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -10,7 +10,7 @@ import { writeImage } from "../support/image.ts";
 import { SUBJECT } from "../support/issuer.ts";
 import { differences, kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
-import { systemPath } from "../support/runner.ts";
+import { removeStorage, systemPath } from "../support/runner.ts";
 import { entryOf } from "./world.ts";
 
 const project = resolve(import.meta.dirname, "../..");
@@ -24,7 +24,7 @@ beforeAll(async () => {
   watch(peers);
 });
 afterAll(async () => {
-  await Promise.all([peers.close(), rm(folder, { recursive: true, force: true })]);
+  await Promise.all([peers.close(), removeStorage(folder)]);
 });
 
 const workflow = (auth: string, image: string) => `

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { createJob, removeJobs } from "../support/action.ts";
 import { differences } from "../support/leaks.ts";
 import { listen } from "../support/listen.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 import { type Authority, createAuthority } from "../support/tls.ts";
 import { cases } from "./input-cases.ts";
 import { failure } from "./world.ts";
@@ -28,7 +29,9 @@ async function startTripwire() {
 }
 
 describe.concurrent("bad input", () => {
-  test.for(Object.entries(cases))("%s", async ([, { inputs, code = "invalid-input", says, options }], { expect }) => {
+  test.for(Object.entries(cases))("%s", async ([name, each], { expect, skip }) => {
+    skip(name.endsWith(needsRoot) && !isRoot);
+    const { inputs, code = "invalid-input", says, options } = each;
     const { host, requests, close } = await startTripwire();
     const { env, ...rest } = options ?? {};
     const identity = {

@@ -5,6 +5,7 @@ import { createJob } from "../support/action.ts";
 import type { Issuer } from "../support/issuer.ts";
 import type { Job, JobOptions } from "../support/job.ts";
 import { differences, secretsIn } from "../support/leaks.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 import { failure, newRobot, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false });
@@ -125,7 +126,7 @@ describe.concurrent("a token", () => {
     expect(failure(expect, main, "token-file-unusable")).toContain("is a folder");
   });
 
-  test("in a file that this user may not read", async ({ expect }) => {
+  test.skipIf(!isRoot)(`in a file that this user may not read ${needsRoot}`, async ({ expect }) => {
     const { main } = await refuse({ uid: 1234 }, await peers().issuer.sign(), (job) => ({
       "token-file": join(job.scratch, "token"),
       "ca-file": "",

@@ -3,6 +3,7 @@ import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { asking, once, type Robot, until } from "../e2e/world.ts";
 import { type Github, startGithub } from "../support/github.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 import { answer, cut, hang, huge, redirect, reset, type Scripted, slow, switching } from "../support/scripted.ts";
 import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
@@ -149,14 +150,17 @@ describe.concurrent("the endpoint's name", () => {
     expect(stderr.match(/the name actions\.invalid cannot be resolved\. Trying again/g)).toHaveLength(2);
   });
 
-  fault("F53", async ({ expect, row }) => {
-    const nameServer = await unanswering();
-    try {
-      const world = await newJob(row, "actions.invalid");
-      await resolveAt(world.machine, nameServer.address);
-      await logIn(expect, row, world);
-    } finally {
-      nameServer.close();
-    }
+  // A name server listens at port 53.
+  describe.skipIf(!isRoot).concurrent(needsRoot, () => {
+    fault("F53", async ({ expect, row }) => {
+      const nameServer = await unanswering();
+      try {
+        const world = await newJob(row, "actions.invalid");
+        await resolveAt(world.machine, nameServer.address);
+        await logIn(expect, row, world);
+      } finally {
+        nameServer.close();
+      }
+    });
   });
 });

@@ -6,6 +6,7 @@ import { of, once, until } from "../e2e/world.ts";
 import { listen } from "../support/listen.ts";
 import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, READ_ONLY, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
 import { type Quay, startQuay } from "../support/quay/server.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow, switching } from "../support/scripted.ts";
 import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
@@ -162,14 +163,17 @@ describe.concurrent("Quay's name", () => {
     expect(stderr.match(/the name quay\.invalid cannot be resolved\. Trying again/g)).toHaveLength(2);
   });
 
-  fault("F27", async ({ expect, row }) => {
-    const nameServer = await unanswering();
-    try {
-      const world = await newWorld(peers(), { row, registry: "quay.invalid" });
-      await resolveAt(world.machine, nameServer.address);
-      await logIn(expect, row, world);
-    } finally {
-      nameServer.close();
-    }
+  // A name server listens at port 53.
+  describe.skipIf(!isRoot).concurrent(needsRoot, () => {
+    fault("F27", async ({ expect, row }) => {
+      const nameServer = await unanswering();
+      try {
+        const world = await newWorld(peers(), { row, registry: "quay.invalid" });
+        await resolveAt(world.machine, nameServer.address);
+        await logIn(expect, row, world);
+      } finally {
+        nameServer.close();
+      }
+    });
   });
 });

@@ -3,13 +3,14 @@
  * variables as the runner gives them and nothing else of this machine. Every run passes through the leak harness.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { endBackgrounds, readBackground } from "./background.ts";
 import { createGuard, type Login } from "./guard.ts";
 import type { Job, JobOptions, Main, Step } from "./job.ts";
 import { type Entry, readTreeAtRest } from "./leaks.ts";
+import { isRoot } from "./root.ts";
 import {
   endPodman,
   findTool,
@@ -17,6 +18,7 @@ import {
   type Inputs,
   inputVariables,
   readChildren,
+  removeStorage,
   runnerVariables,
   spyOnTools,
   systemPath,
@@ -51,7 +53,7 @@ export async function removeJobs(): Promise<void> {
   installed = undefined;
   if (folder === undefined) return;
   for (const job of await readdir(folder)) await endPodman(join(folder, job, "run"));
-  await rm(folder, { recursive: true, force: true });
+  await removeStorage(folder);
 }
 
 async function installAction(): Promise<string> {
@@ -69,6 +71,7 @@ export async function runAction(options: JobOptions & { inputs?: Inputs }): Prom
 
 export async function createJob(options: JobOptions = {}): Promise<Job> {
   const { peers } = options;
+  const uid = isRoot ? options.uid : undefined;
   installed ??= installAction();
   const folder = options.action ?? (await installed);
   const action = parseActionFile(await readFile(join(folder, "action.yml"), "utf8"));
@@ -78,7 +81,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
   const [home, temp, workspace] = [at("home"), at("temp"), at("workspace")];
   for (const each of ["home", "temp", "workspace", "commands", "tools", "children", "run", "storage", "data"]) {
     await mkdir(at(each), { mode: 0o755 });
-    if (options.uid !== undefined) await chown(at(each), options.uid, options.uid);
+    if (uid !== undefined) await chown(at(each), uid, uid);
   }
   const path = await spyOnTools(at("tools"), at("children"), options.tools);
   const storage = { driver: "vfs", graphroot: at("storage/graph"), runroot: at("storage/run") };
@@ -140,7 +143,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       cwd: workspace,
       env,
       stdio: ["ignore", "pipe", "pipe"],
-      ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
+      ...(uid !== undefined && { uid, gid: uid }),
     });
     alive.add(child);
     child.on("close", () => alive.delete(child));

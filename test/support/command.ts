@@ -4,12 +4,13 @@
  * output nor standard error may hold a secret, and only the auth file may hold the robot token.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { knownSecrets, realPath } from "./guard.ts";
 import type { JobOptions } from "./job.ts";
 import { differences, type Entry, findLeaks, type Kind, type Leak, readTreeAtRest, watch } from "./leaks.ts";
+import { isRoot } from "./root.ts";
 import {
   type Child,
   endPodman,
@@ -17,6 +18,7 @@ import {
   findTool,
   finish,
   readChildren,
+  removeStorage,
   spyOnTools,
   systemPath,
 } from "./runner.ts";
@@ -96,11 +98,12 @@ export async function removeMachines(): Promise<void> {
   root = undefined;
   if (folder === undefined) return;
   for (const machine of await readdir(folder)) await endPodman(join(folder, machine, "run"));
-  await rm(folder, { recursive: true, force: true });
+  await removeStorage(folder);
 }
 
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
-  const { peers, uid } = options;
+  const { peers } = options;
+  const uid = isRoot ? options.uid : undefined;
   root ??= makeRoot();
   const folder = await root;
   const scratch = await mkdtemp(join(folder, "machine-"));

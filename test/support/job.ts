@@ -23,7 +23,7 @@ export interface JobOptions {
   action?: string;
   /** Report leaks in `leaks` instead of failing. */
   tolerateLeaks?: boolean;
-  /** The user that steps run as; default: the one of the tests. */
+  /** An ordinary user that steps run as; default, and where the tests have no root to become one: the one of the tests. */
   uid?: number;
 }
 

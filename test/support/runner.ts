@@ -1,8 +1,9 @@
 /** What GitHub's runner gives a step: variables, inputs, tools on PATH; here, tools that write down what they were given. */
-import type { ChildProcess } from "node:child_process";
+import { type ChildProcess, execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { ActionFile } from "./workflow-commands.ts";
 
 /** Folders whose tools come before the system's: another generation of them (vitest.config.ts), or unpacked ones (script/lib.sh). */
@@ -122,6 +123,12 @@ export async function endPodman(runtime: string): Promise<void> {
   } catch {
     // It has ended by itself.
   }
+}
+
+/** Deletes a folder in which buildah may have built: the root folder of an image can't be written to, unless one is root. */
+export async function removeStorage(folder: string): Promise<void> {
+  await promisify(execFile)("chmod", ["-R", "u+rwX", folder]);
+  await rm(folder, { recursive: true, force: true });
 }
 
 export function finish(child: ChildProcess): Promise<Finished> {

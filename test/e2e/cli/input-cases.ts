@@ -2,6 +2,7 @@
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Machine, MachineOptions } from "../../support/command.ts";
+import { isRoot } from "../../support/root.ts";
 
 export interface Case {
   args: readonly string[] | ((machine: Machine) => readonly string[] | Promise<readonly string[]>);
@@ -136,7 +137,7 @@ export const cases: Record<string, Case> = {
   },
   "no place where the tools look": {
     args: login(),
-    says: ["/run/containers/1234/auth.json", "--auth-file /path"],
+    says: [`/run/containers/${isRoot ? 1234 : process.getuid?.()}/auth.json`, "--auth-file /path"],
     code: "auth-file-unusable",
     exit: 1,
     options: { uid: 1234, env: { XDG_RUNTIME_DIR: undefined } },

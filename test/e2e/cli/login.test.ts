@@ -6,6 +6,7 @@ import { createMachine } from "../../support/command.ts";
 import { writeImage } from "../../support/image.ts";
 import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
+import { isRoot, needsRoot } from "../../support/root.ts";
 import { findTool } from "../../support/runner.ts";
 import { slow } from "../../support/scripted.ts";
 import { authsIn, digestIn, entryOf, of, until, userOf } from "../world.ts";
@@ -84,7 +85,7 @@ describe.concurrent("login", () => {
     expect(known).toMatchObject({ code: 0, stdout: `${robot.name}\n` });
   });
 
-  test("--auth-file-mode lets another user pull", async ({ expect }) => {
+  test.skipIf(!isRoot)(`--auth-file-mode lets another user pull ${needsRoot}`, async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers(), { uid: 1234 });
     const ca = await machine.write(join(machine.home, "ca.pem"), peers().authority.ca, 0o644);
