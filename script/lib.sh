@@ -187,7 +187,7 @@ install_node() {
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool actionlint|toxiproxy|cosign|cosign2 : tests find it by its path (test/support/built.ts), since some programs have
+# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm : tests find it by its path (test/support/built.ts), since some programs have
 # the name of another: server is everybody's.
 need_go_tool() {
   local module program="$1" takes="up to a minute"
@@ -196,6 +196,9 @@ need_go_tool() {
     toxiproxy) module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0 program=server ;;
     cosign) module=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 takes="about four minutes" ;;
     cosign2) module=github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5 program=cosign takes="about four minutes" ;;
+    crane) module=github.com/google/go-containerregistry/cmd/crane@v0.22.1 ;;
+    oras) module=oras.land/oras/cmd/oras@v1.3.6 ;;
+    helm) module=helm.sh/helm/v4/cmd/helm@v4.3.1 takes="about two minutes" ;;
     *) die "no such Go tool: $1" ;;
   esac
   local folder="$tools/$1@${module##*@}"
@@ -375,6 +378,9 @@ need_real_peers() {
   need_go_tool cosign
   need_keycloak
   need_go_tool cosign2
+  need_go_tool crane
+  need_go_tool oras
+  need_go_tool helm
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

@@ -68,7 +68,7 @@ export function asIdentity(facts: TokenFacts): Identity {
       {
         remedy: [
           "Quay takes RS256 and RS384 only. Have the issuer sign with an RSA key.",
-          'SPIRE: jwt_key_type = "rsa-2048" in the server\'s configuration. Keycloak, Forgejo: choose RS256 for this client.',
+          'SPIRE: jwt_key_type = "rsa-2048" in the server\'s configuration. Keycloak: choose RS256 for this client.',
         ],
       },
     );

@@ -1,0 +1,74 @@
+/** The real crane, oras and helm push and pull with the login that the Action leaves in docker's configuration. */
+import { join } from "node:path";
+import { describe, type ExpectStatic, test } from "vitest";
+import { newRobot, usePeers } from "../e2e/world.ts";
+import { createJob } from "../support/action.ts";
+import { findBuilt } from "../support/built.ts";
+import { writeImage } from "../support/image.ts";
+import { SUBJECT } from "../support/issuer.ts";
+import type { Job } from "../support/job.ts";
+import { addOrganization, addRepository, addRobot } from "../support/quay/store.ts";
+
+const peers = usePeers();
+
+/** A command that has to work, as a later step runs it. @returns what it printed */
+async function works(expect: ExpectStatic, job: Job, tool: string, ...args: string[]): Promise<string> {
+  const program = findBuilt(tool);
+  if (program === undefined) throw new Error(`there is no ${tool} here: script/test --real builds it`);
+  const env = { SSL_CERT_DIR: peers().certDir, HELM_CACHE_HOME: job.scratch, HELM_CONFIG_HOME: job.scratch };
+  const { code, stdout, stderr } = await job.later(program, args, env);
+  expect([tool, code, stderr]).toEqual([tool, 0, expect.anything()]);
+  return `${stdout}${stderr}`;
+}
+
+/** A job on a hosted runner, logged in with the robot. */
+async function loggedIn(expect: ExpectStatic, robot: string): Promise<Job> {
+  const job = await createJob({ peers: peers() });
+  const main = await job.run({ robot });
+  expect([main.code, main.shown]).toEqual([0, expect.anything()]);
+  return job;
+}
+
+describe.concurrent("with the login of the Action", () => {
+  test("crane copies an image", async ({ expect }) => {
+    const { name, repository } = newRobot(peers());
+    const job = await loggedIn(expect, name);
+    const path = `${peers().registryHost}/${repository}`;
+    const { digest } = await writeImage(join(job.scratch, "image"));
+    await works(expect, job, "crane", "push", join(job.scratch, "image"), `${path}:1`);
+    await works(expect, job, "crane", "copy", `${path}:1`, `${path}:2`);
+    expect((await works(expect, job, "crane", "digest", `${path}:2`)).trim()).toBe(digest);
+  });
+
+  test("oras pushes a file, and reads what it pushed", async ({ expect }) => {
+    const { name, repository } = newRobot(peers());
+    const job = await loggedIn(expect, name);
+    const path = `${peers().registryHost}/${repository}:1`;
+    const file = await job.write(join(job.scratch, "notes.txt"), "some notes");
+    // By itself it takes localhost for a registry without TLS.
+    const tls = "--plain-http=false";
+    await works(expect, job, "oras", "push", tls, "--disable-path-validation", path, `${file}:text/plain`);
+    expect(await works(expect, job, "oras", "manifest", "fetch", tls, path)).toContain('"mediaType":"text/plain"');
+  });
+
+  test.for([
+    ["into a repository that is there", true],
+    ["as the first of its repository, which the robot may create", false],
+  ] as const)("helm pushes a chart, %s", async ([, isThere], { expect }) => {
+    const { quay, issuer, registryHost } = peers();
+    const organization = isThere ? "charts" : "fresh";
+    const robot = `${organization}+release`;
+    addOrganization(quay.store, organization, ["admin", ...(isThere ? [] : [robot])]);
+    addRobot(quay.store, robot, [{ issuer: issuer.url, subject: SUBJECT }]);
+    if (isThere) addRepository(quay.store, `${organization}/chart`, { [robot]: "write" });
+    const job = await loggedIn(expect, robot);
+    const chart = join(job.scratch, "chart");
+    await job.write(join(chart, "Chart.yaml"), "apiVersion: v2\nname: chart\nversion: 0.1.0\n");
+    await works(expect, job, "helm", "package", chart, "--destination", job.scratch);
+    const place = `oci://${registryHost}/${organization}`;
+    const root = ["--ca-file", peers().caFile];
+    await works(expect, job, "helm", "push", join(job.scratch, "chart-0.1.0.tgz"), place, ...root);
+    const shown = await works(expect, job, "helm", "show", "chart", `${place}/chart`, "--version", "0.1.0", ...root);
+    expect(shown).toContain("name: chart");
+  });
+});
