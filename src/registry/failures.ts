@@ -35,7 +35,8 @@ function lastMessage(output: string): string {
   const lines = output.trim().split("\n");
   const begin = lines.findLastIndex((line) => /^(?:time=|error\b|fatal\b)/i.test(line));
   const text = lines.slice(begin < 0 ? -1 : begin).join(" ");
-  const logged = /msg="((?:[^"\\]|\\.)*)"$/.exec(text)?.[1];
+  // Its last field, then; what it says may hold quotes that nobody has escaped.
+  const logged = /msg="((?:(?!(?<!\\)" \w+=).)*)"$/s.exec(text)?.[1];
   const message = logged?.replaceAll(/\\(["\\])/g, "$1") ?? text;
   // The state of an upload, in its address, is long and of no use to anybody.
   return message.replaceAll(/\?[^\s"]+/g, "");
