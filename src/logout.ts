@@ -1,7 +1,7 @@
 /** Takes a session back: exactly our entries, only if they are still ours; what stood there before stands there again. */
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { asLoginError, LoginError } from "./errors.ts";
+import { anotherFile, asLoginError, LoginError, reworded } from "./errors.ts";
 import { isoTime } from "./identity/token.ts";
 import { isThere } from "./platform/folders.ts";
 import type { LocalPlatform } from "./platform/platform.ts";
@@ -93,7 +93,12 @@ async function takeBack(session: Session, platform: LocalPlatform): Promise<Logi
   };
   // Last changed, first restored: what one of our files held before may be another's doing.
   for (const record of [...session.files].reverse()) {
-    await attempt(() => restoreEntries(session.named ? withOursAlone(record) : record, session.id, platform));
+    const restored = session.named ? withOursAlone(record) : record;
+    await attempt(() =>
+      restoreEntries(restored, session.id, platform).catch((error) => {
+        throw error instanceof LoginError ? standing(error, record.path, session) : error;
+      }),
+    );
   }
   for (const record of session.certificates) {
     await attempt(() => takeRootsBack(record, platform));
@@ -261,6 +266,18 @@ export async function logoutOf(
   }
   return removed;
 }
+
+/** What is left there is told, and for how long: another file, which the login would have had, is no help any more. */
+const standing = (error: LoginError, path: string, { robots }: Session): LoginError =>
+  reworded(error, {
+    remedy: (lines) => [
+      ...lines.filter((line) => line !== anotherFile),
+      ...robots.map(
+        ({ robot, scope, expiresAt }) =>
+          `The login of ${robot} may still stand there, until it ends at ${isoTime(expiresAt)}: skopeo logout --authfile ${path} ${scope}`,
+      ),
+    ],
+  });
 
 const late = (cause: unknown): LoginError =>
   new LoginError("timeout", "The time for logging out was over, while others held the lock of a file.", {

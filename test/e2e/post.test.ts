@@ -187,12 +187,19 @@ describe.concurrent("post", () => {
   test("that can't take a login back fails, takes the rest back, and can be run again", async ({ expect }) => {
     const { job, path } = await jobWithFile({ tolerateLeaks: true });
     const before = await job.snapshot();
-    const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path });
+    const robot = newRobot(peers()).name;
+    const main = await job.run({ robot, "auth-file": path });
     const held = await readFile(path, "utf8");
     await writeFile(path, "{ broken");
     const post = await main.post();
     expect(post).toMatchObject({ code: 1, annotations: [{ title: "quay-keyless-login: auth-file-unusable" }] });
-    expect(post.annotations[0]?.message).toContain(`${path} is not JSON`);
+    const told = post.annotations[0]?.message ?? "";
+    expect(told).toContain(`${path} is not JSON`);
+    expect(told).not.toContain("name another file");
+    const [, until = "", command = ""] = /may still stand there, until it ends at (\S+): (.*)/.exec(told) ?? [];
+    expect(Date.parse(until)).toBeGreaterThan(Date.now());
+    expect(told).toContain(`The login of ${robot} may still stand there`);
+    expect(command).toBe(`skopeo logout --authfile ${path} ${peers().registryHost}`);
     expect([...(await job.snapshot()).keys()].filter((each) => each.startsWith(job.home))).toEqual([job.home]);
     await writeFile(path, held);
     expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
