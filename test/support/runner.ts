@@ -7,7 +7,9 @@ import { promisify } from "node:util";
 import type { ActionFile } from "./workflow-commands.ts";
 
 /** Folders whose tools come before the system's: another generation of them (vitest.config.ts), or unpacked ones (script/lib.sh). */
-const { TOOLS_FIRST: first } = process.env;
+const { TOOLS_FIRST: first, TODAYS_TOOLS: today } = process.env;
+/** Whether skopeo and buildah are of today, not of 2022. */
+export const areToolsOfToday = today !== undefined && first?.split(":")[0] === today;
 export const systemPath = `${first ? `${first}:` : ""}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 export type ToolName = "skopeo" | "buildah" | "podman" | "docker";
 const toolNames: readonly ToolName[] = ["skopeo", "buildah", "podman", "docker"];

@@ -15,7 +15,7 @@ import { type Peers, startPeers, todaysSkopeo } from "./peers.ts";
 import { startProxy } from "./proxy.ts";
 import { TOO_MANY_REQUESTS } from "./quay/pages.ts";
 import { startQuay, tokenText, tokenWith } from "./quay/server.ts";
-import { finish } from "./runner.ts";
+import { areToolsOfToday, finish } from "./runner.ts";
 import { answer, cut, hang, huge, notJson, page, pass, redirect, reset, slow } from "./scripted.ts";
 
 let peers: Peers;
@@ -61,10 +61,7 @@ const wordsOfToday = {
 };
 
 describe("skopeo", () => {
-  let words = wordsOf2022;
-  beforeAll(async () => {
-    if ((await run(["--version"])).text.includes("image v5.42")) words = wordsOfToday;
-  });
+  const words = areToolsOfToday ? wordsOfToday : wordsOf2022;
 
   async function run(args: string[], input = "") {
     const env = { ...process.env, REGISTRY_AUTH_FILE: join(folder, "auth.json") };

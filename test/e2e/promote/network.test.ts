@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
 import { removeMachines } from "../../support/command.ts";
 import { type Made, makeImage } from "../../support/images.ts";
 import { type PromotionWorld, startPromotionWorld } from "../../support/promotion.ts";
-import { systemPath } from "../../support/runner.ts";
+import { areToolsOfToday, systemPath } from "../../support/runner.ts";
 import { answer, hang, pass, slow } from "../../support/scripted.ts";
 import { findToxiproxy, freePort, type Passage, startToxiproxy, type Toxiproxies } from "../../support/toxiproxy.ts";
 import { of, once } from "../world.ts";
@@ -74,10 +74,10 @@ const copies = ({ children }: { children: { argv: string[] }[] }) =>
 const exchangesOf = ({ side, robot }: Place) =>
   side.quay.requests.filter(({ path, user }) => path.startsWith("/oauth2") && user === robot).length;
 
-async function triedAgain(expect: ExpectStatic, scenario: Scenario, made: Made) {
+async function triedAgain(expect: ExpectStatic, scenario: Scenario, made: Made, { isResumed = false } = {}) {
   const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
   await arrived(expect, scenario.to, made, "1.0");
-  expect(copies(ran)).toBeGreaterThan(1);
+  expect(copies(ran)).toBeGreaterThan(isResumed ? 0 : 1);
 }
 
 // One after the other: all of them go one way.
@@ -107,7 +107,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
         healed = passage.heal();
       }
     });
-    await triedAgain(expect, scenario, made);
+    await triedAgain(expect, scenario, made, { isResumed: areToolsOfToday });
     stop();
     await healed;
     expect(gets).toBeGreaterThan(1);
@@ -129,7 +129,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     const isIt = once(fromSkopeo(requestsOf(scenario)));
     const scripts = [world.staging, world.release].flatMap(({ quay }) => [quay.authScript, quay.registryScript]);
     for (const script of scripts) script.always(answer(500, "<h1>Internal Server Error</h1>"), isIt);
-    await triedAgain(expect, scenario, made);
+    await triedAgain(expect, scenario, made, { isResumed: areToolsOfToday && what === "the source's blob" });
     for (const script of scripts) script.clear();
   });
 
