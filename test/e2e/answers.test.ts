@@ -6,7 +6,7 @@ import { LOADING, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
 import { type BadToken, type Quay, type QuayOptions, startQuay, tokenText, tokenWith } from "../support/quay/server.ts";
 import { addRobot } from "../support/quay/store.ts";
 import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../support/scripted.ts";
-import { asking, failure, newRobot, of, once, usePeers } from "./world.ts";
+import { asking, failure, makeHomeFor, newRobot, of, once, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false });
 const quays: Quay[] = [];
@@ -144,6 +144,7 @@ describe.concurrent("the tool's login is refused", () => {
       const errors = [{ code: "UNAUTHORIZED", detail: {}, message: "Could not find robot with specified username" }];
       peers().quay.authScript.always(answer(401, { errors }), of(robot));
       const job = await createJob({ peers: peers() });
+      await makeHomeFor(tool, job);
       const before = await job.snapshot();
       const main = await job.run({ robot: robot.name, tool });
       expect(failure(expect, main, "login-refused")).toMatch(/Could not find robot[\s\S]*still exists/);

@@ -6,9 +6,8 @@ import { createJob, runAction } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
 import { SUBJECT } from "../support/issuer.ts";
 import { differences } from "../support/leaks.ts";
-import { isRoot } from "../support/root.ts";
 import { findTool } from "../support/runner.ts";
-import { authsIn, digestIn, newRobot, usePeers, userOf } from "./world.ts";
+import { authsIn, digestIn, makeHomeFor, newRobot, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers();
 
@@ -17,8 +16,7 @@ describe.concurrent("the whole way", () => {
     test.skipIf(findTool(tool) === undefined)(`${tool} logs in, a later step pushes and pulls`, async ({ expect }) => {
       const robot = newRobot(peers());
       const job = await createJob({ peers: peers() });
-      // podman's own, for everybody but root.
-      if (tool === "podman" && !isRoot) await job.write(join(job.home, ".config/cni/net.d/cni.lock"), "");
+      await makeHomeFor(tool, job);
       const before = await job.snapshot();
       const main = await job.run({ robot: robot.name, tool, audience: robot.audience });
       expect(main).toMatchObject({ code: 0, annotations: [] });

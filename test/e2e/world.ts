@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, type ExpectStatic } from "vitest";
 import { removeJobs } from "../support/action.ts";
 import { SUBJECT } from "../support/issuer.ts";
-import type { Step } from "../support/job.ts";
+import type { Job, Step } from "../support/job.ts";
 import { type Peers, type PeersOptions, startPeers } from "../support/peers.ts";
 import { addRepository, addRobot, type Binding } from "../support/quay/store.ts";
+import { isRoot } from "../support/root.ts";
 
 /** Peers for all tests of a file. */
 export function usePeers(options: PeersOptions = {}): () => Peers {
@@ -22,6 +23,11 @@ export function usePeers(options: PeersOptions = {}): () => Peers {
     if (peers === undefined) throw new Error("the peers have not started");
     return peers;
   };
+}
+
+/** A lock that podman leaves in the home of everybody but root: whoever compares before and after has it there before. */
+export async function makeHomeFor(tool: string, job: Job): Promise<void> {
+  if (tool === "podman" && !isRoot) await job.write(join(job.home, ".config/cni/net.d/cni.lock"), "");
 }
 
 let count = 0;
