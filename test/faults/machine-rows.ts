@@ -186,7 +186,7 @@ export const machineRows: readonly Group[] = [
       elsewhere(
         row("F217", "Action: main has failed between one file and the next", "undone", byPost),
         "e2e/post.test.ts",
-        "post > after a main that failed between one file and the next",
+        "post > after a main that failed between one file and the next (needs root)",
       ),
     ],
   },
