@@ -3,6 +3,8 @@
  * same digest. After the OCI image and distribution specifications 1.1, and Docker's "Image Manifest Version 2, Schema 2".
  */
 import { createCipheriv, createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { tarball } from "./image.ts";
 
@@ -261,4 +263,18 @@ function sha256(bytes: Buffer): string {
 
 function json(value: object): Buffer {
   return Buffer.from(JSON.stringify(value));
+}
+
+/** Writes it into a folder as an OCI layout. @returns for skopeo: `oci:FOLDER:TAG` */
+export async function writeLayout(folder: string, made: Made): Promise<string> {
+  const blobs = join(folder, "blobs", "sha256");
+  await mkdir(blobs, { recursive: true });
+  for (const { descriptor, bytes } of [made, ...made.blobs]) {
+    await writeFile(join(blobs, descriptor.digest.replace("sha256:", "")), bytes);
+  }
+  const annotations = { "org.opencontainers.image.ref.name": "v1" };
+  const index = { schemaVersion: 2, manifests: [{ ...descriptorOf(made), annotations }] };
+  await writeFile(join(folder, "index.json"), JSON.stringify(index));
+  await writeFile(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  return `oci:${folder}:v1`;
 }

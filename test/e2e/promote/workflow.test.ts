@@ -13,6 +13,7 @@ import { promotionOutputs } from "../../../src/options.ts";
 import { findBuilt } from "../../support/built.ts";
 import { type Github, startGithub } from "../../support/github.ts";
 import { type Image, writeImage } from "../../support/image.ts";
+import { makeCosign, writeLayout } from "../../support/images.ts";
 import { kindsIn, readTree, type Secret, watch } from "../../support/leaks.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "../../support/peers.ts";
 import { addRepository, addRobot } from "../../support/quay/store.ts";
@@ -112,9 +113,11 @@ async function prepare(name: string, workflow: string) {
   for (const each of ["action.yml", "promote", "dist"]) {
     await cp(join(project, each), join(work, each), { recursive: true });
   }
-  const [image, signature] = await Promise.all([writeImage(join(work, "built")), writeImage(join(root, "signature"))]);
+  const image = await writeImage(join(work, "built"));
+  const signature = makeCosign(image, "sig");
+  const layout = await writeLayout(join(root, "signature"), signature);
   await writeFile(join(work, "Makefile"), "image:\n\tcp -r built image\n");
-  await writeFile(join(tools, "cosign"), cosign(log, signature.reference), { mode: 0o755 });
+  await writeFile(join(tools, "cosign"), cosign(log, layout), { mode: 0o755 });
   const event = join(root, "event.json");
   await writeFile(event, JSON.stringify({ ref: "refs/tags/v1.2.3" }));
   const git = (...args: string[]) =>
@@ -268,9 +271,9 @@ describe("the command line", () => {
   /** An image in staging, with a signature. */
   async function stage(name: string, ...tags: string[]) {
     const image = await writeImage(join(folder, name));
-    const signature = await writeImage(join(folder, `${name}-signature`));
+    const signature = await writeLayout(join(folder, `${name}-signature`), makeCosign(image, "sig"));
     for (const tag of tags) await skopeo("copy", image.reference, `docker://${peers.registryHost}/acme/staging:${tag}`);
-    await skopeo("copy", signature.reference, `docker://${peers.registryHost}/acme/staging:${signatureTag(image)}`);
+    await skopeo("copy", signature, `docker://${peers.registryHost}/acme/staging:${signatureTag(image)}`);
     return image;
   }
 
