@@ -3,6 +3,8 @@
  * `docs/troubleshooting.md` has a section for each code; a test holds the two together.
  */
 
+import { asGiven, oneLine, withoutSecrets, withoutTokens } from "./text.ts";
+
 /** What kind of failure a code is; the command line turns it into its exit code (2, 1, 75). */
 export type Severity = "wrong-use" | "refused" | "temporary";
 
@@ -52,6 +54,7 @@ export const errorCodes = {
   "rate-limited": "temporary",
   "tls-untrusted": "refused",
   "realm-refused": "refused",
+  "secret-in-result": "refused",
   "access-missing": "refused",
   "tool-not-found": "refused",
   "tool-failed": "refused",
@@ -105,29 +108,31 @@ export class LoginError extends Error {
   /** Failures of other robots in the same login, so that one run shows everything that is to be mended. */
   also: readonly LoginError[] = [];
 
+  /** Each text becomes one printable line, without tokens in it: what others have said or given is in most of them. */
   constructor(code: ErrorCode, message: string, options: LoginErrorOptions) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(line(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.remedy = options.remedy;
+    this.remedy = options.remedy.map(line);
     this.binding = options.binding;
   }
 }
 
-/** What someone gave, for a message that has to be read. */
-export const shortened = (value: string): string => (value.length > 120 ? `${value.slice(0, 120)}…` : value);
+/** A path of Linux has 4096 bytes, a token's claims together 6 kB. */
+const line = (text: string): string => withoutTokens(oneLine(text, 8192));
 
 /** In place of an example, where two options exclude each other. */
 export const oneOfTheTwo = Symbol("one of the two");
 
-/** `invalid-input`: names the option, the value, what is wrong with it, and an example that works. */
+/** `invalid-input`: names the option, the value (unless it looks like a secret), what is wrong with it, and an example that works. */
 export function invalidInput(
   option: string,
   value: string,
   problem: string,
   example: string | typeof oneOfTheTwo,
 ): LoginError {
-  return new LoginError("invalid-input", `The option "${option}" is ${JSON.stringify(shortened(value))}: ${problem}.`, {
-    remedy: [example === oneOfTheTwo ? "Give one of the two." : `Write, for example, ${example}`],
+  const what = `The option "${option}" is ${JSON.stringify(asGiven(value))}: ${withoutSecrets(problem)}.`;
+  return new LoginError("invalid-input", what, {
+    remedy: [example === oneOfTheTwo ? "Give one of the two." : `Write, for example, ${withoutSecrets(example)}`],
   });
 }
 
@@ -203,7 +208,9 @@ export function failureObject({ code, message, remedy, binding, also }: LoginErr
 
 /** The three fields of Quay's dialog "Set robot federation", aligned. */
 export function formatBinding(binding: Binding): string[] {
-  return [`issuer    ${binding.issuer}`, `subject   ${binding.subject}`, `audience  ${binding.audience}`];
+  return Object.entries({ issuer: binding.issuer, subject: binding.subject, audience: binding.audience }).map(
+    ([name, value]) => `${name.padEnd(8)}  ${oneLine(value, 8192)}`,
+  );
 }
 
 /** Makes a `switch` over a union exhaustive: adding a member without handling it no longer compiles. */

@@ -1,6 +1,7 @@
 /** A refusal or failure of the exchange becomes its cause, its remedy, and the binding to add. Pure. */
 import { formatBinding, LoginError, unreachable } from "./errors.ts";
-import type { IssuerFinding } from "./identity/issuer.ts";
+import { audienceAdvice, sameNameAdvice } from "./identity/advice.ts";
+import { lastingInstead } from "./identity/subject.ts";
 import { bindingOf, type Identity, isoTime } from "./identity/token.ts";
 import type { HttpFailure } from "./platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "./quay/answers.ts";
@@ -36,11 +37,21 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
     case "refused": {
       const { remedy, binding } = refusal[result.code](context);
       const what = concerns[result.code] === "robot" ? robot : "the identity of this job";
+      const message = `Quay refused ${what}: "${result.reason}"`;
+      const lasting = binding === "new" ? lastingInstead(identity) : undefined;
+      if (lasting) {
+        const [fault = ""] = remedy;
+        const enter = `Then add to ${robot}, ${dialog(robot)}`;
+        return new LoginError(result.code, message, {
+          remedy: [fault, ...lasting.advice, ...(lasting.subject ? [enter] : [])],
+          binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
+        });
+      }
       // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
       const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
-      return new LoginError(result.code, `Quay refused ${what}: "${result.reason}"`, {
+      return new LoginError(result.code, message, {
         remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
-        binding: binding ? bindingOf(identity) : undefined,
+        binding: binding && bindingOf(identity),
       });
     }
     case "unclear":
@@ -86,68 +97,6 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
       );
     default:
       return unreachable(result);
-  }
-}
-
-/** After a 500 or 502: what looking at the issuer ourselves has shown. */
-export function explainIssuer(
-  finding: IssuerFinding,
-  status: number,
-  { registry, identity }: ExchangeContext,
-): LoginError {
-  const because = `Quay at ${registry} answered ${status}`;
-  if (finding.kind === "sound") {
-    return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
-      remedy:
-        status === 502
-          ? [
-              `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
-              "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
-            ]
-          : [
-              "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
-            ],
-    });
-  }
-  return explainFinding(finding, identity, `${because}: the`);
-}
-
-/**
- * What is wrong with an issuer.
- * @param the how the sentence begins: `The`, or a cause and `the`
- */
-export function explainFinding(
-  finding: Exclude<IssuerFinding, { kind: "sound" }>,
-  identity: Identity,
-  the: string,
-): LoginError {
-  const note = "It is Quay that must reach the issuer; this look was taken from here.";
-  switch (finding.kind) {
-    case "unreachable":
-      return new LoginError(
-        "issuer-unreachable",
-        `${the} issuer of this job's identity cannot be reached. ${finding.why}.`,
-        {
-          remedy: [note, `Make ${identity.issuer} reachable by https from Quay, with a certificate that Quay trusts.`],
-        },
-      );
-    case "broken":
-      return new LoginError("issuer-broken", `${the} issuer of this job's identity answers wrongly. ${finding.why}.`, {
-        remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
-      });
-    case "key-not-published":
-      return new LoginError(
-        "key-not-published",
-        `${the} key that signed this job's identity token is not among its issuer's RSA keys.`,
-        {
-          remedy: [
-            `The token's kid is ${identity.keyId}; published are ${finding.keys.join(", ")}.`,
-            "Wait until the issuer has published its new key, or get a new token: this one may be from before a key rotation.",
-          ],
-        },
-      );
-    default:
-      return unreachable(finding);
   }
 }
 
@@ -201,8 +150,8 @@ const concerns: Readonly<Partial<Record<RefusalCode, "robot">>> = {
 
 interface Refusal {
   readonly remedy: readonly string[];
-  /** Whether what the remedy asks for is the binding below it. */
-  readonly binding?: true;
+  /** Where what the remedy asks for is the binding below it: a new one, or one like it that is there already. */
+  readonly binding?: "new" | "as-it-is";
 }
 
 const dialog = (robot: string): string => `under Robot accounts > ${robot} > Set robot federation:`;
@@ -215,40 +164,41 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
   }),
   "robot-not-federated": ({ robot, registry }) => ({
     remedy: [`${robot} on ${registry} has no binding at all.`, `Add this one, ${dialog(robot)}`],
-    binding: true,
+    binding: "new",
   }),
   "issuer-not-bound": ({ robot, registry }) => ({
     remedy: [
       `${robot} on ${registry} has no binding for this issuer; it must match letter by letter, a slash at the end included.`,
       `Add to it, ${dialog(robot)}`,
     ],
-    binding: true,
+    binding: "new",
   }),
   "subject-not-bound": ({ robot, registry }) => ({
     remedy: [
       `${robot} on ${registry} has a binding for this issuer, but for another subject.`,
       `Add to it, ${dialog(robot)}`,
     ],
-    binding: true,
+    binding: "new",
   }),
-  "audience-refused": ({ robot, registry }) => ({
+  "audience-refused": ({ robot, registry, identity }) => ({
     remedy: [
       `The binding of ${robot} on ${registry} expects another audience than this token has.`,
-      `Either set the option audience to what the binding says, or give the binding this one, ${dialog(robot)}`,
+      audienceAdvice(identity.source, "the audience that the binding names"),
+      `Or give the binding this one, ${dialog(robot)}`,
     ],
-    binding: true,
+    binding: "as-it-is",
   }),
   "binding-ambiguous": ({ robot, registry }) => ({
     remedy: [
       `${robot} on ${registry} has more than one binding that fits this identity.`,
       `Leave only this one, ${dialog(robot)}`,
     ],
-    binding: true,
+    binding: "as-it-is",
   }),
   "issuer-mismatch": ({ identity }) => ({
     remedy: [
       `The discovery document at ${identity.issuer}/.well-known/openid-configuration names another issuer than the token does.`,
-      "Have both name the same address, and enter exactly that at the robot. A Quay before 3.18 also minds a slash at the end.",
+      ...sameNameAdvice(identity),
     ],
   }),
   "signature-refused": ({ identity }) => ({
@@ -282,7 +232,7 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
   }),
   "quay-refused": ({ robot, registry }) => ({
     remedy: [`Compare this identity with the bindings of ${robot} on ${registry}, ${dialog(robot)}`],
-    binding: true,
+    binding: "new",
   }),
 };
 

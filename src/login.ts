@@ -39,16 +39,18 @@ export interface LoginResult {
 }
 
 /**
- * Signs every robot of the request in. On failure nothing of it is left but what `logout` takes back.
+ * Signs every robot of the request in, and says so once all that was asked for is there. On failure nothing of it is left but what `logout` takes back.
  * @param renews the session that a new login is for: on failure its earlier one stays
  * @throws LoginError
  */
 export async function login(
   request: LoginRequest,
   place: Place,
-  platform: Platform,
+  outer: Platform,
   renews?: Session,
 ): Promise<LoginResult> {
+  // What is the same at each renewal was said at the login; whoever renews says how it went.
+  const platform = renews ? quietly(outer) : outer;
   const earlier = renews && (await reopen(renews)); // first of all: without it there is nothing to renew
   const choice = await chooseIdentity(request, platform);
   // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
@@ -120,6 +122,16 @@ export async function login(
   if (destinations.authFile === undefined) {
     await openFolderTo(session, request.authFileMode ?? 0o600);
   }
+  for (const { robot, token } of logins) {
+    platform.reporter.info(
+      `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
+    );
+  }
+  if (hasNamespacedScope(request)) {
+    platform.reporter.info(
+      "Only skopeo, buildah and podman take the login of the longest scope. crane and cosign find one whose scope is the whole repository; docker, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.",
+    );
+  }
   const files = session.files.map(({ path }) => path);
   return {
     session,
@@ -133,6 +145,11 @@ export async function login(
     phases: timeline.phases,
   };
 }
+
+const quietly = (platform: Platform): Platform => {
+  const { reporter } = platform;
+  return { ...platform, reporter: { ...reporter, info: reporter.debug, warning: reporter.debug } };
+};
 
 /** As it stands on disk: the last renewal may have failed between one file and the next. */
 async function reopen({ folder, named, id }: Session): Promise<Session> {
@@ -186,9 +203,6 @@ async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
     toolLogin = started;
     const token = await exchanging;
     const entry = await timeline.time(`${tool.name} login ${robot.scope}`, () => started.finish(token));
-    platform.reporter.info(
-      `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
-    );
     return { robot, token, entry };
   } finally {
     connection.abandon();

@@ -6,6 +6,7 @@ import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { LoginError } from "./errors.ts";
+import { isTime } from "./jwt.ts";
 import { FileFailure, most, readOwnFile } from "./platform/files.ts";
 import { isId } from "./platform/replace.ts";
 import type { Life } from "./quay/answers.ts";
@@ -147,7 +148,7 @@ function assertForm({ version, id, files, certificates, robots }: Session): void
     certificates.every((each) => isCertificate(each, id)) &&
     robots.every(
       ({ robot, scope, expiresAt, lifeSeconds }) =>
-        isWord(robot) && isWord(scope) && isSeconds(expiresAt) && isSeconds(lifeSeconds),
+        isWord(robot) && isWord(scope) && isTime(expiresAt) && isTime(lifeSeconds),
     );
   if (!sound) {
     throw new Error("a part is missing");
@@ -188,6 +189,3 @@ const areHashes = (hashes: readonly unknown[]): boolean => hashes.every((each) =
 
 /** A robot's name, or what a login stands under. */
 const isWord = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/-]{1,4096}$/.test(text);
-
-/** As far as a date reaches (ECMAScript: 8.64e15 ms). */
-const isSeconds = (value: number): boolean => Number.isFinite(value) && Math.abs(value) <= 8.64e12;

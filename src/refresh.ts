@@ -6,7 +6,7 @@ import type { Clock } from "./platform/clock.ts";
 import { most, readTextWithin } from "./platform/files.ts";
 import { markOf } from "./platform/folders.ts";
 import type { LocalPlatform } from "./platform/platform.ts";
-import { backoffMs } from "./platform/retry.ts";
+import { backoffMs, inSeconds } from "./platform/retry.ts";
 import { areThere } from "./registry/merge.ts";
 import type { Session } from "./session.ts";
 
@@ -146,14 +146,17 @@ function plan(state: State, { identityEnds }: Upkeep, { clock, reporter }: Local
 
 /** Up to a wait that doubles from a second to a minute, and never longer than a quarter of what is left. */
 function retryLater(state: State, error: LoginError, { clock, reporter }: LocalPlatform): void {
+  const isKnown = state.failures > 0 && state.lastFailure?.message === error.message;
   state.lastFailure = error;
   state.failures++;
   const backoff = backoffMs("lasting", state.failures, clock.random());
   const left = state.end.now - clock.now();
   const wait = Math.max(state.tick, Math.min(backoff, left > 0 ? left / 4 : backoff));
   state.next = momentIn(wait, clock);
-  reporter.warning(`The login could not be renewed. ${formatError(error)}`);
-  reporter.info(`Trying again in ${(wait / 1000).toFixed(1)} s; the login ends at ${isoTime(endOf(state.session))}.`);
+  const next = `Trying again ${inSeconds(wait)}; the login ends at ${isoTime(endOf(state.session))}.`;
+  // What to do about it is said once, and once more when the login ends by it.
+  const [what, ...remedy] = (isKnown ? error.message : formatError(error)).split("\n");
+  reporter.warning([`The login could not be renewed. ${what} ${next}`, ...remedy].join("\n"));
 }
 
 function lapsed({ session, lastFailure }: State): LoginError {

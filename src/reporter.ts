@@ -2,16 +2,30 @@
  * How the core speaks. Each face (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
  * would publish it in a container's.
  */
+import { LoginError, reworded } from "./errors.ts";
+
 export interface Reporter {
+  /** Makes one line of it, whatever others' words are in it. */
   info(message: string): void;
   warning(message: string): void;
   /** For whoever asked for details. Never given a secret. */
   debug(message: string): void;
-  /** Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. */
+  /**
+   * Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. What is
+   * shorter than `shortestHidden` is not hidden.
+   */
   secret(value: string): void;
+  /** The text without the secrets that this reporter was told of. */
+  hide(text: string): string;
   /** Whether something in `text` was given to `secret`: then no child may have it in its environment. */
   holdsSecret(text: string): boolean;
 }
+
+/** Characters, as in the passwords that people choose. To hide less would make holes in words that have nothing to do with it. */
+export const shortestHidden = 8;
+
+/** Characters: of what a server gives as a secret, less is refused. */
+export const shortestSecret = 16;
 
 /** For a face that hides secrets by itself. */
 export interface Secrets {
@@ -23,7 +37,7 @@ export interface Secrets {
 export function createSecrets(): Secrets {
   const secrets = new Set<string>();
   return {
-    add: (value) => void (value && secrets.add(value)),
+    add: (value) => void (value.length >= shortestHidden && secrets.add(value)),
     holds: (text) => [...secrets].some((secret) => text.includes(secret)),
     // The longest first, since it may hold another.
     hide: (text) =>
@@ -31,4 +45,23 @@ export function createSecrets(): Secrets {
         .sort((a, b) => b.length - a.length)
         .reduce((hidden, secret) => hidden.replaceAll(secret, "***"), text),
   };
+}
+
+/** An error goes into results and summaries, where nobody hides anything any more. */
+export const withoutSecretsOf = ({ hide }: Pick<Reporter, "hide">, error: LoginError): LoginError =>
+  reworded(error, { message: hide, remedy: (lines) => lines.map(hide) });
+
+/**
+ * Results are never rewritten: whoever signs or deploys by them would do so by something else.
+ * @param results by name
+ * @throws LoginError `secret-in-result`
+ */
+export function assertNoSecret(results: Readonly<Record<string, string>>, { hide }: Pick<Reporter, "hide">): void {
+  for (const [name, value] of Object.entries(results)) {
+    if (hide(value) !== value) {
+      throw new LoginError("secret-in-result", `A result would hold a secret (${name}), so none is handed out.`, {
+        remedy: ["Look at where its value comes from: no option, claim or image should hold a token."],
+      });
+    }
+  }
 }

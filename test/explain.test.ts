@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { formatError } from "../src/errors.ts";
-import { explainFailure, explainIssuer, explainResult } from "../src/explain.ts";
+import { explainFailure, explainResult } from "../src/explain.ts";
+import { explainIssuer } from "../src/identity/explain-issuer.ts";
 import type { IssuerFinding } from "../src/identity/issuer.ts";
 import { type FailureKind, HttpFailure } from "../src/platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "../src/quay/answers.ts";
@@ -17,7 +18,7 @@ const context = {
   identity,
   now: Date.parse("2026-11-24T07:04:05.678Z"),
 };
-const binding = { issuer, subject, audience: "quay other" };
+const binding = { issuer, subject, audience: "quay" };
 
 test("a refusal reads as in the design", () => {
   const error = explainResult(
@@ -107,7 +108,13 @@ describe("what the look at the issuer showed", () => {
   test.each<[IssuerFinding, number, string, RegExp, RegExp]>([
     [{ kind: "sound" }, 500, "quay-unavailable", /answered 500, and the issuer looks right/, /Quay is at fault/],
     [{ kind: "sound" }, 502, "quay-unavailable", /answered 502, and the issuer looks right/, /cannot reach https:/],
-    [{ kind: "unreachable", why: "no such name" }, 502, "issuer-unreachable", /502: .*no such name\.$/, mustReach],
+    [
+      { kind: "unreachable", why: "no such name", untrusted: false },
+      502,
+      "issuer-unreachable",
+      /502: .*no such name\.$/,
+      mustReach,
+    ],
     [{ kind: "broken", why: "it answers 404" }, 500, "issuer-broken", /500: .*it answers 404\.$/, mustReach],
     [
       { kind: "key-not-published", keys: ["rsa2", "ec1"] },

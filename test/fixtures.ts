@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import { type ErrorCode, formatError, LoginError } from "../src/errors.ts";
-import { asIdentity, type Identity, readToken } from "../src/identity/token.ts";
+import { asIdentity, type Identity, type Provenance, readToken } from "../src/identity/token.ts";
 import type { Clock } from "../src/platform/clock.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import type { Environment } from "../src/platform/environment.ts";
@@ -35,6 +35,7 @@ export function createRecorder(): Recorder {
     debug: (message) => void debugs.push(message),
     secret: (value) => void secrets.push(value),
     holdsSecret: (text) => secrets.some((secret) => text.includes(secret)),
+    hide: (text) => secrets.reduce((rest, secret) => rest.replaceAll(secret, "***"), text),
     text: () => [...infos, ...warnings, ...debugs].join("\n"),
   };
 }
@@ -142,8 +143,12 @@ export const subject = "repo:acme/app:environment:production";
 export const claims = { iss: issuer, sub: subject, aud: "quay", iat: now, exp: now + 300 };
 
 /** What Quay could accept of a token, as a source gives it. */
-export const readIdentity = (token: string, origin = "a test", fresh = true): Identity =>
-  asIdentity(readToken(token, origin, fresh));
+export const readIdentity = (
+  token: string,
+  origin = "a test",
+  source: Provenance["source"] = "github",
+  wantedAudience = "quay",
+): Identity => asIdentity(readToken(token, { origin, source, wantedAudience }));
 
 /** The password of a robot, as Quay gives it for one hour: a JWT. */
 export const robotToken = (expiresAt: number | undefined, more: object = {}): string =>
@@ -165,7 +170,8 @@ export function testIdentity(change: Partial<Identity> = {}): Identity {
     issuedAt: claims.iat,
     expiresAt: claims.exp,
     origin: "GitHub's token endpoint",
-    fresh: true,
+    source: "github",
+    wantedAudience: "quay",
     ...change,
   };
 }

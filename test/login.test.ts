@@ -216,7 +216,7 @@ describe("one robot", () => {
     const path = join(job.home, "token");
     await writeFile(path, await peers.issuer.sign({ aud: ["sts", "vault"] }));
     const result = await job.run({ "token-file": path });
-    expect(result.identity.fresh).toBe(false);
+    expect(result.identity.source).toBe("file");
     expect(job.platform.reporter.warnings).toEqual([expect.stringContaining("has the audience sts vault, not quay")]);
     expect(job.platform.reporter.infos).toContain(`Identity: the file ${path}.`);
     await job.logout();

@@ -245,7 +245,7 @@ test.each<Bad>([
     registryExample,
   ],
   [{ registry: "quay io" }, "registry", "quay io", noHost, registryExample],
-  [{ registry: "quay.io:https" }, "registry", "quay.io:https", noHost, registryExample],
+  [{ registry: "quay.io:https" }, "registry", "quay.io:…", noHost, registryExample],
   [{ registry: "quay.io:99999" }, "registry", "quay.io:99999", noHost, registryExample],
   [{ registry: "-quay.io" }, "registry", "-quay.io", noHost, registryExample],
   [{ registry: "[::1" }, "registry", "[::1", noHost, registryExample],

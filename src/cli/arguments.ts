@@ -1,8 +1,9 @@
 /** What was typed becomes a command and its options. Pure. */
 import { parseArgs } from "node:util";
-import { invalidInput, LoginError, oneOfTheTwo, shortened } from "../errors.ts";
+import { invalidInput, LoginError, oneOfTheTwo } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options.ts";
+import { asGiven } from "../text.ts";
 
 const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 
@@ -53,9 +54,9 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
   const [flag] = flags;
   const what =
     name !== undefined
-      ? `There is no command ${JSON.stringify(shortened(name))}.`
+      ? `There is no command ${JSON.stringify(asGiven(name))}.`
       : flag
-        ? `${shortened(flag.rawName)} stands without a command.`
+        ? `${asGiven(flag.rawName)} stands without a command.`
         : "No command was given.";
   const close = name && nearest(name, commandNames);
   return new LoginError("invalid-input", what, {
@@ -75,7 +76,7 @@ function findOption(flag: OptionToken, command: Command): Option & { readonly na
   const elsewhere = commandNames.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
   const names = own.map(({ name }) => name);
   const close = nearest(flag.name, names);
-  throw new LoginError("invalid-input", `${command} has no option ${shortened(flag.rawName)}.`, {
+  throw new LoginError("invalid-input", `${command} has no option ${asGiven(flag.rawName)}.`, {
     remedy: [
       elsewhere.length > 0
         ? `It belongs to ${elsewhere.join(", ")}.`
@@ -96,9 +97,9 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
   }
   // A value in an argument of its own that looks like an option is one: its value was forgotten.
   if (flag.value === undefined || (!flag.inlineValue && flag.value.startsWith("-"))) {
-    throw new LoginError("invalid-input", `${flag.rawName} needs a value.`, {
+    throw new LoginError("invalid-input", `${asGiven(flag.rawName)} needs a value.`, {
       remedy: [
-        `Write, for example, --${name} ${value}${flag.value ? `; if it begins with a dash: --${name}=${flag.value}` : ""}`,
+        `Write, for example, --${name} ${value}${flag.value ? `; if it begins with a dash: --${name}=${asGiven(flag.value)}` : ""}`,
       ],
     });
   }
@@ -106,7 +107,7 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
     throw invalidInput(
       name,
       flag.value,
-      `it was given before (${JSON.stringify(shortened(before))}), and takes one value`,
+      `it was given before (${JSON.stringify(asGiven(before))}), and takes one value`,
       oneOfTheTwo,
     );
   }
@@ -121,7 +122,7 @@ function listOfWords(word: string, command: Command): "robot" | "tag" {
   if (command === "promote") {
     return "tag";
   }
-  throw new LoginError("invalid-input", `${command} takes no arguments, and got ${JSON.stringify(shortened(word))}.`, {
+  throw new LoginError("invalid-input", `${command} takes no arguments, and got ${JSON.stringify(asGiven(word))}.`, {
     remedy: [`Options begin with --. For help: quay-keyless-login ${command} --help`],
   });
 }

@@ -2,6 +2,7 @@ import { LoginError } from "../errors.ts";
 import type { OptionValues } from "../options.ts";
 import type { Environment } from "../platform/environment.ts";
 import { createPlatform, type Platform } from "../platform/platform.ts";
+import { oneLine } from "../text.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command is given: nothing below this face looks at the process's environment by itself. */
@@ -62,8 +63,8 @@ export function interruption(remedy = "What had been done is taken back."): Abor
   return interrupted.signal;
 }
 
-/** Names and values, aligned; each line of a value has the name before it. */
-export function aligned(rows: readonly (readonly [name: string, value: string])[]): string[] {
+/** Names and values, aligned; of several values, each has the name before it. */
+export function aligned(rows: readonly (readonly [name: string, value: string | readonly string[]])[]): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.flatMap(([name, value]) => value.split("\n").map((line) => `${name.padEnd(width)}  ${line}`));
+  return rows.flatMap(([name, value]) => [value].flat().map((line) => `${name.padEnd(width)}  ${oneLine(line, 8192)}`));
 }

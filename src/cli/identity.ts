@@ -1,9 +1,11 @@
 import { formatBinding } from "../errors.ts";
 import { inspectIdentity } from "../identity/inspect.ts";
 import { parseIdentityRequest } from "../identity/request.ts";
-import { isoTime } from "../identity/token.ts";
+import { changesWith, lastingInstead } from "../identity/subject.ts";
+import { audienceToEnter, isoTime } from "../identity/token.ts";
 import { parseTimeout, readOptions } from "../option-values.ts";
 import { readRoots } from "../registry/certificates.ts";
+import { oneLine } from "../text.ts";
 import { aligned, type Call, type Outcome, withPlatform } from "./command.ts";
 
 export async function identity(call: Call): Promise<Outcome> {
@@ -21,7 +23,9 @@ export async function identity(call: Call): Promise<Outcome> {
   if (warning !== undefined) {
     call.terminal.warning(warning);
   }
-  const binding = issuer && subject ? { issuer, subject } : undefined;
+  const changes = subject && changesWith(subject);
+  const entered = audienceToEnter(facts);
+  const binding = issuer && subject ? { issuer, subject, ...(entered && { audiences: [entered] }) } : undefined;
   return {
     lines: [
       ...aligned([
@@ -34,15 +38,7 @@ export async function identity(call: Call): Promise<Outcome> {
         ["expires-at", end ?? none],
         ["acceptable", problem ? "no" : "yes: an algorithm that Quay takes, and the issuer publishes the key"],
       ]),
-      ...(binding && !problem
-        ? [
-            "",
-            "To let a robot trust it, enter in Quay, under Robot accounts > the robot > Set robot federation:",
-            ...formatBinding({ ...binding, audience: audience.join(" ") || none }).map((line) => `  ${line}`),
-            "or send this to POST /api/v1/organization/ORGANIZATION/robots/NAME/federation (it replaces all bindings of the robot):",
-            `  ${JSON.stringify([binding])}`,
-          ]
-        : []),
+      ...(binding && !problem ? ["", ...howToTrust(binding)] : []),
     ],
     object: {
       source: choice.source,
@@ -54,8 +50,30 @@ export async function identity(call: Call): Promise<Outcome> {
       "key-id": keyId ?? null,
       "expires-at": end ?? null,
       acceptable: problem === undefined,
+      ...(changes && { "subject-changes-with": changes }),
       federation: binding ? [binding] : [],
     },
     failure: problem,
   };
+}
+
+interface Federation {
+  readonly issuer: string;
+  readonly subject: string;
+  /** Absent: the token has none. */
+  readonly audiences?: readonly string[];
+}
+
+/** What to enter, in Quay's dialog and by its API: newer Quays give a binding without audiences the audience quay. */
+function howToTrust(now: Federation): readonly string[] {
+  const lasting = lastingInstead(now);
+  const binding = { ...now, ...(lasting?.subject && { subject: lasting.subject }) };
+  const { issuer, subject, audiences: [audience = "(none)"] = [] } = binding;
+  return [
+    ...(lasting?.advice ?? []),
+    `To let a robot trust ${lasting ? "that" : "it"}, enter in Quay, under Robot accounts > the robot > Set robot federation:`,
+    ...formatBinding({ issuer, subject, audience }).map((line) => `  ${line}`),
+    "or send this to POST /api/v1/organization/ORGANIZATION/robots/NAME/federation (it replaces all bindings of the robot):",
+    `  ${JSON.stringify([binding])}`,
+  ].map((line) => oneLine(line, 8192));
 }

@@ -10,6 +10,7 @@ import { systemClock } from "../platform/clock.ts";
 import type { Place } from "../platform/place.ts";
 import { keepFresh, sourceOf, type Upkeep } from "../refresh.ts";
 import { readRoots } from "../registry/certificates.ts";
+import { assertNoSecret } from "../reporter.ts";
 import { type LoginRequest, parseRequest } from "../request.ts";
 import { removeSession, type Session } from "../session.ts";
 import { aligned, type Call, interruption, type Outcome, withPlatform } from "./command.ts";
@@ -58,10 +59,15 @@ export async function login(call: Call): Promise<Outcome> {
     withPlatform(call, { timeoutSeconds: request.timeoutSeconds, roots }, (platform) =>
       logIn(request, place, platform, renews),
     );
+  const hand = async (result: LoginResult) => {
+    const { token: _, ...outputs } = outputsOf(request, result);
+    assertNoSecret(outputs, terminal);
+    await writeResults(results, outputs);
+  };
   let result: LoginResult;
   try {
     result = await logInOnce();
-    await writeResults(results, outputsOf(request, result));
+    await hand(result);
   } catch (error) {
     if (begun !== undefined) {
       await takeBack(begun).catch((failure) => terminal.error(asLoginError(failure).message));
@@ -84,7 +90,7 @@ export async function login(call: Call): Promise<Outcome> {
   }
   const renew = async (session: Session) => {
     const renewed = await logInOnce(session);
-    await writeResults(results, outputsOf(request, renewed));
+    await hand(renewed);
     return renewed.session;
   };
   const goOn = async () => {
@@ -148,8 +154,9 @@ function describe(
   sessionFolder: string | undefined,
 ): Outcome {
   const { token: _, "logged-in": __, ...shown } = told;
+  const rows = { ...shown, robot: session.robots.map(({ robot }) => robot) };
   return {
-    lines: aligned([...Object.entries(shown), ...(sessionFolder ? [["session", sessionFolder] as const] : [])]),
+    lines: aligned([...Object.entries(rows), ...(sessionFolder ? [["session", sessionFolder] as const] : [])]),
     object: {
       "logged-in": true,
       registry: told.registry,

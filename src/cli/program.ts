@@ -4,6 +4,8 @@ import { readOptions } from "../option-values.ts";
 import type { Command } from "../options.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { abandonLookUps } from "../platform/exit.ts";
+import { assertNoSecret, withoutSecretsOf } from "../reporter.ts";
+import { unprintable } from "../text.ts";
 import { version } from "../version.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Call, Outcome } from "./command.ts";
@@ -77,8 +79,9 @@ export async function load(command: Exclude<Command, "promote">): Promise<Run> {
 }
 
 /** Results on standard output, what went wrong on standard error, both in the exit code. */
-function tell({ token, lines, object, failure }: Outcome): void {
-  const told = failure && withFlags(failure);
+function tell(outcome: Outcome): void {
+  const { token, lines, object, failure } = withoutSecret(outcome);
+  const told = failure && withoutSecretsOf(terminal, withFlags(failure));
   if (token !== undefined) {
     terminal.handOut(token);
   } else if (asJson) {
@@ -95,8 +98,22 @@ function tell({ token, lines, object, failure }: Outcome): void {
   }
 }
 
-/** Control characters that JSON lets stand are written as escapes, so that no value is altered on its way to a terminal. */
+/** In place of results that would hold a secret, nothing but that. */
+function withoutSecret(outcome: Outcome): Outcome {
+  try {
+    assertNoSecret({ "standard output": JSON.stringify([outcome.lines, outcome.object]) }, terminal);
+    return outcome;
+  } catch (error) {
+    const failure = asLoginError(error);
+    failure.also = outcome.failure ? [outcome.failure] : [];
+    return { lines: [], object: {}, failure };
+  }
+}
+
+/** What JSON lets stand and a terminal may not get is written as escapes: no value is altered on its way there. */
 function json(value: unknown): string {
-  const escaped = (character: string) => `\\u00${character.charCodeAt(0).toString(16)}`;
-  return JSON.stringify(value, undefined, 2).replaceAll(/[\u007f-\u009f]/g, escaped);
+  const escaped = (character: string) =>
+    character.replaceAll(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  // Between values stand line breaks of our own, which are printable here.
+  return JSON.stringify(value, undefined, 2).replaceAll(unprintable, escaped);
 }

@@ -9,6 +9,7 @@ import { advised, failuresOf, namesOf, objectOf, promotionOutputsOf } from "../p
 import { type PromotionRequest, readPromotionRequest } from "../promotion/request.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../registry/certificates.ts";
+import { assertNoSecret, withoutSecretsOf } from "../reporter.ts";
 import { type Call, interruption, type Outcome } from "./command.ts";
 import { withFlags } from "./failure.ts";
 import { createLiveProgress } from "./progress.ts";
@@ -50,7 +51,7 @@ export async function promote(call: Call): Promise<Outcome> {
   } finally {
     progress.end();
   }
-  const tell = (failure: LoginError) => failureObject(withFlags(failure));
+  const tell = (failure: LoginError) => failureObject(withoutSecretsOf(terminal, withFlags(failure)));
   const outputs = promotionOutputsOf(results, { dryRun, tell });
   const [failure, ...others] = failuresOf(results);
   const outcome = {
@@ -65,6 +66,7 @@ export async function promote(call: Call): Promise<Outcome> {
     failure.also = [...failure.also, ...others];
   }
   try {
+    assertNoSecret(outputs, terminal);
     await writeResults(files, outputs);
   } catch (error) {
     // All the same, what was done has to be told.

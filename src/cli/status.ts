@@ -6,6 +6,7 @@ import { systemClock } from "../platform/clock.ts";
 import { assertReadFirst } from "../registry/hidden.ts";
 import { parseScopes } from "../registry/scope.ts";
 import { assertLasting, readStatus, type StandingLogin } from "../status.ts";
+import { oneLine } from "../text.ts";
 import { aligned, type Call, type Outcome } from "./command.ts";
 
 export async function status({ values, env }: Call): Promise<Outcome> {
@@ -18,7 +19,7 @@ export async function status({ values, env }: Call): Promise<Outcome> {
   return {
     lines: aligned([
       ["auth-file", standing.authFile],
-      ...standing.logins.map((login) => [login.scope, `${login.robot}, ${inWords(login, now)}`] as const),
+      ...standing.logins.map((login) => [shown(login.scope), `${shown(login.robot)}, ${inWords(login, now)}`] as const),
     ]),
     object: {
       "auth-file": standing.authFile,
@@ -40,6 +41,10 @@ export async function status({ values, env }: Call): Promise<Outcome> {
     }),
   };
 }
+
+/** Whatever stands in a file as a scope or a user; what is neither stands in quotes, so that it looks like nothing else. */
+const shown = (text: string): string =>
+  /^[\w.:/+@[\]-]{1,300}$/.test(text) ? text : JSON.stringify(oneLine(text, 300));
 
 const secondsLeft = (expiresAt: number, now: number): number => Math.max(0, Math.floor(expiresAt - now / 1000));
 

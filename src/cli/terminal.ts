@@ -1,13 +1,14 @@
 /** How the command line speaks: people read standard error, programs standard output, and neither ever sees a secret. */
 import { styleText } from "node:util";
 import { createSecrets, type Reporter } from "../reporter.ts";
+import { oneLine, plain, printable } from "../text.ts";
 import { createBlock } from "./block.ts";
 import { mentioned } from "./failure.ts";
 
 export interface Terminal extends Reporter {
   error(message: string): void;
-  /** A line on standard output. */
-  print(line: string): void;
+  /** Results on standard output. They are not rewritten: what holds a secret must not be given. */
+  print(text: string): void;
   /** The one secret that is asked for, alone on standard output. */
   handOut(secret: string): void;
   /** Whether somebody watches, on a screen whose lines can change. */
@@ -18,8 +19,9 @@ export interface Terminal extends Reporter {
 
 export function createTerminal(verbose: boolean): Terminal {
   const { add, hide, holds } = createSecrets();
-  // Escape sequences go first, since one could part a secret.
-  const clean = (text: string) => hide(plain(text));
+  // What others say (an issuer, a tool, a token's subject) must not move the cursor or paint over our words. Escape sequences
+  // go first, since one could part a secret.
+  const clean = (text: string) => plain(hide(printable(text)));
   const { stderr, stdout } = process;
   // A log that people read later, and a terminal that can't move its cursor, get lines that stay.
   const isWatched = stderr.isTTY === true && !process.env.CI && process.env.TERM !== "dumb";
@@ -36,13 +38,14 @@ export function createTerminal(verbose: boolean): Terminal {
   // NO_COLOR, FORCE_COLOR and whether this is a terminal at all: styleText looks at them by itself.
   const paint = (style: "red" | "yellow" | "dim", text: string) => styleText(style, text, { stream: stderr });
   return {
-    info: (message) => say(clean(mentioned(message))),
+    info: (message) => say(clean(mentioned(oneLine(message, 8192)))),
     warning: (message) => say(`${paint("yellow", "Warning:")} ${clean(mentioned(message))}`),
     error: (message) => say(`${paint("red", "Error:")} ${clean(message)}`),
     debug: (message) => verbose && say(paint("dim", clean(message))),
     secret: add,
+    hide,
     holdsSecret: holds,
-    print: (line) => print(clean(line)),
+    print: (text) => print(printable(text)),
     handOut: print,
     isWatched,
     live: (lines) => {
@@ -51,18 +54,4 @@ export function createTerminal(verbose: boolean): Terminal {
       }
     },
   };
-}
-
-/**
- * Escape sequences (ECMA-48, 5.3 to 5.6): of an operating system command, a control sequence, any other. Each ends where the
- * next begins: Node's own stripVTControlCharacters looks for the end of each beginning in all that follows.
- */
-const sequence =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /(?:\u001b\]|\u009d)[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
-
-/** What others say (an issuer, a tool, a token's subject) must not move the cursor or paint over our words. */
-function plain(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replaceAll(sequence, "").replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
 }

@@ -10,6 +10,7 @@ import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { sourceOf } from "../refresh.ts";
 import { readRoots } from "../registry/certificates.ts";
+import { assertNoSecret, withoutSecretsOf } from "../reporter.ts";
 import { type LoginRequest, parseRequest } from "../request.ts";
 import { startBackground } from "./background.ts";
 import { cancellation } from "./cancellation.ts";
@@ -59,7 +60,7 @@ try {
   } else {
     reportFailure(runner, error);
     if (error instanceof LoginError) {
-      runner.summarize(failureSummary(error));
+      runner.summarize(failureSummary(withoutSecretsOf(reporter, error)));
     }
   }
 } finally {
@@ -68,8 +69,10 @@ try {
 }
 
 function publish(request: LoginRequest, result: LoginResult): void {
+  const { token, ...others } = outputsOf(request, result);
+  assertNoSecret(others, reporter);
   runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", result.authFile);
-  setOutputs(outputsOf(request, result));
+  setOutputs({ ...others, token });
   reporter.info(`The login stands in ${result.files.join(" and ")}.`);
   runner.summarize(successSummary(request.registry, result));
 }
@@ -95,5 +98,6 @@ async function takeBack(): Promise<void> {
 }
 
 function isWithoutIdentity({ code }: LoginError): boolean {
-  return code === "github-fork" || code === "github-dependabot";
+  const isOfDependabot = code === "github-permission-missing" && env.GITHUB_ACTOR === "dependabot[bot]";
+  return code === "github-fork" || code === "github-dependabot" || isOfDependabot;
 }

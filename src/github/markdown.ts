@@ -1,5 +1,6 @@
 /** GitHub's Markdown, safe for any text. Pure. */
 import { formatError, type LoginError } from "../errors.ts";
+import { oneLine } from "../text.ts";
 
 /** In a block that begins with <pre>, everything up to </pre> is text (CommonMark 4.6), so only HTML needs escaping. */
 export const quoted = (error: LoginError): string => `<pre>${escapeHtml(formatError(error))}</pre>\n\n`;
@@ -16,7 +17,7 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
 
 /** Text from outside: every character that Markdown, HTML or an autolink could read is written as an entity. */
 export const cell = (text: string): string =>
-  text.replaceAll(/[^A-Za-z0-9 ./+,=-]/gu, (character) => `&#${character.codePointAt(0)};`);
+  oneLine(text, 8192).replaceAll(/[^A-Za-z0-9 ./+,=-]/gu, (character) => `&#${character.codePointAt(0)};`);
 
 const escapeHtml = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

@@ -76,7 +76,11 @@ async function endBackground(sessionFolder: string): Promise<void> {
   if (ended === undefined) {
     return;
   }
-  runner.group("How the login was kept alive", () => reporter.info(ended.log.trim() || "It had not to be renewed."));
+  runner.group("How the login was kept alive", () => {
+    for (const line of (ended.log.trim() || "It had not to be renewed.").split("\n")) {
+      reporter.info(line);
+    }
+  });
   if (ended.lapse !== undefined) {
     lapses.push(
       new LoginError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {

@@ -11,6 +11,7 @@ import { advised, failuresOf, namesOf, promotionOutputsOf } from "../promotion/r
 import { type PromotionRequest, readPromotionRequest } from "../promotion/request.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../registry/certificates.ts";
+import { assertNoSecret, withoutSecretsOf } from "../reporter.ts";
 import { cancellation } from "./cancellation.ts";
 import { promotionPlaceOf, readInputs } from "./place.ts";
 import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
@@ -26,7 +27,7 @@ try {
   const request = await readPromotionRequest(readInputs(runner, "promote-action"));
   publish(request, await run(request));
 } catch (error) {
-  const failure = advised(asLoginError(error));
+  const failure = withoutSecretsOf(reporter, advised(asLoginError(error)));
   reportFailure(runner, failure);
   if (error instanceof LoginError) {
     runner.summarize(promotionFailureSummary(failure));
@@ -48,11 +49,13 @@ async function run(request: PromotionRequest): Promise<readonly PromotionResult[
 
 /** What was promoted, whatever became of the others. */
 function publish(request: PromotionRequest, results: readonly PromotionResult[]): void {
-  const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell: failureObject });
+  const tell = (failure: LoginError) => failureObject(withoutSecretsOf(reporter, failure));
+  const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell });
+  assertNoSecret(outputs, reporter);
   for (const { name } of promotionOutputs) {
     runner.set("GITHUB_OUTPUT", name, outputs[name]);
   }
-  const failures = failuresOf(results);
+  const failures = failuresOf(results).map((failure) => withoutSecretsOf(reporter, failure));
   runner.summarize(promotionSummary(results, failures, request));
   for (const failure of failures) {
     reportFailure(runner, failure);

@@ -10,6 +10,7 @@ import { readRoots } from "../registry/certificates.ts";
 import { createSecrets, type Reporter } from "../reporter.ts";
 import { parseRequest } from "../request.ts";
 import { readSession, type Session } from "../session.ts";
+import { oneLine, plain } from "../text.ts";
 import { noteLapse, type Order } from "./background.ts";
 import { placeOf, readInputs } from "./place.ts";
 import { createRunner } from "./runner.ts";
@@ -56,12 +57,13 @@ async function run({ env, sessionFolder, source }: Order): Promise<void> {
 /** Lines for a file that post shows: a command to the runner, such as a mask, would do nothing there but tell the secret. */
 function createLog(): Reporter {
   const { add, hide, holds } = createSecrets();
-  const say = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${hide(message)}\n`);
+  const say = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${plain(hide(message))}\n`);
   return {
-    info: say,
+    info: (message) => say(oneLine(message, 8192)),
     warning: (message) => say(`Warning: ${message}`),
     debug: () => {},
     secret: add,
+    hide,
     holdsSecret: holds,
   };
 }

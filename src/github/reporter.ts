@@ -1,18 +1,22 @@
 import { asLoginError, formatError } from "../errors.ts";
-import { createSecrets, type Reporter } from "../reporter.ts";
+import { createSecrets, type Reporter, shortestHidden } from "../reporter.ts";
+import { oneLine, plain } from "../text.ts";
 import type { Runner } from "./runner.ts";
 
 export function createReporter(runner: Runner): Reporter {
-  const secrets = createSecrets();
+  const { add, hide, holds } = createSecrets();
   return {
-    info: (message) => runner.print(withoutCommands(message)),
-    warning: (message) => runner.command("warning", message),
-    debug: (message) => runner.command("debug", message),
+    info: (message) => runner.print(withoutCommands(plain(oneLine(message, 8192)))),
+    warning: (message) => runner.command("warning", plain(message)),
+    debug: (message) => runner.command("debug", plain(message)),
     secret: (value) => {
-      secrets.add(value);
-      runner.command("add-mask", value);
+      add(value);
+      if (value.length >= shortestHidden) {
+        runner.command("add-mask", value);
+      }
     },
-    holdsSecret: secrets.holds,
+    hide,
+    holdsSecret: holds,
   };
 }
 

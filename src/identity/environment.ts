@@ -1,4 +1,5 @@
 import { LoginError } from "../errors.ts";
+import { withoutSecrets } from "../text.ts";
 import { readTokenText } from "./text.ts";
 
 /**
@@ -9,12 +10,15 @@ export function readTokenVariable(name: string, env: Readonly<Record<string, str
   const read = readTokenText(env[name] ?? "");
   if (!read.ok) {
     const problem = env[name] === undefined ? "is not set" : read.problem;
+    // Someone may have put the token itself where its name belongs.
+    const shown = withoutSecrets(name);
     throw new LoginError(
       "token-variable-unusable",
-      `The variable ${name}, which should hold the identity token, ${problem}.`,
+      `The variable ${shown}, which should hold the identity token, ${problem}.`,
       {
         remedy: [
-          `GitLab: id_tokens: {${name}: {aud: quay}} in the job. Elsewhere: put the JWT into ${name} for this step only.`,
+          read.remedy ??
+            `GitLab: id_tokens: {${shown}: {aud: quay}} in the job. Elsewhere: put the JWT into ${shown} for this step only.`,
         ],
       },
     );

@@ -1,5 +1,6 @@
 import { LoginError } from "../errors.ts";
 import { FileFailure, most, readTextWithin } from "../platform/files.ts";
+import { withoutSecrets } from "../text.ts";
 import { readTokenText } from "./text.ts";
 
 /**
@@ -8,10 +9,11 @@ import { readTokenText } from "./text.ts";
  * @throws LoginError `token-file-unusable`; the signal's reason once it aborts
  */
 export async function readTokenFile(path: string, signal?: AbortSignal): Promise<string> {
-  const fail = (problem: string, cause?: unknown) =>
-    new LoginError("token-file-unusable", `The token file ${path} ${problem}.`, {
+  const fail = (problem: string, { cause, remedy }: { cause?: unknown; remedy?: string | undefined } = {}) =>
+    new LoginError("token-file-unusable", `The token file ${withoutSecrets(path)} ${problem}.`, {
       remedy: [
-        "Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: token-file: /path",
+        remedy ??
+          "Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: token-file: /path",
       ],
       cause,
     });
@@ -19,11 +21,11 @@ export async function readTokenFile(path: string, signal?: AbortSignal): Promise
   try {
     text = await readTextWithin(path, most.token, signal);
   } catch (error) {
-    throw error instanceof FileFailure ? fail(error.message, error) : error;
+    throw error instanceof FileFailure ? fail(error.message, { cause: error }) : error;
   }
   const read = readTokenText(text);
   if (!read.ok) {
-    throw fail(read.problem);
+    throw fail(read.problem, read);
   }
   return read.token;
 }

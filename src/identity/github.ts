@@ -1,10 +1,13 @@
 /** GitHub's OIDC token for the job, and why it may be missing. */
+import { join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 import { FileFailure, most, readTextWithin } from "../platform/files.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
+import { shortestSecret } from "../reporter.ts";
+import { reasonIn } from "../text.ts";
 import type { IdentityRequest } from "./request.ts";
 
 /** The runner sets both for every step of a job that has `permissions: id-token: write`. */
@@ -29,6 +32,11 @@ export function openGitHub(audience: string, platform: Platform): PendingRequest
 export async function fetchGitHubToken(audience: string, platform: Platform, opened?: PendingRequest): Promise<string> {
   let ready: PendingRequest | undefined = opened ?? openGitHub(audience, platform);
   const secret = platform.env[secretVariable] ?? "";
+  if (secret.length < shortestSecret) {
+    throw failed(
+      `${secretVariable} has fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden`,
+    );
+  }
   platform.reporter.secret(secret);
   return retry(platform, "GitHub's token endpoint", async (): Promise<Attempt<string>> => {
     const request = ready ?? openGitHub(audience, platform);
@@ -60,18 +68,16 @@ function endpoint(base: string, audience: string): URL {
 
 function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
   if (answer.status !== 200) {
+    const reason = reasonIn(answer.body);
+    const said = `it answered ${answer.status}${reason ? `: "${reason}"` : ""}`;
     const error =
       answer.status >= 500 || answer.status === 429
-        ? failed(`it answered ${answer.status}`)
-        : new LoginError(
-            "identity-endpoint-refused",
-            `GitHub's token endpoint refused this job: it answered ${answer.status}.`,
-            {
-              remedy: [
-                "Check that the job has permissions: id-token: write, that it is still running, and that the organization allows the audience.",
-              ],
-            },
-          );
+        ? failed(said)
+        : new LoginError("identity-endpoint-refused", `GitHub's token endpoint refused this job: ${said}.`, {
+            remedy: [
+              "Check that the job has permissions: id-token: write, that it is still running, and that the organization allows the audience.",
+            ],
+          });
     return { retry: error.code === "identity-endpoint-failed" ? "patient" : "no", error, answer };
   }
   try {
@@ -113,16 +119,26 @@ function untrusted(cause: HttpFailure): LoginError {
 }
 
 /**
- * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do.
+ * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do. Dependabot's runs have the
+ * permissions of their workflow, and read alone where that names none.
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
 export async function missingGitHubEndpoint(request: IdentityRequest, { env, signal }: Platform): Promise<LoginError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
   const skip = "To let such runs go on without a login: without-identity: skip";
-  if (env.GITHUB_ACTOR === "dependabot[bot]") {
-    return new LoginError("github-dependabot", "GitHub gives no identity to a run that Dependabot started.", {
-      remedy: ["Let Dependabot's runs build without pushing; push from a run that a person or a merge starts.", skip],
-    });
+  const isOfDependabot = env.GITHUB_ACTOR === "dependabot[bot]";
+  if (isOfDependabot && (await grantsIdentity(env, signal))) {
+    return new LoginError(
+      "github-dependabot",
+      "GitHub gives no identity to this run, which Dependabot started, although its workflow has id-token: write.",
+      {
+        remedy: [
+          "If that stands in another job's permissions, add it to this job's. Otherwise let Dependabot's runs build without",
+          "pushing, and push from a run that a person or a merge starts.",
+          skip,
+        ],
+      },
+    );
   }
   // pull_request_target runs in the base repository, with its rights: a fork is no reason there.
   if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env, signal))) {
@@ -151,9 +167,26 @@ export async function missingGitHubEndpoint(request: IdentityRequest, { env, sig
         "Add to the job (its own permissions block replaces the workflow's):",
         ...permission.map((line) => `  ${line}`),
         "If the job stands in a reusable workflow, add the same to the job that calls it.",
+        ...(isOfDependabot
+          ? ["Dependabot's runs get an identity only by this, too: theirs may only read by default."]
+          : []),
       ],
     },
   );
+}
+
+/** Whether the workflow's file, where it is checked out, gives the permission to any job. */
+async function grantsIdentity(
+  { GITHUB_WORKSPACE = "", GITHUB_WORKFLOW_REF = "" }: Environment,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [, path] = /^[^/]+\/[^/]+\/(\.github\/workflows\/[^/@]+)@/.exec(GITHUB_WORKFLOW_REF) ?? [];
+  try {
+    const text = path === undefined ? "" : await readTextWithin(join(GITHUB_WORKSPACE, path), most.event, signal);
+    return /^[^#\n]*(?:\bid-token["']?:\s*["']?write\b|\bpermissions["']?:\s*["']?write-all\b)/m.test(text);
+  } catch {
+    return false;
+  }
 }
 
 async function isFromFork(env: Environment, signal: AbortSignal): Promise<boolean> {

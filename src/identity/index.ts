@@ -3,6 +3,7 @@ import { LoginError, unreachable } from "../errors.ts";
 import { isThere } from "../platform/folders.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
+import { oneLine, withoutSecrets } from "../text.ts";
 import { readTokenVariable } from "./environment.ts";
 import { readTokenFile } from "./file.ts";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub } from "./github.ts";
@@ -92,7 +93,7 @@ export function openIdentity(choice: IdentityChoice, audience: string, platform:
 }
 
 /**
- * Fetches the token, hides it from all output before anything else is done with it, and reads it.
+ * Fetches the token, looks whether it is one, and hides it from all output before anything else is done with it.
  * @param opened from `openIdentity`, for the first attempt
  * @throws LoginError for each way a source can fail, and `token-not-a-jwt`
  */
@@ -103,8 +104,10 @@ export async function fetchFacts(
   opened?: PendingRequest,
 ): Promise<TokenFacts> {
   const token = await fetchToken(choice, audience, platform, opened);
+  // What has another form is refused, and told nowhere: to hide it would hide who knows what.
+  const facts = readToken(token, { source: choice.source, origin: originOf(choice), wantedAudience: audience });
   platform.reporter.secret(token);
-  return readToken(token, originOf(choice), choice.source === "github");
+  return facts;
 }
 
 /** @throws LoginError as `fetchFacts` and `asIdentity` do */
@@ -136,15 +139,17 @@ async function fetchToken(
 }
 
 function originOf(source: Source): string {
+  // Someone may have put the token itself where its place belongs.
+  const shown = (place: string) => withoutSecrets(oneLine(place, 4096));
   switch (source.source) {
     case "github":
       return "GitHub's token endpoint";
     case "file":
-      return `the file ${source.path}`;
+      return `the file ${shown(source.path)}`;
     case "environment":
-      return `the variable ${source.variable}`;
+      return `the variable ${shown(source.variable)}`;
     case "spiffe":
-      return `the SPIFFE Workload API at ${source.address}`;
+      return `the SPIFFE Workload API at ${shown(source.address)}`;
     default:
       return unreachable(source);
   }

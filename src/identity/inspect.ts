@@ -1,7 +1,7 @@
 /** Which identity this place has, and whether Quay can accept it: all that can be found out without Quay. */
 import { LoginError } from "../errors.ts";
-import { explainFinding } from "../explain.ts";
 import type { Platform } from "../platform/platform.ts";
+import { explainFinding } from "./explain-issuer.ts";
 import { chooseIdentity, fetchFacts, type IdentityChoice } from "./index.ts";
 import { examineIssuer } from "./issuer.ts";
 import type { IdentityRequest } from "./request.ts";
@@ -23,7 +23,7 @@ export async function inspectIdentity(request: IdentityRequest, platform: Platfo
     choice,
     facts,
     problem: await findProblem(facts, platform),
-    warning: audienceWarning(facts, request.audience),
+    warning: audienceWarning(facts),
   };
 }
 

@@ -1,13 +1,18 @@
 /** Looks at an issuer as Quay does, when Quay's answer leaves open whether the issuer is at fault. */
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
+import { oneLine, reasonIn } from "../text.ts";
 import type { Identity } from "./token.ts";
 
 export type IssuerFinding =
   /** Discovery and keys are as Quay needs them, the token's key among them. */
   | { readonly kind: "sound" }
-  | { readonly kind: "unreachable"; readonly why: string }
+  /** `untrusted`: by its certificate. */
+  | { readonly kind: "unreachable"; readonly why: string; readonly untrusted: boolean }
   | { readonly kind: "broken"; readonly why: string }
+  /** The discovery document names another issuer than the token does. */
+  | { readonly kind: "other-issuer"; readonly named: string }
+  /** `keys`: the RSA keys for signatures that it has. */
   | { readonly kind: "key-not-published"; readonly keys: readonly string[] };
 
 const limits = { timeoutMs: 5_000, maxBytes: 1_048_576 };
@@ -21,7 +26,7 @@ export async function examineIssuer(identity: Identity, platform: Platform): Pro
   }
   const { issuer, jwks_uri: keysAddress } = discovery.object;
   if (typeof issuer === "string" && issuer.replace(/\/$/, "") !== identity.issuer.replace(/\/$/, "")) {
-    return { kind: "broken", why: `${address} names another issuer, ${issuer}` };
+    return { kind: "other-issuer", named: oneLine(issuer) };
   }
   if (typeof keysAddress !== "string" || !keysAddress.startsWith("https://") || !URL.canParse(keysAddress)) {
     return { kind: "broken", why: `${address} names no https address for its keys (jwks_uri)` };
@@ -34,9 +39,11 @@ export async function examineIssuer(identity: Identity, platform: Platform): Pro
   if (published.length === 0) {
     return { kind: "broken", why: `${keysAddress} holds no keys` };
   }
-  if (!published.some((key) => key?.kid === identity.keyId && key?.kty === "RSA")) {
-    const nameOf = (kid: unknown) => (typeof kid === "object" ? "unnamed" : String(kid));
-    return { kind: "key-not-published", keys: published.map((key) => nameOf(key?.kid)) };
+  // Others beside them are of no use to Quay: elliptic curves, keys to encrypt with (RFC 7517, 4.1 and 4.2).
+  const keyIds = published.filter((key) => key?.kty === "RSA" && (key?.use ?? "sig") === "sig").map((key) => key.kid);
+  if (!keyIds.includes(identity.keyId)) {
+    const nameOf = (kid: unknown) => (typeof kid === "object" ? "unnamed" : oneLine(String(kid), 100));
+    return { kind: "key-not-published", keys: keyIds.map(nameOf) };
   }
   return { kind: "sound" };
 }
@@ -56,12 +63,17 @@ async function fetchObject(address: string, platform: Platform): Promise<Fetched
     if (!(failure instanceof HttpFailure)) {
       throw failure;
     }
-    return { kind: failure.kind === "too-big" ? "broken" : "unreachable", why: `${address}: ${failure.message}` };
+    const why = `${address}: ${failure.message}`;
+    return failure.kind === "too-big"
+      ? { kind: "broken", why }
+      : { kind: "unreachable", why, untrusted: failure.kind === "untrusted" };
   }
   if (answer.status !== 200) {
+    const words = reasonIn(answer.body);
+    const why = `${address} answers ${answer.status}${words ? `: "${words}"` : ""}`;
     // A gateway's words for an issuer behind it that is not up; 500 are the issuer's own.
     const isAway = answer.status === 429 || answer.status > 500;
-    return { kind: isAway ? "unreachable" : "broken", why: `${address} answers ${answer.status}` };
+    return isAway ? { kind: "unreachable", why, untrusted: false } : { kind: "broken", why };
   }
   try {
     const object: unknown = JSON.parse(answer.body);

@@ -1,9 +1,10 @@
 /** The identity token during a login: fetched once for all robots, told once, replaced when it is about to end. */
+import { formatBinding } from "../errors.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { LoginRequest } from "../request.ts";
 import { fetchIdentity, type IdentityChoice } from "./index.ts";
-import { assertUsable, audienceWarning, type Identity } from "./token.ts";
+import { assertUsable, audienceWarning, bindingOf, type Identity } from "./token.ts";
 
 export interface Identities {
   /** The one that the log and the results speak of. */
@@ -29,7 +30,7 @@ export function keepIdentity(
     return identity;
   };
   const first = fetch(opened).then((identity) => {
-    announce(identity, request, platform);
+    announce(identity, platform);
     return identity;
   });
   first.catch(() => {}); // every robot that waits for it gets the error
@@ -46,11 +47,11 @@ export function keepIdentity(
   return { first, current };
 }
 
-function announce(identity: Identity, request: LoginRequest, { reporter }: Platform): void {
-  reporter.info(`  issuer    ${identity.issuer}`);
-  reporter.info(`  subject   ${identity.subject}`);
-  reporter.info(`  audience  ${identity.audience.join(" ") || "(none)"}`);
-  const warning = audienceWarning(identity, request.audience);
+function announce(identity: Identity, { reporter }: Platform): void {
+  for (const line of formatBinding({ ...bindingOf(identity), audience: identity.audience.join(" ") || "(none)" })) {
+    reporter.info(`  ${line}`);
+  }
+  const warning = audienceWarning(identity);
   if (warning !== undefined) {
     reporter.warning(warning);
   }

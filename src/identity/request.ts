@@ -1,7 +1,8 @@
 /** Which identity is asked for, as a plain value, validated once. Pure. */
-import { invalidInput, type LoginError, oneOfTheTwo, shortened, unreachable } from "../errors.ts";
+import { invalidInput, type LoginError, oneOfTheTwo, unreachable } from "../errors.ts";
 import type { OptionReader } from "../option-values.ts";
 import type { OptionName } from "../options.ts";
+import { asGiven } from "../text.ts";
 import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
 
 /** Where the identity token is to come from, before looking at what is there. */
@@ -61,7 +62,7 @@ function parseSource(reader: OptionReader): IdentitySource {
     throw invalidInput(
       another.option,
       another.shown,
-      `${given.option} is set too (${JSON.stringify(shortened(given.shown))})`,
+      `${given.option} is set too (${JSON.stringify(asGiven(given.shown))})`,
       oneOfTheTwo,
     );
   }

@@ -2,9 +2,22 @@
 import { decodeProtectedHeader } from "jose/decode/protected_header";
 import { decodeJwt } from "jose/jwt/decode";
 import { type Binding, LoginError } from "../errors.ts";
+import { isJwt, isTime } from "../jwt.ts";
+import { asGiven, oneLine } from "../text.ts";
+import { audienceAdvice, freshTokenAdvice } from "./advice.ts";
+import type { IdentitySource } from "./request.ts";
+
+/** Where a token comes from, and what for. */
+export interface Provenance {
+  readonly source: Exclude<IdentitySource["source"], "auto">;
+  /** How a person would name the place: `GitHub's token endpoint`, `the file /…`. */
+  readonly origin: string;
+  /** The option audience: what GitHub and SPIFFE were asked for, and others should have been. */
+  readonly wantedAudience: string;
+}
 
 /** What a token says of itself, whether or not Quay could accept it. */
-export interface TokenFacts {
+export interface TokenFacts extends Provenance {
   /** The JWT itself: a secret. */
   readonly token: string;
   readonly issuer: string | undefined;
@@ -15,10 +28,6 @@ export interface TokenFacts {
   /** Seconds since 1970, as in the token. */
   readonly issuedAt: number | undefined;
   readonly expiresAt: number | undefined;
-  /** How a person would name the place it came from: `GitHub's token endpoint`, `the file /…`. */
-  readonly origin: string;
-  /** Minted for this login, so that it can only look expired when a clock is wrong. */
-  readonly fresh: boolean;
 }
 
 /** A token that has all that Quay asks for. */
@@ -34,10 +43,10 @@ const largestAuthorization = 8170;
  * Decodes `token`.
  * @throws LoginError `token-not-a-jwt`
  */
-export function readToken(token: string, origin: string, fresh: boolean): TokenFacts {
-  const { header, claims } = decode(token, origin);
+export function readToken(token: string, provenance: Provenance): TokenFacts {
+  const { header, claims } = decode(token, provenance.origin);
   const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
-  const time = (value: unknown) => (Number.isInteger(value) ? (value as number) : undefined);
+  const time = (value: unknown) => (Number.isInteger(value) && isTime(value) ? value : undefined);
   return {
     token,
     issuer: text(claims.iss),
@@ -48,8 +57,7 @@ export function readToken(token: string, origin: string, fresh: boolean): TokenF
     keyId: text(header.kid),
     issuedAt: time(claims.iat),
     expiresAt: time(claims.exp),
-    origin,
-    fresh,
+    ...provenance,
   };
 }
 
@@ -64,7 +72,7 @@ export function asIdentity(facts: TokenFacts): Identity {
   if (algorithm !== "RS256" && algorithm !== "RS384") {
     throw new LoginError(
       "token-algorithm",
-      `The identity token from ${origin} is signed with ${algorithm}, which Quay refuses.`,
+      `The identity token from ${origin} is signed with ${oneLine(algorithm, 50)}, which Quay refuses.`,
       {
         remedy: [
           "Quay takes RS256 and RS384 only. Have the issuer sign with an RSA key.",
@@ -106,15 +114,12 @@ export function asIdentity(facts: TokenFacts): Identity {
  */
 export function assertUsable(identity: Identity, robots: readonly string[], now: number): void {
   // A token minted a moment ago that looks expired means a wrong clock here: Quay, not we, must judge it.
-  if (!identity.fresh && identity.expiresAt + leewaySeconds <= now / 1000) {
+  if (identity.source !== "github" && identity.expiresAt + leewaySeconds <= now / 1000) {
     throw new LoginError(
       "token-expired",
       `The identity token from ${identity.origin} expired at ${isoTime(identity.expiresAt)}; it is ${isoTime(now / 1000)} here.`,
       {
-        remedy: [
-          "Provide a fresh token: the kubelet renews a projected one by itself; a variable of GitLab lasts as long as its job's token.",
-          "If the time shown here is wrong, set this machine's clock.",
-        ],
+        remedy: [freshTokenAdvice[identity.source], "If the time shown here is wrong, set this machine's clock."],
       },
     );
   }
@@ -135,16 +140,21 @@ export function assertUsable(identity: Identity, robots: readonly string[], now:
 }
 
 /** What the token has instead of the expected audience, as a warning's text; undefined where all is well. */
-export function audienceWarning(identity: TokenFacts, expected: string): string | undefined {
-  if (identity.audience.includes(expected)) {
+export function audienceWarning(identity: TokenFacts): string | undefined {
+  const { audience, wantedAudience, source, origin } = identity;
+  if (audience.includes(wantedAudience)) {
     return undefined;
   }
-  const has = identity.audience.length === 0 ? "no audience" : `the audience ${identity.audience.join(" ")}`;
-  return `The identity token from ${identity.origin} has ${has}, not ${expected}. Quay may refuse it; set the option audience to what the binding in Quay says.`;
+  const has = audience.length === 0 ? "no audience" : `the audience ${oneLine(audience.join(" "))}`;
+  return `The identity token from ${origin} has ${has}, not ${asGiven(wantedAudience)}. Quay may refuse it. ${audienceAdvice(source, asGiven(wantedAudience))}`;
 }
 
+/** Of several audiences, the one to enter: Quay wants one that the token has. */
+export const audienceToEnter = ({ audience, wantedAudience }: TokenFacts): string | undefined =>
+  audience.includes(wantedAudience) ? wantedAudience : audience[0];
+
 export function bindingOf(identity: Identity): Binding {
-  return { issuer: identity.issuer, subject: identity.subject, audience: identity.audience.join(" ") || "(none)" };
+  return { issuer: identity.issuer, subject: identity.subject, audience: audienceToEnter(identity) ?? "(none)" };
 }
 
 /** RFC 7617: what stands in the Authorization header of the exchange. A secret. */
@@ -168,6 +178,10 @@ export function isoTime(seconds: number): string {
 
 function decode(token: string, origin: string) {
   try {
+    // Of one without a signature, its algorithm tells more: none.
+    if (!isJwt(token.endsWith(".") ? `${token}none` : token)) {
+      throw new Error("not three parts of base64url");
+    }
     return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
   } catch (cause) {
     // jose's messages describe the form only; they never quote the token.

@@ -253,11 +253,18 @@ function proxyAddress(name: string, value: string): string {
     return "";
   }
   const address = value.includes("://") ? value : `http://${value}`;
-  if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) {
-    return address;
-  }
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  const fail = (problem: string) => invalidInput(name, "…", problem, `${name}=http://proxy.example.com:3128`);
   // The value may hold the proxy's password, so it is not shown.
-  throw invalidInput(name, "…", "the proxy variable is not an http address", `${name}=http://proxy.example.com:3128`);
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw fail("the proxy variable is not an http address");
+  }
+  try {
+    decodeURIComponent(url.username + url.password); // as Node does (RFC 3986, 2.1)
+  } catch {
+    throw fail("in the proxy variable's user or password, a % stands for nothing: write it as %25");
+  }
+  return address;
 }
 
 /** curl and the Go tools let `example.com` cover its subdomains; Node's agent wants `.example.com` for that. */

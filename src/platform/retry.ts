@@ -81,10 +81,13 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
     if (typeof wait !== "number") {
       throw error;
     }
-    platform.reporter.info(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s.`);
+    platform.reporter.info(`${error.message} Trying again ${inSeconds(wait)}.`);
     await platform.clock.sleep(wait, platform.signal);
   }
 }
+
+/** When, in words, as from now. */
+export const inSeconds = (ms: number): string => (ms < 50 ? "at once" : `in ${(ms / 1000).toFixed(1)} s`);
 
 /** @returns why there is to be no further attempt: there were enough, or it would be too late for one */
 function waitMs(

@@ -99,7 +99,7 @@ export function copyByDigest(
         return { value: undefined };
       }
       const said = readToolFailure(
-        isSilent ? `connection timed out: nothing came or went for ${mostSilence} s` : sides.hide(output),
+        isSilent ? `connection timed out: nothing came or went for ${mostSilence} s` : platform.reporter.hide(output),
       );
       // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended.
       const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());

@@ -1,8 +1,9 @@
 /** The file of promotions: YAML, a list with source, destination and tags in each entry. Every value in it is text. */
 import type { YAMLMap } from "yaml";
-import { invalidInput, LoginError, shortened } from "../errors.ts";
+import { invalidInput, LoginError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { FileFailure, readFileOrPipeWithin } from "../platform/files.ts";
+import { asGiven } from "../text.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { byTag, formatReference, pathOf, shownOf } from "./reference.ts";
 import { anchorsOf, compose, example, notYaml, type Resolve, type Yaml } from "./yaml.ts";
@@ -62,7 +63,7 @@ async function readText(path: string, signal: AbortSignal): Promise<string> {
 export function parsePromotionFile(yaml: Yaml, text: string, wanted: FileWanted): readonly Promotion[] {
   const { document, lineOf } = compose(yaml, text, wanted.path);
   const resolve = anchorsOf(yaml, document, (alias) =>
-    notYaml(wanted.path, `line ${lineOf(alias)}: *${shortened(alias.source)} stands for nothing before it`),
+    notYaml(wanted.path, `line ${lineOf(alias)}: *${asGiven(alias.source)} stands for nothing before it`),
   );
   const list = document.contents;
   const isBlank = list === null || (yaml.isScalar(list) && list.value === "");
@@ -142,7 +143,7 @@ function parseEntry(yaml: Yaml, { node, place, resolve, wanted }: EntryText): En
   const { registry } = wanted;
   const refuse = (field: Key) => (shown: string, problem: string, sample: string) =>
     fail(
-      `its ${field === "tags" ? "tag" : field} is ${JSON.stringify(shortened(shown))}: ${problem}`,
+      `its ${field === "tags" ? "tag" : field} is ${JSON.stringify(asGiven(shown))}: ${problem}`,
       writeInFile(field, field === "tags" ? quoted(sample) : sample),
     );
   return {
@@ -162,7 +163,7 @@ const failing =
   (problem, remedy) =>
     new LoginError("invalid-input", `${nameOf(path)}, ${place}: ${problem}.`, { remedy: [remedy] });
 
-const nameOf = (path: string): string => JSON.stringify(shortened(path)).slice(1, -1);
+const nameOf = (path: string): string => JSON.stringify(asGiven(path)).slice(1, -1);
 
 /** The entry's values by their keys: all of them, each once, and no other. */
 function readKeys(yaml: Yaml, map: YAMLMap, resolve: Resolve, fail: Fail): ReadonlyMap<Key, unknown> {
@@ -175,7 +176,7 @@ function readKeys(yaml: Yaml, map: YAMLMap, resolve: Resolve, fail: Fail): Reado
     if (!known) {
       const close = nearest(name, keys);
       throw fail(
-        `it has a key ${JSON.stringify(shortened(shownOf(name)))}, which is unknown`,
+        `it has a key ${JSON.stringify(asGiven(shownOf(name)))}, which is unknown`,
         close ? `Did you mean: ${close}` : whole,
       );
     }

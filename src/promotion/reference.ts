@@ -1,6 +1,7 @@
 /** References to images: `registry/organization/repository`, with a tag or a digest. Pure. */
 import type { LoginError } from "../errors.ts";
 import { isHost, withoutUserinfo } from "../registry/scope.ts";
+import { withoutSecrets } from "../text.ts";
 
 /** A repository on a registry. */
 export interface Repository {
@@ -45,7 +46,7 @@ export function parseSource(text: string, registry: string, refuse: Refuse): Ref
   const { name, tag, digest } = split(text, refuse);
   const repository = parseName(name, registry, (problem, better) => {
     const isDigest = digest !== undefined && digestProblem(digest) === undefined;
-    const end = isDigest ? `@${digest}` : `:${tag !== undefined && tagName.test(tag) ? tag : "1.0"}`;
+    const end = isDigest ? `@${digest}` : `:${exampleTag(tag)}`;
     return refuse(shownOf(text), problem, better + end);
   });
   if (tag !== undefined) {
@@ -86,7 +87,7 @@ export function parseDestination(text: string, registry: string, tags: string, r
 export function parseTags(texts: readonly string[], refuse: Refuse): readonly string[] {
   for (const [index, text] of texts.entries()) {
     const last = text.slice(text.lastIndexOf(":") + 1);
-    const example = tagName.test(last) ? last : "1.0";
+    const example = exampleTag(last);
     if (/[\s,;]/.test(text)) {
       throw refuse(shownOf(text), "a tag has no blank, comma or semicolon; several are given one by one", "1.0");
     }
@@ -100,6 +101,9 @@ export function parseTags(texts: readonly string[], refuse: Refuse): readonly st
   }
   return texts;
 }
+
+/** Fit to be shown, which what may be a secret is not. */
+const exampleTag = (tag = ""): string => (tagName.test(tag) && withoutSecrets(tag) === tag ? tag : "1.0");
 
 function checkTag(tag: string, fail: (problem: string) => LoginError): void {
   if (!tagName.test(tag)) {
@@ -153,7 +157,15 @@ function parseName(text: string, registry: string, fail: (problem: string, bette
   }
   if (components.length < 2) {
     const isOfDocker = /^(?:index\.)?docker\.io$/.test(host) && component.test(repository);
-    throw fail("it needs organization/repository", isOfDocker ? `docker.io/library/${repository}` : example);
+    const better = isOfDocker ? `docker.io/library/${repository}` : example;
+    if (!hasHost || isOfDocker) {
+      throw fail("it needs organization/repository", better);
+    }
+    const isOrganization = component.test(host) && component.test(repository);
+    throw fail(
+      `${host} is taken for the registry, since it has a dot or a port, and behind it organization/repository is missing${isOrganization ? ` (if it is an organization: ${registry}/${host}/${repository})` : ""}`,
+      better,
+    );
   }
   const lower = repository.toLowerCase();
   const isRight = lower.split("/").every((part) => component.test(part)) && `${host}/${lower}`.length <= 255;

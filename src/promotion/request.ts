@@ -1,10 +1,11 @@
 /** Options and the file of promotions become one plain value, validated once, before anything is touched. */
-import { invalidInput, oneOfTheTwo, shortened } from "../errors.ts";
+import { invalidInput, oneOfTheTwo } from "../errors.ts";
 import { type IdentityRequest, parseIdentityRequest } from "../identity/request.ts";
 import { type OptionReader, parseTimeout, readOptions } from "../option-values.ts";
 import type { OptionName, OptionValues } from "../options.ts";
 import { parseOptionalHost, parseRegistry } from "../registry/scope.ts";
 import { parseRobot } from "../request.ts";
+import { asGiven } from "../text.ts";
 import { readPromotionFile } from "./file.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { shownOf } from "./reference.ts";
@@ -113,7 +114,7 @@ function withoutOthers(path: string, { optional }: OptionReader): string {
   for (const name of ["source", "destination", "tag"] as const) {
     const value = optional(name);
     if (value !== undefined) {
-      const shown = JSON.stringify(shortened(shownOf(value)));
+      const shown = JSON.stringify(asGiven(shownOf(value)));
       throw invalidInput("file", path, `${name} is set too (${shown})`, oneOfTheTwo);
     }
   }

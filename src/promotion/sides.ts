@@ -10,7 +10,7 @@ import type { RobotToken } from "../quay/exchange.ts";
 import { keepFresh, sourceOf } from "../refresh.ts";
 import { standInForHelpers } from "../registry/helpers.ts";
 import type { Realm } from "../registry/realm.ts";
-import { createSecrets, type Reporter } from "../reporter.ts";
+import type { Reporter } from "../reporter.ts";
 import type { LoginRequest } from "../request.ts";
 import type { Session } from "../session.ts";
 import type { PromotionRequest } from "./request.ts";
@@ -45,11 +45,6 @@ export interface Sides {
   readonly certificates: string | undefined;
   /** Stand-ins for credential helpers, in a folder; undefined: there are no helpers here. */
   readonly helpers: string | undefined;
-  /**
-   * Hides what the logins were made with, all of it until now, in the words of a child: an error goes into results and
-   * summaries, where nobody hides anything any more.
-   */
-  readonly hide: (text: string) => string;
   /** Takes the logins back. Never throws: what could not be taken back is told. */
   close(): Promise<void>;
 }
@@ -87,21 +82,16 @@ export async function openSides(
     reader?.registry === writer.registry && reader.robot === writer.robot && reader.tokenHost === writer.tokenHost;
   const parties = reader && !same ? [writer, reader] : [writer];
 
-  const { add, hide } = createSecrets();
   const { reporter } = platform;
-  const secret = (value: string) => {
-    add(value);
-    reporter.secret(value);
-  };
   for (const { auth } of others.values()) {
-    secret(auth);
-    secret(
+    reporter.secret(auth);
+    reporter.secret(
       Buffer.from(auth, "base64")
         .toString()
         .replace(/^[^:]*:/, ""),
     );
   }
-  const quietly = { ...platform, reporter: { ...sayingOnce(reporter), secret } };
+  const quietly = { ...platform, reporter: sayingOnce(reporter) };
   const open: LiveLogin[] = [];
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
   let ofOthers: string | undefined;
@@ -125,7 +115,6 @@ export async function openSides(
     destination: { name: "destination", login: writing, authFile: writing?.authFile, others: new Map() },
     certificates: roots && writing && join(writing.session.folder, "certificates"),
     helpers: writing && (await standInForHelpers(platform.env, join(writing.session.folder, "helpers"))),
-    hide,
     close,
   };
 }
@@ -138,7 +127,8 @@ const ofSide = (name: Side["name"], error: LoginError): LoginError =>
       lines.map((line) =>
         line
           .replace("the option robot:", `the option ${name}-robot:`)
-          .replace(" token-host: ", ` ${name}-token-host: `),
+          .replace(" token-host: ", ` ${name}-token-host: `)
+          .replace("the option registry (", `the host in the option ${name} (a first part with a dot is one: `),
       ),
   });
 

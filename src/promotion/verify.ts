@@ -16,7 +16,7 @@ export async function verify(
   command: string,
   reference: string,
   seconds: number,
-  { source, certificates, hide }: Sides,
+  { source, certificates }: Sides,
   platform: Platform,
 ): Promise<void> {
   const { reporter, env, signal } = platform;
@@ -39,7 +39,7 @@ export async function verify(
     void running.kill();
   }, seconds * 1000);
   const { exitCode, output } = await running.finish("").finally(() => clearTimeout(timer));
-  const lines = hide(output).trim().split("\n").filter(Boolean);
+  const lines = reporter.hide(output).trim().split("\n").filter(Boolean);
   for (const line of lines) {
     reporter.debug(line);
   }

@@ -1,7 +1,11 @@
 /** What Quay's answer to an exchange means. Pure: status, headers and body in, one of few results out. */
+import type { JWTPayload } from "jose";
 import { decodeJwt } from "jose/jwt/decode";
 import type { ErrorCode } from "../errors.ts";
+import { isoTime } from "../identity/token.ts";
+import { isJwt, isTime } from "../jwt.ts";
 import type { HttpAnswer } from "../platform/http.ts";
+import { oneLine, reasonIn } from "../text.ts";
 
 /** When a robot token ends, by Quay's clock (seconds since 1970), and how long it lives in all. */
 export interface Life {
@@ -66,10 +70,12 @@ const refusals: readonly (readonly [pattern: RegExp, code: RefusalCode])[] = [
   [/^Robot accounts? have been disabled/, "robots-disabled"],
 ];
 
-export function readExchangeAnswer(answer: HttpAnswer, robot: string): ExchangeResult {
+/** @param now milliseconds since 1970, where Quay doesn't tell its own time */
+export function readExchangeAnswer(answer: HttpAnswer, robot: string, now: number): ExchangeResult {
   const { status } = answer;
   if (status === 200) {
-    return readRobotToken(answer.body, robot);
+    const told = Date.parse(String(answer.headers.date ?? ""));
+    return readRobotToken(answer.body, robot, (Number.isNaN(told) ? now : told) / 1000);
   }
   if (status === 431 || (status === 400 && /Request Header Or Cookie Too Large/i.test(answer.body))) {
     return { kind: "too-big" };
@@ -114,38 +120,56 @@ function readRedirect(answer: HttpAnswer): ExchangeResult {
   };
 }
 
-/** Refusals come as `{"message"}` or, from another layer of Quay, `{"error"}` or `{"detail"}`; content types can't be trusted. */
-function reasonIn(body: string): string | undefined {
-  const parsed = parseObject(body);
-  const reason = parsed?.message ?? parsed?.error ?? parsed?.detail;
-  return typeof reason === "string" ? reason.slice(0, 500) : undefined;
-}
+/** Seconds; 24 times what Quay gives. A login that lives on for years is none that ends. */
+const longestLife = 86_400;
 
-function readRobotToken(body: string, robot: string): ExchangeResult {
-  const token = parseObject(body)?.token;
-  if (typeof token !== "string" || token === "") {
-    return { kind: "unusable", why: "its answer holds no token" };
+/** Longer, and no tool could use it: it stands in the same header as an identity token does. */
+const longestToken = 6_000;
+
+/** @param now seconds since 1970, by Quay's clock, which need not be ours */
+function readRobotToken(body: string, robot: string, now: number): ExchangeResult {
+  const unusable = (why: string): ExchangeResult => ({ kind: "unusable", why });
+  const token = tokenIn(body);
+  if (token === undefined) {
+    return unusable("its answer holds no token");
   }
+  if (!isJwt(token)) {
+    return unusable("its token is not a JWT");
+  }
+  if (token.length > longestToken) {
+    return unusable(`its token has ${token.length} characters, too many for a tool to use it`);
+  }
+  let claims: JWTPayload;
   try {
-    const claims = decodeJwt(token);
-    if (claims.sub !== robot) {
-      return { kind: "unusable", why: `its token is for ${JSON.stringify(claims.sub)}, not for ${robot}` };
-    }
-    if (claims.exp === undefined || !Number.isFinite(claims.exp)) {
-      return { kind: "unusable", why: "its token does not say when it ends" };
-    }
-    const began = claims.iat ?? claims.nbf;
-    const lifeSeconds = began !== undefined && claims.exp > began ? claims.exp - began : usualLife;
-    return { kind: "token", token, expiresAt: claims.exp, lifeSeconds };
+    claims = decodeJwt(token);
   } catch {
-    return { kind: "unusable", why: "its token is not a JWT" };
+    return unusable("its token is not a JWT");
   }
+  const { sub, exp, iat, nbf } = claims;
+  if (sub !== robot) {
+    return unusable(`its token is for ${oneLine(JSON.stringify(sub) ?? "nobody", 300)}, not for ${robot}`);
+  }
+  if (!isTime(exp)) {
+    return unusable("its token does not say when it ends");
+  }
+  const began = iat ?? nbf;
+  if (began !== undefined && !isTime(began)) {
+    return unusable("its token does not say when it began");
+  }
+  if (exp <= Math.max(now, began ?? 0)) {
+    return unusable(`its token had ended when it came, at ${isoTime(exp)}`);
+  }
+  const lifeSeconds = began === undefined ? usualLife : exp - began;
+  if (exp - now > longestLife || lifeSeconds > longestLife) {
+    return unusable(`its token would live until ${isoTime(exp)}, and should for an hour`);
+  }
+  return { kind: "token", token, expiresAt: exp, lifeSeconds };
 }
 
-function parseObject(body: string): Record<string, unknown> | undefined {
+function tokenIn(body: string): string | undefined {
   try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+    const token: unknown = JSON.parse(body)?.token;
+    return typeof token === "string" && token !== "" ? token : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 /** Sends an identity token to Quay, brings a robot token back. What an answer means stands in answers.ts. */
 import { unreachable } from "../errors.ts";
-import { explainFailure, explainIssuer, explainResult } from "../explain.ts";
+import { explainFailure, explainResult } from "../explain.ts";
+import { explainIssuer } from "../identity/explain-issuer.ts";
 import { examineIssuer, type IssuerFinding } from "../identity/issuer.ts";
 import { basicAuthorization, type Identity } from "../identity/token.ts";
 import { HttpFailure, type Limits, type PendingRequest } from "../platform/http.ts";
@@ -46,7 +47,7 @@ export async function exchange(
     ready = undefined;
     try {
       const answer = await request.send({ authorization, accept: "application/json" });
-      const result = readExchangeAnswer(answer, robot);
+      const result = readExchangeAnswer(answer, robot, context.now);
       if (result.kind === "token") {
         platform.reporter.secret(result.token);
         const { token, expiresAt, lifeSeconds } = result;
@@ -99,6 +100,7 @@ function afterLook(finding: IssuerFinding, status: number): Persistence {
     case "unreachable":
       return "settling";
     case "broken":
+    case "other-issuer":
     case "key-not-published":
       return "no";
     default:

@@ -8,6 +8,7 @@ import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { settleAll } from "../platform/settle.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { type AccessWanted, type RobotLogin, robotFor } from "../request.ts";
+import { oneLine } from "../text.ts";
 import { askRealm, type Realm } from "./realm.ts";
 
 /** Questions at the same time: each is a connection of its own. */
@@ -91,7 +92,10 @@ async function grantedActions(
 export const scopeOf = (repository: string, actions: readonly string[]): string =>
   `repository:${repository}:${actions.join(",")}`;
 
-/** The bearer token of a token server's answer: `token`, or `access_token` as OAuth 2 has it; in its form (RFC 6750, 2.1). */
+/**
+ * The bearer token of a token server's answer: `token`, or `access_token` as OAuth 2 has it.
+ * @returns undefined where there is none in the form of one (RFC 6750, 2.1)
+ */
 export function readBearer(body: string): string | undefined {
   try {
     const { token, access_token: other = undefined } = JSON.parse(body);
@@ -130,7 +134,8 @@ export function accessMissing({ registry, robot, repository, lacking, granted, s
   const pushes = lacking.includes("push");
   const level = pushes || side === "destination" ? "Write" : "Read";
   const where = side === undefined ? registry : `${registry}, the ${side}`;
-  const end = granted.length === 0 ? `, or ${repository} does not exist.` : `; it may ${granted.join(" and ")}.`;
+  const end =
+    granted.length === 0 ? `, or ${repository} does not exist.` : `; it may ${oneLine(granted.join(" and "))}.`;
   return new LoginError(
     "access-missing",
     `${robot} may not ${lacking.join(" and ")} ${pushes ? "to" : "from"} ${repository} on ${where}${end}`,
@@ -209,7 +214,7 @@ export function explainRefusal({ body }: HttpAnswer, registry: string, robot: st
 export function registryReason(body: string): string | undefined {
   try {
     const reason: unknown = JSON.parse(body)?.errors?.[0]?.message;
-    return typeof reason === "string" ? reason : undefined;
+    return typeof reason === "string" ? oneLine(reason) : undefined;
   } catch {
     return undefined;
   }

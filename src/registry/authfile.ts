@@ -7,6 +7,7 @@ import { lstat, realpath } from "node:fs/promises";
 import { anotherFile, LoginError } from "../errors.ts";
 import { FileFailure, most, readFileWithin } from "../platform/files.ts";
 import type { Owner } from "../platform/replace.ts";
+import { withoutSecrets } from "../text.ts";
 import { lossOf } from "./faithful.ts";
 
 /** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
@@ -82,7 +83,10 @@ export function assertChangeable({ path, existing }: AuthFile): void {
 }
 
 const unusable = (path: string, problem: string, remedy: string, cause?: unknown): LoginError =>
-  new LoginError("auth-file-unusable", `The auth file ${path} ${problem}.`, { remedy: [remedy, anotherFile], cause });
+  new LoginError("auth-file-unusable", `The auth file ${withoutSecrets(path)} ${problem}.`, {
+    remedy: [remedy, anotherFile],
+    cause,
+  });
 
 /** @returns the content, or in words why it is none; never the parser's message, which quotes the text with its secrets */
 export function parseAuthFile(bytes: Buffer): AuthContent | string {

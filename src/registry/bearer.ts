@@ -6,6 +6,7 @@ import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
+import { shortestSecret } from "../reporter.ts";
 import { explainRefusal, readBearer, scopeOf } from "./access.ts";
 import { askRealm, asksForPassword, type Realm, realmForAnyone } from "./realm.ts";
 
@@ -82,7 +83,13 @@ export function createBearers(asker: Asker, platform: Platform): Bearers {
       if (bearer === undefined) {
         return { ...explainAnswer(answer, credential, asker, platform), answer };
       }
-      platform.reporter.secret(bearer);
+      // Without a login everybody gets one like it: no secret, and a stranger's word could be anything.
+      if (credential !== undefined || basic !== undefined) {
+        if (bearer.length < shortestSecret) {
+          return { retry: "no", error: tooShort(asker) };
+        }
+        platform.reporter.secret(bearer);
+      }
       return { value: bearer };
     } catch (failure) {
       return explainUnreachable(failure, asker);
@@ -159,6 +166,14 @@ function explainAnswer(
       { remedy: [remedies.checkRegistry] },
     ),
   };
+}
+
+function tooShort({ registry, side }: Asker): LoginError {
+  return new LoginError(
+    "quay-answer-unusable",
+    `${registry}, the ${side}, gave a bearer token of fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden.`,
+    { remedy: [remedies.checkRegistry] },
+  );
 }
 
 function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now: number): LoginError | undefined {

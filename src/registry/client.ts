@@ -1,6 +1,6 @@
 /** A registry's HTTP API: tokens, retries, and digests that are checked wherever bytes come in. */
 import { createHash } from "node:crypto";
-import { LoginError, shortened } from "../errors.ts";
+import { LoginError } from "../errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
@@ -152,7 +152,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
 
   function unforeseen({ what }: Question, { status, body }: HttpAnswer): LoginError {
     const words = registryReason(body);
-    const said = words === undefined ? "" : ` It said: ${JSON.stringify(shortened(words))}`;
+    const said = words === undefined ? "" : ` It said: ${JSON.stringify(words)}`;
     return new LoginError("copy-failed", `${registry}, the ${side}, answered ${status} for ${what}.${said}`, {
       remedy: [`Check that ${registry} is a registry, without a login portal or a proxy in front of it.`],
     });

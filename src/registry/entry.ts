@@ -1,5 +1,6 @@
 /** What an entry of an auth file says. A robot token is a JWT, so the entry is all that is needed. Pure. */
 import { decodeJwt } from "jose/jwt/decode";
+import { isTime } from "../jwt.ts";
 import type { AuthEntry } from "./authfile.ts";
 
 export interface EntryLogin {
@@ -22,7 +23,7 @@ export function readEntry(entry: AuthEntry): EntryLogin | undefined {
 function endOf(password: string): number | undefined {
   try {
     const { exp } = decodeJwt(password);
-    return Number.isFinite(exp) ? exp : undefined;
+    return isTime(exp) ? exp : undefined;
   } catch {
     return undefined;
   }

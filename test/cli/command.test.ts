@@ -13,13 +13,14 @@ describe("names and values", () => {
     ).toEqual(["registry  quay.io", "a         b  c"]);
   });
 
-  test("each line of a value has the name before it", () => {
+  test("of several values, each has the name before it, and none makes a line of its own", () => {
     expect(
       aligned([
-        ["robot", "acme+ci\nother+ci"],
+        ["robot", ["acme+ci", "other+ci"]],
+        ["issuer", "a\n  robot  b"],
         ["subject", ""],
       ]),
-    ).toEqual(["robot    acme+ci", "robot    other+ci", "subject  "]);
+    ).toEqual(["robot    acme+ci", "robot    other+ci", "issuer   a   robot  b", "subject  "]);
   });
 
   test("may be none", () => {

@@ -118,7 +118,7 @@ const reusable = { workflowRef: "acme/workflows/.github/workflows/publish.yml@re
 describe.concurrent("GitHub gives no identity", () => {
   test.for([
     ["github-fork", fork, /pull request from a fork/],
-    ["github-dependabot", dependabot, /Dependabot/],
+    ["github-permission-missing", dependabot, /The job publish may not[\s\S]*id-token: write[\s\S]*Dependabot's runs/],
     [
       "github-reusable-workflow",
       reusable,
@@ -145,6 +145,14 @@ describe.concurrent("GitHub gives no identity", () => {
     expect(main.children).toEqual([]);
     expect([...(await job.snapshot()).keys()]).toEqual([...before.keys()]);
     expect((await main.post()).shown).toContain("There is no login to take back.");
+  });
+
+  test("Dependabot's run whose workflow has the permission", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), idToken: false, ...dependabot });
+    const workflow = "permissions:\n  id-token: write\n";
+    await job.write(join(job.workspace, ".github/workflows/release.yml"), workflow);
+    const message = failure(expect, await job.run({ robot: "acme+ci" }), "github-dependabot");
+    expect(message).toMatch(/although its workflow has id-token: write[\s\S]*without-identity: skip/);
   });
 
   test.for([

@@ -75,7 +75,7 @@ export const cases: Record<string, Case> = {
     options: { secrets: [{ kind: "foreign", value: "a-secret-password" }] },
     says: ['"https://…@quay.io"', "without a scheme"],
   },
-  "registry that is no host": { inputs: { registry: "quay_io:x" }, says: ['"quay_io:x"', "not a host"] },
+  "registry that is no host": { inputs: { registry: "quay_io:…" }, says: ['"quay_io:…"', "not a host"] },
   "registry with a port out of range": { inputs: { registry: "quay.io:99999" }, says: ['"quay.io:99999"'] },
   "unknown tool": { inputs: { tool: "crane" }, says: ['"tool" is "crane"', "auto, skopeo, buildah, podman, docker"] },
   "unknown identity": {

@@ -216,7 +216,7 @@ describe.concurrent("post", () => {
     env.DOCKER_CONFIG = "/sys/docker";
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "true" });
     expect(failure(expect, main, "auth-file-unusable")).toContain("/sys/docker/config.json cannot be written");
-    expect(main.shown).toContain("Logged in to");
+    expect(main.shown).toContain("Logged out of");
     expect(differences(before, await job.snapshot())).toEqual([]);
     expect((await main.post()).shown).toContain("There is no login to take back");
   });

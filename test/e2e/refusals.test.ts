@@ -93,7 +93,7 @@ const refusals: Record<string, Refusal> = {
   "the audience is another": {
     bindings: (issuer) => bound(issuer, { audiences: ["elsewhere"] }),
     code: "audience-refused",
-    says: /"Invalid token: Audience doesn't match"[\s\S]*set the option audience to what the binding says/,
+    says: /"Invalid token: Audience doesn't match"[\s\S]*Set the option audience to what the binding in Quay says/,
   },
   "there is no audience": {
     token: (issuer) => issuer.sign({ aud: undefined }),

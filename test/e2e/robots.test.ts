@@ -49,6 +49,13 @@ describe.concurrent("several robots", () => {
     const main = await runAction({ peers: peers(), inputs: { robot: `${robot.name}\nother+ci` } });
     const auths = await authsIn(main.outputs["auth-file"] ?? "");
     expect(Object.keys(auths)).toEqual([`${peers().registryHost}/acme`, `${peers().registryHost}/other`]);
+    // Which tools that is no use to, the log says, and what is.
+    expect(main.shown).toMatch(
+      /^Only skopeo, buildah and podman .*crane and cosign .*docker, oras, helm .*one robot without a scope/m,
+    );
+    const single = await runAction({ peers: peers(), inputs: { robot: robot.name } });
+    expect(single.shown).not.toContain("crane");
+    await single.post();
     expect(await main.post()).toMatchObject({ code: 0 });
   });
 
@@ -122,6 +129,8 @@ describe.concurrent("access", () => {
     expect(message).toContain(`${robot.name} may not pull from acme/private on ${host}`);
     expect(message).toContain(`permissions: ${robot.name}, Read`);
     expect(message).not.toContain(robot.repository);
+    // Nobody is logged in where the login fails.
+    expect(main.shown).not.toContain("Logged in to");
     expect(main.summary).toContain("acme/readable");
     // A failed login leaves nothing.
     expect([...(await job.snapshot()).keys()]).toEqual([...before.keys()]);

@@ -43,6 +43,31 @@ export const networkRows: readonly Group[] = [
       row("F27", "DNS does not answer", "timeout"),
       row("F241", "101, which ends HTTP on the connection", "quay-answer-unusable", "once"),
       row("F242", "a port for plain http", "quay-answer-unusable", "once; says which port to name"),
+      elsewhere(
+        row("F311", "a robot token with a NUL in it", "quay-answer-unusable", "post has nothing to take back"),
+        "e2e/hostile.test.ts",
+        "a robot token > with a NUL is refused, and nothing stays",
+      ),
+      elsewhere(
+        row(
+          "F312",
+          "a robot token that has ended by Quay's own clock",
+          "quay-answer-unusable",
+          "post has nothing to take back",
+        ),
+        "e2e/hostile.test.ts",
+        "a robot token > that has ended is refused, and nothing stays",
+      ),
+      elsewhere(
+        row("F313", "a robot token that ends in no calendar", "quay-answer-unusable", "post has nothing to take back"),
+        "e2e/hostile.test.ts",
+        "a robot token > that never ends is refused, and nothing stays",
+      ),
+      elsewhere(
+        row("F314", "a robot token that lives for years", "quay-answer-unusable", "post has nothing to take back"),
+        "e2e/hostile.test.ts",
+        "a robot token > that lives for years is refused, and nothing stays",
+      ),
     ],
   },
   {

@@ -54,7 +54,7 @@ describe.concurrent("Quay answers", () => {
     let left = 5;
     peers().quay.exchangeScript.always(page(LOADING), (request) => isIts(request) && left-- > 0);
     const { stderr } = await logIn(expect, row, world);
-    expect(stderr).toContain("answered 502, and the issuer looks right from here. Trying again in");
+    expect(stderr).toContain("answered 502, and the issuer looks right from here. Trying again");
     expect(exchangesOf(peers(), world.robot)).toBe(6);
   });
   answers("F20", () => answer(503, "<html>Service Unavailable</html>"));

@@ -62,8 +62,16 @@ afterAll(() => Promise.all([close(), authority.close()]));
 
 const platform = (env = {}) => ({
   ...testPlatform({ roots: authority.ca, clock: fakeClock(), env, timeoutMs: 5_000 }),
-  reporter: { info: () => {}, warning: () => {}, debug: () => {}, secret: () => {}, holdsSecret: () => false },
+  reporter: {
+    info: () => {},
+    warning: () => {},
+    debug: () => {},
+    secret: () => {},
+    holdsSecret: () => false,
+    hide: String,
+  },
 });
+const provenance = { source: "file", origin: "a test", wantedAudience: "quay" } as const;
 const json = (content: unknown) => ({ body: written(content) });
 
 test("claims and headers of an identity token", () => {
@@ -71,17 +79,17 @@ test("claims and headers of an identity token", () => {
     for (const name of ["iss", "sub", "aud", "iat", "exp", "nbf"]) {
       const token = jwt({ ...claims, [name]: each });
       outcome(() => {
-        const facts = readToken(token, "a test", true);
-        audienceWarning(facts, "quay");
+        const facts = readToken(token, provenance);
+        audienceWarning(facts);
         return bindingOf(asIdentity(facts));
       });
     }
     for (const name of ["alg", "kid", "typ", "crit", "b64"]) {
       const token = jwt(claims, { alg: "RS256", kid: "rsa1", [name]: each });
-      outcome(() => asIdentity(readToken(token, "a test", true)));
+      outcome(() => asIdentity(readToken(token, provenance)));
     }
   }
-  const audience = (aud: unknown) => readToken(jwt({ ...claims, aud }), "a test", true).audience;
+  const audience = (aud: unknown) => readToken(jwt({ ...claims, aud }), provenance).audience;
   expect([audience("quay"), audience(["a", 7, "b"]), audience({ toString: 1 }), audience(null)]).toEqual([
     ["quay"],
     ["a", "7", "b"],

@@ -59,13 +59,14 @@ const nearlyJwt = fc.oneof(
   endless,
 );
 
+const provenance = (source: "github" | "file") => ({ source, origin: "a test", wantedAudience: "quay" }) as const;
 const codes = ["token-not-a-jwt", "token-algorithm", "token-incomplete", "issuer-cluster-internal", "issuer-not-https"];
 
 test("of any text comes an identity that can be used, or an error that does not repeat the text", () => {
   let identities = 0;
   const inputs = fc.tuple(nearlyJwt, fc.boolean(), fc.integer({ min: 0, max: 2 ** 43 }));
   const judge = ([token, fresh, now]: [string, boolean, number]) => {
-    const result = outcome(() => asIdentity(readToken(token, "the file /t", fresh)));
+    const result = outcome(() => asIdentity(readToken(token, provenance(fresh ? "github" : "file"))));
     if (result instanceof LoginError) {
       expect(codes).toContain(result.code);
       expectUnsaid(result, secret);
@@ -75,7 +76,7 @@ test("of any text comes an identity that can be used, or an error that does not 
     expect(result.token).toBe(token);
     const binding = bindingOf(result);
     expect([binding.issuer, binding.subject]).toEqual([result.issuer, result.subject]);
-    expect(audienceWarning(result, "quay") ?? "").not.toContain(secret);
+    expect(audienceWarning(result) ?? "").not.toContain(secret);
     const usable = outcome(() => assertUsable(result, ["acme+ci"], now));
     if (usable instanceof LoginError) {
       expect(["token-expired", "token-too-big"]).toContain(usable.code);
@@ -88,7 +89,7 @@ test("of any text comes an identity that can be used, or an error that does not 
       iss: fc.constant("https://issuer.example"),
       sub: fc.constant("job"),
       iat: fc.constant(1),
-      exp: fc.oneof(fc.integer(), fc.constantFrom(-1e300, 1e300)),
+      exp: fc.integer({ min: 1 }),
       aud: text,
     })
     .map((said) => unsignedJwt({ ...said, note: secret }));
@@ -101,12 +102,12 @@ test("a token says what its issuer has written", () => {
     iss: fc.webUrl({ validSchemes: ["https"] }),
     sub: fc.string({ unit: "grapheme", minLength: 1 }),
     aud: fc.oneof(fc.string(), fc.array(fc.string(), { minLength: 1, maxLength: 3 })),
-    iat: fc.integer({ min: 0, max: 2 ** 40 }),
-    exp: fc.integer({ min: 0, max: 2 ** 40 }),
+    iat: fc.integer({ min: 1, max: 2 ** 37 }),
+    exp: fc.integer({ min: 1, max: 2 ** 37 }),
   });
   forAll(fc.tuple(said, fc.string({ unit: "grapheme", minLength: 1 })), ([{ iss, sub, aud, iat, exp }, kid]) => {
     const token = unsignedJwt({ iss, sub, aud, iat, exp }, { alg: "RS256", kid });
-    expect(asIdentity(readToken(token, "a test", true))).toMatchObject({
+    expect(asIdentity(readToken(token, provenance("github")))).toMatchObject({
       issuer: iss,
       subject: sub,
       audience: [aud].flat(),
@@ -125,7 +126,7 @@ test("the text of a file is one word, or no token", () => {
       expect(content).toContain(result.token);
       expect(readTokenText(`\n ${result.token}\t\n`)).toEqual(result);
     } else {
-      expect(content).not.toMatch(/^\s*\S+\s*$/);
+      expect(content).not.toMatch(/^\s*[^\s[{"]\S*\s*$/);
     }
   });
 });
@@ -177,7 +178,7 @@ test("of any answer to the exchange comes a robot token with an end, or what is 
       }),
     ),
     (answer) => {
-      const result = readExchangeAnswer(answer, "acme+ci");
+      const result = readExchangeAnswer(answer, "acme+ci", 0);
       kinds.add(result.kind);
       if (result.kind === "token") {
         expect(answer.status).toBe(200);

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 
 /** Stands for a secret, in whatever is one. */
-export const secret = "Hidden7Marker";
+export const secret = "Hidden7MarkerOfAll";
 
 /** Characters that mean something to somebody: to a URL, a shell, a log, JSON, a regular expression. */
 const meaning = [

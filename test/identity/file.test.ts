@@ -31,7 +31,13 @@ test.each<[string, string, string]>([
   ["empty", "", "is empty"],
   ["blank", " \n", "is empty"],
   ["two lines", `${token}\n${token}\n`, "holds more than one word or line; a token is a single one"],
-  ["two words", `Bearer ${token}`, "holds more than one word or line; a token is a single one"],
+  ["two words", `${token} ${token}`, "holds more than one word or line; a token is a single one"],
+  ["a header's value", `Bearer ${token}`, "holds a header's value"],
+  [
+    "a token server's answer",
+    JSON.stringify({ access_token: token }),
+    "holds a whole JSON answer, not the token in it",
+  ],
 ])("%s", async (_, text, problem) => {
   const path = join(await makeFolder(), "token");
   await writeFile(path, text);
@@ -48,5 +54,5 @@ test("what is no file", async () => {
   expect(await said(join(folder, "file/token"))).toContain("does not exist");
   expect(await said(folder)).toContain("is a folder");
   await symlink("self", join(folder, "self"));
-  expect(await said(join(folder, "self"))).toContain("cannot be read (ELOOP)");
+  expect(await said(join(folder, "self"))).toContain("is a symbolic link, or leads in a circle of them");
 });

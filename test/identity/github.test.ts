@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/errors.ts";
@@ -121,8 +121,22 @@ describe("faults that stay", () => {
   });
 
   test("a wrong request token", async () => {
-    const env = { ...github.env, ACTIONS_ID_TOKEN_REQUEST_TOKEN: "wrong" };
+    const env = { ...github.env, ACTIONS_ID_TOKEN_REQUEST_TOKEN: "a-wrong-request-token" };
     expect(await failureText("identity-endpoint-refused", fetchGitHubToken("quay", local(env)))).toContain("401");
+  });
+
+  test("a request token that could not be hidden is not used", async () => {
+    const platform = local({ ...github.env, ACTIONS_ID_TOKEN_REQUEST_TOKEN: "fifteen letters" });
+    const asked = github.requests.length;
+    const text = await failureText("identity-endpoint-failed", fetchGitHubToken("quay", platform));
+    expect(text).toContain("ACTIONS_ID_TOKEN_REQUEST_TOKEN has fewer than 16 characters");
+    expect([platform.reporter.secrets, github.requests.length]).toEqual([[], asked]);
+  });
+
+  test("the endpoint's own words are told, on one line", async () => {
+    github.script.next(answer(403, { message: "no such\n::error::audience\u202e" }));
+    const text = await failureText("identity-endpoint-refused", fetchGitHubToken("quay", local()));
+    expect(text).toContain('it answered 403: "no such ::error::audience\ufffd".');
   });
 
   test("an address that is none, or nothing at all", async () => {
@@ -161,8 +175,8 @@ describe("why the variables are missing", () => {
   const shared = "acme/shared/.github/workflows/push.yml@v1";
 
   test.each<[string, ErrorCode, Environment, event?: unknown, workflowRef?: string]>([
-    ["Dependabot", "github-dependabot", { GITHUB_ACTOR: "dependabot[bot]" }, own],
-    ["Dependabot in a fork", "github-dependabot", { GITHUB_ACTOR: "dependabot[bot]" }, fork],
+    ["Dependabot", "github-permission-missing", { GITHUB_ACTOR: "dependabot[bot]" }, own],
+    ["Dependabot in a fork", "github-fork", { GITHUB_ACTOR: "dependabot[bot]" }, fork],
     ["a fork", "github-fork", {}, fork],
     ["a fork that is gone", "github-fork", {}, deleted],
     ["a review of a fork's", "github-fork", { GITHUB_EVENT_NAME: "pull_request_review" }, fork],
@@ -210,6 +224,37 @@ describe("why the variables are missing", () => {
     }
     if (code === "github-permission-missing") {
       expect(error.message).toContain("The job push may not");
+    }
+  });
+
+  test.each<[string, ErrorCode, string]>([
+    ["at the top", "github-dependabot", "permissions:\n  contents: read\n  id-token: write\n"],
+    [
+      "in a job, in one line",
+      "github-dependabot",
+      'jobs:\n  push:\n    permissions: {contents: read, "id-token": "write"}\n',
+    ],
+    ["with all others", "github-dependabot", "permissions: write-all\n"],
+    ["nowhere", "github-permission-missing", "permissions:\n  contents: read\n"],
+    ["in a comment", "github-permission-missing", "permissions: # not id-token: write\n  contents: read\n"],
+    ["with another level", "github-permission-missing", "permissions:\n  id-token: none\n"],
+  ])("Dependabot's runs have what their workflow gives them: %s", async (_, code, workflow) => {
+    const folder = await makeFolder();
+    await mkdir(join(folder, ".github/workflows"), { recursive: true });
+    await writeFile(join(folder, ".github/workflows/release.yml"), workflow);
+    for (const event of ["pull_request", "pull_request_target", "push", undefined]) {
+      const env = {
+        GITHUB_ACTOR: "dependabot[bot]",
+        GITHUB_EVENT_NAME: event,
+        GITHUB_WORKSPACE: folder,
+        GITHUB_WORKFLOW_REF: here,
+      };
+      const error = await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), testPlatform({ env }));
+      expect([error.code, `${error.message} ${error.remedy.join(" ")}`]).toEqual([
+        code,
+        expect.stringContaining("id-token: write"),
+      ]);
+      expect(error.remedy.join("\n").includes("without-identity: skip")).toBe(code === "github-dependabot");
     }
   });
 

@@ -197,7 +197,7 @@ describe("fetching", () => {
       issuer: peers.issuer.url,
       audience: ["quay"],
       origin: "GitHub's token endpoint",
-      fresh: true,
+      source: "github",
     });
   });
 
@@ -205,7 +205,7 @@ describe("fetching", () => {
     const token = await peers.issuer.sign({ aud: ["a", "b"] });
     const path = join(await makeFolder(), "token");
     await writeFile(path, token);
-    const common = { token, audience: ["a", "b"], fresh: false };
+    const common = { token, audience: ["a", "b"] };
     expect(await fetched({ source: "file", path, why: "" }, {})).toMatchObject({
       ...common,
       origin: `the file ${path}`,
@@ -231,7 +231,7 @@ describe("fetching", () => {
       token,
       issuer: peers.issuer.url,
       origin: `the SPIFFE Workload API at unix://${path}`,
-      fresh: false,
+      source: "spiffe",
     });
     expect(api.calls).toEqual([expect.objectContaining({ audience: ["quay"], id: "spiffe://example.org/ci" })]);
   });

@@ -6,18 +6,20 @@ import {
   basicAuthorization,
   basicCredentials,
   bindingOf,
+  type Identity,
   isoTime,
   readToken,
 } from "../../src/identity/token.ts";
 import { claims, failure, issuer, now, readIdentity, subject, testIdentity, unsignedJwt } from "../fixtures.ts";
 
 const origin = "the file /t";
+const provenance = { origin, source: "file", wantedAudience: "quay" } as const;
 const read = (change: Record<string, unknown> = {}, header: Record<string, unknown> = {}) =>
-  readIdentity(unsignedJwt({ ...claims, ...change }, { alg: "RS256", kid: "rsa1", ...header }), origin, false);
+  readIdentity(unsignedJwt({ ...claims, ...change }, { alg: "RS256", kid: "rsa1", ...header }), origin, "file");
 
 test("what a good token says", () => {
   const token = unsignedJwt(claims);
-  expect(readIdentity(token, origin, true)).toEqual({
+  expect(readIdentity(token, origin)).toEqual({
     token,
     issuer,
     subject,
@@ -27,7 +29,8 @@ test("what a good token says", () => {
     issuedAt: now,
     expiresAt: now + 300,
     origin,
-    fresh: true,
+    source: "github",
+    wantedAudience: "quay",
   });
 });
 
@@ -50,20 +53,21 @@ test.each<[string, unknown, object, object]>([
 ])("what can be told of a token that Quay could not accept: %s", (_, said, header, expected) => {
   const token = unsignedJwt(said, header);
   const nothing = { issuer: undefined, subject: undefined, audience: [], algorithm: "undefined", keyId: undefined };
-  expect(readToken(token, origin, false)).toEqual({
+  expect(readToken(token, provenance)).toEqual({
     token,
     ...nothing,
     issuedAt: undefined,
     expiresAt: undefined,
-    origin,
-    fresh: false,
+    ...provenance,
     ...expected,
   });
 });
 
 test.each<[unknown, string[], string]>([
   ["quay", ["quay"], "quay"],
-  [["quay", "sts"], ["quay", "sts"], "quay sts"],
+  [["quay", "sts"], ["quay", "sts"], "quay"],
+  [["account", "quay"], ["account", "quay"], "quay"],
+  [["account", "sts"], ["account", "sts"], "account"],
   [[], [], "(none)"],
   [undefined, [], "(none)"],
 ])("the audience %j", (aud, audience, shown) => {
@@ -85,7 +89,7 @@ describe("what Quay could never accept is told before any call", () => {
     ["a list for claims", unsignedJwt([])],
     ["an encrypted token of five parts", "a.b.c.d.e"],
   ])("%s is not a JWT", async (_, token) => {
-    const error = await failure(() => readToken(token, origin, false));
+    const error = await failure(() => readToken(token, provenance));
     expect(error.code).toBe("token-not-a-jwt");
     expect(error.message).toBe("What the file /t gives is not a JWT.");
     if (token !== "") {
@@ -160,8 +164,8 @@ describe("what Quay could never accept is told before any call", () => {
 });
 
 describe("a token's end", () => {
-  const usable = (secondsAfterEnd: number, fresh = false) =>
-    assertUsable(testIdentity({ expiresAt: now, fresh, origin }), ["acme+ci"], (now + secondsAfterEnd) * 1000);
+  const usable = (secondsAfterEnd: number, source: Identity["source"] = "file") =>
+    assertUsable(testIdentity({ expiresAt: now, source, origin }), ["acme+ci"], (now + secondsAfterEnd) * 1000);
 
   test("Quay's leeway of 30 s is used", async () => {
     expect(() => usable(29)).not.toThrow();
@@ -173,7 +177,7 @@ describe("a token's end", () => {
   });
 
   test("one that was minted just now can only look expired: Quay judges it", () => {
-    expect(() => usable(3600, true)).not.toThrow();
+    expect(() => usable(3600, "github")).not.toThrow();
   });
 });
 
@@ -206,7 +210,7 @@ test.each<[string[], string | undefined]>([
   [["other", "sts"], "has the audience other sts, not quay"],
   [[], "has no audience, not quay"],
 ])("the audience %j where quay is expected", (audience, warning) => {
-  const said = audienceWarning(testIdentity({ audience, origin }), "quay");
+  const said = audienceWarning(testIdentity({ audience, origin }));
   if (warning === undefined) {
     expect(said).toBeUndefined();
   } else {

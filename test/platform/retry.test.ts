@@ -172,7 +172,7 @@ describe("a costlier look for the cause", () => {
     expect(await failure(result)).toBe(better);
     expect(work.count()).toBe(6);
     expect(clock.waits).toHaveLength(5);
-    expect(platform.reporter.infos.at(-1)).toMatch(new RegExp(`^${better.message} Trying again in`));
+    expect(platform.reporter.infos.at(-1)).toMatch(new RegExp(`^${better.message} Trying again`));
   });
 
   test("is no reason to wait where the time is over", async () => {

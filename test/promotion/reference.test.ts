@@ -21,6 +21,9 @@ const source = (text: string, registry = "quay.io") => parseSource(text, registr
 const destination = (text: string, registry = "quay.io") => parseDestination(text, registry, "the option tag", refuse);
 const tags = (...texts: string[]) => parseTags(texts, refuse);
 
+const taken = (host: string, isName = true) =>
+  `${host} is taken for the registry, since it has a dot or a port, and behind it organization/repository is missing${isName ? ` (if it is an organization: quay.io/${host}/app)` : ""}`;
+
 describe("a source", () => {
   test.each<[string, string, string, Reference["by"]]>([
     ["acme/app:1.0", "quay.io", "acme/app", { tag: "1.0" }],
@@ -62,8 +65,8 @@ describe("a source", () => {
     ["quay.io/acme/app", "it has neither a digest nor a tag", "quay.io/acme/app:1.0"],
     ["alpine:3", part, "quay.io/acme/app:3"],
     ["alpine", part, "quay.io/acme/app:1.0"],
-    ["quay.io/app:1", part, "quay.io/acme/app:1"],
-    [`localhost:5000/app@${digest}`, part, `localhost:5000/acme/app@${digest}`],
+    ["quay.io/app:1", taken("quay.io"), "quay.io/acme/app:1"],
+    [`localhost:5000/app@${digest}`, taken("localhost:5000", false), `localhost:5000/acme/app@${digest}`],
     ["docker.io/alpine:3", part, "docker.io/library/alpine:3"],
     ["index.docker.io/alpine:3", part, "docker.io/library/alpine:3"],
     [digest, "it is a digest alone, without its repository", `quay.io/acme/app@${digest}`],
@@ -102,7 +105,7 @@ describe("a source", () => {
     ["acme/a..b:1", names, "quay.io/acme/app:1"],
     ["acme/äpp:1", names, "quay.io/acme/app:1"],
     [`acme/${"a".repeat(243)}:1`, names, "quay.io/acme/app:1", `acme/${"a".repeat(115)}…`],
-    ["quay..io:x/acme/app:1", "its registry is not a host with an optional port", "quay.io/acme/app:1"],
+    ["quay..io:x/acme/app:1", "its registry is not a host with an optional port", "quay.io/acme/app:1", "quay..io:…"],
     ["quay.io:99999/acme/app:1", "its registry is not a host with an optional port", "quay.io/acme/app:1"],
     ["acme/app 2:1", noBlanks, "quay.io/acme/app"],
     ["acme/app:1\nacme/app:2", noBlanks, "quay.io/acme/app"],
@@ -151,7 +154,7 @@ describe("a destination", () => {
     [`acme/app@${digest}`, "it has a digest, which comes from the source", "quay.io/acme/app"],
     [`acme/app:1@${digest}`, "it has a digest, which comes from the source", "quay.io/acme/app"],
     ["app", "it needs organization/repository", "quay.io/acme/app"],
-    ["other.example/app", "it needs organization/repository", "other.example/acme/app"],
+    ["other.example/app", taken("other.example"), "other.example/acme/app"],
     ["acme/App", "names of repositories are lower case", "quay.io/acme/app"],
     ["docker://quay.io/acme/app", "it has no scheme: leave docker:// out", "quay.io/acme/app"],
   ])("is refused: %s", async (text, problem, example) => {

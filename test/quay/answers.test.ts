@@ -1,5 +1,6 @@
 /** Every answer recorded on a running Quay (docs/quay.md), and what it means to us. */
 import { describe, expect, test } from "vitest";
+import { isoTime } from "../../src/identity/token.ts";
 import { type ExchangeResult, type RefusalCode, readExchangeAnswer } from "../../src/quay/answers.ts";
 import { unsignedJwt } from "../fixtures.ts";
 import {
@@ -19,7 +20,7 @@ import {
 } from "../support/quay/pages.ts";
 
 const read = ({ status, body, headers = {} }: Reply, robot = "acme+ci"): ExchangeResult =>
-  readExchangeAnswer({ status, body, headers }, robot);
+  readExchangeAnswer({ status, body, headers }, robot, recorded.iat * 1000);
 
 /** The robot token of the recorded success. */
 const recorded = {
@@ -48,7 +49,6 @@ describe("success", () => {
     ["from when it was issued", { iat: recorded.exp - 90, nbf: recorded.exp - 100 }, 90],
     ["or from when it holds", { iat: undefined, nbf: recorded.exp - 100 }, 100],
     ["an hour, where it does not say", { iat: undefined, nbf: undefined }, 3600],
-    ["an hour, where it says nonsense", { iat: recorded.exp }, 3600],
     ["and its end may be a fraction", { iat: recorded.exp - 90, exp: recorded.exp - 0.5 }, 89.5],
   ])("how long it lives: %s", (_, change, lifeSeconds) => {
     const token = unsignedJwt({ ...recorded, ...change });
@@ -72,7 +72,7 @@ describe("success", () => {
     [
       "nobody's token",
       JSON.stringify({ token: unsignedJwt({ ...recorded, sub: undefined }) }),
-      "its token is for undefined, not for acme+ci",
+      "its token is for nobody, not for acme+ci",
     ],
     [
       "a token without end",
@@ -81,6 +81,75 @@ describe("success", () => {
     ],
   ])("200 with %s is unusable", (_, body, why) => {
     expect(read({ status: 200, body })).toEqual({ kind: "unusable", why });
+  });
+
+  const [header = "", payload = "", signature = ""] = unsignedJwt(recorded).split(".");
+  test.each<[string, string]>([
+    ["a line and a command in its header", `${header}\n::warning::forged\n.${payload}.${signature}`],
+    ["sequences for a terminal", `\u001b[2J\u001b]0;owned\u0007${header}.${payload}.${signature}`],
+    ["a NUL", `${header}\0.${payload}.${signature}`],
+    ["a blank", `${header} x.${payload}.${signature}`],
+    ["a colon", `${header}:x.${payload}.${signature}`],
+    ["letters beyond ASCII", `${header}ü.${payload}.${signature}`],
+    ["base64 that is not base64url", `${header}+/=.${payload}.${signature}`],
+    ["short lines", `e\na\ni.${payload}.t`],
+    ["no header", `.${payload}.${signature}`],
+    ["no signature", `${header}.${payload}.`],
+    ["a fourth part", `${header}.${payload}.${signature}.x`],
+    ["a blank behind it", `${header}.${payload}.${signature} `],
+  ])("a token with %s is none", (_, token) => {
+    const result = read({ status: 200, body: JSON.stringify({ token }) });
+    expect(result).toEqual({ kind: "unusable", why: "its token is not a JWT" });
+  });
+
+  test("nor is one that no tool could use for its size", () => {
+    const token = `${header}.${payload}.${"A".repeat(60_000)}`;
+    expect(read({ status: 200, body: JSON.stringify({ token }) })).toMatchObject({
+      kind: "unusable",
+      why: expect.stringMatching(/characters, too many/),
+    });
+  });
+
+  const [exp, iat] = [recorded.exp, recorded.iat];
+  const noEnd = "its token does not say when it ends";
+  const noBeginning = "its token does not say when it began";
+  test.each<[string, object, string]>([
+    ["an end beyond all calendars", { exp: 1e300 }, noEnd],
+    ["an end in the year 10000", { exp: 253_402_300_800 }, noEnd],
+    ["a life without bounds", { exp: 1.7e308, iat: -1.7e308 }, noEnd],
+    ["an end before time began", { exp: -5 }, noEnd],
+    ["no second at all", { exp: 0 }, noEnd],
+    ["an end in words", { exp: "soon" }, noEnd],
+    ["a beginning in words", { iat: "abc" }, noBeginning],
+    ["an object for its beginning", { iat: {} }, noBeginning],
+    ["a list for its beginning", { iat: [1] }, noBeginning],
+    ["a beginning before time began", { iat: -1e300 }, noBeginning],
+    ["nothing but a wrong nbf", { iat: undefined, nbf: "x" }, noBeginning],
+    [
+      "a life of years",
+      { exp: exp + 16 * 365 * 86_400 },
+      "its token would live until 2042-11-20T08:09:26Z, and should for an hour",
+    ],
+    [
+      "its end in years, and nothing of its beginning",
+      { exp: exp + 16 * 365 * 86_400, iat: undefined, nbf: undefined },
+      "its token would live until 2042-11-20T08:09:26Z, and should for an hour",
+    ],
+    ["its end where it begins", { iat: exp }, `its token had ended when it came, at ${isoTime(exp)}`],
+    ["its end before it begins", { iat: exp + 5 }, `its token had ended when it came, at ${isoTime(exp)}`],
+    ["its end behind us", { iat: iat - 7200, exp: iat }, `its token had ended when it came, at ${isoTime(iat)}`],
+  ])("times are sane or refused: %s", (_, change, why) => {
+    const token = unsignedJwt({ ...recorded, ...change });
+    expect(read({ status: 200, body: JSON.stringify({ token }) })).toEqual({ kind: "unusable", why });
+  });
+
+  test("whether it has ended is told by Quay's clock, which need not be ours", () => {
+    const body = JSON.stringify({ token: unsignedJwt(recorded) });
+    const at = (seconds: number) => ({ date: new Date(seconds * 1000).toUTCString() });
+    const late = (exp + 86_400) * 1000;
+    expect(readExchangeAnswer({ status: 200, body, headers: at(iat) }, "acme+ci", late).kind).toBe("token");
+    expect(readExchangeAnswer({ status: 200, body, headers: {} }, "acme+ci", late).kind).toBe("unusable");
+    expect(readExchangeAnswer({ status: 200, body, headers: at(exp) }, "acme+ci", iat * 1000).kind).toBe("unusable");
   });
 });
 
@@ -153,7 +222,7 @@ describe("refusals, in Quay's words", () => {
 
   test("a reason without end is shortened", () => {
     const body = JSON.stringify({ message: "x".repeat(10_000) });
-    expect(read({ status: 400, body })).toMatchObject({ reason: "x".repeat(500) });
+    expect(read({ status: 400, body })).toMatchObject({ reason: `${"x".repeat(500)}…` });
   });
 });
 

@@ -16,7 +16,14 @@ import { type FileRecord, mergeEntries } from "../../src/registry/merge.ts";
 import { openSession, type Session, saveSession } from "../../src/session.ts";
 
 const [path = "", sessions = "", scope = "", how, count = "1", pause = "0"] = process.argv.slice(2);
-const reporter = { info: () => {}, warning: () => {}, debug: () => {}, secret: () => {}, holdsSecret: () => false };
+const reporter = {
+  info: () => {},
+  warning: () => {},
+  debug: () => {},
+  secret: () => {},
+  holdsSecret: () => false,
+  hide: (text: string) => text,
+};
 const platform = { clock: systemClock, reporter, signal: new AbortController().signal };
 
 await work();

@@ -105,7 +105,7 @@ describe("registry and scopes, to look for", () => {
     ],
     ...["acme app", "https://quay.io/acme", "/acme", "quay.io:x/acme"].map((scope): [OptionValues, string] => [
       { scope },
-      `The option "scope" is "${scope}": a scope is a host, host/organization or host/organization/repository.`,
+      `The option "scope" is "${scope.replace(":x/acme", ":…")}": a scope is a host, host/organization or host/organization/repository.`,
     ]),
     // A password that stands there by mistake is not shown.
     [

@@ -148,7 +148,15 @@ function secretsOf(peers: Peers | undefined): Secret[] {
   ];
 }
 
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function passwordOf(url: string): Secret[] {
   const password = URL.canParse(url) ? new URL(url).password : "";
-  return password === "" ? [] : [{ kind: "proxy", value: decodeURIComponent(password) }];
+  return password === "" ? [] : [{ kind: "proxy", value: decoded(password) }];
 }

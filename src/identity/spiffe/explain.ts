@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { LoginError } from "../../errors.ts";
 import { isThere } from "../../platform/folders.ts";
 import type { Attempt, Persistence } from "../../platform/retry.ts";
+import { asGiven, oneLine } from "../../text.ts";
 import { type Answer, longestCall, type NoAnswer } from "./call.ts";
 import { type SvidRequest, usualSockets } from "./endpoint.ts";
 import { decodeResponse, type JwtSvid } from "./wire.ts";
@@ -123,16 +124,22 @@ function explainHttp(fields: Answer["fields"], request: SvidRequest): Failed {
 export function explainChoice(svids: readonly JwtSvid[], fitting: number, { address, id }: SvidRequest): Failed {
   const remedy = [
     "Choose one by its SPIFFE ID or hint, with the option spiffe-id:",
-    ...svids.slice(0, 20).map((svid) => `  ${plain(svid.id)}${svid.hint && `  hint ${plain(svid.hint)}`}`),
+    ...svids
+      .slice(0, 20)
+      .map((svid) => `  ${oneLine(svid.id, 300)}${svid.hint && `  hint ${oneLine(svid.hint, 300)}`}`),
   ];
   const error =
     fitting === 0
-      ? new LoginError("spiffe-no-identity", `The Workload API at ${address} issues identities, but not ${id}.`, {
-          remedy,
-        })
+      ? new LoginError(
+          "spiffe-no-identity",
+          `The Workload API at ${address} issues identities, but not ${asGiven(id ?? "")}.`,
+          {
+            remedy,
+          },
+        )
       : new LoginError(
           "spiffe-several-identities",
-          `The Workload API at ${address} issues ${fitting} identities${id === undefined ? "" : ` for ${id}`}; one is to log in.`,
+          `The Workload API at ${address} issues ${fitting} identities${id === undefined ? "" : ` for ${asGiven(id)}`}; one is to log in.`,
           { remedy },
         );
   return { retry: "no", error };
@@ -149,7 +156,7 @@ function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Fail
         "in a pod, k8s:ns (namespace), k8s:sa (service account) and k8s:pod-label, which a ClusterSPIFFEID makes entries for;",
         `elsewhere, the user${user}.`,
         ...(id?.startsWith("spiffe://")
-          ? [`Or it has other identities than ${id}: leave the option spiffe-id out to see them.`]
+          ? [`Or it has other identities than ${asGiven(id)}: leave the option spiffe-id out to see them.`]
           : []),
       ],
     },
@@ -187,13 +194,8 @@ function unusable({ address }: SvidRequest, why: string, cause?: unknown): Faile
 function said(words: string | readonly string[] | undefined): string {
   const text = String(words ?? "");
   try {
-    return JSON.stringify(plain(decodeURIComponent(text)));
+    return JSON.stringify(oneLine(decodeURIComponent(text), 300));
   } catch {
-    return JSON.stringify(plain(text));
+    return JSON.stringify(oneLine(text, 300));
   }
-}
-
-/** Fit for a log: printable, one line, not long. */
-function plain(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ").slice(0, 300);
 }

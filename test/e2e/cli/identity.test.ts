@@ -41,7 +41,9 @@ describe.concurrent("identity", () => {
       "expires-at": expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
       acceptable: expect.stringMatching(/^yes/),
     });
-    expect(ran.stdout).toContain(JSON.stringify([{ issuer: peers().issuer.url, subject: SUBJECT }]));
+    expect(ran.stdout).toContain(
+      JSON.stringify([{ issuer: peers().issuer.url, subject: SUBJECT, audiences: ["quay"] }]),
+    );
     // Nothing is sent to Quay, nothing changed here.
     expect(peers().quay.requests.length).toBe(asked);
     expect(differences(before, await machine.snapshot())).toEqual([]);
@@ -64,12 +66,42 @@ describe.concurrent("identity", () => {
       "key-id": "rsa1",
       "expires-at": expect.any(String),
       acceptable: true,
-      federation: [{ issuer: peers().issuer.url, subject }],
+      federation: [{ issuer: peers().issuer.url, subject, audiences: ["quay"] }],
     });
     const login = ["login", ...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
     failed(expect, await machine.run(login), 1, "robot-not-federated");
     expect(await federate(peers(), robot.name, told.federation)).toBe(200);
     expect(await machine.run(login)).toMatchObject({ code: 0 });
+  });
+
+  test("of several audiences, the one to enter is printed", async ({ expect }) => {
+    const machine = await machineWithToken(peers(), {}, { aud: ["account", "quay"] });
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
+    expect(ran.stdout).toMatch(/^audience {4}account quay$/m);
+    expect(ran.stdout).toMatch(/^ {2}audience {2}quay$/m);
+    expect(ran.stdout).toContain('"audiences":["quay"]}]');
+  });
+
+  test("of a tag: what to enter is an environment's subject, with what the workflow needs", async ({ expect }) => {
+    const subject = "repo:acme/app:ref:refs/tags/v1.2.3";
+    const machine = await machineWithToken(peers(), {}, { sub: subject });
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
+    expect(ran.stdout).toMatch(
+      /changes with every tag: a binding for it would fit only once\.\n.*\n {2}environment: release\n/,
+    );
+    expect(ran.stdout).toMatch(/^ {2}subject {3}repo:acme\/app:environment:release$/m);
+    const json = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      subject,
+      "subject-changes-with": "tag",
+      federation: [{ subject }],
+    });
+  });
+
+  test("of an issuer whose certificate nobody knows here: what to give is said", async ({ expect }) => {
+    const machine = await machineWithToken(peers());
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile]);
+    expect(failed(expect, ran, 1, "issuer-unreachable")).toMatch(/For this look: .*--ca-file path\/to\/root\.pem/);
   });
 
   test("of GitHub, asked for with the audience that is wanted", async ({ expect }) => {

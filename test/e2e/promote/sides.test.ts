@@ -142,6 +142,24 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect([bearers.length > 0, bearers.every(({ user }) => user === undefined)]).toEqual([true, true]);
   });
 
+  test("a public source's bearer is no secret: whatever a stranger calls so, results say what is", async ({
+    expect,
+  }) => {
+    const scenario = await withImage({ isPublic: true });
+    const { from } = scenario;
+    from.side.quay.authScript.always(answer(200, { token: "e" }), ({ url = "" }) =>
+      url.includes(encodeURIComponent(`:${from.repository}:`)),
+    );
+    const ran = await scenario.promote(scenario.args(made, "1.0"));
+    // This registry takes no such bearer; the words are whole all the same.
+    const { promotions } = JSON.parse(ran.stdout);
+    expect(promotions[0]).toMatchObject({
+      destination: expect.stringMatching(/^localhost:\d+\//),
+      error: { code: "access-missing" },
+    });
+    expect(ran.stdout + ran.stderr).not.toContain("***");
+  });
+
   test("a public source on the destination's host: its robot's login is not used for it", async ({ expect }) => {
     const scenario = await withImage({ isPublic: true, to: world().staging });
     const { from, to } = scenario;

@@ -1,0 +1,37 @@
+/** What to do about a token depends on where it comes from. Pure. */
+import type { IdentitySource } from "./request.ts";
+
+type Source = Exclude<IdentitySource["source"], "auto">;
+
+export const freshTokenAdvice: Readonly<Record<Source, string>> = {
+  github: "Run the job again.",
+  file: "Provide a fresh token: the kubelet renews a projected one by itself; whatever else writes the file has to do so again.",
+  environment:
+    "A variable is never renewed. Get a new token right before the login: Keycloak's lasts five minutes by default, GitLab's as long as its job may run.",
+  spiffe: "See in the log of this node's SPIRE agent why it gives an old one.",
+};
+
+/** How the token comes to have this audience. */
+const forAudience = (source: Source, audience: string): string => {
+  switch (source) {
+    case "github":
+    case "spiffe":
+      return `set the option audience to what the binding in Quay says`;
+    case "file":
+      return `have the token made for ${audience} (in a pod: audience: ${audience} of its serviceAccountToken), or set the option audience to the token's own if the binding in Quay says so`;
+    case "environment":
+      return `have the token made for ${audience} (GitLab: aud: ${audience} in id_tokens; Keycloak: a mapper of the type Audience at the client), or set the option audience to the token's own if the binding in Quay says so`;
+  }
+};
+
+/** A sentence, for a token that lacks the audience. */
+export const audienceAdvice = (source: Source, audience: string): string => {
+  const advice = forAudience(source, audience);
+  return `${advice[0]?.toUpperCase()}${advice.slice(1)}.`;
+};
+
+/** For an issuer that calls itself by another name than the token does. */
+export const sameNameAdvice = ({ source }: { readonly source: Source }): readonly string[] => [
+  "Have both name the same address, and enter exactly that at the robot. A Quay before 3.18 also minds a slash at the end.",
+  `Where the issuer's address has changed, this token may be from before. ${freshTokenAdvice[source]}`,
+];

@@ -1,0 +1,83 @@
+/** What looking at an issuer has shown becomes an error. Pure. */
+import { LoginError, unreachable } from "../errors.ts";
+import { type ExchangeContext, remedies } from "../explain.ts";
+import { sameNameAdvice } from "./advice.ts";
+import type { IssuerFinding } from "./issuer.ts";
+import type { Identity } from "./token.ts";
+
+/** After a 500 or 502: what looking at the issuer ourselves has shown. */
+export function explainIssuer(
+  finding: IssuerFinding,
+  status: number,
+  { registry, identity }: ExchangeContext,
+): LoginError {
+  const because = `Quay at ${registry} answered ${status}`;
+  if (finding.kind === "sound") {
+    return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
+      remedy:
+        status === 502
+          ? [
+              `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
+              "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
+            ]
+          : [
+              "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
+            ],
+    });
+  }
+  return explainFinding(finding, identity, `${because}: the`);
+}
+
+/**
+ * What is wrong with an issuer.
+ * @param the how the sentence begins: `The`, or a cause and `the`
+ */
+export function explainFinding(
+  finding: Exclude<IssuerFinding, { kind: "sound" }>,
+  identity: Identity,
+  the: string,
+): LoginError {
+  const note = "It is Quay that must reach the issuer; this look was taken from here.";
+  switch (finding.kind) {
+    case "unreachable":
+      return new LoginError(
+        "issuer-unreachable",
+        `${the} issuer of this job's identity cannot be reached. ${finding.why}.`,
+        {
+          remedy: [
+            note,
+            `Make ${identity.issuer} reachable by https from Quay, with a certificate that Quay trusts.`,
+            ...(finding.untrusted ? [`For this look: ${remedies.privateAuthority}`] : []),
+          ],
+        },
+      );
+    case "broken":
+      return new LoginError("issuer-broken", `${the} issuer of this job's identity answers wrongly. ${finding.why}.`, {
+        remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
+      });
+    case "other-issuer":
+      return new LoginError(
+        "issuer-mismatch",
+        `${the} issuer of this job's identity calls itself ${finding.named}, and the token ${identity.issuer}.`,
+        { remedy: [note, ...sameNameAdvice(identity)] },
+      );
+    case "key-not-published":
+      return new LoginError(
+        "key-not-published",
+        `${the} key that signed this job's identity token is not among its issuer's RSA keys.`,
+        {
+          remedy: [
+            `The token's kid is ${identity.keyId}; ${published(finding.keys)}.`,
+            "Wait until the issuer has published its new key, or get a new token: this one may be from before a key rotation.",
+          ],
+        },
+      );
+    default:
+      return unreachable(finding);
+  }
+}
+
+const published = (keys: readonly string[]): string =>
+  keys.length === 0
+    ? "no RSA key for signatures is published"
+    : `published are ${keys.slice(0, 20).join(", ")}${keys.length > 20 ? `, and ${keys.length - 20} more` : ""}`;

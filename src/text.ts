@@ -1,0 +1,104 @@
+/** Text that others wrote, made fit to be shown; and what in a text looks like a secret. Pure. */
+
+/**
+ * Escape sequences (ECMA-48, 5.3 to 5.6): of an operating system command, a control sequence, any other. Each ends where the
+ * next begins: Node's own stripVTControlCharacters looks for the end of each beginning in all that follows.
+ */
+const sequence =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /(?:\u001b\]|\u009d)[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
+
+/** Controls, what turns or hides letters (bidi, zero-width), halves of characters, line separators of Unicode. */
+export const unprintable = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** Lines and tabs stay; nothing moves a cursor, paints, turns round or hides. */
+export const printable = (text: string): string => text.replaceAll(sequence, "").replaceAll(unprintable, "\ufffd");
+
+/** Whatever a face says, as the last thing before it is said. */
+export const plain = (text: string): string => withoutTokens(printable(text));
+
+/**
+ * Words of others (Quay, a registry, an issuer, a token's claims, a tool, a file's keys) for a place in a line of ours: they
+ * begin no line, and end theirs.
+ * @param most characters
+ */
+export function oneLine(text: string, most = 500): string {
+  // A sequence for terminals takes a few characters, and looking for them in megabytes takes long.
+  const line = printable(text.slice(0, 4 * most).replaceAll(/[\t\n\v\f\r\u0085\u2028\u2029]+/g, " "));
+  return cut(line.replaceAll(/\p{Zs}/gu, " "), most);
+}
+
+const cut = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text;
+
+/** What a server says of a refusal in JSON: Quay `message`, `error` or `detail`, OAuth (RFC 6749, 5.2) `error_description`. */
+export function reasonIn(body: string): string | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const { message, error_description, error, detail } = (parsed ?? {}) as Record<string, unknown>;
+  const reason = message ?? error_description ?? error ?? detail;
+  return typeof reason === "string" && reason.trim() !== "" ? oneLine(reason) : undefined;
+}
+
+const secretForms: readonly (readonly [form: RegExp, shown: string])[] = [
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*/gs, "…"],
+  [/\beyJ[\w-]{6,}(?:\.[\w-]*){0,2}/gi, "…"],
+  [/\b(?:gh[oprsu]_|github_pat_|gl(?:pat|cbt|rt|dt|ptt|soat|ft|imt|agent|oas)-|dckr_[a-z]{3}_)[\w-]{8,}/gi, "…"],
+  [/\b(?:xox[a-z]-|hv[bs]\.|sha256~|npm_(?=\w{30}))[\w-]{8,}/gi, "…"],
+  [/\b(Bearer|Basic) (?=\S*[0-9])[\w+/=.~-]{16,}/gi, "$1 …"],
+  [/(?<![a-z0-9+.-])([a-z0-9+.-]+:\/\/)[^\s/"']*@/gi, "$1…@"],
+];
+
+/** The text without what can be nothing else than a secret: tokens with a form of their own, users and passwords in addresses. */
+export const withoutTokens = (text: string): string =>
+  secretForms.reduce((rest, [form, shown]) => rest.replaceAll(form, shown), text);
+
+/** The text without whatever may be a secret put into the wrong place. Rather a harmless value is not shown than a password is. */
+export const withoutSecrets = (text: string): string =>
+  withoutTokens(text)
+    .replaceAll(/\S+/g, withoutUser)
+    .replaceAll(userAndPassword, withoutPassword)
+    .replaceAll(/[\w+/=~-]{16,}/g, withoutRandom);
+
+/** What a person gave, for a message about it. */
+export const asGiven = (value: string): string => cut(withoutSecrets(value), 120);
+
+/** Up to the last at sign, since a password may have anything in it. */
+function withoutUser(word: string): string {
+  const start = /[a-z0-9+.-]:\/\//i.exec(word);
+  const at = start ? start.index + start[0].length : word.length;
+  return word.slice(0, at) + word.slice(at).replace(/^.*@(?!sha256:)/s, "…@");
+}
+
+const userAndPassword = /(?<=^|[\s"',;=])([^\s"',;=/:@[\]]+):(?!\/)(\S+)/g;
+const scheme = /^(?:unix|tcp|dns|https?|docker|oci|file|spiffe)$/i;
+/** A port, with what follows it, a version, what may be done with a repository, a digest. */
+const noPassword = /^(?:[0-9]{1,5}(?:[/.=,;:)].*)?|v?[0-9]+(?:\.[0-9]+)+|(?:pull|push|,)+|[0-9a-f]{64})$/;
+
+const withoutPassword = (whole: string, user: string, rest: string): string =>
+  scheme.test(user) || noPassword.test(rest) ? whole : `${user}:…`;
+
+/** Keys and random passwords go to and fro between small letters, capitals and digits; words don't. */
+function isRandom(word: string): boolean {
+  const kinds = [...word.replaceAll(/[^A-Za-z0-9]/g, "")].map((character) =>
+    character <= "9" ? "digit" : character <= "Z" ? "capital" : "small",
+  );
+  const changes = kinds.filter((kind, index) => index > 0 && kind !== kinds[index - 1]).length;
+  const isMixed = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9]{32,}$/.test(word);
+  return word.length >= 16 && (changes / word.length >= 0.3 || isMixed);
+}
+
+/** Base64 may have slashes in it; in a path each part stands for itself. */
+function withoutRandom(run: string, at: number, text: string): string {
+  const before = text.slice(Math.max(0, at - 300), at); // a reference's name has up to 255
+  if (/^[0-9a-f]+$/i.test(run) && /(?:sha[0-9]+[:-]|\/[^@]*@)$/i.test(before)) {
+    return run; // a digest
+  }
+  const parts = run.split("/");
+  const isPath = run.startsWith("/") || /[.~]$/.test(before);
+  return isPath ? parts.map((part) => (isRandom(part) ? "…" : part)).join("/") : isRandom(parts.join("")) ? "…" : run;
+}

@@ -1,0 +1,114 @@
+/** A secret that was pasted into the wrong place is not shown, whichever option, command or word it stands for. */
+import { join } from "node:path";
+import { describe, test } from "vitest";
+import { optionsOf } from "../../../src/options.ts";
+import { createMachine, type Machine } from "../../support/command.ts";
+import { useWorld } from "./world.ts";
+
+useWorld({ registry: false });
+
+const secrets = [
+  ["a JWT", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJl", /eyj|c2lnbmF0/i],
+  ["a robot with its password", "acme+ci:PASSWORD9of8The7Robot", /PASSWORD9/i],
+] as const;
+
+/** What makes each command run until it needs something that isn't there. */
+const usual: Record<string, readonly string[]> = {
+  login: ["--robot", "acme+ci", "--token-file", "/nowhere/token"],
+  logout: [],
+  status: [],
+  identity: ["--token-file", "/nowhere/token"],
+  promote: [
+    ...["--source", "acme/app:1.0", "--destination", "acme/release", "--tag", "1.0"],
+    ...["--destination-robot", "acme+ci", "--token-file", "/nowhere/token"],
+  ],
+};
+
+async function shown(machine: Machine, args: readonly string[]): Promise<string> {
+  const { stdout, stderr, children } = await machine.run(args);
+  return `${stdout}${stderr}${JSON.stringify(children)}`;
+}
+
+describe.concurrent("a pasted secret", { timeout: 60_000 }, () => {
+  for (const command of ["login", "logout", "status", "identity", "promote"] as const) {
+    test.for(secrets)(`in an option of ${command}: %s`, async ([, secret, part], { expect }) => {
+      const machine = await createMachine();
+      for (const { name, takes } of optionsOf(command)) {
+        // What is no mistake is done, and results are not rewritten: no folder and no file is made of a secret here.
+        if (name === "result" || name === "session") continue;
+        const others = [...(usual[command] ?? [])];
+        const index = others.indexOf(`--${name}`);
+        if (index >= 0) others.splice(index, 2);
+        const given = takes === "flag" ? [`--${name}=${secret}`] : [`--${name}`, secret];
+        for (const args of [
+          [...others, ...given],
+          [...others, ...given, ...given],
+          [...others, ...given, "--output=json"],
+        ]) {
+          const text = await shown(machine, [command, ...args]);
+          // Where it is the name of a file that isn't an error yet, the result names the file.
+          if (command !== "status" || name !== "auth-file")
+            expect([name, text]).toEqual([name, expect.not.stringMatching(part)]);
+        }
+      }
+    });
+  }
+
+  test.for(secrets)("in place of a command, of a flag, of a word: %s", async ([, secret, part], { expect }) => {
+    const machine = await createMachine({ env: { QUAY_ID_TOKEN: secret } });
+    for (const args of [
+      [secret],
+      [`--${secret}`],
+      [`-${secret}`],
+      ["login", `--${secret}`],
+      ["login", `--password=${secret}`],
+      ["login", `--token=${secret}`],
+      ["login", "--robot", `-${secret}`],
+      ["login", "--robot", "acme+ci", secret],
+      ["status", secret],
+      ["logout", secret],
+      ["promote", ...(usual.promote ?? []), secret],
+      ["login", "--robot", "acme+ci", "--token-env", "QUAY_ID_TOKEN"],
+    ]) {
+      const text = await shown(machine, args);
+      expect([args[0] === secret ? "" : args.slice(0, 2), text]).toEqual([
+        args[0] === secret ? "" : args.slice(0, 2),
+        expect.not.stringMatching(part),
+      ]);
+    }
+  });
+
+  test.for(secrets)("in a file of promotions, as a key and as a value: %s", async ([, secret, part], { expect }) => {
+    const machine = await createMachine();
+    const entries = [
+      `- ${JSON.stringify(secret)}: x`,
+      `- source: ${JSON.stringify(secret)}\n  destination: acme/app\n  tags: ["1.0"]`,
+      `- source: acme/app:1.0\n  destination: ${JSON.stringify(secret)}\n  tags: ["1.0"]`,
+      `- source: acme/app:1.0\n  destination: acme/app\n  tags: [${JSON.stringify(secret)}]`,
+      `- source: acme/app:1.0\n  destination: acme/app\n  tags: ${JSON.stringify(secret)}`,
+      `- *${secret}`,
+      `${secret}`,
+      `"${secret}`,
+    ];
+    for (const text of entries) {
+      const file = await machine.write(join(machine.home, "release.yaml"), text);
+      const args = ["promote", "--file", file, "--destination-robot", "acme+ci", "--token-file", "/nowhere/token"];
+      expect(await shown(machine, args)).not.toMatch(part);
+    }
+  });
+
+  test.for(["me:%zz-of-the-proxy", "me%zz:password-of-the-proxy", "me:50%-of-the-proxy"])(
+    "of a proxy, which can't be decoded: %s",
+    async (user, { expect }) => {
+      const machine = await createMachine();
+      const token = await machine.write(join(machine.home, "token"), secrets[0][1]);
+      for (const name of ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY"]) {
+        const ran = await machine.run(["identity", "--token-file", token], {
+          env: { [name]: `http://${user}@localhost:1` },
+        });
+        expect([ran.code, ran.stderr]).toEqual([2, expect.stringMatching(/"HTTPS?_PROXY" is "…".*%25/)]);
+        expect(ran.stderr).not.toMatch(/-of-the-proxy/);
+      }
+    },
+  );
+});
