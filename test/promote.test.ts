@@ -385,7 +385,7 @@ PATH=${systemPath} exec skopeo "$@"`;
   test.each([
     "unexpected EOF",
     "received unexpected HTTP status: 500 Internal Server Error",
-    'StatusCode: 520, "<html>"',
+    'StatusCode: 520, "a page"',
     'error fetching external blob from "https://example.com/a": 500 (Internal Server Error)',
     "error parsing HTTP 429 response body: no error details found in HTTP response body",
   ])("for a moment: it is tried again: %s", async (words) => {

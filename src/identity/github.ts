@@ -194,7 +194,7 @@ async function isFromFork(env: Environment, signal: AbortSignal): Promise<boolea
     const event = JSON.parse(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", most.event, signal));
     const head = event?.pull_request?.head;
     // A fork that was deleted since leaves `repo: null`.
-    return head !== undefined && head.repo?.full_name !== env.GITHUB_REPOSITORY;
+    return Boolean(head) && head.repo?.full_name !== env.GITHUB_REPOSITORY;
   } catch (error) {
     if (error instanceof FileFailure || error instanceof SyntaxError) {
       return false;
