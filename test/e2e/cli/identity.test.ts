@@ -101,7 +101,7 @@ describe.concurrent("identity", () => {
   test("of an issuer whose certificate nobody knows here: what to give is said", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile]);
-    expect(failed(expect, ran, 1, "issuer-unreachable")).toMatch(/For this look: .*--ca-file path\/to\/root\.pem/);
+    expect(failed(expect, ran, 75, "issuer-unreachable")).toMatch(/For this look: .*--ca-file path\/to\/root\.pem/);
   });
 
   test("of GitHub, asked for with the audience that is wanted", async ({ expect }) => {
