@@ -12,7 +12,7 @@ export interface Reporter {
   debug(message: string): void;
   /**
    * Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. What is
-   * shorter than `shortestHidden` is not hidden.
+   * shorter than `shortestSecret` is not hidden.
    */
   secret(value: string): void;
   /** The text without the secrets that this reporter was told of. */
@@ -21,10 +21,10 @@ export interface Reporter {
   holdsSecret(text: string): boolean;
 }
 
-/** Characters, as in the passwords that people choose. To hide less would make holes in words that have nothing to do with it. */
-export const shortestHidden = 8;
-
-/** Characters: of what a server gives as a secret, less is refused. */
+/**
+ * Characters. To hide less would make holes in words that have nothing to do with it; of what a server gives as a secret, less
+ * is refused.
+ */
 export const shortestSecret = 16;
 
 /** For a face that hides secrets by itself. */
@@ -37,7 +37,7 @@ export interface Secrets {
 export function createSecrets(): Secrets {
   const secrets = new Set<string>();
   return {
-    add: (value) => void (value.length >= shortestHidden && secrets.add(value)),
+    add: (value) => void (value.length >= shortestSecret && secrets.add(value)),
     holds: (text) => [...secrets].some((secret) => text.includes(secret)),
     // The longest first, since it may hold another.
     hide: (text) =>

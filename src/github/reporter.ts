@@ -1,5 +1,5 @@
 import { asLoginError, formatError } from "../errors.ts";
-import { createSecrets, type Reporter, shortestHidden } from "../reporter.ts";
+import { createSecrets, type Reporter, shortestSecret } from "../reporter.ts";
 import { oneLine, plain } from "../text.ts";
 import type { Runner } from "./runner.ts";
 
@@ -11,7 +11,7 @@ export function createReporter(runner: Runner): Reporter {
     debug: (message) => runner.command("debug", plain(message)),
     secret: (value) => {
       add(value);
-      if (value.length >= shortestHidden) {
+      if (value.length >= shortestSecret) {
         runner.command("add-mask", value);
       }
     },

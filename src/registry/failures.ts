@@ -70,8 +70,8 @@ const passing: readonly RegExp[] = [
   /\btoo ?many ?requests\b|\bunavailable: |\bblob upload (?:unknown|invalid)\b/i,
   // The bytes were damaged between here and there, or two uploads met: what the source gives is checked by the tool itself.
   /\bdid not match uploaded content\b/,
-  // A status: the libraries put it behind each of these words.
-  /(?:[:=] ?|\b(?:registry|code|status|blob|HTTP) )(?:408|425|429|5(?!00)\d\d)(?=$|[\s,.;:)])/,
+  // A status, and no size: the libraries put it behind each of these words.
+  /(?:[:=] ?|\b(?:registry|code|status|blob|HTTP) )(?:408|425|429|5(?!00)\d\d)(?=$|[\s,.;:)])(?! (?:bytes?|[KMG]?i?B)\b)/,
   // A proxy's refusal of a tunnel has no number.
   /\b(?:bad gateway|service (?:temporarily )?unavailable|gateway time-?out)\b/i,
   // net: names; with cgo, the C library's words.
@@ -96,7 +96,7 @@ const kinds: readonly (readonly [ToolFailure, readonly RegExp[]])[] = [
   ],
   ["not-up", [/\bV1 container registry\b|\bpinging container registry\b.*(?:[:=] ?|\bstatus )502\b/]],
   ["passing", passing],
-  ["crashed", [/(?:[:=] ?|\b(?:registry|code|status|blob|HTTP) )500(?=$|[\s,.;:)])/]],
+  ["crashed", [/(?:[:=] ?|\b(?:registry|code|status|blob|HTTP) )500(?=$|[\s,.;:)])(?! (?:bytes?|[KMG]?i?B)\b)/]],
 ];
 
 /** Characters: what a registry says may be of any length. */

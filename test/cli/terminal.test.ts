@@ -65,12 +65,12 @@ describe("a secret", () => {
     expect(err()).not.toMatch(/secret|and-more/);
   });
 
-  test("of fewer than 8 characters would only make holes in words", () => {
+  test("of fewer than 16 characters would only make holes in words", () => {
     const { terminal, err } = listenTo();
     terminal.secret("e");
     terminal.secret("letters");
-    terminal.secret("eightful");
-    terminal.info("e, letters, eightful");
+    terminal.secret("sixteenletterful");
+    terminal.info("e, letters, sixteenletterful");
     expect(err()).toBe("e, letters, ***\n");
   });
 
