@@ -65,9 +65,17 @@ async function write(file: string, text: string): Promise<void> {
 const exampleOf = (name: string): string => `--result ${name}=/tekton/results/${name}`;
 
 function cannotWrite(entry: string, error: NodeJS.ErrnoException, example: string): LoginError {
-  const why = error instanceof LoginError ? "its owner can't be kept" : error.code;
-  return invalidInput("result", entry, `the file can't be written (${why})`, exampleOf(example));
+  const known = error instanceof LoginError ? "can't keep its owner" : problems[error.code ?? ""];
+  return invalidInput("result", entry, `the file ${known ?? `can't be written (${error.code})`}`, exampleOf(example));
 }
+
+const problems: Readonly<Record<string, string>> = {
+  EISDIR: "is a folder",
+  ELOOP: "is a link, a pipe or a socket, and must be a file",
+  ENOENT: "is in a folder that does not exist",
+  ENOTDIR: "is in a folder that does not exist",
+  EACCES: "may not be written by this user",
+};
 
 const existing = (file: string) => lstat(file).catch(() => undefined);
 
@@ -78,7 +86,7 @@ async function assertWritable(file: string): Promise<void> {
     return access(file, constants.W_OK);
   }
   if (there && !there.isFile()) {
-    throw Object.assign(new Error("no file"), { code: there.isDirectory() ? "EISDIR" : "a link, or no regular file" });
+    throw Object.assign(new Error("no file"), { code: there.isDirectory() ? "EISDIR" : "ELOOP" });
   }
   await access(dirname(file), constants.W_OK | constants.X_OK);
 }

@@ -1,5 +1,5 @@
 /** One place for what is tried again, how often and how long. */
-import { LoginError, unreachable } from "../errors.ts";
+import { LoginError, reworded, unreachable } from "../errors.ts";
 import type { HttpAnswer, HttpFailure } from "./http.ts";
 import type { Platform } from "./platform.ts";
 
@@ -64,9 +64,10 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
   const counts = { quick: 0, settling: 0, patient: 0, copying: 0 };
   const next = (persistence: Persistence, answer?: HttpAnswer) =>
     persistence === "no" ? "enough" : waitMs(what, persistence, ++counts[persistence], answer, platform);
+  let last: LoginError | undefined;
   for (;;) {
     const result = await attempt().catch((error) => {
-      throw namingWhat(error, what, platform);
+      throw namingWhat(error, what, platform, last);
     });
     if ("value" in result) {
       return result.value;
@@ -82,6 +83,7 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
       throw error;
     }
     platform.reporter.info(`${error.message} Trying again ${inSeconds(wait)}.`);
+    last = error;
     await platform.clock.sleep(wait, platform.signal);
   }
 }
@@ -109,11 +111,17 @@ function waitMs(
   return wait;
 }
 
-/** When the time for the login runs out during an attempt, the error should say what was waited for. */
-function namingWhat(error: unknown, what: string, { signal }: Platform): unknown {
-  return error === signal.reason && error instanceof LoginError && error.code === "timeout"
+/**
+ * When the time for the login runs out during an attempt, the error should say what was waited for; and what has gone wrong, where
+ * that is known from the attempt before.
+ */
+function namingWhat(error: unknown, what: string, { signal }: Platform, last: LoginError | undefined): unknown {
+  if (error !== signal.reason || !(error instanceof LoginError) || error.code !== "timeout") {
+    return error;
+  }
+  return last === undefined
     ? new LoginError("timeout", `${error.message} It was waiting for ${what}.`, { remedy: error.remedy })
-    : error;
+    : reworded(last, { remedy: (lines) => [...lines, `${error.message} To give it more time: timeout: 600`] });
 }
 
 /** RFC 9110, 10.2.3: seconds or a date. */

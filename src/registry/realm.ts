@@ -64,7 +64,10 @@ export function findRealm(
 function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefined): Attempt<Realm> {
   const { status, headers } = answer;
   if (status === 429 || status >= 500) {
-    const message = `The registry part of ${registry} is not available at the moment: it answered ${status}.`;
+    const message =
+      status === 429
+        ? `The registry of Quay at ${registry} has had too many requests from here (429).`
+        : `The registry part of Quay at ${registry} is not up: it answered ${status}.`;
     const error = new LoginError("quay-unavailable", message, {
       remedy: ["Run the job again; if it stays so, look at the status page of this Quay."],
     });

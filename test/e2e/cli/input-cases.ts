@@ -100,12 +100,12 @@ export const cases: Record<string, Case> = {
   "the token as a result": { args: login("--result", "token=/tmp/x"), says: ["--result", "token=/tmp/x"] },
   "a result in a folder that isn't there": {
     args: login("--result", "robot=/nowhere/robot"),
-    says: ["--result", "/nowhere/robot", "ENOENT"],
+    says: ["--result", "/nowhere/robot", "is in a folder that does not exist"],
   },
   "a result that is a folder": { args: login("--result", "robot=/"), says: ["--result", "robot=/", "is a folder"] },
   "a result in a folder that can't be written to": {
     args: login("--result", "robot=/root-only"),
-    says: ["--result", "/root-only", "EACCES"],
+    says: ["--result", "/root-only", "may not be written by this user"],
     options: { uid: 1234 },
   },
   "roots that aren't there": { args: login("--ca-file", "/nowhere/ca.pem"), says: ["--ca-file", "does not exist"] },

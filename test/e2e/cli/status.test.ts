@@ -118,6 +118,6 @@ describe.concurrent("status", () => {
     const machine = await createMachine({ uid: 1234 });
     const ran = await machine.run(["status", "--auth-file", "/etc/shadow"]);
     const told = failed(expect, ran, 1, "auth-file-unusable");
-    expect(told).toMatch(/\/etc\/shadow.*EACCES/);
+    expect(told).toMatch(/\/etc\/shadow may not be read by this user/);
   });
 });
