@@ -106,7 +106,7 @@ describe("where something can't be taken back", () => {
     await rm(two, { recursive: true });
     await writeFile(one, JSON.stringify({ auths: { "quay.io": ours } }));
     await logout(session.folder, platform);
-    expect(JSON.parse(await readFile(one, "utf8"))).toEqual({ auths: {} });
+    expect(await readFile(one, "utf8")).toBe("{}");
   });
 });
 

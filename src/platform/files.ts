@@ -123,7 +123,7 @@ const problems: Readonly<Record<string, string>> = {
 };
 
 /** @throws FileFailure */
-export function assertRegular(info: Stats): void {
+function assertRegular(info: Stats): void {
   if (info.isDirectory()) {
     throw new FileFailure("EISDIR", "is a folder");
   }

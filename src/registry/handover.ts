@@ -2,7 +2,8 @@
  * What a session leaves to those that stay, where several share an auth file and the first does not go last. Then it can't put
  * back what stood before it: another's login is in that place, or in the same file. Whoever goes later finds it here.
  */
-import { rm } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { rm, stat } from "node:fs/promises";
 import { most, readOwnFile } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
 import { type AuthEntry, own } from "./authfile.ts";
@@ -23,17 +24,24 @@ const nothing: Handover = { entries: {}, befores: [], holders: {}, folders: [] }
 
 const handoverPath = (authFile: string): string => `${authFile}.quay-keyless-login`;
 
-/** To be read and written under the lock of the auth file. Of another user, damaged or a link: as if there were none. */
+/** To be read and written under the lock of the auth file. Of another user, writable by more than the auth file, damaged or a link: as if there were none. */
 export async function readHandover(authFile: string): Promise<Handover> {
   try {
     const { bytes, info } = await readOwnFile(handoverPath(authFile), most.session);
-    const isOurs = info.uid === process.geteuid?.() && (info.mode & 0o077) === 0;
+    const isOurs = info.uid === process.geteuid?.() && !(await canMoreWrite(info, authFile));
     const read: Handover = isOurs ? JSON.parse(bytes.toString()) : nothing;
     const isSound = read.entries && read.holders && Array.isArray(read.befores) && Array.isArray(read.folders);
     return isSound ? read : nothing;
   } catch {
     return nothing;
   }
+}
+
+/** A volume's fsGroup gives both files to its group: who is in it may write to the auth file itself. */
+async function canMoreWrite({ mode, gid }: Stats, authFile: string): Promise<boolean> {
+  const ofAuthFile = await stat(authFile).catch(() => undefined);
+  const groupOfBoth = ofAuthFile?.gid === gid ? ofAuthFile.mode & 0o020 : 0;
+  return (mode & 0o022 & ~groupOfBoth) !== 0;
 }
 
 /** It holds other people's logins, as the auth file does: for its owner alone. */

@@ -20,6 +20,8 @@ export interface FileRecord {
   readonly path: string;
   /** The file's bytes before, base64; null where it did not exist. */
   readonly before: string | null;
+  /** Whether it did not exist before the first login, though it does beside the renewed one. */
+  readonly wasMissing?: boolean;
   readonly mode: number;
   /** Folders made for it, outermost first. */
   readonly folders: readonly string[];
@@ -78,10 +80,11 @@ export async function mergeEntries(
       const content = file.existing ? file.content : (change.start ?? {});
       const { entries, renews } = leaveTaken(change, content, platform);
       const text = format({ ...content, auths: { ...content.auths, ...entries } });
-      await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
-      if (Object.keys(entries).length === 0) {
+      if (renews && Object.keys(entries).length === 0) {
+        await remember({ ...renews, folders: [...renews.folders, ...folders] });
         return "leave"; // all is another's by now
       }
+      await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
       doubled = renews ? [] : equalHashes(entries, content);
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
     };
@@ -165,12 +168,17 @@ function recordOf(
   return {
     path: file.path,
     before: bytes?.toString("base64") ?? null,
+    ...(bytes && renews && beforesOf(renews).includes(null) && { wasMissing: true }),
     mode: renews?.mode ?? file.existing?.mode ?? 0o600,
     folders: [...(renews?.folders ?? []), ...folders],
     scopes: { ...renews?.scopes, ...Object.fromEntries(scopes) },
     after: isAnew ? [] : [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
   };
 }
+
+/** What the file was before this session. */
+export const beforesOf = ({ before, wasMissing }: FileRecord): Handover["befores"] =>
+  wasMissing ? [before, null] : [before];
 
 /** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
 export function restored(file: AuthFile, record: FileRecord, id: string, befores: Handover["befores"] = []): Result {
@@ -197,7 +205,7 @@ export function restored(file: AuthFile, record: FileRecord, id: string, befores
   }
   const content = { ...file.content, auths };
   // Whatever it was before one of those that have left: if it is so again, then in the same bytes, or not at all.
-  const before = [record.before, ...befores].find((each) => holds(each, content));
+  const before = [...beforesOf(record), ...befores].find((each) => holds(each, content));
   if (before === null) {
     return "delete";
   }
@@ -208,8 +216,8 @@ export function restored(file: AuthFile, record: FileRecord, id: string, befores
 /** Whether these bytes, base64, say just that, written in whatever way; no file says that there is no login. */
 function holds(before: string | null, content: AuthContent): boolean {
   try {
-    const said = before === null ? { auths: {} } : JSON.parse(Buffer.from(before, "base64").toString());
-    return isDeepStrictEqual(said, content);
+    const said = before === null ? {} : JSON.parse(Buffer.from(before, "base64").toString());
+    return isDeepStrictEqual({ auths: {}, ...said }, content);
   } catch {
     return false;
   }

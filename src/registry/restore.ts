@@ -9,6 +9,7 @@ import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own,
 import { robotLoginState } from "./entry.ts";
 import { type Handover, noteHolders, readHandover, removeHandover, worthRestoring, writeHandover } from "./handover.ts";
 import {
+  beforesOf,
   changeUnderLock,
   type FileRecord,
   format,
@@ -66,6 +67,8 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
   }
 }
 
+const dayMs = 24 * 3_600_000;
+
 /**
  * What becomes of the file when a session leaves it.
  * @returns `held`: by scope, the hash of an entry of ours that another session has written as well, so that it stays;
@@ -97,21 +100,23 @@ function leaving(
   const result = restored(file, settled, id, handover.befores);
   const content: AuthContent =
     result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
-  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now) === "alive")) {
+  // Of a token that has ended, the session may still be there to leave.
+  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "alive")) {
     return { result, held, next: undefined };
   }
-  if (file.existing && settled.after.includes(sha256(file.existing.bytes))) {
+  // Of a session that has renewed, the record says what the file was without it by then, and not before it.
+  const [written, isRenewed] = settled.after;
+  if (file.existing && !isRenewed && written === sha256(file.existing.bytes)) {
     return { result, held, next: handover }; // all is as it was before this session
   }
-  const replaced = Object.entries(scopes).flatMap(([scope, { before }]) => {
-    const found = own(file.content.auths, scope);
-    const isTaken = found && !isOurs(settled, scope, found) && robotLoginState(found, now) === "alive";
-    return isTaken ? (own(record.scopes, scope)?.written ?? []).map((hash) => [hash, before]) : [];
-  });
+  // As it is written down, though it may have ended: whoever leaves that place still tells what stood before it.
+  const replaced = Object.values(record.scopes).flatMap(({ before, written }) =>
+    written.map((hash) => [hash, before] as const),
+  );
   const next = {
     ...handover,
     entries: { ...handover.entries, ...Object.fromEntries(replaced) },
-    befores: [...new Set([...handover.befores, record.before])],
+    befores: [...new Set([...handover.befores, ...beforesOf(record)])],
     folders: [...new Set([...record.folders, ...handover.folders])],
   };
   return { result, held, next };

@@ -1,5 +1,5 @@
 /** Several sessions in one auth file, which leave it in any order: what stood there before them stands there again. */
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
@@ -141,6 +141,56 @@ test("a session whose token had ended when another left its place puts back what
   expect(Object.keys(await read(path))).toEqual(["ghcr.io"]);
   await restoreEntries(first, "a", platform);
   expect(JSON.parse(await readFile(path, "utf8"))).toEqual(JSON.parse(odd));
+});
+
+test.each<[string, [scope: string, lives: boolean][], string]>([
+  [
+    "comes and goes elsewhere",
+    [
+      ["quay.io", true],
+      ["quay.io", false],
+      ["quay.io/acme", true],
+    ],
+    "021",
+  ],
+  [
+    "came into the same place",
+    [
+      ["quay.io", false],
+      ["quay.io", false],
+      ["quay.io", true],
+      ["quay.io", true],
+    ],
+    "2103",
+  ],
+])("a session whose token has ended finds what was handed over, while another %s", async (_, sessions, order) => {
+  const path = join(await makeFolder(), "auth.json");
+  await writeFile(path, odd);
+  const records: FileRecord[] = [];
+  for (const [index, [scope, lives]] of sessions.entries()) {
+    records.push(await enter(path, `id${index}`, { [scope]: token(index, lives ? now + 600 : now - 5) }));
+  }
+  for (const index of order) {
+    await restoreEntries(records[Number(index)] as FileRecord, `id${index}`, platform);
+  }
+  expect(JSON.parse(await readFile(path, "utf8"))).toEqual(JSON.parse(odd));
+  expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+});
+
+test.each([
+  ["for its group as well, as a volume's fsGroup makes both files", 0o660, 0o660, true],
+  ["for its group, unlike the auth file", 0o660, 0o600, false],
+  ["for everybody", 0o666, 0o666, false],
+])("what was handed over, in a file writable %s", async (_, mode, ofAuthFile, isBelieved) => {
+  const path = join(await makeFolder(), "auth.json");
+  await writeFile(path, odd);
+  const first = await enter(path, "a", { "quay.io": token(1) });
+  const other = await enter(path, "b", { "quay.io": token(2) });
+  await restoreEntries(first, "a", platform);
+  await chmod(path, ofAuthFile);
+  await chmod(`${path}.quay-keyless-login`, mode);
+  await restoreEntries(other, "b", platform);
+  expect((await read(path))["quay.io"]).toEqual(isBelieved ? stored : token(1));
 });
 
 describe("what somebody has put in the place of ours", () => {
