@@ -3,7 +3,8 @@
  * containers-registries.conf(5)), whatever --authfile says. No option of all these tools turns that off: so programs of
  * ours, first on PATH, stand in for all that are installed, and say that they keep nothing.
  */
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
@@ -20,19 +21,34 @@ exit 1
 `;
 
 /**
- * Stand-ins for the helpers that are on PATH.
+ * Stand-ins for the helpers that are on PATH, where a registries.conf names any.
  * @param folder for them; made where there are any
  * @returns the folder, undefined where there are none
+ * @throws LoginError `credential-helper` where no program can run in `folder`: the tools would go on to the helper itself
  */
 export async function standInForHelpers(env: Environment, folder: string): Promise<string | undefined> {
+  const files = await filesThatSet(env);
+  if (files.length === 0) {
+    return undefined;
+  }
   const places = (env.PATH ?? "").split(delimiter).filter((place) => isAbsolute(place));
   const found = await Promise.all(places.map((place) => readdir(place).catch(() => [])));
-  const names = new Set(found.flat().filter((name) => name.startsWith(prefix)));
-  if (names.size === 0) {
+  const programs = [...new Set(found.flat())]
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => join(folder, name));
+  if (programs.length === 0) {
     return undefined;
   }
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await Promise.all([...names].map((name) => writeFile(join(folder, name), standIn, { mode: 0o700 })));
+  await Promise.all(programs.map((program) => writeFile(program, standIn, { mode: 0o700 })));
+  try {
+    await Promise.all(programs.map((program) => access(program, constants.X_OK)));
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    const message = `No program can be run in ${folder} (noexec): nothing there keeps credential helpers from getting the robot token.`;
+    const elsewhere = "Or have the temporary folder (RUNNER_TEMP, TMPDIR) where programs can be run.";
+    throw new LoginError("credential-helper", message, { remedy: [...withoutHelpers(files), elsewhere], cause: error });
+  }
   return folder;
 }
 
@@ -67,12 +83,14 @@ export async function explainHelper(
       ? `${tool} keeps logins in ${names.length > 0 ? `the credential helper ${names.join(", ")}` : "a credential helper"} alone, and would not read one in a file.`
       : `${tool} asks the credential helper ${missing}, which is not installed, before each login and pull.`;
   return new LoginError("credential-helper", `${message} The helper has not got the robot token.`, {
-    remedy: [
-      `${files.join(" and ") || "registries.conf"} sets credential-helpers. Write there, for this job:`,
-      `credential-helpers = ["containers-auth.json"]`,
-    ],
+    remedy: withoutHelpers(files),
   });
 }
+
+const withoutHelpers = (files: readonly string[]): readonly string[] => [
+  `${files.join(" and ") || "registries.conf"} sets credential-helpers. Write there, for this job:`,
+  `credential-helpers = ["containers-auth.json"]`,
+];
 
 /**
  * Runs `work` beside stand-ins for the helpers that are on PATH; they are gone afterwards.
@@ -92,22 +110,44 @@ export async function besideHelpers<T>(
   }
 }
 
-/** containers-registries.conf(5), "CONFIGURATION FILES"; today's libraries look below /usr/share, too, and mind XDG_CONFIG_HOME. */
+/**
+ * containers-registries.conf(5), "CONFIGURATION FILES". Libraries of today look below /usr/share, too, have drop-ins by who runs
+ * them (registries.rootful.conf.d, registries.rootless.conf.d/UID) and mind XDG_CONFIG_HOME (storage/pkg/configfile).
+ */
 async function filesThatSet(env: Environment): Promise<readonly string[]> {
-  const named = [env.CONTAINERS_REGISTRIES_CONF, env.REGISTRIES_CONFIG_PATH].filter((path) => path !== undefined);
-  const homes = [env.XDG_CONFIG_HOME, env.HOME && join(env.HOME, ".config"), "/etc", "/usr/share"];
-  const usual = [...new Set(homes)].filter(Boolean).map((home) => join(home as string, "containers/registries.conf"));
+  const variables = ["CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_OVERRIDE", "REGISTRIES_CONFIG_PATH"];
+  const homes = [env.XDG_CONFIG_HOME, join(env.HOME || homeOfUser(), ".config"), "/etc", "/usr/share"];
+  const usual = [...new Set(homes)].filter(Boolean).map((home) => join(home as string, "containers/registries"));
   const dropIns = await Promise.all(
-    usual.map(async (file) => {
-      const names = await readdir(`${file}.d`).catch(() => []);
-      return names.filter((name) => name.endsWith(".conf")).map((name) => join(`${file}.d`, name));
-    }),
+    ["", ".rootful", ".rootless"]
+      .flatMap((kind) => usual.map((file) => `${file}${kind}.conf.d`))
+      .map(async (folder) => {
+        const names = await readdir(folder, { recursive: true }).catch(() => []);
+        return names.filter((name) => name.endsWith(".conf")).map((name) => join(folder, name));
+      }),
   );
-  const candidates = [...named, ...usual, ...dropIns.flat()];
+  const candidates = [
+    ...variables.map((name) => env[name]).filter((path) => path !== undefined),
+    ...usual.map((file) => `${file}.conf`),
+    ...dropIns.flat(),
+  ];
   const sets = await Promise.all(
-    candidates.map(async (file) =>
-      /^\s*credential-helpers\s*=/m.test(await readTextWithin(file, most.logins).catch(() => "")),
-    ),
+    candidates.map(async (file) => namesHelpers(await readTextWithin(file, most.logins).catch(() => ""))),
   );
   return candidates.filter((_, index) => sets[index]);
+}
+
+/** Anything but the files of logins alone, which is what an empty list means as well. */
+function namesHelpers(text: string): boolean {
+  const [, list] = /^\s*["']?credential-helpers["']?\s*=([^\]]*)/m.exec(text) ?? [];
+  return list !== undefined && /[\w.-]+/.test(list.replaceAll(/(["'])containers-auth\.json\1|#.*/g, ""));
+}
+
+/** Where HOME is not set, the tools ask the system's list of users. */
+function homeOfUser(): string {
+  try {
+    return userInfo().homedir;
+  } catch {
+    return "/";
+  }
 }

@@ -1,9 +1,11 @@
 /** Machines whose registries.conf has the tools keep logins in a credential helper, and not in the file. */
+import { execFileSync } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, type ExpectStatic, test } from "vitest";
+import { afterAll, describe, type ExpectStatic, test } from "vitest";
 import type { Machine } from "../../support/command.ts";
 import { todaysSkopeo } from "../../support/peers.ts";
+import { isRoot, needsRoot } from "../../support/root.ts";
 import { authsIn, newRobot, userOf } from "../world.ts";
 import { failed, machineWithToken, quayOf, useWorld } from "./world.ts";
 
@@ -123,3 +125,49 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
     expect(told).toContain("asks the credential helper fake, which is not installed");
   });
 });
+
+describe.skipIf(!isRoot)(`a temporary folder where no program can be run ${needsRoot}`, () => {
+  const mounted: string[] = [];
+  const umount = (path: string) => execFileSync("umount", ["--lazy", path]);
+  afterAll(() => mounted.forEach(umount));
+
+  test.for(tools)(
+    "%s gets no token that it would hand to a helper, and the advice helps",
+    async ([, tool, todays], { expect }) => {
+      const { machine, store, file, robot, login } = await loginWith(
+        `["fake", "containers-auth.json"]`,
+        "registries.conf",
+        tool,
+        todays,
+      );
+      execFileSync("mount", ["-t", "tmpfs", "-o", "noexec,mode=0777", "quay-keyless-noexec", machine.temp]);
+      mounted.push(machine.temp);
+      const told = failed(expect, await login(), 1, "credential-helper");
+      expect(told).toContain("No program can be run in");
+      await untouched(expect, store);
+      const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(told)?.slice(1) ?? [];
+      await writeFile(file, advice);
+      expect((await login()).code).toBe(0);
+      await loggedIn(expect, machine, robot);
+      await untouched(expect, store);
+    },
+  );
+});
+
+test.for(["CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_OVERRIDE"])(
+  "a file that %s names is seen",
+  async (variable, { expect }) => {
+    const { machine, store, robot } = await loginWith(undefined, "registries.conf", "skopeo", true);
+    const named = await machine.write(
+      join(machine.home, "named.conf"),
+      `"credential-helpers" = ["fake", "containers-auth.json"]\n`,
+    );
+    const args = ["login", ...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const ran = await machine.run(args, { env: { [variable]: named } });
+    expect([ran.code, ran.stderr]).toEqual([
+      0,
+      expect.stringContaining("names the credential helper fake before the file"),
+    ]);
+    await untouched(expect, store);
+  },
+);
