@@ -54,18 +54,30 @@ try {
 } catch (error) {
   await takeBack();
   if (error instanceof LoginError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
-    reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
-    setOutputs({ "logged-in": "false", registry: request.registry });
-    runner.summarize(skippedSummary(error));
+    goOnWithout(error, request);
   } else {
-    reportFailure(runner, error);
-    if (error instanceof LoginError) {
-      runner.summarize(failureSummary(withoutSecretsOf(reporter, error)));
-    }
+    fail(error);
   }
 } finally {
   close();
   setImmediate(abandonLookUps);
+}
+
+function goOnWithout(error: LoginError, { registry }: LoginRequest): void {
+  reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
+  try {
+    setOutputs({ "logged-in": "false", registry });
+    runner.summarize(skippedSummary(error));
+  } catch (problem) {
+    fail(problem);
+  }
+}
+
+function fail(error: unknown): void {
+  reportFailure(runner, error);
+  if (error instanceof LoginError) {
+    runner.summarize(failureSummary(withoutSecretsOf(reporter, error)));
+  }
 }
 
 function publish(request: LoginRequest, result: LoginResult): void {

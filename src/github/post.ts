@@ -32,7 +32,11 @@ if (found === 0) {
   reporter.info(`There is no login to take back${own.length > 0 ? " any more" : ""}.`);
 }
 if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
-  runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", authFile);
+  try {
+    runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", authFile);
+  } catch (error) {
+    reportFailure(runner, error);
+  }
 }
 for (const lapse of lapses) {
   reportFailure(runner, lapse);

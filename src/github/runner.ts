@@ -17,9 +17,9 @@ export interface Runner {
   command(command: Command, message: string, title?: string): void;
   /** Folds what `tell` prints. */
   group(title: string, tell: () => void): void;
-  /** A name and its value for later steps, for the post step, or as an output. */
+  /** A name and its value for later steps, for the post step, or as an output. @throws LoginError `invalid-input` */
   set(file: FileCommand, name: string, value: string): void;
-  /** Markdown for the job's summary page. */
+  /** Markdown for the job's summary page, which tells nothing that the log doesn't: without it, a warning. */
   summarize(markdown: string): void;
 }
 
@@ -31,12 +31,13 @@ export function createRunner(env: Environment): Runner {
       appendTo(file, path, text);
     }
   };
+  const command: Runner["command"] = (name, message, title) =>
+    print(`::${name}${title ? ` title=${escapeProperty(title)}` : ""}::${escapeData(message)}`);
   return {
     print,
+    command,
     input: (name) => env[`INPUT_${name.replaceAll(" ", "_").toUpperCase()}`],
     state: (name) => env[`STATE_${name}`],
-    command: (command, message, title) =>
-      print(`::${command}${title ? ` title=${escapeProperty(title)}` : ""}::${escapeData(message)}`),
     group: (title, tell) => {
       print(`::group::${escapeData(title)}`);
       tell();
@@ -47,7 +48,13 @@ export function createRunner(env: Environment): Runner {
       const delimiter = `end_${randomUUID()}`;
       append(file, `${name}<<${delimiter}\n${value}\n${delimiter}\n`);
     },
-    summarize: (markdown) => append("GITHUB_STEP_SUMMARY", markdown),
+    summarize: (markdown) => {
+      try {
+        append("GITHUB_STEP_SUMMARY", markdown);
+      } catch (error) {
+        command("warning", `This step has no page in the summary. ${(error as Error).message}`);
+      }
+    },
   };
 }
 

@@ -135,6 +135,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
     const env = {
       ...environment(),
       ...files,
+      ...Object.fromEntries((options.unwritable ?? []).map((name) => [`GITHUB_${name}`, workspace])),
       ...inputVariables(action, { ...fromPeers, ...inputs }, options.workflowRef ?? ""),
       ...Object.fromEntries(Object.entries(main?.step.state ?? {}).map(([name, value]) => [`STATE_${name}`, value])),
     };

@@ -21,6 +21,8 @@ export interface JobOptions {
   secrets?: readonly Secret[];
   /** A folder with action.yml; default: the project's, copied without its sources and packages, as a runner has it. */
   action?: string;
+  /** Files of the runner that can't be written, as in GITHUB_NAME: a step gets a folder instead. */
+  unwritable?: readonly ("ENV" | "OUTPUT" | "STATE" | "STEP_SUMMARY")[];
   /** Report leaks in `leaks` instead of failing. */
   tolerateLeaks?: boolean;
   /** An ordinary user that steps run as; default, and where the tests have no root to become one: the one of the tests. */

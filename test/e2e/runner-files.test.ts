@@ -1,0 +1,73 @@
+/** Files of the runner that can't be written: the step says so, whatever else it has to say, and leaves no login behind. */
+import { join } from "node:path";
+import { describe, type ExpectStatic, test } from "vitest";
+import { createJob } from "../support/action.ts";
+import type { Job, Step } from "../support/job.ts";
+import { authsIn, newRobot, usePeers, userOf } from "./world.ts";
+
+const peers = usePeers({ registry: false });
+
+const fork = {
+  idToken: false,
+  env: { GITHUB_EVENT_NAME: "pull_request" },
+  event: { pull_request: { head: { repo: { full_name: "somebody/app", fork: true } } } },
+};
+
+const told = ({ annotations }: Step) => annotations.map(({ level, message }) => `${level}: ${message}`);
+
+async function nothingStays(expect: ExpectStatic, job: Job) {
+  await expect(authsIn(join(job.home, ".docker/config.json"))).rejects.toThrow("ENOENT");
+}
+
+describe.concurrent("the job's summary", () => {
+  const warning = /^warning: This step has no page in the summary\. .*GITHUB_STEP_SUMMARY/;
+
+  test("a login works, with a warning", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), unwritable: ["STEP_SUMMARY"] });
+    const robot = newRobot(peers()).name;
+    const main = await job.run({ robot });
+    expect([main.code, told(main)]).toEqual([0, [expect.stringMatching(warning)]]);
+    expect(userOf((await authsIn(main.exported.REGISTRY_AUTH_FILE ?? ""))[peers().registryHost])).toBe(robot);
+  });
+
+  test("a failure is told, and after it the warning", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), unwritable: ["STEP_SUMMARY"] });
+    const main = await job.run({ robot: "acme+nobody" });
+    const error = expect.stringMatching(/^error: [\s\S]*#robot-not-found$/);
+    expect([main.code, told(main)]).toEqual([1, [error, expect.stringMatching(warning)]]);
+    expect(main.raw.stderr).toBe("");
+  });
+
+  test("a job that goes on logged out does so, with a warning", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), ...fork, unwritable: ["STEP_SUMMARY"] });
+    const main = await job.run({ robot: "acme+ci", "without-identity": "skip" });
+    expect([main.code, told(main)]).toEqual([0, [expect.stringMatching(warning)]]);
+  });
+});
+
+describe.concurrent.for(["ENV", "OUTPUT", "STATE"] as const)("GITHUB_%s", (name) => {
+  test("a login is an error that names it, and nothing stays", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), unwritable: [name] });
+    const main = await job.run({ robot: newRobot(peers()).name });
+    expect([main.code, told(main)]).toEqual([1, [expect.stringMatching(`^error: .*GITHUB_${name}`)]]);
+    expect(main.raw.stderr).toBe("");
+    await nothingStays(expect, job);
+  });
+});
+
+test("GITHUB_OUTPUT: a job that would go on logged out gets an error that names it", async ({ expect }) => {
+  const job = await createJob({ peers: peers(), ...fork, unwritable: ["OUTPUT"] });
+  const main = await job.run({ robot: "acme+ci", "without-identity": "skip" });
+  expect([main.code, told(main), main.raw.stderr]).toEqual([1, [expect.stringMatching("^error: .*GITHUB_OUTPUT")], ""]);
+});
+
+test("GITHUB_ENV, in the post step: the login is taken back, and the error names it", async ({ expect }) => {
+  const unwritable: "ENV"[] = [];
+  const job = await createJob({ peers: peers(), unwritable });
+  const main = await job.run({ robot: newRobot(peers()).name });
+  unwritable.push("ENV");
+  const post = await main.post();
+  expect([post.code, told(post), post.raw.stderr]).toEqual([1, [expect.stringMatching("^error: .*GITHUB_ENV")], ""]);
+  expect(post.shown).toContain("Logged out of");
+  await nothingStays(expect, job);
+});
