@@ -133,8 +133,11 @@ export async function removeSession({ folder, named }: Session): Promise<void> {
   await removeEmptySession(folder);
 }
 
-/** Where there is no record, nothing else of ours is there either. */
+/** Where there is no record, nothing else of ours is there either. Another's folder stays. */
 export async function removeEmptySession(folder: string): Promise<void> {
+  if ((await whyNotOurs(folder).catch(() => "it is not there")) !== undefined) {
+    return;
+  }
   await removeLeftovers(join(folder, record));
   await rmdir(folder).catch(() => {});
 }

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { newId } from "../src/platform/replace.ts";
@@ -14,6 +14,7 @@ import {
   saveSession,
 } from "../src/session.ts";
 import { asNobody, failure, makeFolder } from "./fixtures.ts";
+import { isRoot, needsRoot } from "./support/root.ts";
 
 // Real files; one test looks at the order in which they go.
 vi.mock("node:fs/promises", { spy: true });
@@ -285,6 +286,14 @@ describe("a session's end", () => {
     await writeFile(join(killed, ".session.json.0123456789ab.0123456789ab.tmp"), "half");
     await removeEmptySession(killed);
     expect(existsSync(killed)).toBe(false);
+  });
+
+  test.skipIf(!isRoot)(`another user's empty folder stays his ${needsRoot}`, async () => {
+    const folder = await makeFolder();
+    await chown(folder, 1000, 1000);
+    await removeEmptySession(folder);
+    expect((await stat(folder)).uid).toBe(1000);
+    expect((await failure(openNamedSession(folder))).message).toContain("belongs to user 1000");
   });
 });
 
