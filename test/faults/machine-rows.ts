@@ -152,6 +152,16 @@ export const machineRows: readonly Group[] = [
         "e2e/cli/helpers.test.ts",
         "skopeo > keeps them in a helper first: in the file instead, and that is said",
       ),
+      elsewhere(
+        row(
+          "F175",
+          "would ask a credential helper, and no program may run in the temporary folder (noexec)",
+          "credential-helper",
+          "the helper gets nothing",
+        ),
+        "e2e/cli/helpers.test.ts",
+        "a temporary folder where no program can be run (needs root) > skopeo gets no token that it would hand to a helper, and the advice helps",
+      ),
     ],
   },
   {
@@ -283,6 +293,21 @@ export const machineRows: readonly Group[] = [
         row("F273", "before post, the record of the login was damaged", "logout-incomplete", "ours goes all the same"),
         "e2e/post.test.ts",
         "post > where the record is damaged says so, and takes back what is ours all the same",
+      ),
+      elsewhere(
+        row("F234", "the job's summary can't be written", "recovered", "a warning says so"),
+        "e2e/runner-files.test.ts",
+        "the job's summary > a login works, with a warning",
+      ),
+      elsewhere(
+        row("F235", "an output can't be written", "invalid-input", "the login is taken back"),
+        "e2e/runner-files.test.ts",
+        "GITHUB_OUTPUT > a login is an error that names it, and nothing stays",
+      ),
+      elsewhere(
+        row("F236", "post can't give REGISTRY_AUTH_FILE its earlier value", "invalid-input", "the login is taken back"),
+        "e2e/runner-files.test.ts",
+        "GITHUB_ENV, in the post step: the login is taken back, and the error names it",
       ),
     ],
   },

@@ -52,6 +52,20 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     expect(new Set(pulls.map(({ user }) => user))).toEqual(new Set([from.robot]));
   });
 
+  test("gets no variable that names the destination's login", async ({ expect }) => {
+    const scenario = await withImage();
+    const { from, machine } = scenario;
+    const given = fileOf(machine, "variables");
+    const command = `see() { env > '${given}'; grep -rhoE '"[^"]+": *[{]' "$DOCKER_CONFIG" "$REGISTRY_AUTH_FILE" >> '${given}'; }; see`;
+    succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", command]));
+    const lines = (await readFile(given, "utf8")).split("\n");
+    const folders = lines.flatMap((line) => line.match(/quay-keyless-promote-[0-9a-f]+/g) ?? []);
+    expect(new Set(folders).size).toBe(1);
+    expect(lines.filter((line) => line.startsWith('"'))).toEqual(
+      Array.from({ length: 2 }, () => ['"auths": {', `"${from.side.host}": {`]).flat(),
+    );
+  });
+
   test("fails: its exit code and its last words are told, and nothing is copied", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to } = scenario;
