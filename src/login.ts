@@ -115,7 +115,7 @@ export async function login(
   });
   const entries = Object.fromEntries(logins.map(({ robot, entry }) => [robot.scope, entry]));
   const authFile = await timeline.time("auth file", () =>
-    storeLogins(entries, destinations, session, request, platform, (record) =>
+    storeLogins(entries, destinations, session, request, outer, (record) =>
       keep({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
     ),
   );

@@ -39,7 +39,11 @@ describe.concurrent("quay-keyless-login promote", () => {
   test.for([
     [usual, /"--destination-robot"/, /--destination-robot /],
     [[...usual, ...robot, "--parallel", "0"], /"--parallel" is "0"/, /--parallel 4/],
-    [[...usual, ...robot, "--result", "digest=/nowhere/digest"], /is in a folder that does not exist/, /--result image=/],
+    [
+      [...usual, ...robot, "--result", "digest=/nowhere/digest"],
+      /is in a folder that does not exist/,
+      /--result image=/,
+    ],
     [
       [...usual, ...robot, "--result", "token=x"],
       /image, repository, digest, tags, changed, results/,

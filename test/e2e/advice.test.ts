@@ -202,7 +202,7 @@ describe.concurrent("nobody has asked for docker's configuration, on a hosted ru
 // buildah finds one for every user that the system knows, and so does podman for root.
 test("podman without a home folder: what is advised helps", async ({ expect }) => {
   const uid = process.geteuid?.() === 0 ? { uid: 1 } : {};
-  const machine = await createMachine({ peers: peers(), env: { HOME: undefined }, ...uid });
+  const machine = await createMachine({ peers: peers(), env: { HOME: undefined, XDG_DATA_HOME: undefined }, ...uid });
   const token = await machine.write(join(machine.work, "token"), await peers().issuer.sign());
   const root = await machine.write(join(machine.work, "root.pem"), peers().authority.ca, 0o644);
   const place = ["--registry", peers().registryHost, "--ca-file", root, "--token-file", token];

@@ -175,7 +175,9 @@ describe.concurrent("login", () => {
     await until(() => peers().quay.requests.some(({ user }) => user === robot.name), "the exchange");
     await rm(folder, { recursive: true });
     const ran = await running.done;
-    expect(failed(expect, ran, 2, "invalid-input")).toMatch(/--result.*results-.*: the file is in a folder that does not exist/);
+    expect(failed(expect, ran, 2, "invalid-input")).toMatch(
+      /--result.*results-.*: the file is in a folder that does not exist/,
+    );
     expect(ran.stdout).toBe("");
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });

@@ -123,7 +123,10 @@ describe.concurrent("a result", () => {
     const precious = await machine.write(join(machine.scratch, "precious"), "precious");
     await promisify(execFile)("ln", ["-sf", precious, result]);
     const refused = await machine.run(["login", ...target, "--result", `robot=${result}`]);
-    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("is a link, a pipe or a socket, and must be a file")]);
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining("is a link, a pipe or a socket, and must be a file"),
+    ]);
     expect(await readFile(precious, "utf8")).toBe("precious");
   });
 });
