@@ -2,7 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -98,20 +99,20 @@ test.each([
   const record = await merge(path);
   const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
   let isReplaced = false;
-  vi.mocked(readFile).mockImplementation((async (...args: Parameters<typeof readFile>) => {
-    const content = await actual.readFile(...args);
-    if (args[0] === path && !isReplaced) {
+  vi.mocked(open).mockImplementation(async (...args) => {
+    // Looks whether the lock is still held, when everything else is read.
+    if (args[0] === `${path}.lock` && (Number(args[1]) & constants.O_CREAT) === 0 && !isReplaced) {
       isReplaced = true;
       // This process sleeps: another takes the lock for abandoned, adds its entry, and is killed.
-      const there = JSON.parse(String(content));
+      const there = JSON.parse(await actual.readFile(path, "utf8"));
       await actual.writeFile(`${path}.lock`, randomUUID());
       await actual.utimes(`${path}.lock`, 0, 0);
       await replace(path, { auths: { ...there.auths, "a.example": theirs } });
     }
-    return content;
-  }) as typeof readFile);
+    return actual.open(...args);
+  });
   await restoreEntries(record, "x", platform);
-  vi.mocked(readFile).mockImplementation(actual.readFile);
+  vi.mocked(open).mockImplementation(actual.open);
   expect(isReplaced).toBe(true);
   expect(await read(path)).toEqual({ auths: { "a.example": theirs } });
   expect(await readdir(folder)).toEqual(["auth.json"]);
