@@ -35,11 +35,16 @@ function lastMessage(output: string): string {
   const lines = output.trim().split("\n");
   const begin = lines.findLastIndex((line) => /^(?:time=|error\b|fatal\b)/i.test(line));
   const text = lines.slice(begin < 0 ? -1 : begin).join(" ");
-  // Its last field, then; what it says may hold quotes that nobody has escaped.
-  const logged = /msg="((?:(?!(?<!\\)" \w+=).)*)"$/s.exec(text)?.[1];
-  const message = logged?.replaceAll(/\\(["\\])/g, "$1") ?? text;
+  const message = loggedIn(text)?.replaceAll(/\\(["\\])/g, "$1") ?? text;
   // The state of an upload, in its address, is long and of no use to anybody.
   return message.replaceAll(/\?[^\s"]+/g, "");
+}
+
+/** The last field of a log's line; what it says may hold quotes that nobody has escaped. */
+function loggedIn(text: string): string | undefined {
+  const lastField = [...text.matchAll(/(?<!\\)" \w+=/g)].at(-1)?.index ?? 0;
+  const start = text.indexOf('msg="', lastField);
+  return start >= 0 && text.endsWith('"') ? text.slice(start + 'msg="'.length, -1) : undefined;
 }
 
 /** Without a page's tags. */
