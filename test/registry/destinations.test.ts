@@ -235,6 +235,20 @@ describe("a private file of the job", () => {
     });
   });
 
+  test.each([
+    ["DOCKER_CONFIG", (file: string) => ({ DOCKER_CONFIG: dirname(file) })],
+    ["REGISTRY_AUTH_FILE", (file: string) => ({ REGISTRY_AUTH_FILE: file })],
+  ])("starts with the file that %s names alone", async (_, variable) => {
+    const { plan, put, usual, containers, base } = await makeHome();
+    const named = join(base, "named/config.json");
+    await mkdir(dirname(named));
+    await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    await put(named, { auths: { "docker.io": { auth: "bmFtZWQ=" } } });
+    expect((await plan({}, "skopeo", { ...usual, ...variable(named) }, privately)).start).toEqual({
+      auths: { "docker.io": { auth: "bmFtZWQ=" } },
+    });
+  });
+
   test("leaves logins out that fewer people can read, and says so; helpers are no secrets", async () => {
     const { plan, put, usual, containers, docker, base } = await makeHome();
     await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } }, credHelpers: { "gcr.io": "gcloud" } });
