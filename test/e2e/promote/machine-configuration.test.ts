@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { cosignTag, makeCosign, makeTwoPlatforms } from "../../support/images.ts";
-import { arrived, newScenario, refused, succeeded, usePromotionWorld, writesTo } from "./world.ts";
+import { arrived, newScenario, type Place, refused, succeeded, usePromotionWorld, writesTo } from "./world.ts";
 
 const world = usePromotionWorld();
 let count = 0;
@@ -67,5 +67,29 @@ describe.concurrent("policy.json", { timeout: 60_000 }, () => {
     await machine.write(join(machine.home, ".config/containers/policy.json"), JSON.stringify(policy));
     succeeded(expect, await machine.run(["promote", ...scenario.args(made, "1.0"), "--with-signatures"]));
     expect(await to.side.tags(to.repository)).toEqual(["1.0", sig]);
+  });
+});
+
+describe.concurrent("registries.conf says insecure of", { timeout: 60_000 }, () => {
+  test.for(["from", "to"] as const)("where a copy goes %s: skopeo verifies all the same", async (side, { expect }) => {
+    const { peers } = world();
+    // Node trusts both registries. skopeo does while it logs in, and then the user's own check takes the root of one away.
+    const env = { NODE_EXTRA_CA_CERTS: peers.caFile };
+    const scenario = await newScenario(world(), { isPublic: true, env });
+    const { from, to, machine } = scenario;
+    const made = makeTwoPlatforms(`insecure ${side}`);
+    await from.side.push(from.repository, made);
+    const containers = join(machine.home, ".config/containers");
+    const rootOf = (place: Place) => join(containers, "certs.d", place.side.host, "ca.crt");
+    for (const place of [from, to]) await machine.write(rootOf(place), peers.authority.ca);
+    const { [side]: spoiled } = scenario;
+    const conf = `[[registry]]\nlocation = "${spoiled.side.host}"\ninsecure = true\n`;
+    await machine.write(join(containers, "registries.conf"), conf);
+    const args = scenario.args(made, "1.0");
+    const withoutRoots = args.toSpliced(args.indexOf("--ca-file"), 2);
+    const check = ["--verify-command", `rm '${rootOf(spoiled)}' #`];
+    const ran = await machine.run(["promote", ...withoutRoots, ...check]);
+    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("docs/troubleshooting.md#tls-untrusted")]);
+    expect(await to.side.tags(to.repository)).toEqual([]);
   });
 });
