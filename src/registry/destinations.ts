@@ -9,7 +9,7 @@ import { hasNamespacedScope, type LoginRequest } from "../request.ts";
 import { privateFile, type Session, sessionOfFile } from "../session.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "./authfile.ts";
 import { robotLoginState } from "./entry.ts";
-import { assertReadFirst } from "./hidden.ts";
+import { assertReadFirst, hidingVariable } from "./hidden.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
 import { type Change, type FileRecord, mergeEntries } from "./merge.ts";
 import { groupOfNew, isAsPrivate } from "./privacy.ts";
@@ -93,6 +93,10 @@ async function planDocker(
     const docker = await readAuthFile(path);
     assertNotHidden("docker", docker.path, docker.content, request.registry);
     await assertReplaceable(docker);
+    const hiding = hidingVariable(request.registry, platform.env);
+    if (hiding !== undefined) {
+      platform.reporter.warning(hiding);
+    }
     return docker;
   } catch (error) {
     if (!(error instanceof LoginError)) {

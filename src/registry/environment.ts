@@ -16,7 +16,7 @@ export function toolEnvironment(env: Environment, isSecret: Knows, certificates:
 
 /** For a command that the user has chosen: all but what an identity token could be had with, and other logins. */
 export function commandEnvironment(env: Environment, isSecret: Knows, certificates: string | undefined): Environment {
-  const withheld = /^(?:ACTIONS_RUNTIME_.+|SPIFFE_ENDPOINT_SOCKET)$/;
+  const withheld = /^(?:ACTIONS_RUNTIME_.+|SPIFFE_ENDPOINT_SOCKET|DOCKER_AUTH_CONFIG)$/;
   return childEnvironment(env, (name) => !withheld.test(name), isSecret, certificates);
 }
 

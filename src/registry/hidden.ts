@@ -1,4 +1,4 @@
-/** A login that is not used although it stands where a tool writes: skopeo reads other files first. */
+/** A login that is not used although it stands where a tool writes: skopeo reads other files first, docker a variable. */
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 import { type AuthContent, own, readAuthFile } from "./authfile.ts";
@@ -46,4 +46,22 @@ function keyFor(scope: string, { auths, credHelpers }: AuthContent): string | un
     (each) => each === scope || scope.startsWith(`${each}/`) || each.startsWith(`${scope}/`),
   );
   return key ?? (own(credHelpers, host) ? host : undefined);
+}
+
+/**
+ * docker's client of today, and what reads logins by its library (crane, cosign), take those of this variable before any file's
+ * (docker/cli, configfile/file.go, since 28.3).
+ * @returns in words what hides a login for `registry` in docker's configuration
+ */
+export function hidingVariable(registry: string, { DOCKER_AUTH_CONFIG: text = "" }: Environment): string | undefined {
+  let found: unknown;
+  try {
+    found = (JSON.parse(text) as AuthContent | null)?.auths;
+  } catch {
+    return undefined; // which those tools tell by themselves
+  }
+  const hosts = Object.keys(Object(found)).map((key) => key.replace(/^https?:\/\//, "").replace(/\/.*/s, ""));
+  return hosts.includes(registry)
+    ? `The variable DOCKER_AUTH_CONFIG has a login for ${registry}: docker, crane and cosign of today use that one, not this. Take it out of the variable, for this job.`
+    : undefined;
 }

@@ -7,7 +7,7 @@ import { writeImage } from "../support/image.ts";
 import { SUBJECT } from "../support/issuer.ts";
 import { differences } from "../support/leaks.ts";
 import { findTool } from "../support/runner.ts";
-import { authsIn, digestIn, makeHomeFor, newRobot, usePeers, userOf } from "./world.ts";
+import { authsIn, digestIn, entryOf, makeHomeFor, newRobot, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers();
 
@@ -69,6 +69,26 @@ describe.concurrent("the whole way", () => {
     await main.post();
     await expect(readFile(config)).rejects.toThrow("ENOENT");
   });
+
+  test.for([
+    ["the host", (host: string) => host, 1],
+    ["an address of the host", (host: string) => `https://${host}/v1/`, 1],
+    ["another host", () => "registry.example.com", 0],
+  ] as const)(
+    "DOCKER_AUTH_CONFIG with a login for %s, which docker takes first",
+    async ([, key, times], { expect }) => {
+      const variable = JSON.stringify({
+        auths: { [key(peers().registryHost)]: entryOf("older", "an-older-password") },
+      });
+      const inputs = { robot: newRobot(peers()).name };
+      const main = await runAction({ peers: peers(), env: { DOCKER_AUTH_CONFIG: variable }, inputs });
+      expect([main.code, main.annotations.map(({ message }) => message)]).toEqual([
+        0,
+        Array.from({ length: times }, () => expect.stringMatching(/^The variable DOCKER_AUTH_CONFIG has a login for /)),
+      ]);
+      await main.post();
+    },
+  );
 
   test("says who is logged in as what until when, in outputs, log and summary", async ({ expect }) => {
     const robot = newRobot(peers());

@@ -1,7 +1,7 @@
 /** The real crane, oras and helm push and pull with the login that the Action leaves in docker's configuration. */
 import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
-import { newRobot, usePeers } from "../e2e/world.ts";
+import { entryOf, newRobot, usePeers } from "../e2e/world.ts";
 import { createJob } from "../support/action.ts";
 import { findBuilt } from "../support/built.ts";
 import { writeImage } from "../support/image.ts";
@@ -38,6 +38,27 @@ describe.concurrent("with the login of the Action", () => {
     await works(expect, job, "crane", "push", join(job.scratch, "image"), `${path}:1`);
     await works(expect, job, "crane", "copy", `${path}:1`, `${path}:2`);
     expect((await works(expect, job, "crane", "digest", `${path}:2`)).trim()).toBe(digest);
+  });
+
+  test("crane takes a login in DOCKER_AUTH_CONFIG first, as the warning says; without the variable ours", async ({
+    expect,
+  }) => {
+    const { name, repository } = newRobot(peers());
+    const { registryHost } = peers();
+    const auths = { [registryHost]: entryOf("older", "an-older-password") };
+    const job = await createJob({ peers: peers(), env: { DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) } });
+    const main = await job.run({ robot: name });
+    const hidden = expect.stringContaining(
+      `DOCKER_AUTH_CONFIG has a login for ${registryHost}: docker, crane and cosign`,
+    );
+    expect([main.code, main.annotations.map(({ message }) => message)]).toEqual([0, [hidden]]);
+    const { reference } = await writeImage(join(job.scratch, "image"));
+    const path = `${registryHost}/${repository}:1`;
+    expect(await job.later("skopeo", ["copy", reference, `docker://${path}`])).toMatchObject({ code: 0 });
+    const crane = (env: Record<string, string>) =>
+      job.later(findBuilt("crane") ?? "", ["digest", path], { SSL_CERT_DIR: peers().certDir, ...env });
+    expect((await crane({})).stderr).toContain("UNAUTHORIZED");
+    expect(await crane({ DOCKER_AUTH_CONFIG: "" })).toMatchObject({ code: 0 });
   });
 
   test("oras pushes a file, and reads what it pushed", async ({ expect }) => {

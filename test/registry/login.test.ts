@@ -370,6 +370,7 @@ test("a command's environment is the user's own but for what a login could be ha
     ACTIONS_ID_TOKEN_REQUEST_TOKEN: "s",
     ACTIONS_RUNTIME_TOKEN: "s",
     SPIFFE_ENDPOINT_SOCKET: "unix:///s",
+    DOCKER_AUTH_CONFIG: "{}",
   };
   const env = commandEnvironment({ ...kept, ...dropped }, () => false, "/certs");
   expect(env).toEqual({ ...kept, SSL_CERT_DIR: "/certs:/own" });
