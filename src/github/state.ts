@@ -25,7 +25,17 @@ export interface Remembered {
 }
 
 export function remembered(runner: Runner): readonly Remembered[] {
-  const traces: readonly Trace[] = JSON.parse(runner.state("traces") || "[]");
+  const traces = readTraces(runner.state("traces") ?? "");
   const folders = (runner.state("session") ?? "").split("\n").filter(Boolean);
   return folders.map((folder) => ({ folder, trace: traces.find(({ session }) => session.folder === folder) }));
+}
+
+/** The record in the session's folder says the same and more: a state that was cut off must not keep post from that. */
+function readTraces(text: string): readonly Trace[] {
+  try {
+    const found: unknown = JSON.parse(text);
+    return Array.isArray(found) ? found.filter((each) => typeof each?.session?.folder === "string") : [];
+  } catch {
+    return [];
+  }
 }

@@ -47,6 +47,19 @@ describe.concurrent("post", () => {
     }
   });
 
+  test.for(["", "{", "null", "[null, {}]", '[{"session"'])(
+    "by the record alone, where its state is %j",
+    async (traces, { expect }) => {
+      const { job } = await jobWithFile();
+      const before = await job.snapshot();
+      const main = await job.run({ robot: newRobot(peers()).name });
+      main.state.traces = traces;
+      const post = await main.post();
+      expect([post.code, post.annotations, post.raw.stderr]).toEqual([0, [], ""]);
+      expect(differences(before, await job.snapshot())).toEqual([]);
+    },
+  );
+
   test("leaves what a real login of somebody else has added meanwhile", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
