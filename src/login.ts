@@ -227,7 +227,7 @@ async function leaveRoots(
     );
   const folders = certificatesFolders(env, registry);
   if (folders.length === 0) {
-    warn("HOME is not set");
+    warn(env.HOME ? "HOME is no absolute path" : "HOME is not set");
   }
   const certificates: CertificateRecord[] = [];
   for (const folder of folders) {

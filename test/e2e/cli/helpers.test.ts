@@ -1,7 +1,8 @@
 /** Machines whose registries.conf has the tools keep logins in a credential helper, and not in the file. */
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, describe, type ExpectStatic, test } from "vitest";
 import type { Machine } from "../../support/command.ts";
 import { todaysSkopeo } from "../../support/peers.ts";
@@ -9,6 +10,7 @@ import { isRoot, needsRoot } from "../../support/root.ts";
 import { authsIn, newRobot, userOf } from "../world.ts";
 import { failed, machineWithToken, quayOf, useWorld } from "./world.ts";
 
+const run = promisify(execFile);
 const peers = useWorld({ registry: false });
 
 /** A helper as docker-credential-helpers describes one, which keeps what it is given in a file. */
@@ -128,8 +130,7 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
 
 describe.skipIf(!isRoot)(`a temporary folder where no program can be run ${needsRoot}`, () => {
   const mounted: string[] = [];
-  const umount = (path: string) => execFileSync("umount", ["--lazy", path]);
-  afterAll(() => mounted.forEach(umount));
+  afterAll(() => Promise.all(mounted.map((path) => run("umount", ["--lazy", path]))));
 
   test.for(tools)(
     "%s gets no token that it would hand to a helper, and the advice helps",
@@ -140,7 +141,7 @@ describe.skipIf(!isRoot)(`a temporary folder where no program can be run ${needs
         tool,
         todays,
       );
-      execFileSync("mount", ["-t", "tmpfs", "-o", "noexec,mode=0777", "quay-keyless-noexec", machine.temp]);
+      await run("mount", ["-t", "tmpfs", "-o", "noexec,mode=0777", "quay-keyless-noexec", machine.temp]);
       mounted.push(machine.temp);
       const told = failed(expect, await login(), 1, "credential-helper");
       expect(told).toContain("No program can be run in");
