@@ -140,7 +140,7 @@ async function beyondGroup(files: readonly FileRecord[], gid: number): Promise<s
 }
 
 /** @throws where a part is missing, or has another form than what a login writes */
-function assertForm({ version, id, files, certificates, robots }: Session): void {
+export function assertForm({ version, id, files, certificates, robots }: Session): void {
   const sound =
     version === recordVersion &&
     isId(id) &&

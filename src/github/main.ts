@@ -17,7 +17,7 @@ import { cancellation } from "./cancellation.ts";
 import { placeOf, readInputs } from "./place.ts";
 import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
-import { rememberIn } from "./state.ts";
+import { forget, rememberIn } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
 
 const env = withoutTlsSwitch(process.env);
@@ -103,9 +103,9 @@ function setOutputs(values: Partial<Record<OutputName, string>>): void {
 /** What a failed login has left goes at once, whatever the option logout says. */
 async function takeBack(): Promise<void> {
   if (sessionFolder !== undefined) {
-    await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) }).catch((error) =>
-      reportFailure(runner, error),
-    );
+    await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) })
+      .then(() => forget(runner))
+      .catch((error) => reportFailure(runner, error));
   }
 }
 

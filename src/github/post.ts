@@ -16,11 +16,13 @@ const lapses: LoginError[] = [];
 
 const own = remembered(runner);
 let found = 0;
+/** Whether there was a session, if only of a login that was broken off before it had logged in. */
+let isFirst = false;
 for (const { folder, trace } of own) {
   found += Number(await end(folder, trace));
 }
 // The runner gives the post steps of a composite that is used twice the state of the second use alone. Then this is the first's.
-if (found === 0 && process.env.RUNNER_TEMP && own.some(({ trace }) => trace?.session.job)) {
+if (found === 0 && !isFirst && process.env.RUNNER_TEMP && own.some(({ trace }) => trace?.session.job)) {
   for (const session of await jobSessions(process.env.RUNNER_TEMP)) {
     if (session.job?.logout) {
       reporter.info("A login of this job whose own post step does not know it is taken back here.");
@@ -58,6 +60,7 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
       return true;
     }
     const session = await logout(folder, platform, { trace });
+    isFirst ||= session !== undefined;
     return (session?.robots.length ?? 0) > 0;
   } catch (error) {
     reportFailure(runner, error);

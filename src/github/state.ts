@@ -1,5 +1,6 @@
 /** What the post step has to know of its login: in the runner's state, where no secret may stand, before anything is done. */
 import { shortTrace, type Trace, traceOf } from "../logout.ts";
+import { assertForm } from "../record.ts";
 import type { Session } from "../session.ts";
 import type { Runner } from "./runner.ts";
 
@@ -19,22 +20,31 @@ export function rememberIn(runner: Runner): (session: Session) => void {
   };
 }
 
+/** Of a login that failed, and is taken back: its post step has nothing to do. */
+export function forget(runner: Runner): void {
+  runner.set("GITHUB_STATE", "session", "");
+}
+
 export interface Remembered {
   readonly folder: string;
   readonly trace: Trace | undefined;
 }
 
 export function remembered(runner: Runner): readonly Remembered[] {
-  const traces = readTraces(runner.state("traces") ?? "");
+  const traces = tracesIn(runner.state("traces") || "[]");
   const folders = (runner.state("session") ?? "").split("\n").filter(Boolean);
   return folders.map((folder) => ({ folder, trace: traces.find(({ session }) => session.folder === folder) }));
 }
 
-/** The record in the session's folder says the same and more: a state that was cut off must not keep post from that. */
-function readTraces(text: string): readonly Trace[] {
+/** What has not the form that was written is none: the folder alone is known then. */
+function tracesIn(text: string): readonly Trace[] {
   try {
-    const found: unknown = JSON.parse(text);
-    return Array.isArray(found) ? found.filter((each) => typeof each?.session?.folder === "string") : [];
+    const traces: readonly Trace[] = JSON.parse(text);
+    for (const { session, replaced } of traces) {
+      assertForm({ ...session, files: session.files.map((file) => ({ ...file, before: null })) });
+      replaced.map(({ path, scope }) => path + scope);
+    }
+    return traces;
   } catch {
     return [];
   }

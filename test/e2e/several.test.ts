@@ -6,7 +6,8 @@ import { createJob } from "../support/action.ts";
 import type { Job, Main } from "../support/job.ts";
 import { differences } from "../support/leaks.ts";
 import type { Inputs } from "../support/runner.ts";
-import { authsIn, entryOf, newRobot, usePeers, userOf } from "./world.ts";
+import { hang } from "../support/scripted.ts";
+import { authsIn, entryOf, newRobot, of, until, usePeers, userOf } from "./world.ts";
 
 /** Seconds. */
 const life = 10;
@@ -120,6 +121,34 @@ describe.concurrent("two steps of one job", () => {
     expect(post.shown).toContain(`Logged out of ${host()}/${one.repository}.`);
     expect(post.exported).toEqual({ REGISTRY_AUTH_FILE: "" });
     expect(await job.background(outer.state.session)).toBeUndefined();
+    expect(differences(before, await job.snapshot())).toEqual([]);
+  });
+
+  test.for([
+    ["was refused", (job: Job) => job.run({ robot: "acme+nobody" })],
+    [
+      "was killed",
+      async (job: Job) => {
+        const robot = newRobot(peers());
+        peers().quay.exchangeScript.always(hang(), of(robot));
+        const running = await job.start({ robot: robot.name });
+        await until(() => peers().quay.requests.some(({ user }) => user === robot.name), "the exchange");
+        running.kill("SIGKILL");
+        return running.done;
+      },
+    ],
+  ] as const)("the post step of one that %s leaves the login of the other", async ([, fail], { expect }) => {
+    const job = await createJob({ peers: peers(), tolerateLeaks: true });
+    const before = await job.snapshot();
+    const one = newRobot(peers());
+    const outer = await logIn(expect, job, { robot: one.name });
+    const file = job.exported.REGISTRY_AUTH_FILE ?? "";
+    const inner = await fail(job);
+    expect(inner.code).not.toBe(0);
+    await endsWell(expect, inner);
+    expect(userOf((await authsIn(file))[host()])).toBe(one.name);
+    expect(job.exported.REGISTRY_AUTH_FILE).toBe(file);
+    await endsWell(expect, outer);
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 

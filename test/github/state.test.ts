@@ -16,7 +16,7 @@ function sessionOf(robots: number): Session {
     version: 1,
     folder: "/temp/quay-keyless-login-1",
     named: false,
-    id: "1",
+    id: "0123456789ab",
     files: [
       {
         path: "/home/auth.json",
@@ -64,4 +64,17 @@ test("thousands of robots find room in a variable: the entries are left out then
   const { state, back } = await remember(sessionOf(5_000));
   for (const value of Object.values(state)) expect(value.length).toBeLessThan(128 * 1024);
   expect(back).toMatchObject([{ trace: { isShort: true, session: { files: [{ path: "/home/auth.json" }] } } }]);
+});
+
+test.each([
+  "{",
+  "{}",
+  "null",
+  "[null]",
+  "[1]",
+  '[{"session":null}]',
+  '[{"session":{"folder":"/temp/a"},"replaced":[]}]',
+])("of traces that are none, %s, nothing is believed", (traces) => {
+  const runner = createRunner({ STATE_session: "/temp/a", STATE_traces: traces });
+  expect(remembered(runner)).toEqual([{ folder: "/temp/a", trace: undefined }]);
 });
