@@ -115,6 +115,7 @@ export async function login(
   });
   const entries = Object.fromEntries(logins.map(({ robot, entry }) => [robot.scope, entry]));
   const authFile = await timeline.time("auth file", () =>
+    // By the outer one: that others have taken a place is told at a renewal as well.
     storeLogins(entries, destinations, session, request, outer, (record) =>
       keep({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
     ),

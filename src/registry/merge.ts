@@ -114,7 +114,10 @@ function leaveTaken(
   if (renews === undefined || taken.length === 0) {
     return { entries, renews };
   }
-  reporter.info(`Somebody else has logged in for ${taken.join(", ")} in ${path} since: that login stays there.`);
+  const news = taken.filter((scope) => !own(renews.scopes, scope)?.isTaken);
+  if (news.length > 0) {
+    reporter.info(`Somebody else has logged in for ${news.join(", ")} in ${path} since: that login stays there.`);
+  }
   return {
     entries: Object.fromEntries(Object.entries(entries).filter(([scope]) => !taken.includes(scope))),
     renews: {
