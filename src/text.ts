@@ -88,8 +88,9 @@ function isRandom(word: string): boolean {
     character <= "9" ? "digit" : character <= "Z" ? "capital" : "small",
   );
   const changes = kinds.filter((kind, index) => index > 0 && kind !== kinds[index - 1]).length;
+  const isTemporary = /^(?:[a-z0-9]+[-._])+[A-Za-z0-9]{6,12}$/.test(word); // as mkdtemp and the like name a folder
   const isMixed = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9]{32,}$/.test(word);
-  return word.length >= 16 && (changes / word.length >= 0.3 || isMixed);
+  return word.length >= 16 && !isTemporary && (changes / word.length >= 0.3 || isMixed);
 }
 
 /** Base64 may have slashes in it; in a path each part stands for itself. */

@@ -115,6 +115,8 @@ describe("what looks like a secret", () => {
     "tcp:127.0.0.1:8081",
     "docker://quay.io/acme/app@sha256:abc",
     "/home/runner/work/_temp/quay-keyless-login-AbC123/auth.json",
+    "/tmp/quay-keyless-e2e-0sTVvX/job-h9HWLX/temp/tmp.X4b7Kq9ZpL/auth.json",
+    "/home/runner/work/_temp/0f8fad5b-d9cb-469f-a165-70867728950e/auth.json",
     "QUAY_ID_TOKEN",
     "linux/amd64,linux/arm64/v8",
     "system-serviceaccount-builder-of-images",
