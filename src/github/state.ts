@@ -22,7 +22,11 @@ export function rememberIn(runner: Runner): (session: Session) => void {
 
 /** Of a login that failed, and is taken back: its post step has nothing to do. */
 export function forget(runner: Runner): void {
-  runner.set("GITHUB_STATE", "session", "");
+  try {
+    runner.set("GITHUB_STATE", "session", "");
+  } catch {
+    // That was told when it was first written to; at worst post finds nothing to do.
+  }
 }
 
 export interface Remembered {

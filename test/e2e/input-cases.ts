@@ -118,7 +118,7 @@ export const cases: Record<string, Case> = {
   },
   "ca-file that is a folder": { inputs: ({ temp }) => ({ "ca-file": temp }), says: ['"ca-file"', "is a folder"] },
   [`ca-file of another user ${needsRoot}`]: {
-    inputs: {},
+    inputs: async (job) => ({ "ca-file": await badFile(job, "theirs") }),
     options: { uid: 1234 },
     says: ['"ca-file"', "may not be read by this user"],
   },
