@@ -19,7 +19,11 @@ async function loggedIn(paths: string[], platform: ReturnType<typeof testPlatfor
   const certificates: CertificateRecord[] = [];
   for (const path of paths) {
     const change = { path, entries: { "quay.io": ours }, mode: undefined, id: opened.id };
-    await mergeEntries(change, platform, async (record) => void files.push(record));
+    let written: FileRecord | undefined;
+    await mergeEntries(change, platform, async (record) => {
+      written = record;
+    });
+    files.push(written as FileRecord);
   }
   const folder = join(opened.folder, "../certs.d/quay.io");
   await installRoots("roots", folder, opened.id, async (record) => void certificates.push(record));

@@ -10,15 +10,18 @@ import { type AuthEntry, own } from "./authfile.ts";
 import { robotLoginState } from "./entry.ts";
 
 export interface Handover {
-  /** By the hash of an entry whose session has logged out: what stood there before that. */
+  /** By the place of an entry whose session has logged out: what stood there before that. */
   readonly entries: Readonly<Record<string, AuthEntry | null>>;
   /** What the whole file was before a session that has logged out, base64; null: there was none. */
   readonly befores: readonly (string | null)[];
-  /** By the hash of an entry: how many sessions besides one have written just that, and have not logged out. */
+  /** By the place of an entry: how many sessions besides one have written just that, and have not logged out. */
   readonly holders: Readonly<Record<string, number>>;
   /** Folders that a session made which has logged out, outermost first. */
   readonly folders: readonly string[];
 }
+
+/** An entry in its place: one robot's login may stand under several scopes. @param hash of the entry */
+export const placeOf = (scope: string, hash: string): string => `${scope} ${hash}`;
 
 const nothing: Handover = { entries: {}, befores: [], holders: {}, folders: [] };
 
@@ -49,10 +52,10 @@ export const writeHandover = (authFile: string, handover: Handover): Promise<voi
   replaceFile(handoverPath(authFile), JSON.stringify(handover), { mode: 0o600 });
 
 /** @param by 1: one session more has written these entries, which stood there already; -1: one of several has left them */
-export async function noteHolders(authFile: string, hashes: readonly string[], by: 1 | -1): Promise<void> {
-  if (hashes.length > 0) {
+export async function noteHolders(authFile: string, places: readonly string[], by: 1 | -1): Promise<void> {
+  if (places.length > 0) {
     const handover = await readHandover(authFile);
-    const counted = hashes.map((hash) => [hash, (own(handover.holders, hash) ?? 0) + by]);
+    const counted = places.map((place) => [place, (own(handover.holders, place) ?? 0) + by]);
     await writeHandover(authFile, { ...handover, holders: { ...handover.holders, ...Object.fromEntries(counted) } });
   }
 }
@@ -62,23 +65,24 @@ export const removeHandover = (authFile: string): Promise<void> => rm(handoverPa
 /**
  * What is worth to be put back of what stood there before: no robot token that has ended, or whose own session has logged out.
  * In the place of such a one stands what that session would have put back.
+ * @param placed gives the place of an entry under this scope
  * @param now milliseconds since 1970
  */
 export function worthRestoring(
   before: AuthEntry | null,
-  hashOf: (entry: AuthEntry) => string,
+  placed: (entry: AuthEntry) => string,
   { entries }: Handover,
   now: number,
 ): AuthEntry | null {
   const seen = new Set<string>();
   let entry = before;
   while (entry !== null) {
-    const hash = hashOf(entry);
-    const earlier = seen.has(hash) ? undefined : own(entries, hash);
+    const place = placed(entry);
+    const earlier = seen.has(place) ? undefined : own(entries, place);
     if (earlier === undefined) {
       return robotLoginState(entry, now) === "ended" ? null : entry;
     }
-    seen.add(hash);
+    seen.add(place);
     entry = earlier;
   }
   return null;

@@ -11,7 +11,7 @@ import type { LocalPlatform } from "../platform/platform.ts";
 import { draft } from "../platform/replace.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
 import { readEntry, robotLoginState } from "./entry.ts";
-import { type Handover, noteHolders } from "./handover.ts";
+import { type Handover, noteHolders, placeOf } from "./handover.ts";
 import { withLock } from "./lock.ts";
 import { writingTo } from "./replaceable.ts";
 
@@ -85,7 +85,7 @@ export async function mergeEntries(
         return "leave"; // all is another's by now
       }
       await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
-      doubled = renews ? [] : equalHashes(entries, content);
+      doubled = renews ? [] : equalOnes(entries, content);
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
     };
     await changeUnderLock(change.path, platform, add, () => noteHolders(change.path, doubled, 1));
@@ -128,10 +128,10 @@ function leaveTaken(
 }
 
 /** Quay's tokens have no number: two logins of one robot in one second get the same, and write the same entry. */
-const equalHashes = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
+const equalOnes = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
   Object.entries(entries)
-    .map(([scope, entry]) => [hashOf(own(auths, scope)), hashOf(entry)] as const)
-    .flatMap(([found, written]) => (found === written ? [written] : []));
+    .filter(([scope, entry]) => hashOf(own(auths, scope)) === hashOf(entry))
+    .map(([scope, entry]) => placeOf(scope, hashOf(entry)));
 
 /** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
 const mostWritten = 4;

@@ -7,7 +7,15 @@ import type { LocalPlatform } from "../platform/platform.ts";
 import { removeLeftovers } from "../platform/replace.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./authfile.ts";
 import { robotLoginState } from "./entry.ts";
-import { type Handover, noteHolders, readHandover, removeHandover, worthRestoring, writeHandover } from "./handover.ts";
+import {
+  type Handover,
+  noteHolders,
+  placeOf,
+  readHandover,
+  removeHandover,
+  worthRestoring,
+  writeHandover,
+} from "./handover.ts";
 import {
   beforesOf,
   changeUnderLock,
@@ -28,7 +36,7 @@ import { writingTo } from "./replaceable.ts";
  * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
  */
 export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
-  let held: Readonly<Record<string, string>> = {};
+  let shared: readonly string[] = [];
   await writingTo(record.path, async () => {
     await removeLeftovers(record.path, id);
     let { folders } = record;
@@ -42,7 +50,7 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
           const handover = await readHandover(record.path);
           const { result, next, ...rest } = leaving(file, record, handover, id, platform.clock.now());
           isLast = next === undefined;
-          held = rest.held;
+          shared = rest.shared;
           if (next === undefined) {
             folders = [...record.folders, ...handover.folders];
           } else if (next !== handover) {
@@ -51,14 +59,14 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
           return result;
         },
         async () => {
-          await (isLast ? removeHandover(record.path) : noteHolders(record.path, Object.values(held), -1));
+          await (isLast ? removeHandover(record.path) : noteHolders(record.path, shared, -1));
         },
       );
     }
     await removeFolders(folders);
   });
   const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(
-    ([scope, entry]) => isOurs(record, scope, entry) && own(held, scope) === undefined,
+    ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(placeOf(scope, hashOf(entry))),
   );
   if (left) {
     throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
@@ -69,28 +77,27 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
 
 const dayMs = 24 * 3_600_000;
 
-/**
- * What becomes of the file when a session leaves it.
- * @returns `held`: by scope, the hash of an entry of ours that another session has written as well, so that it stays;
- * `next`: what is handed over to the sessions that stay, undefined where this is the last to leave
- */
-function leaving(
-  file: AuthFile,
-  record: FileRecord,
-  handover: Handover,
-  id: string,
-  now: number,
-): { readonly result: Result; readonly held: Readonly<Record<string, string>>; readonly next: Handover | undefined } {
-  const held = Object.fromEntries(
-    Object.keys(record.scopes)
-      .map((scope) => [scope, own(file.content.auths, scope)] as const)
-      .filter(([scope, found]) => isOurs(record, scope, found) && (own(handover.holders, hashOf(found)) ?? 0) > 0)
-      .map(([scope, found]) => [scope, hashOf(found)]),
-  );
+interface Leaving {
+  readonly result: Result;
+  /** The places of entries that another session has written as well, so that they stay. */
+  readonly shared: readonly string[];
+  /** What is handed over to the sessions that stay; undefined: this is the last to leave. */
+  readonly next: Handover | undefined;
+}
+
+/** What becomes of the file when a session leaves it. */
+function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: string, now: number): Leaving {
+  const shared = Object.entries(record.scopes)
+    .flatMap(([scope, { written }]) => written.map((hash) => placeOf(scope, hash)))
+    .filter((place) => (own(handover.holders, place) ?? 0) > 0);
+  const held = Object.keys(record.scopes).filter((scope) => {
+    const found = own(file.content.auths, scope);
+    return isOurs(record, scope, found) && shared.includes(placeOf(scope, hashOf(found)));
+  });
   const scopes = mapValues(record.scopes, (each, scope) => ({
     ...each,
-    before: worthRestoring(each.before, hashOf, handover, now),
-    written: own(held, scope) === undefined ? each.written : [],
+    before: worthRestoring(each.before, (entry) => placeOf(scope, hashOf(entry)), handover, now),
+    written: held.includes(scope) ? [] : each.written,
     // One that took the place of ours could put nothing back there, since ours had ended. Nobody logs out of what has ended.
     ...(own(file.content.auths, scope) === undefined &&
       (each.isTaken || (each.endsAt ?? Number.POSITIVE_INFINITY) * 1000 <= now) && { isVacant: true }),
@@ -102,24 +109,28 @@ function leaving(
     result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
   // Of a token that has ended, the session may still be there to leave.
   if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "alive")) {
-    return { result, held, next: undefined };
+    return { result, shared, next: undefined };
   }
   // Of a session that has renewed, the record says what the file was without it by then, and not before it.
   const [written, isRenewed] = settled.after;
   if (file.existing && !isRenewed && written === sha256(file.existing.bytes)) {
-    return { result, held, next: handover }; // all is as it was before this session
+    return { result, shared, next: handover }; // all is as it was before this session
   }
   // As it is written down, though it may have ended: whoever leaves that place still tells what stood before it.
-  const replaced = Object.values(record.scopes).flatMap(({ before, written }) =>
-    written.map((hash) => [hash, before] as const),
+  const replaced = Object.entries(record.scopes).flatMap(([scope, { before, written }]) =>
+    // Where another session had written the same, that one knows more.
+    written
+      .filter((hash) => before === null || hash !== hashOf(before))
+      .map((hash) => [placeOf(scope, hash), before] as const),
   );
+  const didWrite = Object.keys(record.scopes).length > 0;
   const next = {
     ...handover,
     entries: { ...handover.entries, ...Object.fromEntries(replaced) },
-    befores: [...new Set([...handover.befores, ...beforesOf(record)])],
+    befores: [...new Set([...handover.befores, ...(didWrite ? beforesOf(record) : [])])],
     folders: [...new Set([...record.folders, ...handover.folders])],
   };
-  return { result, held, next };
+  return { result, shared, next };
 }
 
 /** @returns those of our scopes whose entry in the file is still ours; none where the file can't be read */

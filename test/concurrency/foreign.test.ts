@@ -104,7 +104,7 @@ test.each([
     if (args[0] === `${path}.lock` && (Number(args[1]) & constants.O_CREAT) === 0 && !isReplaced) {
       isReplaced = true;
       // This process sleeps: another takes the lock for abandoned, adds its entry, and is killed.
-      const there = JSON.parse(await actual.readFile(path, "utf8"));
+      const there = await read(path);
       await actual.writeFile(`${path}.lock`, randomUUID());
       await actual.utimes(`${path}.lock`, 0, 0);
       await replace(path, { auths: { ...there.auths, "a.example": theirs } });

@@ -143,6 +143,39 @@ test("a session whose token had ended when another left its place puts back what
   expect(JSON.parse(await readFile(path, "utf8"))).toEqual(JSON.parse(odd));
 });
 
+test.each(orders)(
+  "three that got the same token under two scopes each leave in the order %d, %d, %d",
+  async (...order) => {
+    const path = join(await makeFolder(), "auth.json");
+    await writeFile(path, odd);
+    const entries = { "quay.io": token(1), "quay.io/acme": token(1) };
+    const records = [
+      await enter(path, "id0", entries),
+      await enter(path, "id1", entries),
+      await enter(path, "id2", entries),
+    ];
+    for (const [index, session] of order.entries()) {
+      expect(await read(path)).toMatchObject(entries);
+      await restoreEntries(records[session] as FileRecord, `id${session}`, platform);
+      expect(await readdir(dirname(path))).toHaveLength(index < 2 ? 2 : 1);
+    }
+    expect(await readFile(path, "utf8")).toBe(odd);
+  },
+);
+
+test("of two that got the same token, one that has renewed leaves the other's", async () => {
+  const path = join(await makeFolder(), "auth.json");
+  await writeFile(path, odd);
+  const first = await enter(path, "a", { "quay.io": token(1) });
+  const other = await enter(path, "b", { "quay.io": token(1) });
+  const renewed = await enter(path, "b", { "quay.io": token(2) }, other);
+  await restoreEntries(renewed, "b", platform);
+  expect((await read(path))["quay.io"]).toEqual(token(1));
+  await restoreEntries(first, "a", platform);
+  expect(JSON.parse(await readFile(path, "utf8"))).toEqual(JSON.parse(odd));
+  expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+});
+
 test.each<[string, [scope: string, lives: boolean][], string]>([
   [
     "comes and goes elsewhere",

@@ -49,7 +49,13 @@ async function live(path: string, seed: number, start: string | undefined, told:
   let number = 0;
   const merge = async (member: Member) => {
     const entries = Object.fromEntries(
-      member.scopes.map((scope) => [scope, entryOf("acme+ci", robotToken(now + 600, { number: number++ }))]),
+      member.scopes.map((scope) => [
+        scope,
+        entryOf(
+          "acme+ci",
+          robotToken(now + 600, { number: member.record === undefined && random(3) === 0 ? number : number++ }),
+        ),
+      ]),
     );
     const change = { path, entries, mode: undefined, id: member.id, renews: member.record };
     await mergeEntries(change, platform, async (record) => {
@@ -65,7 +71,7 @@ async function live(path: string, seed: number, start: string | undefined, told:
   for (let left = 4 + random(8); left > 0; left--) {
     const deed = pick(["come", "come", "leave", "renew", "write"]);
     if (deed === "come") {
-      const member = { id: `id${number}`, scopes: pick([["quay.io"], ["quay.io/acme"], scopes]) };
+      const member = { id: `id${random(1_000_000)}`, scopes: pick([["quay.io"], ["quay.io/acme"], scopes]) };
       told.push(`${member.id} comes for ${member.scopes.join(", ")}`);
       members.push(member);
       await merge(member);
