@@ -1,6 +1,6 @@
 import { LoginError } from "../errors.ts";
 import { FileFailure, most, readTextWithin } from "../platform/files.ts";
-import { withoutSecrets } from "../text.ts";
+import { pathAsGiven } from "../platform/folders.ts";
 import { readTokenText } from "./text.ts";
 
 /**
@@ -10,7 +10,7 @@ import { readTokenText } from "./text.ts";
  */
 export async function readTokenFile(path: string, signal?: AbortSignal): Promise<string> {
   const fail = (problem: string, { cause, remedy }: { cause?: unknown; remedy?: string | undefined } = {}) =>
-    new LoginError("token-file-unusable", `The token file ${withoutSecrets(path)} ${problem}.`, {
+    new LoginError("token-file-unusable", `The token file ${pathAsGiven(path)} ${problem}.`, {
       remedy: [
         remedy ??
           "Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: token-file: /path",

@@ -1,7 +1,8 @@
 /** Folders made on the way to a file, so that they can be taken back with it. */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { mkdir, realpath, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { withoutSecrets } from "../text.ts";
 
 /** @returns those on the way to `folder` that are not there yet, outermost first */
 export async function missingFolders(folder: string): Promise<readonly string[]> {
@@ -77,4 +78,14 @@ export function markOf(path: string): string {
   } catch (error) {
     return String((error as NodeJS.ErrnoException).code);
   }
+}
+
+/** A path for a message about it. What of it is there is shown whatever it looks like; the rest may be a secret in the wrong option. */
+export function pathAsGiven(path: string): string {
+  let known = path;
+  while (!existsSync(known) && dirname(known) !== known) {
+    known = dirname(known);
+  }
+  const length = known !== "/" && path.startsWith(known) ? known.length : 0;
+  return path.slice(0, length) + withoutSecrets(path.slice(length));
 }

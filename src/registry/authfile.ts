@@ -6,8 +6,8 @@ import type { Stats } from "node:fs";
 import { lstat, realpath } from "node:fs/promises";
 import { anotherFile, LoginError } from "../errors.ts";
 import { FileFailure, most, readFileWithin } from "../platform/files.ts";
+import { pathAsGiven } from "../platform/folders.ts";
 import type { Owner } from "../platform/replace.ts";
-import { withoutSecrets } from "../text.ts";
 import { lossOf } from "./faithful.ts";
 
 /** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
@@ -83,7 +83,7 @@ export function assertChangeable({ path, existing }: AuthFile): void {
 }
 
 const unusable = (path: string, problem: string, remedy: string, cause?: unknown): LoginError =>
-  new LoginError("auth-file-unusable", `The auth file ${withoutSecrets(path)} ${problem}.`, {
+  new LoginError("auth-file-unusable", `The auth file ${pathAsGiven(path)} ${problem}.`, {
     remedy: [remedy, anotherFile],
     cause,
   });

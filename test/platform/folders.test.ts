@@ -8,6 +8,7 @@ import {
   makeFolders,
   markOf,
   missingFolders,
+  pathAsGiven,
   removeFolders,
 } from "../../src/platform/folders.ts";
 import { makeFolder } from "../fixtures.ts";
@@ -115,4 +116,30 @@ describe("the mark of a file", () => {
     expect(markOf(join(folder, "self"))).toBe("ELOOP");
     expect(markOf(join(folder, "file/below"))).toBe(markOf(join(folder, "nothing")));
   });
+});
+
+test("a path in a message: what is there is shown whatever its name, the rest is not where it may be a secret", async () => {
+  const base = await makeFolder();
+  const random = "qX7vB2nM9kL4wR8t";
+  await mkdir(join(base, random));
+  await writeFile(join(base, random, `${random}2`), "");
+  for (const path of [
+    join(base, random),
+    join(base, random, `${random}2`),
+    join(base, random, "auth.json"),
+    "auth.json",
+    "/",
+  ]) {
+    expect(pathAsGiven(path)).toBe(path);
+  }
+  for (const path of [
+    join(base, random, `${random}3`),
+    join(base, `${random}3/x`),
+    random,
+    `./${random}`,
+    `/${random}`,
+  ]) {
+    expect(pathAsGiven(path)).toContain("…");
+  }
+  expect(pathAsGiven(join(base, random, `${random}3/auth.json`))).toBe(join(base, random, "…/auth.json"));
 });

@@ -36,7 +36,7 @@ const alive = new Set<ChildProcess>();
 const backgrounds = new Set<number>();
 
 function rootFolder(): Promise<string> {
-  root ??= mkdtemp(join(tmpdir(), "quay-keyless-e2e-")).then(async (folder) => {
+  root ??= mkdtemp(join(tmpdir(), "quay-keyless-job-")).then(async (folder) => {
     await chmod(folder, 0o755);
     return folder;
   });
