@@ -38,6 +38,7 @@ export default defineConfig({
               test: {
                 name: "today",
                 include: process.env.TODAYS_TESTS === "all" ? withTools : most,
+                exclude: ["test/e2e/together.test.ts"], // it takes both by itself
                 env: { TOOLS_FIRST: first ? `${today}:${first}` : today, PATH: `${today}:${path}` },
               },
             },
