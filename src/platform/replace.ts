@@ -39,7 +39,7 @@ export interface Draft {
 
 /**
  * Writes new content beside `path`.
- * @throws LoginError `auth-file-unusable` where its owner can't be the one asked for; the file system's own error
+ * @throws LoginError `auth-file-unusable` where its owner and group can't be kept; the file system's own error
  */
 export async function draft(path: string, content: string | Buffer, manner: Manner): Promise<Draft> {
   const temporary = join(dirname(path), `.${basename(path)}.${manner.id ?? newId()}.${newId()}.tmp`);
@@ -70,8 +70,12 @@ export async function draft(path: string, content: string | Buffer, manner: Mann
 async function prepare(file: FileHandle, path: string, { mode, owner }: Manner): Promise<Stats> {
   const made = await file.stat();
   if (owner && (made.uid !== owner.uid || made.gid !== owner.gid)) {
-    await file.chown(owner.uid, owner.gid).catch((error) => {
-      throw cannotKeepOwner(path, owner, error);
+    await file.chown(owner.uid, owner.gid).catch(async (error) => {
+      // Only root gives a file away. What is shared by its group, the owner included, is so afterwards too.
+      const isShared = ((mode >> 6) & ~(mode >> 3) & 0o6) === 0;
+      await (isShared ? file.chown(made.uid, owner.gid) : Promise.reject(error)).catch((cause) => {
+        throw cannotKeepOwner(path, owner, cause);
+      });
     });
   }
   await file.chmod(mode); // after chown; and whatever umask says
@@ -119,12 +123,12 @@ export async function removeLeftovers(path: string, id = idForm): Promise<void> 
 }
 
 /**
- * Finds out whether `path` can be replaced by a file of this owner, by making one and deleting it: what a volume, a group or a
+ * Finds out whether `path` can be replaced by a file of this owner or at least, if it is shared by its group, of that group, by making one and deleting it: what a volume, a group or a
  * root without its rights allows can't be foretold.
  * @throws LoginError `auth-file-unusable`; the file system's own error
  */
-export async function tryOwner(path: string, owner: Owner): Promise<void> {
-  const made = await draft(path, "", { mode: 0o600, owner });
+export async function tryOwner(path: string, mode: number, owner: Owner): Promise<void> {
+  const made = await draft(path, "", { mode, owner });
   await made.discard();
 }
 

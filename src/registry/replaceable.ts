@@ -9,14 +9,14 @@ import { type AuthFile, codeOf } from "./authfile.ts";
 
 /**
  * A file is never written in place, where a kill would leave half of it: so a rename must be possible, and the new file must be
- * able to belong to whom the old one does.
+ * able to belong to whom the old one does, or to the group that shares it.
  * @throws LoginError `auth-file-unusable`
  */
 export function assertReplaceable({ path, existing }: Pick<AuthFile, "path" | "existing">): Promise<void> {
   return writingTo(path, async () => {
     await access(await existingFolder(dirname(path)), constants.W_OK | constants.X_OK);
     if (existing && (existing.uid !== process.geteuid?.() || existing.gid !== process.getegid?.())) {
-      await tryOwner(path, existing);
+      await tryOwner(path, existing.mode, existing);
     }
     if (existing && (await isMounted(path))) {
       throw cannotWrite(path, "EBUSY");

@@ -189,14 +189,14 @@ describe.concurrent("a file or folder that is not ours to change", () => {
 
   fault("F157", async ({ expect, row, skip }) => {
     skip(!isRoot, "only root can give files away");
-    for (const [uid, gid] of [
-      [2001, 2002],
-      [2002, 3000],
-      [2001, 3000],
+    for (const [uid, gid, mode] of [
+      [2001, 2002, 0o644], // its owner could write it no more
+      [2002, 3000, 0o666],
+      [2001, 3000, 0o666],
     ] as const) {
       const world = await newWorld(peers(), { uid: 2002 });
       const { usualFile, work } = world.machine;
-      await chmod(usualFile, 0o666);
+      await chmod(usualFile, mode);
       await chmod(dirname(usualFile), 0o777);
       await chown(usualFile, uid, gid);
       const roots = await world.machine.write(join(work, "ca.crt"), await readFile(peers().caFile, "utf8"));

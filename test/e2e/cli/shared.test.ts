@@ -43,18 +43,20 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
 
   test.for<[string, number, readonly [number, number], readonly string[]]>([
     ["its group, by its owner", 0o770, [2002, 3000], member],
+    ["its group, by another member, whom its owner shares it with", 0o770, [2001, 3000], member],
     ["its group, in a folder that hands it on", 0o2770, [2002, 3000], member],
     ["owner and group, by root", 0o770, [2001, 3000], root],
   ])("keeps %s", async ([, mode, [uid, gid], user], { expect }) => {
     const { robot, machine, file, as, login } = await sharing(mode, [uid, gid]);
+    const shared = { uid: user === root ? uid : 2002, gid, mode: 0o100660 }; // only root gives a file away
     const session = ["--session", join(user === root ? machine.scratch : machine.home, "session")];
     const ran = await as(user, [...login, ...session]);
     expect(ran.code, ran.stderr).toBe(0);
     expect(userOf((await authsIn(file))[peers().registryHost])).toBe(robot.name);
-    expect(await stat(file)).toMatchObject({ uid, gid, mode: 0o100660 });
+    expect(await stat(file)).toMatchObject(shared);
     const out = await as(user, ["logout", ...session]);
     expect(out.code, out.stderr).toBe(0);
-    expect(await stat(file)).toMatchObject({ uid, gid, mode: 0o100660 });
+    expect(await stat(file)).toMatchObject(shared);
     expect(await readFile(file, "utf8")).toBe(content);
   });
 
@@ -86,6 +88,7 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     const { file, as, login } = await sharing(0o770, [2002, 3000]);
     expect(await as(member, login)).toMatchObject({ code: 0 });
     await chown(file, 2001, 3000);
+    await chmod(file, 0o640); // which its owner could write no more if it were somebody else's
     const before = await readFile(file, "utf8");
     const out = await as(member, ["logout", "--auth-file", file, "--registry", peers().registryHost]);
     expect(out.code, out.stderr).toBe(1);
