@@ -1,13 +1,17 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   asLoginError,
   errorCodes,
+  failureObject,
   formatBinding,
   formatError,
   invalidInput,
   LoginError,
+  oneOfTheTwo,
+  reworded,
   unreachable,
 } from "../src/errors.ts";
 
@@ -84,6 +88,51 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
   expect(formatBinding({ issuer: "https://i", subject: "s", audience: "quay" })).toHaveLength(3);
 });
 
+test("an option that excludes another has no example: one of the two is to go", () => {
+  const error = invalidInput("token-file", "/token", "token-variable is given as well", oneOfTheTwo);
+  expect(error.remedy).toEqual(["Give one of the two."]);
+});
+
+describe("for a program that reads JSON", () => {
+  const binding = { issuer: "https://i", subject: "s", audience: "quay" };
+
+  test("a failure is its code, message and remedy", () => {
+    const error = new LoginError("timeout", "Late.", { remedy: ["Wait."], cause: new Error("geheim") });
+    expect(failureObject(error)).toStrictEqual({ code: "timeout", message: "Late.", remedy: ["Wait."] });
+  });
+
+  test("the binding and the failures of other robots stand in it where there are any", () => {
+    const error = new LoginError("issuer-not-bound", "Headline.", { remedy: [], binding });
+    error.also = [new LoginError("robot-not-found", "Other.", { remedy: ["Look"] })];
+    expect(failureObject(error)).toStrictEqual({
+      code: "issuer-not-bound",
+      message: "Headline.",
+      remedy: [],
+      binding,
+      also: [{ code: "robot-not-found", message: "Other.", remedy: ["Look"] }],
+    });
+  });
+});
+
+describe("in other words", () => {
+  const cause = new Error("below");
+  const error = new LoginError("login-refused", "No.", { remedy: ["Do this."], cause });
+  error.also = [new LoginError("timeout", "Late.", { remedy: ["Wait."] })];
+
+  test("an error keeps its code and cause, and those of other robots are told in the same way", () => {
+    const told = reworded(error, { message: (text) => `Source: ${text}` });
+    expect(told).toMatchObject({ code: "login-refused", message: "Source: No.", remedy: ["Do this."], cause });
+    expect(told.also).toMatchObject([{ code: "timeout", message: "Source: Late.", remedy: ["Wait."] }]);
+    expect(error.message).toBe("No.");
+  });
+
+  test("of what to do, the message stays", () => {
+    const told = reworded(error, { remedy: (lines) => [...lines, "Then that."] });
+    expect(told).toMatchObject({ message: "No.", remedy: ["Do this.", "Then that."] });
+    expect(told.also).toMatchObject([{ message: "Late.", remedy: ["Wait.", "Then that."] }]);
+  });
+});
+
 describe("an error of any kind becomes one of ours", () => {
   test("one that is stays itself", () => {
     const error = new LoginError("timeout", "Late.", { remedy: [] });
@@ -101,6 +150,27 @@ describe("an error of any kind becomes one of ours", () => {
     expect(error).toMatchObject({ code: "unforeseen", message });
     expect(error.cause).toBe(thrown);
     expect(error.remedy.join()).toContain("please report it");
+  });
+
+  test("a file that can't be used is named", async () => {
+    const thrown = await readFile("/nowhere/at-all").catch((error: unknown) => error);
+    expect(asLoginError(thrown)).toMatchObject({
+      code: "auth-file-unusable",
+      message: "/nowhere/at-all can't be used (open: ENOENT).",
+      remedy: [expect.stringContaining("auth-file: /path/auth.json")],
+      cause: thrown,
+    });
+  });
+
+  test.each<[string, object]>([
+    ["a call that is about no file", { code: "ECONNREFUSED", syscall: "connect", path: "/run/socket" }],
+    ["a call that names no file", { code: "EBADF", syscall: "read" }],
+    ["a file without a call", { code: "ENOENT", path: "/nowhere" }],
+  ])("%s is not taken for a file that can't be used", (_, parts) => {
+    expect(asLoginError(Object.assign(new Error("no"), parts))).toMatchObject({
+      code: "unforeseen",
+      message: "Error: no",
+    });
   });
 });
 

@@ -51,6 +51,16 @@ test("without room for its record, no folder stays either", async () => {
   expect(await readdir(base)).toEqual([]);
 });
 
+test("a record that has no place any more is told with what to do", async () => {
+  const session = await openSession(await makeFolder());
+  await rm(session.folder, { recursive: true });
+  await expect(saveSession(session)).rejects.toMatchObject({
+    code: "auth-file-unusable",
+    message: `The record of the login can't be written to ${session.folder} (ENOENT).`,
+    remedy: [expect.stringContaining("then log in again")],
+  });
+});
+
 test("two of them share nothing", async () => {
   const base = await makeFolder();
   const [one, two] = [await openSession(base), await openSession(base)];
