@@ -1,12 +1,44 @@
 /** The one way to write a file, in folders where others may write too. */
-import { link, lstat, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { createFile, draft, isId, isMounted, newId, removeLeftovers, replaceFile } from "../../src/platform/replace.ts";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import {
+  createFile,
+  draft,
+  isId,
+  isMounted,
+  newId,
+  removeLeftovers,
+  replaceFile,
+  tryOwner,
+} from "../../src/platform/replace.ts";
 import { failure, makeFolder } from "../fixtures.ts";
 
 const makePath = async (name = "file.json") => join(await makeFolder(), name);
 const id = "0123456789ab";
+
+/** What the system does for every open file, to look at or to refuse. */
+async function spyOn(call: "chown" | "writeFile") {
+  const file = await open(import.meta.filename);
+  const spy = vi.spyOn(Object.getPrototypeOf(file) as FileHandle, call);
+  await file.close();
+  onTestFinished(() => spy.mockRestore());
+  return spy;
+}
+
+const refusal = (code: string) => Object.assign(new Error(`${code}: refused`), { code });
 
 test("ids have one form, and are not used twice", () => {
   const ids = Array.from({ length: 100 }, newId);
@@ -68,6 +100,81 @@ describe("new content", () => {
     await expect(replaceFile(path, "new", { mode: 0o600 })).rejects.toThrow(/EISDIR|ENOTEMPTY/);
     expect(await readdir(dirname(path))).toEqual(["file.json"]);
   });
+});
+
+describe("a file's owner and group", () => {
+  const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  const another = { uid: uid + 1, gid };
+
+  test("that are this user's own ask for nothing", async () => {
+    const path = await makePath();
+    const chown = await spyOn("chown");
+    await replaceFile(path, "new", { mode: 0o600, owner: { uid, gid } });
+    expect(chown).not.toHaveBeenCalled();
+    expect(await readFile(path, "utf8")).toBe("new");
+  });
+
+  test("that are another's are kept by who may give files away", async () => {
+    const path = await makePath();
+    const chown = await spyOn("chown");
+    chown.mockResolvedValueOnce();
+    await replaceFile(path, "new", { mode: 0o600, owner: another });
+    expect(chown.mock.calls).toEqual([[uid + 1, gid]]);
+    expect(await readFile(path, "utf8")).toBe("new");
+  });
+
+  test.each([0o660, 0o664, 0o460])("a file that its group shares (%o) keeps at least the group", async (mode) => {
+    const path = await makePath();
+    const chown = await spyOn("chown");
+    chown.mockRejectedValueOnce(refusal("EPERM"));
+    await replaceFile(path, "new", { mode, owner: another });
+    expect(chown.mock.calls).toEqual([
+      [uid + 1, gid],
+      [uid, gid],
+    ]);
+    expect([await readFile(path, "utf8"), (await stat(path)).mode & 0o777]).toEqual(["new", mode]);
+  });
+
+  test.each<[string, number, number]>([
+    ["the owner's alone", 0o600, 1],
+    ["only read by its group", 0o640, 1],
+    ["shared by a group that this user is not in", 0o660, 2],
+  ])("a file that is %s stays as it is", async (_, mode, refusals) => {
+    const path = await makePath();
+    await writeFile(path, "old");
+    const chown = await spyOn("chown");
+    chown.mockRejectedValue(refusal("EPERM"));
+    for (const work of [
+      () => replaceFile(path, "new", { mode, owner: another }),
+      () => tryOwner(path, mode, another),
+    ]) {
+      chown.mockClear();
+      const error = await failure(work);
+      expect([error.code, error.message]).toEqual([
+        "auth-file-unusable",
+        `The file ${path} belongs to user ${uid + 1} and group ${gid}, and this user (${uid}) could not keep that: it stays as it is.`,
+      ]);
+      expect(error.remedy).toContain(`Log in as its owner, or make it this user's: sudo chown ${uid}:${gid} ${path}`);
+      expect(chown).toHaveBeenCalledTimes(refusals);
+      expect([await readdir(dirname(path)), await readFile(path, "utf8")]).toEqual([["file.json"], "old"]);
+    }
+  });
+
+  test("are tried out, which leaves nothing", async () => {
+    const path = await makePath();
+    await tryOwner(path, 0o600, { uid, gid });
+    expect(await readdir(dirname(path))).toEqual([]);
+  });
+});
+
+test.each<[string, (path: string) => Promise<unknown>]>([
+  ["new content", (path) => replaceFile(path, "new", { mode: 0o600 })],
+  ["a file that must be the first", (path) => createFile(path, "mine")],
+])("without room for it, nothing of %s is left", async (_, write) => {
+  const path = await makePath();
+  (await spyOn("writeFile")).mockRejectedValueOnce(refusal("ENOSPC"));
+  await expect(write(path)).rejects.toMatchObject({ code: "ENOSPC" });
+  expect(await readdir(dirname(path))).toEqual([]);
 });
 
 describe("a file that must be the first", () => {
