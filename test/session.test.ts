@@ -1,7 +1,7 @@
-import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { existsSync, type Stats } from "node:fs";
+import { chmod, chown, type FileHandle, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { newId } from "../src/platform/replace.ts";
 import {
   openFolderTo,
@@ -201,6 +201,23 @@ describe("a folder that the user named", () => {
     await refused(file, "the folder can't be made or written to (ENOTDIR)");
     await refused(join(file, "session"), "the folder can't be made or written to (ENOTDIR)");
     await refused("/proc/session", "the folder can't be made or written to (ENOENT)");
+  });
+
+  test("on a volume that gives each file to somebody else: logout would not believe the record there", async () => {
+    const folder = join(await makeFolder(), "session");
+    const file = await open(import.meta.filename);
+    const prototype = Object.getPrototypeOf(file) as FileHandle;
+    const look: () => Promise<Stats> = prototype.stat;
+    const theirs = (process.geteuid?.() ?? 0) + 1;
+    const spy = vi.spyOn(prototype, "stat").mockImplementation(async function (this: FileHandle) {
+      return Object.assign(await look.call(this), { uid: theirs });
+    });
+    await file.close();
+    onTestFinished(() => spy.mockRestore());
+    const { code, message } = await failure(openNamedSession(folder));
+    expect(code).toBe("invalid-input");
+    expect(message).toContain(`session.json, is not believed: it belongs to user ${theirs}, and this is user `);
+    expect(existsSync(folder)).toBe(false);
   });
 
   test("where this user may not write", async () => {
