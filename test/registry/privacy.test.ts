@@ -1,8 +1,9 @@
-import { chmod, mkdir, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { groupOfNew, isAsPrivate } from "../../src/registry/privacy.ts";
 import { makeFolder } from "../fixtures.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 
 describe("whether a new file is as private as another one", () => {
   // The new file's mode, the mode of the folder and of the file that the logins come from.
@@ -45,6 +46,24 @@ describe("whether a new file is as private as another one", () => {
     const { gid } = await stat(base);
     await chmod(base, 0o700);
     expect(await isAsPrivate({ mode: 0o644, gid }, join(base, "config.json"))).toBe(false);
+  });
+
+  // A file's group comes through another group's folder as all others do.
+  test.skipIf(!isRoot).each([
+    [0o751, true],
+    [0o701, true],
+    [0o750, false],
+    [0o710, false],
+  ])(`a folder of another group, with %o, lets the file's group through: %s ${needsRoot}`, async (folder, expected) => {
+    const base = await makeFolder();
+    const path = join(base, "config.json");
+    await writeFile(path, "{}");
+    await chmod(path, 0o640);
+    await chown(path, 0, 5678);
+    await chown(base, 0, 1234);
+    await chmod(base, folder);
+    expect(await isAsPrivate({ mode: 0o640, gid: 5678 }, path)).toBe(expected);
+    expect(await isAsPrivate({ mode: 0o640, gid: 1234 }, path)).toBe(false);
   });
 });
 
