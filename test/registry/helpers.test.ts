@@ -173,7 +173,7 @@ describe("a helper is named", () => {
   test.each([undefined, ""])("in the home that the system knows, where HOME is %j", async (HOME) => {
     const { env, folder, put, home, usual } = await makeMachine();
     await put(usual);
-    vi.mocked(userInfo).mockReturnValueOnce({ ...userInfo(), homedir: home });
+    vi.mocked(userInfo).mockReturnValueOnce({ username: "ci", uid: 1000, gid: 1000, shell: null, homedir: home });
     expect(await standInForHelpers({ ...env, HOME }, folder)).toBe(folder);
   });
 
