@@ -1,0 +1,71 @@
+/** The user's own check of an image, in real shells; whole promotions with it are in test/e2e/promote/verify.test.ts. */
+import { expect, test } from "vitest";
+import type { Side, Sides } from "../../src/promotion/sides.ts";
+import { verify } from "../../src/promotion/verify.ts";
+import { failureText, testPlatform } from "../fixtures.ts";
+import { systemPath } from "../support/runner.ts";
+
+const reference = "quay.example.com/acme/staging@sha256:abc";
+
+function check(command: string, { authFile, seconds = 20 }: { authFile?: string; seconds?: number } = {}) {
+  const side = (name: Side["name"]): Side => ({ name, login: undefined, authFile, others: new Map() });
+  const sides: Sides = {
+    ...{ source: side("source"), destination: side("destination"), certificates: undefined, helpers: undefined },
+    close: async () => {},
+  };
+  const platform = testPlatform({ env: { PATH: systemPath } });
+  return { ended: verify(command, reference, seconds, sides, platform), reporter: platform.reporter };
+}
+
+test.each<[string, string, string]>([
+  ["the reference is its last argument", "echo given", `given ${reference}`],
+  ["also of the last of several lines", "a=1\necho $a", `1 ${reference}`],
+  [
+    "a script of several lines says itself where it goes: $1",
+    'echo first "$1"\necho second',
+    `first ${reference}\nsecond`,
+  ],
+  ["$@", 'set -- "$@" more\necho "$2"', "more"],
+  ["in braces", `a=1\necho "\${1}" last`, `${reference} last`],
+])("%s", async (_, command, said) => {
+  const { ended, reporter } = check(command);
+  await ended;
+  expect(reporter.debugs.join("\n")).toBe(said);
+  expect(reporter.infos).toEqual([`The option verify-command accepts ${reference}.`]);
+});
+
+test("the source's login is in its environment, where there is one", async () => {
+  const show = `show() { echo "\${REGISTRY_AUTH_FILE-none} \${DOCKER_CONFIG-none}"; }; show`;
+  const [without, withLogin] = [check(show), check(show, { authFile: "/private/config.json" })];
+  await Promise.all([without.ended, withLogin.ended]);
+  expect(without.reporter.debugs).toEqual(["none none"]);
+  expect(withLogin.reporter.debugs).toEqual(["/private/config.json /private"]);
+});
+
+test.each<[string, string, string]>([
+  ["it refuses", "exit 3;", "The option verify-command exited with 3 for "],
+  ["a signal ends it", "kill -9 $$;", "The option verify-command was killed for "],
+  ["one of its lines fails", 'false\necho "$1"', "exited with 1"],
+])("%s: the image is not promoted", async (_, command, how) => {
+  const text = await failureText("verify-failed", check(command).ended);
+  expect(text).toContain(how);
+  expect(text).not.toContain("It said at the end");
+});
+
+test("the error has the last that it said, not more of a line than can be read, and how to try it by hand", async () => {
+  const say = `say() { seq 1 9; printf '%0600d\\n' 0; false; }; say`;
+  const text = await failureText("verify-failed", check(say).ended);
+  expect(text).toMatch(/It said at the end:\s+6\s+7\s+8\s+9\s+0{500}\n/);
+  expect(text).toContain(`Try it by hand: ${say} ${reference}`);
+  expect(await failureText("verify-failed", check("true\nfalse").ended)).toContain(
+    `Try it by hand, with ${reference} as $1.`,
+  );
+});
+
+test("one that takes too long is ended, with what it has started", async () => {
+  const began = performance.now();
+  const text = await failureText("verify-failed", check("wait() { sleep 60; }; wait", { seconds: 0.3 }).ended);
+  expect(performance.now() - began).toBeLessThan(10_000);
+  expect(text).toContain("took longer than 0.3 s, twice the option timeout, and was ended, for");
+  expect(text).toContain("give it more: timeout: 600");
+});
