@@ -25,7 +25,7 @@ import {
 } from "./support/images.ts";
 import { addPlace, bindRobot, type PromotionWorld, type Side, startPromotionWorld } from "./support/promotion.ts";
 import { systemPath } from "./support/runner.ts";
-import { answer } from "./support/scripted.ts";
+import { answer, slow } from "./support/scripted.ts";
 
 let world: PromotionWorld;
 let folder: string;
@@ -212,6 +212,36 @@ describe("tags", () => {
   });
 });
 
+describe("tags that a registry does not set", () => {
+  test("an immutable one, of a repository that tells: refused before anything, whatever may move", async () => {
+    const each = scenario();
+    const [made, other] = [makeImage("story immutable"), makeImage("story immutable other")];
+    await each.source.push(each.from, made);
+    await each.destination.push(each.to, other, ["1.0"]);
+    const repository = each.destination.quay.store.repositories.get(each.to);
+    Object.assign(repository ?? {}, { immutable: new Set(["1.0"]), visibility: "public" });
+    for (const more of [{}, { "move-tags": "true" }]) {
+      const text = await bad(each, { ...byDigest(each, made), ...more, tag: "0.9\n1.0" }, "tag-immutable");
+      expect(text).toContain(`No tag was changed. ${each.destination.host}/${each.to}:1.0 points to ${other.digest}`);
+    }
+    expect(await bad(each, { ...byDigest(each, made), "create-only": "true" }, "tag-taken")).toContain(other.digest);
+    expect(await each.destination.tags(each.to)).toEqual(["1.0"]);
+  });
+
+  test.each([
+    ["1.0", "No tag was changed."],
+    ["2.0", "Set before that: 1.0. Not set: 2.0, 3.0."],
+  ])("whatever else keeps %s from being set, the error says which were set before", async (refused, told) => {
+    const each = scenario();
+    const made = makeImage(`story refused ${refused}`);
+    await each.source.push(each.from, made);
+    each.destination.quay.registryScript.always(answer(418, { errors: [] }), ({ method, url }) => {
+      return method === "PUT" && url === `/v2/${each.to}/manifests/${refused}`;
+    });
+    expect(await bad(each, { ...byDigest(each, made), tag: "1.0\n2.0\n3.0" }, "copy-failed")).toContain(told);
+  });
+});
+
 describe("a dry run", () => {
   test("of a repository that is there, and of one that is not", async () => {
     const each = scenario();
@@ -350,6 +380,59 @@ describe("signatures", () => {
     await signed(made, each.destination, each.to, ["two"]);
     expect(await bad(each, values, "tag-taken")).toContain("lacks some of what the source has");
     await good(each, { ...values, "move-tags": "true" });
+  });
+});
+
+describe("signatures that are not what they seem", () => {
+  test("what belongs to another image stays behind, and is said", async () => {
+    const each = scenario();
+    const [made, other] = [makeImage("story impostor"), makeImage("story impostor other")];
+    await each.source.push(each.from, made);
+    await each.source.push(each.from, makeCosign(other, "sig"), [cosignTag(made, "sig")]);
+    await each.source.push(each.from, makeCosign(made, "att"), [cosignTag(made, "att")]);
+    const { result, reporter } = await good(each, { ...byDigest(each, made), "with-signatures": "true" });
+    expect(result.artifacts).toMatchObject([{ kind: "attestation", copied: true }]);
+    expect(reporter.warnings.join("\n")).toMatch(/\.sig is left out: its part .* is no signature of this image/);
+    expect(await each.destination.digest(each.to, cosignTag(made, "sig"))).toBeUndefined();
+  });
+
+  test("an index in the place of the destination's signature is not taken for it", async () => {
+    const each = scenario();
+    const made = makeImage("story index");
+    await each.source.push(each.from, made);
+    await each.source.push(each.from, makeCosign(made, "sig"), [cosignTag(made, "sig")]);
+    await each.destination.push(each.to, makeTwoPlatforms("story in its place"), [cosignTag(made, "sig")]);
+    const values = { ...byDigest(each, made), "with-signatures": "true" };
+    expect(await bad(each, values, "tag-taken")).toContain("lacks some of what the source has");
+  });
+
+  test.each<[string, (made: Made) => Made, (made: Made) => string | undefined]>([
+    ["under cosign's tag", (made) => makeCosign(made, "sig"), (made) => cosignTag(made, "sig")],
+    ["that refers to the image", (made) => makeReferrer(made, "story gone"), () => undefined],
+  ])("one %s that goes while the tags are set is an error", async (_, make, tagOf) => {
+    const { modern } = world;
+    const each = scenario(modern, modern);
+    const made = makeImage("story gone");
+    const [signature, tag] = [make(made), tagOf(made)];
+    await each.destination.push(each.to, made);
+    await each.destination.push(each.to, signature, tag === undefined ? [] : [tag]);
+    const path = `/v2/${each.to}/manifests/1.0`;
+    modern.quay.registryScript.always(slow(500), ({ method, url }) => method === "PUT" && url === path);
+    const stop = modern.onAsked(({ method, path: asked }) => {
+      if (method === "PUT" && asked === path) {
+        stop();
+        void each.destination.remove(each.to, tag ?? signature.digest);
+      }
+    });
+    const values = {
+      source: `${modern.host}/${each.to}@${made.digest}`,
+      "source-robot": each.values["destination-robot"],
+      "with-signatures": "true",
+    };
+    const text = await bad(each, values, "signatures-missing");
+    expect(text).toContain(
+      `${tag ?? signature.digest} (signature) has gone since the promotion began. The tags are set`,
+    );
   });
 });
 

@@ -146,6 +146,27 @@ test("odd entries of the list of referrers: named errors, and none is asked for"
   expect(registry.asked.filter((path) => !/\/referrers\/|\.(?:sig|att|sbom)$/.test(path))).toEqual([]);
 });
 
+test("what is listed and not there, or belongs to others, is left out; a few of these are named", async () => {
+  const registry = await startRegistry();
+  const subject = digestOf("listed subject");
+  const artifactOf = (digest: string, name: string) =>
+    image({
+      config: descriptor(name, { mediaType: "application/vnd.example.sig" }),
+      subject: descriptor("", { digest }),
+    });
+  const own = registry.put(artifactOf(subject, "own"));
+  const others = Array.from({ length: 6 }, (_, each) => registry.put(artifactOf(digestOf("other"), `${each}`)));
+  const listed = [...others, own, digestOf("deleted")].map((digest) => descriptor("", { digest, size: 4_000 }));
+  registry.list(subject, listed);
+  const { client, platform } = clientOf(registry);
+  const found = await findArtifacts(client, place(registry), [subject], platform.reporter);
+  expect(found).toMatchObject([{ kind: "signature", digest: own, subject, tag: undefined }]);
+  const { warnings } = platform.reporter;
+  expect(warnings).toHaveLength(4);
+  expect(warnings[0]).toContain(`${others[0]} is left out: it is listed for ${subject}, and does not refer to it`);
+  expect(warnings[3]).toBe("And 3 more are left out.");
+});
+
 test("odd configs: a platform that is not told", async () => {
   const registry = await startRegistry();
   const configs = ["null", "[]", "1", "{}", '{"os":null}', '{"os":["linux"],"architecture":"amd64"}', "x", "\u0000"];
@@ -205,6 +226,16 @@ describe("a bound is looked at before the work", () => {
       expect.stringContaining(`More than ${bound} refer to`),
     ]);
     expect(registry.asked.length).toBeLessThanOrEqual(4); // three tags and the list
+  });
+
+  test("of what refers to an image and its platforms: 1000 artifacts in all", async () => {
+    const registry = await startRegistry();
+    const subjects = ["one", "two"].map(digestOf);
+    for (const subject of subjects) registry.list(subject, many(501));
+    const { client, platform } = clientOf(registry);
+    const error = await failure(findArtifacts(client, place(registry), subjects, platform.reporter));
+    expect(error.message).toContain("More than 1000 artifacts refer to");
+    expect(registry.asked.length).toBeLessThanOrEqual(8);
   });
 
   test("of requests at the same time", async () => {
