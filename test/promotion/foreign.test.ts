@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { findArtifacts } from "../../src/promotion/artifacts.ts";
+import { type Artifact, findArtifacts, missingArtifacts } from "../../src/promotion/artifacts.ts";
 import { readImage } from "../../src/promotion/image.ts";
+import { setTags } from "../../src/promotion/tags.ts";
 import { createRegistryClient } from "../../src/registry/client.ts";
 import { failure, type TestPlatform, testPlatform } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
@@ -31,8 +32,10 @@ interface Registry {
   readonly asked: string[];
   /** Of requests that had no answer yet. */
   mostAtOnce(): number;
-  /** @returns its digest */
-  put(content: unknown): string;
+  /** @param name a tag that it has besides @returns its digest */
+  put(content: unknown, name?: string): string;
+  /** Requests with this method get no answer; `then` is told. */
+  hangAt(method: string, then: () => void): void;
   /** What refers to a manifest. */
   list(digest: string, manifests: unknown): void;
 }
@@ -41,9 +44,12 @@ interface Registry {
 async function startRegistry(): Promise<Registry> {
   const contents = new Map<string, string>();
   const asked: string[] = [];
+  const hangs = new Map<string, () => void>();
   let [open, most] = [0, 0];
   const server = createServer(await authority.issue(), (request, response) => {
     asked.push(request.url ?? "");
+    const hang = hangs.get(request.method ?? "");
+    if (hang) return hang();
     most = Math.max(most, ++open);
     setTimeout(() => {
       open--;
@@ -58,11 +64,12 @@ async function startRegistry(): Promise<Registry> {
     host: `localhost:${port}`,
     asked,
     mostAtOnce: () => most,
-    put(content) {
+    put(content, name) {
       const text = typeof content === "string" ? content : JSON.stringify(content);
-      contents.set(`manifests/${digestOf(text)}`, text);
+      for (const each of [digestOf(text), name ?? digestOf(text)]) contents.set(`manifests/${each}`, text);
       return digestOf(text);
     },
+    hangAt: (method, then) => void hangs.set(method, then),
     list: (digest, manifests) => void contents.set(`referrers/${digest}`, JSON.stringify(index(manifests))),
   };
 }
@@ -165,6 +172,36 @@ test("what is listed and not there, or belongs to others, is left out; a few of 
   expect(warnings).toHaveLength(4);
   expect(warnings[0]).toContain(`${others[0]} is left out: it is listed for ${subject}, and does not refer to it`);
   expect(warnings[3]).toBe("And 3 more are left out.");
+});
+
+test("what stands under the destination's signature tag and is no manifest is not taken for the signature", async () => {
+  const registry = await startRegistry();
+  const [subject, tag] = [digestOf("signed"), "sha256-0.sig"];
+  const text = JSON.stringify(image({ layers: [descriptor("signature")] }));
+  const manifest = { digest: digestOf(text), mediaType: types.image, text };
+  const artifact: Artifact = { kind: "signature", digest: manifest.digest, subject, tag, manifest };
+  const { client } = clientOf(registry);
+  for (const odd of [{}, index([]), image()]) {
+    const there = registry.put(odd, tag);
+    const error = await failure(missingArtifacts(client, place(registry), [artifact], "stay"));
+    expect([error.code, error.message]).toEqual(["tag-taken", expect.stringContaining(`${tag} points to ${there}`)]);
+    expect(await missingArtifacts(client, place(registry), [artifact], "move")).toEqual([artifact]);
+  }
+  registry.put(text, tag);
+  expect(await missingArtifacts(client, place(registry), [artifact], "stay")).toEqual([]);
+});
+
+test("what stops everything while a tag is set is told as it is", async () => {
+  const registry = await startRegistry();
+  const [stop, reason] = [new AbortController(), new Error("stopped by hand")];
+  registry.hangAt("PUT", () => stop.abort(reason));
+  const { client } = clientOf(registry);
+  const manifest = { digest: digestOf("{}"), mediaType: types.image, text: "{}" };
+  const tags = [{ tag: "1.0", state: "planned", before: undefined }] as const;
+  const told: unknown[] = [];
+  const set = setTags(client.until(stop.signal), place(registry), tags, manifest, (each) => void told.push(each));
+  await expect(set).rejects.toBe(reason);
+  expect(told).toEqual([]);
 });
 
 test("odd configs: a platform that is not told", async () => {

@@ -29,11 +29,14 @@ afterEach(() => {
 
 const exchanges = () => peers.quay.requests.filter(({ path }) => path.startsWith("/oauth2")).length;
 
+interface Setting {
+  readonly roots?: boolean;
+  readonly cancelled?: AbortSignal;
+  readonly path?: string;
+}
+
 /** @param values options over those of a public source */
-async function start(
-  values: OptionValues = {},
-  { roots = true, cancelled }: { roots?: boolean; cancelled?: AbortSignal } = {},
-) {
+async function start(values: OptionValues = {}, { roots = true, cancelled, path = systemPath }: Setting = {}) {
   const folder = await makeFolder();
   const tokenFile = join(await makeFolder(), "token");
   await writeFile(tokenFile, await peers.issuer.sign({ exp: Math.floor(Date.now() / 1000) + 3600 }));
@@ -51,7 +54,7 @@ async function start(
     onSession: (session) => void sessions.push(session),
   };
   const reporter = createRecorder();
-  const env = { PATH: systemPath, HOME: folder, TMPDIR: folder, ...(!roots && { SSL_CERT_FILE: peers.caFile }) };
+  const env = { PATH: path, HOME: folder, TMPDIR: folder, ...(!roots && { SSL_CERT_FILE: peers.caFile }) };
   const create = (timeoutSeconds: number | undefined) =>
     createPlatform({ env, reporter, timeoutSeconds, extraRoots, ...(cancelled && { cancelled }) });
   const platform = create(undefined);
@@ -150,6 +153,13 @@ test("an identity token that is not there: the error names the side, and nothing
   const { opened, left, end } = await start({ "token-file": join(await makeFolder(), "none") });
   expect((await failure(opened)).message).toContain("The login to the destination failed.");
   expect(await left()).toEqual([]);
+  await end();
+});
+
+test("without skopeo nothing is begun: the error names it", async () => {
+  const { opened, sessions, left, end } = await start({}, { path: await makeFolder() });
+  expect((await failure(opened)).message).toMatch(/The login to the destination failed\. .*skopeo/);
+  expect([sessions, await left(), exchanges()]).toEqual([[], [], 0]);
   await end();
 });
 
