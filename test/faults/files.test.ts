@@ -174,38 +174,36 @@ describe.concurrent("a file or folder that is not ours to change", () => {
     }
   });
 
-  const isRoot = process.getuid?.() === 0;
-
-  fault("F156", async ({ expect, row, skip }) => {
-    skip(!isRoot, "only root can mount");
-    const world = await newWorld(peers());
-    const { usualFile } = world.machine;
-    await run("mount", ["--bind", usualFile, usualFile]);
-    mounted.push(usualFile);
-    const ran = await logIn(expect, row, world);
-    expect(ran.stderr).toContain(`${usualFile} cannot be written: it is mounted by itself`);
-    expect(exchangesOf(peers(), world.robot)).toBe(0);
-  });
-
-  fault("F157", async ({ expect, row, skip }) => {
-    skip(!isRoot, "only root can give files away");
-    for (const [uid, gid, mode] of [
-      [2001, 2002, 0o644], // its owner could write it no more
-      [2002, 3000, 0o666],
-      [2001, 3000, 0o666],
-    ] as const) {
-      const world = await newWorld(peers(), { uid: 2002 });
-      const { usualFile, work } = world.machine;
-      await chmod(usualFile, mode);
-      await chmod(dirname(usualFile), 0o777);
-      await chown(usualFile, uid, gid);
-      const roots = await world.machine.write(join(work, "ca.crt"), await readFile(peers().caFile, "utf8"));
-      const args = world.args.map((arg) => (arg === peers().caFile ? roots : arg));
-      const ran = await logIn(expect, row, { ...world, args, before: await world.machine.snapshot() });
-      expect(ran.stderr).toContain(`${usualFile} belongs to user ${uid} and group ${gid}, and this user (2002)`);
-      expect(await stat(usualFile)).toMatchObject({ uid, gid });
+  describe.skipIf(!isRoot).concurrent(needsRoot, () => {
+    fault("F156", async ({ expect, row }) => {
+      const world = await newWorld(peers());
+      const { usualFile } = world.machine;
+      await run("mount", ["--bind", usualFile, usualFile]);
+      mounted.push(usualFile);
+      const ran = await logIn(expect, row, world);
+      expect(ran.stderr).toContain(`${usualFile} cannot be written: it is mounted by itself`);
       expect(exchangesOf(peers(), world.robot)).toBe(0);
-    }
+    });
+
+    fault("F157", async ({ expect, row }) => {
+      for (const [uid, gid, mode] of [
+        [2001, 2002, 0o644], // its owner could write it no more
+        [2002, 3000, 0o666],
+        [2001, 3000, 0o666],
+      ] as const) {
+        const world = await newWorld(peers(), { uid: 2002 });
+        const { usualFile, work } = world.machine;
+        await chmod(usualFile, mode);
+        await chmod(dirname(usualFile), 0o777);
+        await chown(usualFile, uid, gid);
+        const roots = await world.machine.write(join(work, "ca.crt"), await readFile(peers().caFile, "utf8"));
+        const args = world.args.map((arg) => (arg === peers().caFile ? roots : arg));
+        const ran = await logIn(expect, row, { ...world, args, before: await world.machine.snapshot() });
+        expect(ran.stderr).toContain(`${usualFile} belongs to user ${uid} and group ${gid}, and this user (2002)`);
+        expect(await stat(usualFile)).toMatchObject({ uid, gid });
+        expect(exchangesOf(peers(), world.robot)).toBe(0);
+      }
+    });
   });
 
   fault("F158", async ({ expect, row }) => {

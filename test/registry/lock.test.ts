@@ -21,6 +21,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import { staleMs, withLock } from "../../src/registry/lock.ts";
 import { failure, fakeClock, makeFolder } from "../fixtures.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 
 // Real files; one test gets between two steps.
 vi.mock("node:fs/promises", { spy: true });
@@ -367,7 +368,7 @@ describe("what stands at its place and is not ours", () => {
     expect(await withLock(path, platform, (lock) => lock.isHeld())).toBe(true);
   });
 
-  test.skipIf(process.getuid?.() !== 0)("an empty one of another user is theirs", async () => {
+  test.skipIf(!isRoot)(`an empty one of another user is theirs ${needsRoot}`, async () => {
     const path = await makePath();
     await writeFile(`${path}.lock`, "");
     await chown(`${path}.lock`, 1000, 1000);

@@ -29,7 +29,7 @@ import { areThere, type Change, type FileRecord, mergeEntries } from "../../src/
 import { assertReplaceable } from "../../src/registry/replaceable.ts";
 import { restoreEntries } from "../../src/registry/restore.ts";
 import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
-import { isRoot } from "../support/root.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 
 // Real files; a few tests let one step fail.
 vi.mock("node:fs/promises", { spy: true });
@@ -201,7 +201,7 @@ describe("a file that is there", () => {
     ["owner and group", 1234, 5678],
     ["owner", 1234, 0],
     ["group", 0, 5678],
-  ])("keeps its %s, where this user may give files away", async (_, uid, gid) => {
+  ])(`keeps its %s, where this user may give files away ${needsRoot}`, async (_, uid, gid) => {
     const path = await makeFile("{}");
     await chown(path, uid, gid);
     const record = await merge(path, { mode: 0o640 });

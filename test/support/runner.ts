@@ -1,7 +1,7 @@
 /** What GitHub's runner gives a step: variables, inputs, tools on PATH; here, tools that write down what they were given. */
 import { type ChildProcess, execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { ActionFile } from "./workflow-commands.ts";
@@ -95,7 +95,12 @@ export async function spyOnTools(folder: string, record: string, tools?: readonl
     ];
     await writeFile(join(folder, name), `${script.join("\n")}\n`, { mode: 0o755 });
   }
-  return tools === undefined ? `${folder}:${systemPath}` : folder;
+  if (tools === undefined) return `${folder}:${systemPath}`;
+  // buildah and podman of whoever is not root ask these for their namespace.
+  for (const name of ["newuidmap", "newgidmap"]) {
+    if (existsSync(`/usr/bin/${name}`)) await symlink(`/usr/bin/${name}`, join(folder, name));
+  }
+  return folder;
 }
 
 /** What the spies have written since the last time. The shell stands before the wrapper's path in argv. */
