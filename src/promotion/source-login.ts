@@ -1,7 +1,8 @@
 /** The login of a source that no robot reads, out of an auth file that another step has written. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { invalidInput, LoginError } from "../errors.ts";
+import { replaceFile } from "../platform/replace.ts";
 import { type AuthEntry, own, readAuthFile } from "../registry/authfile.ts";
 import { pathOf, type Repository } from "./reference.ts";
 
@@ -58,7 +59,7 @@ export async function writeSourceLogins(logins: readonly SourceLogin[], folder: 
   const file = join(folder, "config.json");
   await mkdir(folder, { mode: 0o700 });
   const auths = Object.fromEntries(logins.map(({ key, auth }) => [key, { auth }]));
-  await writeFile(file, JSON.stringify({ auths }), { mode: 0o600, flag: "wx" });
+  await replaceFile(file, JSON.stringify({ auths }), { mode: 0o600 });
   return file;
 }
 

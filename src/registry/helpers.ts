@@ -3,12 +3,14 @@
  * containers-registries.conf(5)), whatever --authfile says. No option of all these tools turns that off: so programs of
  * ours, first on PATH, stand in for all that are installed, and say that they keep nothing.
  */
-import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { access, constants, readdir, rm } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
 import { most, readTextWithin } from "../platform/files.ts";
+import { makeFolders } from "../platform/folders.ts";
+import { replaceFile } from "../platform/replace.ts";
 
 const prefix = "docker-credential-";
 const asked = ".asked";
@@ -39,8 +41,8 @@ export async function standInForHelpers(env: Environment, folder: string): Promi
   if (programs.length === 0) {
     return undefined;
   }
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await Promise.all(programs.map((program) => writeFile(program, standIn, { mode: 0o700 })));
+  await makeFolders(folder);
+  await Promise.all(programs.map((program) => replaceFile(program, standIn, { mode: 0o700 })));
   try {
     await Promise.all(programs.map((program) => access(program, constants.X_OK)));
   } catch (error) {
