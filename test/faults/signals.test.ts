@@ -24,7 +24,8 @@ afterAll(() => Promise.all(closers.map((close) => close())));
 /** A login that stays in one phase: how it is brought there, and how to know that it has come. */
 interface Phase {
   options?: () => Promise<WorldOptions>;
-  hold?: (world: World) => Promise<void>;
+  /** @returns what lets it go on, where it is held. */
+  hold?: (world: World) => Promise<() => unknown>;
   hasCome: (world: World) => boolean;
 }
 
@@ -73,7 +74,9 @@ const beforeLock: Phase = {
     const lock = await machine.write(`${machine.usualFile}.lock`, "of somebody at work");
     for (const [path, entry] of await machine.snapshot()) before.set(path, entry);
     const touching = setInterval(() => void utimes(lock, new Date(), new Date()).catch(() => {}), 500);
-    closers.push(async () => clearInterval(touching));
+    const stop = () => clearInterval(touching);
+    closers.push(async () => stop());
+    return stop;
   },
   hasCome: ({ robot }) => asked(robot, "/v2/auth"),
 };
@@ -81,13 +84,13 @@ const beforeLock: Phase = {
 async function interrupt(phase: Phase, signal: NodeJS.Signals) {
   const options = await phase.options?.();
   const world = await newWorld(peers(), { ...options, timeoutSeconds: 30, more: ["--session", "../session"] });
-  await phase.hold?.(world);
+  const letGo = await phase.hold?.(world);
   const running = await world.machine.start(world.args);
   await until(() => phase.hasCome(world), "the phase");
   const [start, stalled] = [performance.now(), await stalledMs()];
   running.kill(signal);
   const ran = await running.done;
-  return { world, ran, milliseconds: performance.now() - start - ((await stalledMs()) - stalled) };
+  return { world, ran, letGo, milliseconds: performance.now() - start - ((await stalledMs()) - stalled) };
 }
 
 describe.concurrent("told to end", () => {
@@ -113,10 +116,10 @@ describe.concurrent("killed", () => {
   function killed(id: string, phase: Phase) {
     fault(id, async ({ expect, row }) => {
       expect(row.outcome).toBe("undone");
-      const { world, ran } = await interrupt(phase, "SIGKILL");
+      const { world, ran, letGo } = await interrupt(phase, "SIGKILL");
       expect(ran.signal).toBe("SIGKILL");
       // A tool that was at work when its parent went has still to end.
-      peers().quay.authScript.clear();
+      letGo?.();
       const { machine, before } = world;
       expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
       expect(differences(before, await machine.snapshot())).toEqual([]);

@@ -51,8 +51,11 @@ export const pass = (): Scripted => ({ kind: "pass" });
 export interface Script<More = never> {
   /** For the next requests, one each, before any rule. */
   next(...answers: (Scripted | More)[]): void;
-  /** For every request that the predicate accepts (default: all), until `clear`. */
-  always(answer: Scripted | More, predicate?: (request: IncomingMessage) => boolean): void;
+  /**
+   * For every request that the predicate accepts (default: all), until `clear`.
+   * @returns what takes this rule alone back: tests that run beside others have no `clear`.
+   */
+  always(answer: Scripted | More, predicate?: (request: IncomingMessage) => boolean): () => void;
   clear(): void;
   /** What this request shall get, if anything is scripted for it. */
   take(request: IncomingMessage): Scripted | More | undefined;
@@ -63,7 +66,13 @@ export function createScript<More = never>(): Script<More> {
   let rules: { answer: Scripted | More; predicate: (request: IncomingMessage) => boolean }[] = [];
   return {
     next: (...answers) => void queue.push(...answers),
-    always: (answer, predicate = () => true) => void rules.push({ answer, predicate }),
+    always(answer, predicate = () => true) {
+      const rule = { answer, predicate };
+      rules.push(rule);
+      return () => {
+        rules = rules.filter((other) => other !== rule);
+      };
+    },
     clear() {
       queue = [];
       rules = [];

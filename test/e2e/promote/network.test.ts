@@ -128,9 +128,9 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     const scenario = await withImage(made);
     const isIt = once(fromSkopeo(requestsOf(scenario)));
     const scripts = [world.staging, world.release].flatMap(({ quay }) => [quay.authScript, quay.registryScript]);
-    for (const script of scripts) script.always(answer(500, "<h1>Internal Server Error</h1>"), isIt);
+    const rules = scripts.map((script) => script.always(answer(500, "<h1>Internal Server Error</h1>"), isIt));
     await triedAgain(expect, scenario, made, { isResumed: areToolsOfToday && what === "the source's blob" });
-    for (const script of scripts) script.clear();
+    for (const takeBack of rules) takeBack();
   });
 
   // In Go's words; a script on PATH says them once, and is skopeo then.
