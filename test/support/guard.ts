@@ -1,6 +1,6 @@
 /** Applies the leak harness to the steps of a job: knows its secrets, and which of its files may hold which of them now. */
 import { existsSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { JobOptions, Step } from "./job.ts";
 import { type Entry, findLeaks, type Kind, type Leak, type Secret, secretsIn, unmasked, watch } from "./leaks.ts";
 import type { Peers } from "./peers.ts";
@@ -72,7 +72,7 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
       standing.push(...touched.map((path) => ({ login, path, kinds, mode: 0o600 })));
       for (const file of files) {
         const mode = before.get(file)?.mode ?? 0o600;
-        const beside = [...after.keys()].filter((path) => path === file || path.startsWith(`${file}.`));
+        const beside = [...after.keys()].filter((path) => path === file || isDraftOf(file, path));
         standing.push(...beside.map((path) => ({ login, path, kinds, mode })));
       }
     } else if (step.outputs["logged-in"] === "true") {
@@ -134,6 +134,10 @@ export function knownSecrets(
     ...(seen?.registry ?? []).map((value): Secret => ({ kind: "registry", value })),
   ];
 }
+
+/** Whether a path is that of new content for a file, which has still to be given its name. */
+const isDraftOf = (file: string, path: string): boolean =>
+  path.startsWith(join(dirname(file), `.${basename(file)}.`)) && path.endsWith(".tmp");
 
 /** The file behind a link; the path itself where there is none. */
 export const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
