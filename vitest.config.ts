@@ -2,20 +2,21 @@ import { defineConfig } from "vitest/config";
 
 /** Tests in which a tool logs in or copies: with today's skopeo and buildah as well. */
 const withTools = [
-  "test/{login,promote}.test.ts",
+  "test/login/login.test.ts",
+  "test/promotion/promote.test.ts",
   "test/concurrency/{commands,foreign}.test.ts",
   "test/e2e/**/*.test.ts",
   "test/faults/!(matrix).test.ts",
-  "test/registry/{login,tools}.test.ts",
+  "test/tools/{tool-login,tools}.test.ts",
   "test/support/support.test.ts",
 ];
 /** Those of them that `script/test` has a minute for; `script/test --real` runs all. */
 const most = [
-  "test/promote.test.ts",
+  "test/promotion/promote.test.ts",
   "test/e2e/{act,files,login}.test.ts",
   "test/e2e/cli/login.test.ts",
   "test/e2e/promote/signatures.test.ts",
-  "test/registry/login.test.ts",
+  "test/tools/tool-login.test.ts",
   "test/support/support.test.ts",
 ];
 /** A folder with both, for every user: script/test makes it. */

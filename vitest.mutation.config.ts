@@ -5,14 +5,14 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** These start servers and tools; most mutants are dead before it comes to them. */
 const slow = [
   "test/platform/http.test.ts",
-  "test/identity/spiffe/client.test.ts",
+  "test/identity/spiffe/workload-api.test.ts",
   "test/identity/spiffe/wire.test.ts",
-  "test/registry/merge.test.ts",
-  "test/registry/lock.test.ts",
+  "test/authfile/change.test.ts",
+  "test/authfile/lock.test.ts",
   "test/quay/exchange.test.ts",
-  "test/registry/login.test.ts",
-  "test/refresh.test.ts",
-  "test/login.test.ts",
+  "test/tools/tool-login.test.ts",
+  "test/login/renewal.test.ts",
+  "test/login/login.test.ts",
 ];
 
 const placeOf = ({ moduleId }: TestSpecification): number => slow.findIndex((name) => moduleId.endsWith(`/${name}`));
@@ -26,7 +26,7 @@ class QuickFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     environment: "node",
-    include: ["test/*.test.ts", "test/{identity,platform,quay,registry}/**/*.test.ts"],
+    include: ["test/{authfile,identity,login,options,platform,quay,registry,tools}/**/*.test.ts"],
     // Dozens of processes, whose code is not the one that is mutated; what reads the source as a text; what threads may not.
     testNamePattern:
       /^(?!many at once|every code is one that|.*takes no longer than a blink|.*a socket that is not for this user)/,

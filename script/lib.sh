@@ -344,7 +344,7 @@ bundle_alone() {
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
-  for name in github/main github/post github/refresh github/promote cli/main cli/promotion; do
+  for name in github/main github/post github/refresh github/promote-main cli/main cli/promotion; do
     bundle_one "$name" "$1/$(bundle_name "$name")" &
     jobs+=($!)
   done
@@ -356,6 +356,7 @@ bundle_alone() {
 bundle_name() {
   case "$1" in
     cli/promotion) echo cli/promote ;;
+    github/promote-main) echo promote ;;
     github/*) echo "${1#github/}" ;;
     *) echo "${1%/main}" ;;
   esac

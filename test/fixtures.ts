@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished } from "vitest";
-import { type ErrorCode, formatError, LoginError } from "../src/errors.ts";
 import { asIdentity, type Identity, type Provenance, readToken } from "../src/identity/token.ts";
 import type { Clock } from "../src/platform/clock.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import type { Environment } from "../src/platform/environment.ts";
+import { type ErrorCode, formatError, LoginError } from "../src/platform/errors.ts";
 import { createHttp } from "../src/platform/http.ts";
 import type { Platform } from "../src/platform/platform.ts";
-import type { Reporter } from "../src/reporter.ts";
+import type { Reporter } from "../src/platform/reporter.ts";
 
 export interface Recorder extends Reporter {
   readonly infos: string[];

@@ -1,9 +1,9 @@
 /** What was typed becomes a command and its options. Pure. */
 import { parseArgs } from "node:util";
-import { invalidInput, LoginError, oneOfTheTwo } from "../errors.ts";
-import { nearest } from "../nearest.ts";
-import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options.ts";
-import { asGiven } from "../text.ts";
+import { nearest } from "../options/closest.ts";
+import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options/table.ts";
+import { invalidInput, LoginError, oneOfTheTwo } from "../platform/errors.ts";
+import { asGiven } from "../platform/text.ts";
 
 const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 

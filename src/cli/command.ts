@@ -1,8 +1,8 @@
-import { LoginError } from "../errors.ts";
-import type { OptionValues } from "../options.ts";
+import type { OptionValues } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
+import { LoginError } from "../platform/errors.ts";
 import { createPlatform, type Platform } from "../platform/platform.ts";
-import { oneLine } from "../text.ts";
+import { oneLine } from "../platform/text.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command is given: nothing below this face looks at the process's environment by itself. */

@@ -1,6 +1,7 @@
 /** A failure as the command line tells it: options as they are typed here, and the exit code. Pure. */
-import { errorCodes, type LoginError, reworded, type Severity } from "../errors.ts";
-import { type Option, options } from "../options.ts";
+
+import { type Option, options } from "../options/table.ts";
+import { errorCodes, type LoginError, reworded, type Severity } from "../platform/errors.ts";
 
 /** sysexits.h: EX_TEMPFAIL for what may pass by itself. */
 const exitCodes: Readonly<Record<Severity, number>> = { refused: 1, "wrong-use": 2, temporary: 75 };

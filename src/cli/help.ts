@@ -1,5 +1,5 @@
 /** What `--help` says, from the table of options. Pure. */
-import { type Command, optionsOf } from "../options.ts";
+import { type Command, optionsOf } from "../options/table.ts";
 
 const about: Readonly<
   Record<Command, { readonly line: string; readonly usage: string; readonly more: readonly string[] }>

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { load, run } from "./program.ts";
 
 if (process.argv.includes("promote")) {
-  await import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "promote/index.js")).href);
+  await import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./promote/index.js")).href);
 } else {
   // promote is never asked for here.
   await run((command) => load(command as Exclude<typeof command, "promote">));

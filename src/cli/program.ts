@@ -1,12 +1,13 @@
 /** The command line: finds the command, runs it, tells how it went. */
-import { asLoginError, failureObject, formatError, unreachable } from "../errors.ts";
-import { readOptions } from "../option-values.ts";
-import type { Command } from "../options.ts";
+
+import { readOptions } from "../options/reader.ts";
+import type { Command } from "../options/table.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
+import { asLoginError, failureObject, formatError, unreachable } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
-import { assertNoSecret, withoutSecretsOf } from "../reporter.ts";
-import { unprintable } from "../text.ts";
-import { version } from "../version.ts";
+import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
+import { unprintable } from "../platform/text.ts";
+import { version } from "../platform/version.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Call, Outcome } from "./command.ts";
 import { exitCodeOf, withFlags } from "./failure.ts";
@@ -66,13 +67,13 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
 export async function load(command: Exclude<Command, "promote">): Promise<Run> {
   switch (command) {
     case "login":
-      return (await import(/* webpackMode: "eager" */ "./login.ts")).login;
+      return (await import(/* webpackMode: "eager" */ "./commands/login.ts")).login;
     case "logout":
-      return (await import(/* webpackMode: "eager" */ "./logout.ts")).logout;
+      return (await import(/* webpackMode: "eager" */ "./commands/logout.ts")).logout;
     case "status":
-      return (await import(/* webpackMode: "eager" */ "./status.ts")).status;
+      return (await import(/* webpackMode: "eager" */ "./commands/status.ts")).status;
     case "identity":
-      return (await import(/* webpackMode: "eager" */ "./identity.ts")).identity;
+      return (await import(/* webpackMode: "eager" */ "./commands/identity.ts")).identity;
     default:
       return unreachable(command);
   }

@@ -1,9 +1,9 @@
 /** The option result: outputs that go into files as well. */
 import { access, constants, lstat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { invalidInput, LoginError } from "../errors.ts";
-import { readOptions } from "../option-values.ts";
-import type { OptionValues } from "../options.ts";
+import { readOptions } from "../options/reader.ts";
+import type { OptionValues } from "../options/table.ts";
+import { invalidInput, LoginError } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
 
 export interface ResultFile<Name extends string> {

@@ -1,7 +1,7 @@
 /** How the command line speaks: people read standard error, programs standard output, and neither ever sees a secret. */
 import { styleText } from "node:util";
-import { createSecrets, type Reporter } from "../reporter.ts";
-import { oneLine, plain, printable } from "../text.ts";
+import { createSecrets, type Reporter } from "../platform/reporter.ts";
+import { oneLine, plain, printable } from "../platform/text.ts";
 import { createBlock } from "./block.ts";
 import { mentioned } from "./failure.ts";
 

@@ -2,11 +2,11 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Upkeep } from "../login/renewal.ts";
 import type { Environment } from "../platform/environment.ts";
 import { FileFailure, most, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
-import type { Upkeep } from "../refresh.ts";
-import { toolEnvironment } from "../registry/environment.ts";
+import { toolEnvironment } from "../tools/tool-environment.ts";
 
 /** What it is given, on its standard input: there is GitHub's request token in it. */
 export interface Order {

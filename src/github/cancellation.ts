@@ -1,5 +1,5 @@
 /** What the runner does to a step of a cancelled job. */
-import { LoginError } from "../errors.ts";
+import { LoginError } from "../platform/errors.ts";
 
 /** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */
 export function cancellation(during: string, remedy: string): AbortSignal {

@@ -1,21 +1,22 @@
 /** The Action's main step. */
-import { LoginError } from "../errors.ts";
-import { type LoginResult, login } from "../login.ts";
-import { logout } from "../logout.ts";
-import { type OutputName, outputs } from "../options.ts";
-import { outputsOf } from "../outputs.ts";
+
+import { type LoginResult, login } from "../login/login.ts";
+import { logout } from "../login/logout.ts";
+import { outputsOf } from "../login/outputs.ts";
+import { sourceOf } from "../login/renewal.ts";
+import { type LoginRequest, parseRequest } from "../login/request.ts";
+import { type OutputName, outputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
+import { LoginError } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
-import { sourceOf } from "../refresh.ts";
-import { readRoots } from "../registry/certificates.ts";
-import { assertNoSecret, withoutSecretsOf } from "../reporter.ts";
-import { type LoginRequest, parseRequest } from "../request.ts";
+import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
+import { readRoots } from "../tools/certificates.ts";
+import { createReporter, reportFailure } from "./annotations.ts";
 import { startBackground } from "./background.ts";
 import { cancellation } from "./cancellation.ts";
-import { placeOf, readInputs } from "./place.ts";
-import { createReporter, reportFailure } from "./reporter.ts";
+import { placeOf, readInputs } from "./job.ts";
 import { createRunner } from "./runner.ts";
 import { forget, rememberIn } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";

@@ -1,6 +1,6 @@
 /** GitHub's Markdown, safe for any text. Pure. */
-import { formatError, type LoginError } from "../errors.ts";
-import { oneLine } from "../text.ts";
+import { formatError, type LoginError } from "../platform/errors.ts";
+import { oneLine } from "../platform/text.ts";
 
 /** In a block that begins with <pre>, everything up to </pre> is text (CommonMark 4.6), so only HTML needs escaping. */
 export const quoted = (error: LoginError): string => `<pre>${escapeHtml(formatError(error))}</pre>\n\n`;

@@ -1,11 +1,12 @@
 /** The post step of both Actions: runs after failure and cancellation too. */
-import { LoginError } from "../errors.ts";
-import { logout, type Trace, takeBackRoots } from "../logout.ts";
+
+import { logout, type Trace, takeBackRoots } from "../login/logout.ts";
+import { jobSessions, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { jobSessions, type Session } from "../session.ts";
+import { LoginError } from "../platform/errors.ts";
+import { createReporter, reportFailure } from "./annotations.ts";
 import { stopBackground } from "./background.ts";
-import { createReporter, reportFailure } from "./reporter.ts";
 import { createRunner } from "./runner.ts";
 import { remembered } from "./state.ts";
 

@@ -1,5 +1,5 @@
 /** The job's summary page after a promotion: a table of what was promoted, and what to do about the rest. Pure. */
-import type { LoginError } from "../errors.ts";
+import type { LoginError } from "../platform/errors.ts";
 import { conclusion, type Plan, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { cell, quoted, table } from "./markdown.ts";

@@ -1,18 +1,18 @@
 /** The background process of `refresh: true`: keeps the login of main alive until post, or the end of the job, ends it. */
 import { text } from "node:stream/consumers";
-import { asLoginError, formatError, LoginError } from "../errors.ts";
-import { login } from "../login.ts";
+import { login } from "../login/login.ts";
+import { keepFresh } from "../login/renewal.ts";
+import { parseRequest } from "../login/request.ts";
+import { readSession, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
+import { asLoginError, formatError, LoginError } from "../platform/errors.ts";
 import { createPlatform } from "../platform/platform.ts";
-import { keepFresh } from "../refresh.ts";
-import { readRoots } from "../registry/certificates.ts";
-import { createSecrets, type Reporter } from "../reporter.ts";
-import { parseRequest } from "../request.ts";
-import { readSession, type Session } from "../session.ts";
-import { oneLine, plain } from "../text.ts";
+import { createSecrets, type Reporter } from "../platform/reporter.ts";
+import { oneLine, plain } from "../platform/text.ts";
+import { readRoots } from "../tools/certificates.ts";
 import { noteLapse, type Order } from "./background.ts";
-import { placeOf, readInputs } from "./place.ts";
+import { placeOf, readInputs } from "./job.ts";
 import { createRunner } from "./runner.ts";
 
 withoutTlsSwitch(process.env);

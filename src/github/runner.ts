@@ -4,8 +4,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { appendFileSync, closeSync, constants, openSync } from "node:fs";
-import { invalidInput } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
+import { invalidInput } from "../platform/errors.ts";
 
 type Command = "add-mask" | "debug" | "warning" | "error";
 type FileCommand = "GITHUB_OUTPUT" | "GITHUB_ENV" | "GITHUB_STATE";

@@ -1,7 +1,7 @@
 /** What the post step has to know of its login: in the runner's state, where no secret may stand, before anything is done. */
-import { shortTrace, type Trace, traceOf } from "../logout.ts";
-import { assertForm } from "../record.ts";
-import type { Session } from "../session.ts";
+import { shortTrace, type Trace, traceOf } from "../login/logout.ts";
+import { assertForm } from "../login/record.ts";
+import type { Session } from "../login/session.ts";
 import type { Runner } from "./runner.ts";
 
 /** Linux gives a variable 128 KiB, and the runner makes one of each state. */

@@ -1,7 +1,8 @@
 /** The job's summary page after a login: who is logged in as what until when, or what to do. Pure. */
-import type { LoginError } from "../errors.ts";
+
 import { bindingOf, isoTime } from "../identity/token.ts";
-import type { LoginResult } from "../login.ts";
+import type { LoginResult } from "../login/login.ts";
+import type { LoginError } from "../platform/errors.ts";
 import { cell, quoted, table } from "./markdown.ts";
 
 export function successSummary(registry: string, { identity, session, files }: LoginResult): string {

@@ -1,5 +1,5 @@
 /** What to do about a token depends on where it comes from. Pure. */
-import type { IdentitySource } from "./request.ts";
+import type { IdentitySource } from "./source.ts";
 
 type Source = Exclude<IdentitySource["source"], "auto">;
 

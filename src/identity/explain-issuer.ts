@@ -1,6 +1,6 @@
 /** What looking at an issuer has shown becomes an error. Pure. */
-import { LoginError, unreachable } from "../errors.ts";
-import { type ExchangeContext, remedies } from "../explain.ts";
+import { LoginError, unreachable } from "../platform/errors.ts";
+import { type ExchangeContext, remedies } from "../quay/explain.ts";
 import { sameNameAdvice } from "./advice.ts";
 import type { IssuerFinding } from "./issuer.ts";
 import type { Identity } from "./token.ts";

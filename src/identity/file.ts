@@ -1,7 +1,7 @@
-import { LoginError } from "../errors.ts";
+import { LoginError } from "../platform/errors.ts";
 import { FileFailure, most, readTextWithin } from "../platform/files.ts";
-import { pathAsGiven } from "../platform/folders.ts";
-import { readTokenText } from "./text.ts";
+import { pathAsGiven } from "../platform/fs.ts";
+import { readTokenText } from "./token-text.ts";
 
 /**
  * The token in `path`, read anew at each call, since the kubelet renews a projected token in place (at 80 % of its life)

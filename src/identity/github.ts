@@ -1,14 +1,14 @@
 /** GitHub's OIDC token for the job, and why it may be missing. */
 import { join } from "node:path";
-import { LoginError } from "../errors.ts";
 import type { Environment } from "../platform/environment.ts";
+import { LoginError } from "../platform/errors.ts";
 import { FileFailure, most, readTextWithin } from "../platform/files.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
+import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
-import { shortestSecret } from "../reporter.ts";
-import { reasonIn } from "../text.ts";
-import type { IdentityRequest } from "./request.ts";
+import { reasonIn } from "../platform/text.ts";
+import type { IdentityRequest } from "./source.ts";
 
 /** The runner sets both for every step of a job that has `permissions: id-token: write`. */
 const urlVariable = "ACTIONS_ID_TOKEN_REQUEST_URL";

@@ -1,15 +1,15 @@
 /** Which identity this place has, and its token. The one place that knows all sources. */
-import { LoginError, unreachable } from "../errors.ts";
-import { isThere } from "../platform/folders.ts";
+import { LoginError, unreachable } from "../platform/errors.ts";
+import { isThere } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
-import { oneLine, withoutSecrets } from "../text.ts";
-import { readTokenVariable } from "./environment.ts";
+import { oneLine, withoutSecrets } from "../platform/text.ts";
 import { readTokenFile } from "./file.ts";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub } from "./github.ts";
-import { conventionalTokenFile, type IdentityRequest, type IdentitySource, parseSocket } from "./request.ts";
+import { conventionalTokenFile, type IdentityRequest, type IdentitySource, parseSocket } from "./source.ts";
 import { type SvidRequest, usualSockets } from "./spiffe/endpoint.ts";
 import { asIdentity, type Identity, readToken, type TokenFacts } from "./token.ts";
+import { readTokenVariable } from "./variable.ts";
 
 /** A source that was found or asked for, with the reason, for the log. */
 export type IdentityChoice = Source & { readonly why: string };
@@ -130,7 +130,7 @@ async function fetchToken(
       return readTokenVariable(choice.variable, platform.env);
     case "spiffe": {
       // Only here: HTTP/2 costs time that the other sources need not spend.
-      const { fetchJwtSvid } = await import(/* webpackMode: "eager" */ "./spiffe/client.ts");
+      const { fetchJwtSvid } = await import(/* webpackMode: "eager" */ "./spiffe/workload-api.ts");
       return fetchJwtSvid(choice, audience, platform);
     }
     default:

@@ -1,10 +1,10 @@
 /** Which identity this place has, and whether Quay can accept it: all that can be found out without Quay. */
-import { LoginError } from "../errors.ts";
+import { LoginError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { explainFinding } from "./explain-issuer.ts";
 import { chooseIdentity, fetchFacts, type IdentityChoice } from "./index.ts";
 import { examineIssuer } from "./issuer.ts";
-import type { IdentityRequest } from "./request.ts";
+import type { IdentityRequest } from "./source.ts";
 import { asIdentity, assertUsable, audienceWarning, type TokenFacts } from "./token.ts";
 
 export interface Inspection {

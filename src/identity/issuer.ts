@@ -1,7 +1,7 @@
 /** Looks at an issuer as Quay does, when Quay's answer leaves open whether the issuer is at fault. */
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
-import { oneLine, reasonIn } from "../text.ts";
+import { oneLine, reasonIn } from "../platform/text.ts";
 import type { Identity } from "./token.ts";
 
 export type IssuerFinding =

@@ -1,11 +1,11 @@
 /** Reading an identity token without trusting it, and the checks that spare Quay's vague answers. Pure. */
 import { decodeProtectedHeader } from "jose/decode/protected_header";
 import { decodeJwt } from "jose/jwt/decode";
-import { type Binding, LoginError } from "../errors.ts";
-import { isJwt, isTime } from "../jwt.ts";
-import { asGiven, oneLine } from "../text.ts";
+import { type Binding, LoginError } from "../platform/errors.ts";
+import { isJwt, isTime } from "../platform/jwt.ts";
+import { asGiven, oneLine } from "../platform/text.ts";
 import { audienceAdvice, freshTokenAdvice } from "./advice.ts";
-import type { IdentitySource } from "./request.ts";
+import type { IdentitySource } from "./source.ts";
 
 /** Where a token comes from, and what for. */
 export interface Provenance {

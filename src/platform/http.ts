@@ -5,9 +5,9 @@
 import http from "node:http";
 import https from "node:https";
 import tls from "node:tls";
-import { invalidInput } from "../errors.ts";
 import { orAborted } from "./abort.ts";
 import type { Environment } from "./environment.ts";
+import { invalidInput } from "./errors.ts";
 
 export interface HttpAnswer {
   readonly status: number;

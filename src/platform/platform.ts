@@ -1,9 +1,10 @@
 /** Everything a login needs from the machine, made once by a face and handed down. */
-import { LoginError } from "../errors.ts";
-import type { Reporter } from "../reporter.ts";
+
 import { type Clock, systemClock } from "./clock.ts";
 import type { Environment } from "./environment.ts";
+import { LoginError } from "./errors.ts";
 import { createHttp, type Http } from "./http.ts";
+import type { Reporter } from "./reporter.ts";
 
 export interface Platform {
   readonly env: Environment;

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { constants, lstatSync, renameSync, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readFile, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { anotherFile, LoginError } from "../errors.ts";
+import { anotherFile, LoginError } from "./errors.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 

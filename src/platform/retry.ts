@@ -1,5 +1,5 @@
 /** One place for what is tried again, how often and how long. */
-import { LoginError, reworded, unreachable } from "../errors.ts";
+import { LoginError, reworded, unreachable } from "./errors.ts";
 import type { HttpAnswer, HttpFailure } from "./http.ts";
 import type { Platform } from "./platform.ts";
 

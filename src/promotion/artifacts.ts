@@ -4,12 +4,13 @@
  * specification, "Listing referrers"). Both are lists that anybody who may write to the source can add to: what goes along
  * is what says by itself that it belongs to the image.
  */
-import { LoginError } from "../errors.ts";
-import { settleAll, together } from "../platform/settle.ts";
+
+import { settleAll, together } from "../platform/concurrency.ts";
+import { LoginError } from "../platform/errors.ts";
+import type { Reporter } from "../platform/reporter.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { type Descriptor, readManifest } from "../registry/manifest.ts";
 import { mostReferrers, tooManyReferrers } from "../registry/referrers.ts";
-import type { Reporter } from "../reporter.ts";
 import { type Finding, judgeReferrer, judgeTagged } from "./belonging.ts";
 import type { Copier } from "./copy.ts";
 import { keepATag } from "./image.ts";

@@ -1,19 +1,19 @@
 /** One image from here to there, by `skopeo copy`, by its digest: no tag changes. */
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { LoginError, unreachable } from "../errors.ts";
-import { remedies } from "../explain.ts";
 import { isoTime } from "../identity/token.ts";
+import { LoginError, unreachable } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
+import { remedies } from "../quay/explain.ts";
 import { explainState } from "../quay/states.ts";
-import { toolEnvironment } from "../registry/environment.ts";
-import { readToolFailure, type ToolWords } from "../registry/failures.ts";
-import { withStandIns } from "../registry/helpers.ts";
-import type { Tool } from "../registry/tools.ts";
+import { readToolFailure, type ToolWords } from "../tools/failures.ts";
+import { withStandIns } from "../tools/helpers.ts";
+import { toolEnvironment } from "../tools/tool-environment.ts";
+import type { Tool } from "../tools/tools.ts";
+import type { SideLogin, Sides } from "./logins.ts";
 import { byDigest, type Repository } from "./reference.ts";
-import type { SideLogin, Sides } from "./sides.ts";
 
 export interface Copy {
   readonly from: Repository;

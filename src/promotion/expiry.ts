@@ -1,6 +1,7 @@
 /** Images whose tags Quay deletes by itself: builds of branches often have the label for it, and a release must not. */
-import { LoginError } from "../errors.ts";
-import { settleAll } from "../platform/settle.ts";
+
+import { settleAll } from "../platform/concurrency.ts";
+import { LoginError } from "../platform/errors.ts";
 import type { Descriptor, RegistryClient } from "../registry/client.ts";
 import { byDigest, type Repository } from "./reference.ts";
 

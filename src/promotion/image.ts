@@ -1,9 +1,10 @@
 /** What an image consists of: its manifest, and those of all its platforms. */
-import { LoginError } from "../errors.ts";
-import { settleAll } from "../platform/settle.ts";
+
+import { settleAll } from "../platform/concurrency.ts";
+import { LoginError } from "../platform/errors.ts";
+import type { Reporter } from "../platform/reporter.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { type Descriptor, type ManifestContent, parseObject, readManifest } from "../registry/manifest.ts";
-import type { Reporter } from "../reporter.ts";
 import type { Labelled } from "./expiry.ts";
 import { byDigest, formatReference, type Reference, type Repository } from "./reference.ts";
 

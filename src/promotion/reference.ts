@@ -1,7 +1,7 @@
 /** References to images: `registry/organization/repository`, with a tag or a digest. Pure. */
-import type { LoginError } from "../errors.ts";
-import { isHost, withoutUserinfo } from "../registry/scope.ts";
-import { withoutSecrets } from "../text.ts";
+import type { LoginError } from "../platform/errors.ts";
+import { withoutSecrets } from "../platform/text.ts";
+import { isHost, withoutUserinfo } from "../quay/scope.ts";
 
 /** A repository on a registry. */
 export interface Repository {

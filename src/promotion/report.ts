@@ -1,6 +1,7 @@
 /** What became of the promotions, for people and for programs: the faces lay it out. Pure. */
-import { type FailureObject, type LoginError, reworded } from "../errors.ts";
-import { options, optionsOf, type PromotionOutputName } from "../options.ts";
+
+import { options, optionsOf, type PromotionOutputName } from "../options/table.ts";
+import { type FailureObject, type LoginError, reworded } from "../platform/errors.ts";
 import { byDigest, byTag, formatReference, pathOf } from "./reference.ts";
 import type { Promotion, PromotionRequest } from "./request.ts";
 import type { ArtifactResult, PromotionResult, TagResult } from "./result.ts";

@@ -1,13 +1,14 @@
 /** Options and the file of promotions become one plain value, validated once, before anything is touched. */
-import { invalidInput, oneOfTheTwo } from "../errors.ts";
-import { type IdentityRequest, parseIdentityRequest } from "../identity/request.ts";
-import { type OptionReader, parseTimeout, readOptions } from "../option-values.ts";
-import type { OptionName, OptionValues } from "../options.ts";
-import { parseOptionalHost, parseRegistry } from "../registry/scope.ts";
-import { parseRobot } from "../request.ts";
-import { asGiven } from "../text.ts";
-import { readPromotionFile } from "./file.ts";
+
+import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
+import { parseRobot } from "../login/request.ts";
+import { type OptionReader, parseTimeout, readOptions } from "../options/reader.ts";
+import type { OptionName, OptionValues } from "../options/table.ts";
+import { invalidInput, oneOfTheTwo } from "../platform/errors.ts";
+import { asGiven } from "../platform/text.ts";
+import { parseOptionalHost, parseRegistry } from "../quay/scope.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
+import { readPromotionFile } from "./promotion-file.ts";
 import { shownOf } from "./reference.ts";
 
 export type { Promotion } from "./promotion.ts";

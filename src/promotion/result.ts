@@ -1,6 +1,7 @@
 /** What a promotion has done or would do, and what it is at. Types alone. */
-import type { LoginError } from "../errors.ts";
-import type { Place } from "../platform/place.ts";
+
+import type { Place } from "../login/workplace.ts";
+import type { LoginError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Promotion } from "./request.ts";
 

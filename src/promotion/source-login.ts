@@ -1,9 +1,9 @@
 /** The login of a source that no robot reads, out of an auth file that another step has written. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { invalidInput, LoginError } from "../errors.ts";
+import { type AuthEntry, own, readAuthFile } from "../authfile/read.ts";
+import { invalidInput, LoginError } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
-import { type AuthEntry, own, readAuthFile } from "../registry/authfile.ts";
 import { pathOf, type Repository } from "./reference.ts";
 
 export interface SourceLogin {

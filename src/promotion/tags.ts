@@ -1,6 +1,7 @@
 /** Tags at the destination: looked at first, all of them, then set, and read back. */
-import { LoginError, reworded } from "../errors.ts";
-import { settleAll } from "../platform/settle.ts";
+
+import { settleAll } from "../platform/concurrency.ts";
+import { LoginError, reworded } from "../platform/errors.ts";
 import { tagImmutable } from "../quay/states.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { byTag, type Repository } from "./reference.ts";

@@ -1,10 +1,10 @@
 /** The user's own check of an image, before anything of it is promoted. */
 import { dirname } from "node:path";
-import { LoginError } from "../errors.ts";
+import { LoginError } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
-import { commandEnvironment } from "../registry/environment.ts";
-import type { Sides } from "./sides.ts";
+import { commandEnvironment } from "../tools/tool-environment.ts";
+import type { Sides } from "./logins.ts";
 
 /**
  * Runs `command` in a shell that ends at the first failure, with the reference as `$1` and the source's login in its

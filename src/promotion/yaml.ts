@@ -1,6 +1,6 @@
 /** YAML as it comes in: its one document, within bounds that keep the library from running long or out of stack. */
 import type { Alias, Document, ErrorCode, Node, YAMLParseError } from "yaml";
-import { invalidInput, type LoginError } from "../errors.ts";
+import { invalidInput, type LoginError } from "../platform/errors.ts";
 
 /** The library, which is loaded by those alone who have a file. */
 export type Yaml = typeof import("yaml");

@@ -1,11 +1,11 @@
 /** What Quay's answer to an exchange means. Pure: status, headers and body in, one of few results out. */
 import type { JWTPayload } from "jose";
 import { decodeJwt } from "jose/jwt/decode";
-import type { ErrorCode } from "../errors.ts";
 import { isoTime } from "../identity/token.ts";
-import { isJwt, isTime } from "../jwt.ts";
+import type { ErrorCode } from "../platform/errors.ts";
 import type { HttpAnswer } from "../platform/http.ts";
-import { oneLine, reasonIn } from "../text.ts";
+import { isJwt, isTime } from "../platform/jwt.ts";
+import { oneLine, reasonIn } from "../platform/text.ts";
 
 /** When a robot token ends, by Quay's clock (seconds since 1970), and how long it lives in all. */
 export interface Life {

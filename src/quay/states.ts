@@ -1,5 +1,5 @@
 /** What Quay says to a push that it does not take now, or here, whatever the robot may. Pure. */
-import { type ErrorCode, LoginError } from "../errors.ts";
+import { type ErrorCode, LoginError } from "../platform/errors.ts";
 
 type State = Extract<ErrorCode, "quay-read-only" | "tag-immutable" | "quota-exceeded">;
 

@@ -1,14 +1,14 @@
 /** What a robot token may really do: Quay's login says nothing about it, but the token of `/v2/auth` lists it. */
 import { decodeJwt } from "jose/jwt/decode";
-import { LoginError } from "../errors.ts";
-import { explainFailure, remedies } from "../explain.ts";
+import { type AccessWanted, type RobotLogin, robotFor } from "../login/request.ts";
+import { settleAll } from "../platform/concurrency.ts";
+import { LoginError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
-import { settleAll } from "../platform/settle.ts";
+import { oneLine } from "../platform/text.ts";
 import type { RobotToken } from "../quay/exchange.ts";
-import { type AccessWanted, type RobotLogin, robotFor } from "../request.ts";
-import { oneLine } from "../text.ts";
+import { explainFailure, remedies } from "../quay/explain.ts";
 import { askRealm, type Realm } from "./realm.ts";
 
 /** Questions at the same time: each is a connection of its own. */

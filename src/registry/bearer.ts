@@ -1,12 +1,13 @@
 /** The bearer tokens of one registry: got where it is right to ask, kept as long as they are accepted. */
-import { LoginError } from "../errors.ts";
-import { explainFailure, remedies } from "../explain.ts";
+
 import { isoTime } from "../identity/token.ts";
+import { LoginError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
+import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
-import { shortestSecret } from "../reporter.ts";
+import { explainFailure, remedies } from "../quay/explain.ts";
 import { explainRefusal, readBearer, scopeOf } from "./access.ts";
 import { askRealm, asksForPassword, type Realm, realmForAnyone } from "./realm.ts";
 

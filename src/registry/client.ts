@@ -1,14 +1,13 @@
 /** A registry's HTTP API: tokens, retries, and digests that are checked wherever bytes come in. */
 import { createHash } from "node:crypto";
-import { LoginError } from "../errors.ts";
+import type { Action } from "../login/request.ts";
+import { createGate } from "../platform/concurrency.ts";
+import { LoginError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
-import { createGate } from "../platform/settle.ts";
 import { explainState } from "../quay/states.ts";
-import type { Action } from "../request.ts";
 import { accessMissing, grantIn, registryReason } from "./access.ts";
-import type { Ask, Manifest, PathTo, Question, RegistryClient } from "./api.ts";
 import {
   type Asker,
   authorizationOf,
@@ -21,9 +20,10 @@ import {
 } from "./bearer.ts";
 import { isDigest, isMediaType, parseObject } from "./manifest.ts";
 import { addToFallback, readReferrers } from "./referrers.ts";
+import type { Ask, Manifest, PathTo, Question, RegistryClient } from "./types.ts";
 
-export type { Manifest, RegistryClient } from "./api.ts";
 export type { Descriptor } from "./manifest.ts";
+export type { Manifest, RegistryClient } from "./types.ts";
 
 export interface ClientOptions extends Asker {
   /** For each question, retries included. */

@@ -2,13 +2,14 @@
  * Whom a registry sends its clients to for a bearer token (the distribution project's token specification). A tool follows
  * wherever that leads, the robot token in its hands: so the registry is asked first, without any login.
  */
-import { LoginError } from "../errors.ts";
-import { explainFailure, remedies } from "../explain.ts";
+
 import { basicAuthorization } from "../identity/token.ts";
+import { LoginError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
+import { explainFailure, remedies } from "../quay/explain.ts";
 
 /** Where bearer tokens are to be had. */
 export interface Realm {

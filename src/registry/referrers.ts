@@ -1,8 +1,8 @@
 /** What refers to a manifest: by the API that OCI 1.1 brought, or by the tag that stands in for it. */
 import { createHash } from "node:crypto";
-import { LoginError } from "../errors.ts";
-import type { Ask, Manifest, PathTo, RegistryClient } from "./api.ts";
+import { LoginError } from "../platform/errors.ts";
 import { type Descriptor, parseObject, readDescriptors } from "./manifest.ts";
+import type { Ask, Manifest, PathTo, RegistryClient } from "./types.ts";
 
 const indexType = "application/vnd.oci.image.index.v1+json";
 

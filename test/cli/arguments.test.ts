@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { formatError } from "../../src/errors.ts";
-import { type Command, optionsOf } from "../../src/options.ts";
+import { type Command, optionsOf } from "../../src/options/table.ts";
+import { formatError } from "../../src/platform/errors.ts";
 import { failure } from "../fixtures.ts";
 
 const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];

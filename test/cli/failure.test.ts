@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { exitCodeOf, mentioned, withFlags } from "../../src/cli/failure.ts";
-import { type ErrorCode, errorCodes, failureObject, formatError, LoginError } from "../../src/errors.ts";
 import { chooseIdentity } from "../../src/identity/index.ts";
-import { parseIdentityRequest } from "../../src/identity/request.ts";
-import { readOptions } from "../../src/option-values.ts";
-import { optionsOf } from "../../src/options.ts";
+import { parseIdentityRequest } from "../../src/identity/source.ts";
+import { readOptions } from "../../src/options/reader.ts";
+import { optionsOf } from "../../src/options/table.ts";
+import { type ErrorCode, errorCodes, failureObject, formatError, LoginError } from "../../src/platform/errors.ts";
 import { failure, testPlatform } from "../fixtures.ts";
 
 const errorOf = (remedy: string[], message = "Headline.") => new LoginError("invalid-input", message, { remedy });
@@ -135,7 +135,7 @@ describe("options as they are typed here", () => {
     // Whatever else is written so in the core is a Kubernetes field or an English word: it must not look like an option.
     const root = join(import.meta.dirname, "../../src");
     const texts = readdirSync(root, { recursive: true, encoding: "utf8" })
-      .filter((file) => file.endsWith(".ts") && !/^(?:cli|github)\/|options\.ts$/.test(file))
+      .filter((file) => file.endsWith(".ts") && !/^(?:cli|github)\/|^options\//.test(file))
       .flatMap((file) => [...readFileSync(join(root, file), "utf8").matchAll(/"((?:[^"\\\n]|\\.)*)"|`([^`]*)`/g)])
       .map(([, text, template]) => text ?? template ?? "");
     const names = optionsOf("login")

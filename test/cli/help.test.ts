@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { help } from "../../src/cli/help.ts";
-import { type Command, type Option, optionsOf } from "../../src/options.ts";
+import { type Command, type Option, optionsOf } from "../../src/options/table.ts";
 
 const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
 

@@ -3,8 +3,8 @@
  * `node foreign-writer.ts FILE PREFIX COUNT` adds entries under PREFIX0, PREFIX1, …, and prints each once it stands.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { withLock } from "../../src/authfile/lock.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { withLock } from "../../src/registry/lock.ts";
 
 const [path = "", prefix = "", count = "0"] = process.argv.slice(2);
 const platform = { clock: systemClock, signal: new AbortController().signal };

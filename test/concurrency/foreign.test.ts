@@ -7,10 +7,10 @@ import { mkdir, open, readdir, readFile, rename, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { logout } from "../../src/logout.ts";
+import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
+import { restoreEntries } from "../../src/authfile/restore.ts";
+import { logout } from "../../src/login/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { type FileRecord, mergeEntries } from "../../src/registry/merge.ts";
-import { restoreEntries } from "../../src/registry/restore.ts";
 import { createRecorder, entryOf, makeFolder } from "../fixtures.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
 import { entriesIn, usePrograms } from "./processes.ts";
@@ -123,7 +123,7 @@ test("skopeo login to another registry, again and again, while ours come and go"
   const [path, sessions] = [join(base, "auth.json"), join(base, "sessions")];
   await mkdir(sessions);
   await writeFile(path, '{"auths": {}}');
-  const merging = join(import.meta.dirname, "../registry/merging.ts");
+  const merging = join(import.meta.dirname, "../authfile/merging.ts");
 
   // One skopeo at a time: it then never loses what another skopeo wrote, only what we wrote while it ran.
   const [logins, gap] = [10, 150];

@@ -6,16 +6,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
-import { logout } from "../../src/logout.ts";
+import { staleMs } from "../../src/authfile/lock.ts";
+import { logout } from "../../src/login/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { staleMs } from "../../src/registry/lock.ts";
 import { createRecorder, entryOf } from "../fixtures.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
 import { entriesIn, type Program, usePrograms } from "./processes.ts";
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
 const launch = usePrograms();
-const merging = join(import.meta.dirname, "../registry/merging.ts");
+const merging = join(import.meta.dirname, "../authfile/merging.ts");
 
 const foreign = {
   auths: { "docker.io": entryOf("somebody", "else"), "ghcr.io/org": { identitytoken: "x" } },
@@ -102,7 +102,7 @@ test("1,000 merges with kills at random: what was done stands, what was foreign 
 
 test("renewals, logins and logouts, and others who keep to the lock: nothing is lost, nothing of ours stays", async () => {
   const { path, sessions } = await makePlace();
-  const writer = join(import.meta.dirname, "foreign-writer.ts");
+  const writer = join(import.meta.dirname, "./foreign-writer.ts");
   const renewing = Array.from({ length: 4 }, (_, index) =>
     launch(merging, [path, sessions, `quay.io/r${index}`, "renewing", "12"]),
   );
@@ -184,7 +184,7 @@ test.skipIf(!isRoot).concurrent(
 
 test.concurrent("no hard link is ever asked for: not to lock, not to break a lock, not to merge, not to take back", async () => {
   const { path, sessions } = await makePlace();
-  const preloaded = [join(import.meta.dirname, "without-links.ts")];
+  const preloaded = [join(import.meta.dirname, "./without-links.ts")];
   await writeFile(`${path}.lock`, randomUUID());
   await utimes(`${path}.lock`, 0, 0);
   const programs = ["many", "renewing"].map((how, index) =>

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { errorCodes } from "../../src/errors.ts";
+import { errorCodes } from "../../src/platform/errors.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
 import { matrix } from "./matrix.ts";
 import type { Fault, Group } from "./row.ts";

@@ -1,5 +1,5 @@
 /** What a row of the fault matrix is. */
-import type { ErrorCode } from "../../src/errors.ts";
+import type { ErrorCode } from "../../src/platform/errors.ts";
 
 export type FaultId = `F${number}`;
 

@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ExpectStatic, type TestContext, test } from "vitest";
-import { type ErrorCode, errorCodes } from "../../src/errors.ts";
+import { type ErrorCode, errorCodes } from "../../src/platform/errors.ts";
 import { failed, machineWithToken, newRobot } from "../e2e/cli/world.ts";
 import { authsIn, entryOf, type Robot, until, userOf } from "../e2e/world.ts";
 import type { Machine, MachineOptions, Ran } from "../support/command.ts";

@@ -1,21 +1,21 @@
 /** A megabyte of what others say: nothing that reads or shows it may take longer than its length explains. */
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { readEntry } from "../../src/authfile/entry.ts";
 import { withFlags } from "../../src/cli/failure.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
-import { LoginError } from "../../src/errors.ts";
-import { createReporter } from "../../src/github/reporter.ts";
+import { createReporter } from "../../src/github/annotations.ts";
 import { createRunner } from "../../src/github/runner.ts";
 import { failureSummary } from "../../src/github/summary.ts";
-import { readTokenText } from "../../src/identity/text.ts";
 import { readToken } from "../../src/identity/token.ts";
+import { readTokenText } from "../../src/identity/token-text.ts";
+import { LoginError } from "../../src/platform/errors.ts";
 import { parseSource, shownOf } from "../../src/promotion/reference.ts";
 import { advised } from "../../src/promotion/report.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
+import { withoutUserinfo } from "../../src/quay/scope.ts";
 import { grantIn, readBearer, registryReason } from "../../src/registry/access.ts";
-import { readEntry } from "../../src/registry/entry.ts";
-import { readToolFailure } from "../../src/registry/failures.ts";
 import { readManifest } from "../../src/registry/manifest.ts";
-import { withoutUserinfo } from "../../src/registry/scope.ts";
+import { readToolFailure } from "../../src/tools/failures.ts";
 import { outcome } from "./property.ts";
 
 const streams = [process.stdout, process.stderr].map((stream) => ({ stream, write: stream.write }));

@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as yaml from "yaml";
-import { invalidInput, LoginError } from "../../src/errors.ts";
-import { type OptionName, type OptionValues, options } from "../../src/options.ts";
-import { parsePromotionFile } from "../../src/promotion/file.ts";
+import { type OptionName, type OptionValues, options } from "../../src/options/table.ts";
+import { invalidInput, LoginError } from "../../src/platform/errors.ts";
 import type { Promotion } from "../../src/promotion/promotion.ts";
+import { parsePromotionFile } from "../../src/promotion/promotion-file.ts";
 import {
   byDigest,
   formatReference,

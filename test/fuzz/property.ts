@@ -5,7 +5,7 @@
 import { runInThisContext } from "node:vm";
 import fc from "fast-check";
 import { expect } from "vitest";
-import { formatError, LoginError } from "../../src/errors.ts";
+import { formatError, LoginError } from "../../src/platform/errors.ts";
 
 const fixed = process.env.FUZZ_SEED ?? (process.env.CI ? "20261124" : undefined);
 const seed = fixed === undefined ? Date.now() % 2 ** 31 : Number(fixed);

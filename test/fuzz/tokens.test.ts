@@ -1,13 +1,13 @@
 /** What others hand us: identity tokens, Quay's answers, messages of the Workload API. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { formatError, LoginError } from "../../src/errors.ts";
-import { explainResult } from "../../src/explain.ts";
 import { decodeResponse, encodeRequest } from "../../src/identity/spiffe/wire.ts";
-import { readTokenText } from "../../src/identity/text.ts";
 import { asIdentity, assertUsable, audienceWarning, bindingOf, isoTime, readToken } from "../../src/identity/token.ts";
+import { readTokenText } from "../../src/identity/token-text.ts";
+import { formatError, LoginError } from "../../src/platform/errors.ts";
 import { type Attempt, retry } from "../../src/platform/retry.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
+import { explainResult } from "../../src/quay/explain.ts";
 import { fakeClock, testIdentity, testPlatform, unsignedJwt } from "../fixtures.ts";
 import { encodeResponse, field, frame, varint } from "../support/workload-api.ts";
 import { expectUnsaid, forAll, forAllAsync, outcome } from "./property.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createRunner } from "../../src/github/runner.ts";
 import { remembered, rememberIn } from "../../src/github/state.ts";
-import type { Session } from "../../src/session.ts";
+import type { Session } from "../../src/login/session.ts";
 import { entryOf, makeFolder, now } from "../fixtures.ts";
 import { parseFileCommands } from "../support/workflow-commands.ts";
 

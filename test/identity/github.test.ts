@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { ErrorCode } from "../../src/errors.ts";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "../../src/identity/github.ts";
+import { parseRequest } from "../../src/login/request.ts";
 import type { Environment } from "../../src/platform/environment.ts";
-import { parseRequest } from "../../src/request.ts";
+import type { ErrorCode } from "../../src/platform/errors.ts";
 import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Github, startGithub } from "../support/github.ts";
 import { type IssuerServer, startIssuer } from "../support/issuer.ts";

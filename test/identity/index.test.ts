@@ -9,16 +9,16 @@ import {
   type IdentityChoice,
   openIdentity,
 } from "../../src/identity/index.ts";
-import { conventionalTokenFile } from "../../src/identity/request.ts";
+import { conventionalTokenFile } from "../../src/identity/source.ts";
 import { usualSockets } from "../../src/identity/spiffe/endpoint.ts";
+import { parseRequest } from "../../src/login/request.ts";
 import type { Environment } from "../../src/platform/environment.ts";
-import { parseRequest } from "../../src/request.ts";
 import { failure, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../support/peers.ts";
 import { startWorkloadApi } from "../support/workload-api.ts";
 
 // The real place is the machine's: a file there would be seen by everything that runs beside this test.
-vi.mock(import("../../src/identity/request.ts"), async (original) => ({
+vi.mock(import("../../src/identity/source.ts"), async (original) => ({
   ...(await original()),
   conventionalTokenFile: join(tmpdir(), `quay-keyless-test-token-${process.pid}`) as never,
 }));

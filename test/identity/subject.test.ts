@@ -1,8 +1,8 @@
 /** Subjects that don't come again: what is offered in place of a binding that would fit once. */
 import { describe, expect, test } from "vitest";
-import { formatError } from "../../src/errors.ts";
-import { explainResult } from "../../src/explain.ts";
 import { changesWith, lastingInstead } from "../../src/identity/subject.ts";
+import { formatError } from "../../src/platform/errors.ts";
+import { explainResult } from "../../src/quay/explain.ts";
 import { issuer, testIdentity } from "../fixtures.ts";
 
 const passing: readonly (readonly [subject: string, changes: string, lasting: string | undefined])[] = [

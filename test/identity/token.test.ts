@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { formatError } from "../../src/errors.ts";
 import {
   assertUsable,
   audienceWarning,
@@ -10,6 +9,7 @@ import {
   isoTime,
   readToken,
 } from "../../src/identity/token.ts";
+import { formatError } from "../../src/platform/errors.ts";
 import { claims, failure, issuer, now, readIdentity, subject, testIdentity, unsignedJwt } from "../fixtures.ts";
 
 const origin = "the file /t";

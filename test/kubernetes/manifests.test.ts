@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { type Option, optionsOf } from "../../src/options.ts";
+import { type Option, optionsOf } from "../../src/options/table.ts";
 import { type Container, type PodSpec, type Probe, render } from "./render.ts";
 
 const base = render("kubernetes/base");

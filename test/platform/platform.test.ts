@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
-import { LoginError } from "../../src/errors.ts";
+import { LoginError } from "../../src/platform/errors.ts";
 import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
 import { retry } from "../../src/platform/retry.ts";
 import { createRecorder, failure } from "../fixtures.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LoginError } from "../../src/errors.ts";
+import { LoginError } from "../../src/platform/errors.ts";
 import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
 import { type Attempt, backoffMs, type Persistence, persistenceOf, retry, schedule } from "../../src/platform/retry.ts";
 import { type FakeClock, failure, fakeClock, testPlatform } from "../fixtures.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import { type Copy, copyByDigest } from "../../src/promotion/copy.ts";
-import type { Side, Sides } from "../../src/promotion/sides.ts";
+import type { Side, Sides } from "../../src/promotion/logins.ts";
 import { failure, failureText, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
 import { systemPath } from "../support/runner.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { invalidInput } from "../../src/errors.ts";
+import { invalidInput } from "../../src/platform/errors.ts";
 import {
   byDigest,
   byTag,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { failureObject, LoginError } from "../../src/errors.ts";
-import { optionsOf, promotionOutputs } from "../../src/options.ts";
+import { optionsOf, promotionOutputs } from "../../src/options/table.ts";
+import { failureObject, LoginError } from "../../src/platform/errors.ts";
 import {
   advised,
   conclusion,

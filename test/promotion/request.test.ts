@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { OptionValues } from "../../src/options.ts";
+import type { OptionValues } from "../../src/options/table.ts";
 import { formatReference, pathOf } from "../../src/promotion/reference.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import { failure, makeFolder } from "../fixtures.ts";

@@ -1,5 +1,5 @@
 /** Results of promotions, for what only tells them. */
-import { LoginError } from "../../src/errors.ts";
+import { LoginError } from "../../src/platform/errors.ts";
 import type { Promotion } from "../../src/promotion/request.ts";
 import type { ArtifactResult, PromotionResult } from "../../src/promotion/result.ts";
 

@@ -1,7 +1,7 @@
 /** The job's summary page about promotions: a table that reads well, in which all that comes from outside is text. */
 import { expect, test } from "vitest";
-import { LoginError } from "../../src/errors.ts";
 import { promotionFailureSummary, promotionSummary } from "../../src/github/promotion-summary.ts";
+import { LoginError } from "../../src/platform/errors.ts";
 import { failuresOf } from "../../src/promotion/report.ts";
 import { artifact, digest, failed, older, promotionOf, resultOf } from "./results.ts";
 

@@ -1,6 +1,6 @@
 /** The user's own check of an image, in real shells; whole promotions with it are in test/e2e/promote/verify.test.ts. */
 import { expect, test } from "vitest";
-import type { Side, Sides } from "../../src/promotion/sides.ts";
+import type { Side, Sides } from "../../src/promotion/logins.ts";
 import { verify } from "../../src/promotion/verify.ts";
 import { failureText, testPlatform } from "../fixtures.ts";
 import { systemPath } from "../support/runner.ts";

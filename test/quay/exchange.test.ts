@@ -1,8 +1,8 @@
 /** The exchange over real TLS with the stand-in: what is tried again, what is not, and what each failure is called. */
 import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { ErrorCode } from "../../src/errors.ts";
 import type { Identity } from "../../src/identity/token.ts";
+import type { ErrorCode } from "../../src/platform/errors.ts";
 import { connect, exchange } from "../../src/quay/exchange.ts";
 import { failure, failureText, fakeClock, readIdentity, type TestPlatform, testPlatform } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";

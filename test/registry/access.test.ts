@@ -1,11 +1,11 @@
 /** What a robot may do, asked at the stand-in's `/v2/auth`, which grants as Quay does. */
 import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import type { LoginError } from "../../src/errors.ts";
+import { type LoginRequest, parseRequest } from "../../src/login/request.ts";
+import type { LoginError } from "../../src/platform/errors.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import { assertAccess, whyRefused } from "../../src/registry/access.ts";
 import type { Realm } from "../../src/registry/realm.ts";
-import { type LoginRequest, parseRequest } from "../../src/request.ts";
 import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
 import { type Peers, startPeers } from "../support/peers.ts";

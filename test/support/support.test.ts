@@ -266,7 +266,7 @@ test("a delay costs a round trip for TCP, one for TLS 1.3, one for the answer", 
 });
 
 test("serve.ts lives as long as its standard input, and leaves nothing", async () => {
-  const script = join(import.meta.dirname, "serve.ts");
+  const script = join(import.meta.dirname, "./serve.ts");
   const child = spawn(process.execPath, [script, "--robots", "2", "--delay", "1"], {
     stdio: ["pipe", "pipe", "inherit"],
   });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { type Option, optionsOf } from "../../src/options.ts";
+import { type Option, optionsOf } from "../../src/options/table.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import { type Resource, resources } from "./resources.ts";
 import { type Given, stepOf } from "./step.ts";

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, test } from "vitest";
-import { optionsOf } from "../../../src/options.ts";
+import { optionsOf } from "../../../src/options/table.ts";
 import { createMachine } from "../../support/command.ts";
 import { differences } from "../../support/leaks.ts";
 import { hang } from "../../support/scripted.ts";

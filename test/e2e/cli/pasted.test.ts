@@ -1,7 +1,7 @@
 /** A secret that was pasted into the wrong place is not shown, whichever option, command or word it stands for. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
-import { optionsOf } from "../../../src/options.ts";
+import { optionsOf } from "../../../src/options/table.ts";
 import { createMachine, type Machine } from "../../support/command.ts";
 import { useWorld } from "./world.ts";
 

@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { promotionOutputs } from "../../../src/options.ts";
+import { promotionOutputs } from "../../../src/options/table.ts";
 import { findBuilt } from "../../support/built.ts";
 import { type Github, startGithub } from "../../support/github.ts";
 import { type Image, writeImage } from "../../support/image.ts";

@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import type { ErrorCode } from "../../../src/errors.ts";
-import { fetchJwtSvid } from "../../../src/identity/spiffe/client.ts";
+import { fetchJwtSvid } from "../../../src/identity/spiffe/workload-api.ts";
+import type { ErrorCode } from "../../../src/platform/errors.ts";
 import { failureText, fakeClock, makeFolder, testPlatform } from "../../fixtures.ts";
 import { encodeResponse, frame, type RawServer, startHttp2, startTcp } from "../../support/workload-api.ts";
 

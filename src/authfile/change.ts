@@ -1,0 +1,311 @@
+/**
+ * Entries into and out of an auth file: under a lock, in one rename, so that a reader or a kill sees the old file or the new
+ * one. What is not ours stays as it is.
+ */
+import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { makeFolders, markOf, missingFolders } from "../platform/fs.ts";
+import type { LocalPlatform } from "../platform/platform.ts";
+import { draft } from "../platform/replace.ts";
+import { readEntry, robotLoginState } from "./entry.ts";
+import { type Handover, noteHolders, placeOf } from "./handover.ts";
+import { withLock } from "./lock.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./read.ts";
+import { writingTo } from "./replaceable.ts";
+
+/** What a merge did to one file: enough to take it back. Written down before the file is touched. Holds other people's secrets. */
+export interface FileRecord {
+  readonly path: string;
+  /** The file's bytes before, base64; null where it did not exist. */
+  readonly before: string | null;
+  /** Whether it did not exist before the first login, though it does beside the renewed one. */
+  readonly wasMissing?: boolean;
+  readonly mode: number;
+  /** Folders made for it, outermost first. */
+  readonly folders: readonly string[];
+  readonly scopes: Readonly<Record<string, ScopeRecord>>;
+  /** SHA-256 of the whole file as written, and as it stood before the last renewal: a kill may have left either. */
+  readonly after: readonly string[];
+}
+
+interface ScopeRecord {
+  readonly before: AuthEntry | null;
+  /** SHA-256 of the entries that were written there, the newest first. */
+  readonly written: readonly string[];
+  /** When the newest of them ends, in seconds since 1970. */
+  readonly endsAt?: number | undefined;
+  /** Whether another login stood there at the last renewal. */
+  readonly isTaken?: boolean;
+  /** Whether another login stood there and has gone: what stood before ours comes back, though ours is not there. */
+  readonly isVacant?: boolean;
+}
+
+export interface Change {
+  readonly path: string;
+  readonly entries: Readonly<Record<string, AuthEntry>>;
+  /** Permissions to give it; undefined: 0600 for a new file, unchanged for one already there. */
+  readonly mode: number | undefined;
+  /** What a file that doesn't exist yet starts with. */
+  readonly start?: AuthContent;
+  /** Distinguishes the temporary files of two logins. */
+  readonly id: string;
+  /** Of the login that this one renews: logout is to put back what stood before that one. */
+  readonly renews?: FileRecord | undefined;
+}
+
+/**
+ * Adds the entries to the file.
+ * @param remember is called with the record before the file is touched
+ * @throws LoginError `auth-file-unusable`, `auth-file-locked`
+ */
+export async function mergeEntries(
+  change: Change,
+  platform: LocalPlatform,
+  remember: (record: FileRecord) => Promise<void>,
+): Promise<void> {
+  await writingTo(change.path, async () => {
+    const folders = await missingFolders(dirname(change.path));
+    if (folders.length > 0) {
+      await remember({
+        ...(change.renews ?? untouched(change.path)),
+        folders: [...(change.renews?.folders ?? []), ...folders],
+      });
+      await makeFolders(dirname(change.path));
+    }
+    let doubled: readonly string[] = [];
+    const add = async (file: AuthFile): Promise<Result> => {
+      assertChangeable(file);
+      const content = file.existing ? file.content : (change.start ?? {});
+      const { entries, renews } = leaveTaken(change, content, platform);
+      const text = format({ ...content, auths: { ...content.auths, ...entries } });
+      if (renews && Object.keys(entries).length === 0) {
+        await remember({ ...renews, folders: [...renews.folders, ...folders] });
+        return "leave"; // all is another's by now
+      }
+      await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
+      doubled = renews ? [] : equalOnes(entries, content);
+      return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
+    };
+    await changeUnderLock(change.path, platform, add, () => noteHolders(change.path, doubled, 1));
+  });
+}
+
+const untouched = (path: string): FileRecord => ({
+  path,
+  before: null,
+  mode: 0o600,
+  folders: [],
+  scopes: {},
+  after: [],
+});
+
+/** A renewal leaves a login that somebody else has put in the place of ours since: the later one counts, unless it has ended. */
+function leaveTaken(
+  { path, entries, renews }: Change,
+  { auths }: AuthContent,
+  { clock, reporter }: LocalPlatform,
+): Pick<Change, "entries" | "renews"> {
+  const taken = Object.keys(entries).filter((scope) => {
+    const found = own(auths, scope);
+    return renews && found && !isOurs(renews, scope, found) && robotLoginState(found, clock.now()) !== "ended";
+  });
+  if (renews === undefined || taken.length === 0) {
+    return { entries, renews };
+  }
+  const news = taken.filter((scope) => !own(renews.scopes, scope)?.isTaken);
+  if (news.length > 0) {
+    reporter.info(`Somebody else has logged in for ${news.join(", ")} in ${path} since: that login stays there.`);
+  }
+  return {
+    entries: Object.fromEntries(Object.entries(entries).filter(([scope]) => !taken.includes(scope))),
+    renews: {
+      ...renews,
+      scopes: mapValues(renews.scopes, (scope, name) => (taken.includes(name) ? { ...scope, isTaken: true } : scope)),
+    },
+  };
+}
+
+/** Quay's tokens have no number: two logins of one robot in one second get the same, and write the same entry. */
+const equalOnes = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
+  Object.entries(entries)
+    .filter(([scope, entry]) => hashOf(own(auths, scope)) === hashOf(entry))
+    .map(([scope, entry]) => placeOf(scope, hashOf(entry)));
+
+/** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
+const mostWritten = 4;
+
+function recordOf(
+  file: AuthFile,
+  content: AuthContent,
+  text: string,
+  { entries, renews, id }: Change,
+  folders: readonly string[],
+): FileRecord {
+  const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
+    const earlier = own(renews?.scopes, scope);
+    const found = own(content.auths, scope);
+    // By somebody who wants no login there; not by another session that has left the place that it had taken.
+    const wasTakenAway = found === undefined && !earlier?.isTaken;
+    const isStillOurs = renews !== undefined && isOurs(renews, scope, found);
+    return [
+      scope,
+      {
+        before: (renews ? (wasTakenAway ? null : earlier?.before) : found) ?? null,
+        written: [
+          ...new Set([entry, ...(isStillOurs ? [found] : [])].map(hashOf).concat(earlier?.written ?? [])),
+        ].slice(0, mostWritten),
+        endsAt: readEntry(entry)?.expiresAt,
+      },
+    ];
+  });
+  // Where ours comes into the place of another that has gone or ended, nobody has the bytes of the file as it was before both.
+  const isAnew = Object.keys(renews ? entries : {}).some((scope) => {
+    const found = own(content.auths, scope);
+    return found ? !isOurs(renews as FileRecord, scope, found) : own(renews?.scopes, scope)?.isTaken;
+  });
+  // What a logout would make of the file as it stands now.
+  const rest = renews ? restored(file, renews, id) : "leave";
+  const bytes = typeof rest === "object" ? rest.bytes : rest === "leave" ? file.existing?.bytes : undefined;
+  return {
+    path: file.path,
+    before: bytes?.toString("base64") ?? null,
+    ...(bytes && renews && beforesOf(renews).includes(null) && { wasMissing: true }),
+    mode: renews?.mode ?? file.existing?.mode ?? 0o600,
+    folders: [...(renews?.folders ?? []), ...folders],
+    scopes: { ...renews?.scopes, ...Object.fromEntries(scopes) },
+    after: isAnew ? [] : [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
+  };
+}
+
+/** What the file was before this session. */
+export const beforesOf = ({ before, wasMissing }: FileRecord): Handover["befores"] =>
+  wasMissing ? [before, null] : [before];
+
+/** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
+export function restored(file: AuthFile, record: FileRecord, id: string, befores: Handover["befores"] = []): Result {
+  const found = Object.keys(record.scopes).filter(
+    (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, own(file.content.auths, scope)),
+  );
+  // Bytes alone prove nothing: a record that somebody else wrote could name any file that they know.
+  if (!file.existing || found.length === 0) {
+    return "leave";
+  }
+  assertChangeable(file);
+  if (record.after.includes(sha256(file.existing.bytes))) {
+    return record.before === null
+      ? "delete"
+      : { ...file, bytes: Buffer.from(record.before, "base64"), mode: record.mode, id };
+  }
+  const auths: Record<string, AuthEntry> = { ...file.content.auths };
+  for (const scope of found) {
+    const before = record.scopes[scope]?.before ?? null;
+    delete auths[scope];
+    if (before !== null) {
+      auths[scope] = before;
+    }
+  }
+  const content = { ...file.content, auths };
+  // Whatever it was before one of those that have left: if it is so again, then in the same bytes, or not at all.
+  const before = [...beforesOf(record), ...befores].find((each) => holds(each, content));
+  if (before === null) {
+    return "delete";
+  }
+  const bytes = before === undefined ? Buffer.from(format(content)) : Buffer.from(before, "base64");
+  return { ...file, bytes, mode: file.existing.mode, id };
+}
+
+/** Whether these bytes, base64, say just that, written in whatever way; no file says that there is no login. */
+function holds(before: string | null, content: AuthContent): boolean {
+  try {
+    const said = before === null ? {} : JSON.parse(Buffer.from(before, "base64").toString());
+    return isDeepStrictEqual({ auths: {}, ...said }, content);
+  } catch {
+    return false;
+  }
+}
+
+export const mapValues = <T, U>(
+  record: Readonly<Record<string, T>>,
+  map: (value: T, key: string) => U,
+): Record<string, U> => Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
+
+/** Whether taking back what `record` says would change more of the file than to take our entries out. */
+export function changesMore(record: FileRecord, file: AuthFile): boolean {
+  const result = restored(file, record, "");
+  if (result === "leave") {
+    return false;
+  }
+  const { auths, ...others } = file.content;
+  const left = Object.entries(auths ?? {}).filter(([scope, entry]) => !isOurs(record, scope, entry));
+  const after: AuthContent = result === "delete" ? {} : JSON.parse(result.bytes.toString());
+  return !isDeepStrictEqual({ ...after, auths: after.auths ?? {} }, { ...others, auths: Object.fromEntries(left) });
+}
+
+/** By hash; and what has no credential, such as docker's placeholders, is nobody's login. */
+export function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
+  const written = own(record.scopes, scope)?.written;
+  return entry !== undefined && written !== undefined && Boolean(entry?.auth) && written.includes(hashOf(entry));
+}
+
+/** Whether something stands in the file for each of our scopes: ours, or what somebody has put in its place. */
+export async function areThere({ path, scopes }: FileRecord): Promise<boolean> {
+  const { content } = await readAuthFile(path, "read").catch(() => ({ content: {} as AuthContent }));
+  return Object.keys(scopes).every((scope) => own(content.auths, scope) !== undefined);
+}
+
+type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number; readonly id: string };
+export type Result = Write | "delete" | "leave";
+
+export async function changeUnderLock(
+  path: string,
+  platform: LocalPlatform,
+  change: (file: AuthFile) => Promise<Result>,
+  afterwards: () => Promise<void> = async () => {},
+): Promise<void> {
+  for (;;) {
+    const done = await withLock(path, platform, async (lock) => {
+      const mark = markOf(path);
+      const result = await change(await readAuthFile(path, "read"));
+      if (result === "leave") {
+        await afterwards();
+        return true;
+      }
+      const made =
+        result === "delete"
+          ? { place: () => rmSync(path), discard: async () => {} }
+          : await draft(result.path, result.bytes, { mode: result.mode, id: result.id, owner: result.existing });
+      try {
+        const isHeld = await lock.isHeld();
+        // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.
+        if (!isHeld || markOf(path) !== mark) {
+          await made.discard();
+          return false;
+        }
+        made.place();
+        await afterwards();
+        return true;
+      } catch (error) {
+        await made.discard();
+        throw error;
+      }
+    });
+    if (done) {
+      return;
+    }
+  }
+}
+
+/** As the containers tools and docker write it: Go's MarshalIndent with a tab. */
+export const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
+
+export function hashOf(entry: AuthEntry | undefined): string {
+  try {
+    return sha256(JSON.stringify(entry ?? null));
+  } catch {
+    return ""; // nested deeper than anything that a tool writes
+  }
+}
+
+export const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

@@ -1,0 +1,43 @@
+/** What an entry of an auth file says. A robot token is a JWT, so the entry is all that is needed. Pure. */
+import { decodeJwt } from "jose/jwt/decode";
+import { isTime } from "../platform/jwt.ts";
+import type { AuthEntry } from "./read.ts";
+
+export interface EntryLogin {
+  /** The user of the entry; a robot is `organization+name`. */
+  readonly robot: string;
+  /** Seconds since 1970; undefined: a stored password, which does not end by itself. */
+  readonly expiresAt: number | undefined;
+}
+
+/** undefined: a placeholder, such as docker writes where a helper has the password */
+export function readEntry(entry: AuthEntry): EntryLogin | undefined {
+  const text = typeof entry?.auth === "string" ? Buffer.from(entry.auth, "base64").toString() : "";
+  const separator = text.indexOf(":");
+  if (separator < 0) {
+    return undefined;
+  }
+  return { robot: text.slice(0, separator), expiresAt: endOf(text.slice(separator + 1)) };
+}
+
+function endOf(password: string): number | undefined {
+  try {
+    const { exp } = decodeJwt(password);
+    return isTime(exp) ? exp : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A robot token, as this program leaves it, and not a stored password or another registry's token. */
+export const isRobotLogin = ({ robot, expiresAt }: EntryLogin): boolean =>
+  expiresAt !== undefined && robot.includes("+");
+
+/** @param now milliseconds since 1970 */
+export function robotLoginState(entry: AuthEntry, now: number): "alive" | "ended" | "no robot token" {
+  const login = readEntry(entry);
+  if (login?.expiresAt === undefined || !isRobotLogin(login)) {
+    return "no robot token";
+  }
+  return login.expiresAt * 1000 > now ? "alive" : "ended";
+}

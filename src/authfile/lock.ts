@@ -1,0 +1,144 @@
+/**
+ * A lock beside a file, for changes that take milliseconds. Made with O_EXCL, so it needs neither hard links nor process
+ * ids (which mean nothing across containers that share a volume). A holder that was killed blocks for `staleMs` at most.
+ */
+import { randomUUID } from "node:crypto";
+import { lstat, rm } from "node:fs/promises";
+import { anotherFile, LoginError } from "../platform/errors.ts";
+import { type FileFailure, most, readOwnFile } from "../platform/files.ts";
+import type { LocalPlatform } from "../platform/platform.ts";
+import { createFile } from "../platform/replace.ts";
+
+export const staleMs = 5_000;
+
+export interface Lock {
+  /** Whether the lock is still ours: another process takes it where this one slept longer than `staleMs`. */
+  isHeld(): Promise<boolean>;
+}
+
+/**
+ * Runs `change` while nobody else who asks for the lock of `path` does.
+ * @throws LoginError `auth-file-locked`; the file system's own error where the lock can't be made
+ */
+export async function withLock<T>(
+  path: string,
+  platform: Pick<LocalPlatform, "clock" | "signal">,
+  change: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const lockPath = `${path}.lock`;
+  const id = randomUUID();
+  const isHeld = async () => (await contentOf(lockPath)) === id;
+  await acquire(lockPath, id, platform);
+  try {
+    return await change({ isHeld });
+  } finally {
+    if (await isHeld()) {
+      await rm(lockPath, { force: true });
+    }
+  }
+}
+
+async function acquire(
+  lockPath: string,
+  id: string,
+  { clock, signal }: Pick<LocalPlatform, "clock" | "signal">,
+): Promise<void> {
+  const giveUp = clock.elapsed() + 6 * staleMs;
+  const isStale = watchForStale(clock);
+  while (!(await tryToMake(lockPath, id))) {
+    await breakIfStale(lockPath, id, isStale);
+    if (clock.elapsed() > giveUp) {
+      throw new LoginError(
+        "auth-file-locked",
+        `Somebody else has been changing the file for more than ${(6 * staleMs) / 1000} s: ${lockPath} stands.`,
+        {
+          remedy: [`If no other login is running, delete ${lockPath}.`],
+        },
+      );
+    }
+    await clock.sleep(5 + clock.random() * 20, signal);
+  }
+}
+
+async function tryToMake(lockPath: string, id: string): Promise<boolean> {
+  try {
+    await createFile(lockPath, id);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") {
+      return false;
+    }
+    throw error;
+  }
+}
+
+const contentOf = async (path: string): Promise<string | undefined> =>
+  readOwnFile(path, most.token).then(
+    ({ bytes }) => bytes.toString(),
+    () => undefined,
+  );
+
+/**
+ * Deletes a lock that is ours by its looks: a UUID, or still empty and this user's.
+ * @throws LoginError `auth-file-locked` where it is something else, which nobody but its owner may delete
+ */
+async function breakLock(path: string): Promise<void> {
+  const found = await readOwnFile(path, most.token).catch(({ code }: FileFailure) => code);
+  if (found === "ENOENT") {
+    return;
+  }
+  const isOurs =
+    typeof found !== "string" &&
+    (found.info.size === 0 ? found.info.uid === process.geteuid?.() : uuid.test(found.bytes.toString()));
+  if (!isOurs) {
+    throw new LoginError("auth-file-locked", `${path} stands in the way, and is no lock that this program left.`, {
+      remedy: [`If no program uses it, move it away: mv ${path} ${path}.old`, anotherFile],
+    });
+  }
+  await rm(path, { force: true });
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+type StaleTest = (path: string) => Promise<boolean>;
+
+/** Of several that find the lock stale, one deletes it: under a second lock, and only if it still finds it so. */
+async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): Promise<void> {
+  if (!(await isStale(lockPath))) {
+    return;
+  }
+  const breaking = `${lockPath}.break`;
+  if (await tryToMake(breaking, id)) {
+    try {
+      if (await isStale(lockPath)) {
+        await breakLock(lockPath);
+      }
+    } finally {
+      await rm(breaking, { force: true });
+    }
+  } else if (await isStale(breaking)) {
+    await breakLock(breaking);
+  }
+}
+
+/** Old by its own date, or unchanged for as long as we have looked: a shared volume's clock may be ahead of ours. */
+function watchForStale(clock: LocalPlatform["clock"]): StaleTest {
+  const seen = new Map<string, { readonly mark: string; readonly since: number }>();
+  return async (path) => {
+    try {
+      const { ino, mtimeMs } = await lstat(path);
+      const mark = `${ino} ${mtimeMs}`;
+      const now = clock.elapsed();
+      const first = seen.get(path);
+      if (first?.mark !== mark) {
+        seen.set(path, { mark, since: now });
+      }
+      return clock.now() - mtimeMs >= staleMs || (first?.mark === mark && now - first.since >= staleMs);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+        return false;
+      }
+      throw error;
+    }
+  };
+}

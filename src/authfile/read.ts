@@ -1,0 +1,146 @@
+/**
+ * An auth file as it stands: `auth.json` of the containers tools, `config.json` of docker. What changes it is in merge.ts.
+ */
+import { isUtf8 } from "node:buffer";
+import type { Stats } from "node:fs";
+import { lstat, realpath } from "node:fs/promises";
+import { anotherFile, LoginError } from "../platform/errors.ts";
+import { FileFailure, most, readFileWithin } from "../platform/files.ts";
+import { pathAsGiven } from "../platform/fs.ts";
+import type { Owner } from "../platform/replace.ts";
+import { lossOf } from "./faithful.ts";
+
+/** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
+export type AuthEntry = Readonly<Record<string, unknown>>;
+
+export type AuthContent = Readonly<Record<string, unknown>> & {
+  readonly auths?: Readonly<Record<string, AuthEntry>>;
+  readonly credHelpers?: Readonly<Record<string, string>>;
+  readonly credsStore?: string;
+};
+
+export interface AuthFile {
+  /** With symbolic links followed: the file that a rename must replace. */
+  readonly path: string;
+  readonly content: AuthContent;
+  /** Absent: there is no such file yet. */
+  readonly existing?: Owner & { readonly bytes: Buffer; readonly mode: number };
+}
+
+/**
+ * Reads an auth file, or finds that there is none.
+ * @param purpose to change it, it must be fit for that: `assertChangeable`
+ * @throws LoginError `auth-file-unusable`: a folder, a dangling link, unreadable, empty, not JSON
+ */
+export async function readAuthFile(path: string, purpose: "read" | "change" = "change"): Promise<AuthFile> {
+  let real: string;
+  try {
+    real = await realpath(path);
+  } catch (error) {
+    const code = codeOf(error);
+    const isLink = await isDanglingLink(path);
+    if (code === "ENOENT" && !isLink) {
+      return { path, content: {} };
+    }
+    const problem = isLink ? "is a symbolic link to nothing" : `cannot be reached (${code})`;
+    throw unusable(path, problem, "Open the way to it for this user, and let a file be at its end, or nothing.", error);
+  }
+  let bytes: Buffer;
+  let info: Stats;
+  try {
+    ({ bytes, info } = await readFileWithin(real, most.logins));
+  } catch (error) {
+    throw error instanceof FileFailure
+      ? unusable(path, error.message, "Let a file be there that this user can read, or nothing.", error)
+      : error;
+  }
+  const content = parseAuthFile(bytes);
+  if (typeof content === "string") {
+    const remedy = "Mend or delete it: every tool that reads it fails on it too. A file without logins reads {}";
+    throw unusable(path, content, remedy);
+  }
+  const existing = { bytes, mode: info.mode & 0o777, uid: info.uid, gid: info.gid };
+  const file: AuthFile = { path: real, content, existing };
+  if (purpose === "change") {
+    assertChangeable(file);
+  }
+  return file;
+}
+
+/**
+ * What others keep in the file must be the same in a new version of it, and it must not be read-only.
+ * @throws LoginError `auth-file-unusable`
+ */
+export function assertChangeable({ path, existing }: AuthFile): void {
+  if (existing && (existing.mode & 0o222) === 0) {
+    throw unusable(path, "is read-only", `Make it writable: chmod u+w ${path}`);
+  }
+  const loss =
+    existing && (isUtf8(existing.bytes) ? lossOf(existing.bytes.toString()) : "holds bytes that are no UTF-8");
+  if (loss) {
+    throw unusable(path, `${loss}: that would be lost in a new version of the file`, "Mend the file.");
+  }
+}
+
+const unusable = (path: string, problem: string, remedy: string, cause?: unknown): LoginError =>
+  new LoginError("auth-file-unusable", `The auth file ${pathAsGiven(path)} ${problem}.`, {
+    remedy: [remedy, anotherFile],
+    cause,
+  });
+
+/** @returns the content, or in words why it is none; never the parser's message, which quotes the text with its secrets */
+export function parseAuthFile(bytes: Buffer): AuthContent | string {
+  const text = bytes.toString("utf8");
+  if (text.trim() === "") {
+    return "is empty, which is not valid JSON";
+  }
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    return "is not JSON";
+  }
+  return isObject(content) && isObjectOrAbsent(content.auths) && isObjectOrAbsent(content.credHelpers)
+    ? content
+    : 'is JSON, but not an auth file: {"auths": {"host": {"auth": "…"}}}';
+}
+
+/** Fails where a helper would be asked instead of the file, so that a login in the file would never be seen. */
+export function assertNotHidden(
+  kind: "containers" | "docker",
+  path: string,
+  content: AuthContent,
+  registry: string,
+): void {
+  const helper = own(content.credHelpers, registry);
+  // credsStore: docker asks it for every host; the containers tools ignore it.
+  const hiding = helper
+    ? `credHelpers.${registry}`
+    : kind === "docker" && content.credsStore
+      ? "credsStore"
+      : undefined;
+  if (hiding === undefined) {
+    return;
+  }
+  throw new LoginError("credential-helper", `${path} sets ${hiding}, so that a login in the file would not be read.`, {
+    remedy: [`Remove ${hiding} from it for this job.`, anotherFile],
+  });
+}
+
+/** Keys come from outside: `constructor` must not be found where nobody has put it. */
+export const own = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
+  record && Object.hasOwn(record, key) ? record[key] : undefined;
+
+export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isObjectOrAbsent = (value: unknown): boolean => value === undefined || value === null || isObject(value);
+
+async function isDanglingLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (info) => info.isSymbolicLink(),
+    () => false,
+  );
+}

@@ -1,0 +1,174 @@
+/** A login is taken out of an auth file again: what stood there before stands there again, whoever of several leaves first. */
+import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { LoginError } from "../platform/errors.ts";
+import { isThere, removeFolders } from "../platform/fs.ts";
+import type { LocalPlatform } from "../platform/platform.ts";
+import { removeLeftovers } from "../platform/replace.ts";
+import {
+  beforesOf,
+  changeUnderLock,
+  type FileRecord,
+  format,
+  hashOf,
+  isOurs,
+  mapValues,
+  type Result,
+  restored,
+  sha256,
+} from "./change.ts";
+import { robotLoginState } from "./entry.ts";
+import {
+  type Handover,
+  noteHolders,
+  placeOf,
+  readHandover,
+  removeHandover,
+  worthRestoring,
+  writeHandover,
+} from "./handover.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./read.ts";
+import { writingTo } from "./replaceable.ts";
+
+/**
+ * Takes back what `record` says. Where nobody else wrote to the file it is afterwards, byte for byte, what it was before;
+ * where somebody did, only those entries go that are still ours. Does nothing the second time.
+ * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
+ */
+export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
+  let shared: readonly string[] = [];
+  await writingTo(record.path, async () => {
+    await removeLeftovers(record.path, id);
+    let { folders } = record;
+    let isLast = false;
+    // Also where the file is gone: the lock of a login that was killed goes with it.
+    if (await isThere(dirname(record.path))) {
+      await changeUnderLock(
+        record.path,
+        platform,
+        async (file) => {
+          const handover = await readHandover(record.path);
+          const { result, next, ...rest } = leaving(file, record, handover, id, platform.clock.now());
+          isLast = next === undefined;
+          shared = rest.shared;
+          if (next === undefined) {
+            folders = [...record.folders, ...handover.folders];
+          } else if (next !== handover) {
+            await writeHandover(record.path, next);
+          }
+          return result;
+        },
+        async () => {
+          await (isLast ? removeHandover(record.path) : noteHolders(record.path, shared, -1));
+        },
+      );
+    }
+    await removeFolders(folders);
+  });
+  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(
+    ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(placeOf(scope, hashOf(entry))),
+  );
+  if (left) {
+    throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
+      remedy: [`Delete it by hand: skopeo logout --authfile ${record.path} ${left[0]}`],
+    });
+  }
+}
+
+const dayMs = 24 * 3_600_000;
+
+interface Leaving {
+  readonly result: Result;
+  /** The places of entries that another session has written as well, so that they stay. */
+  readonly shared: readonly string[];
+  /** What is handed over to the sessions that stay; undefined: this is the last to leave. */
+  readonly next: Handover | undefined;
+}
+
+/** What becomes of the file when a session leaves it. */
+function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: string, now: number): Leaving {
+  const shared = Object.entries(record.scopes)
+    .flatMap(([scope, { written }]) => written.map((hash) => placeOf(scope, hash)))
+    .filter((place) => (own(handover.holders, place) ?? 0) > 0);
+  const held = Object.keys(record.scopes).filter((scope) => {
+    const found = own(file.content.auths, scope);
+    return isOurs(record, scope, found) && shared.includes(placeOf(scope, hashOf(found)));
+  });
+  const scopes = mapValues(record.scopes, (each, scope) => ({
+    ...each,
+    before: worthRestoring(each.before, (entry) => placeOf(scope, hashOf(entry)), handover, now),
+    written: held.includes(scope) ? [] : each.written,
+    // One that took the place of ours could put nothing back there, since ours had ended. Nobody logs out of what has ended.
+    ...(own(file.content.auths, scope) === undefined &&
+      (each.isTaken || (each.endsAt ?? Number.POSITIVE_INFINITY) * 1000 <= now) && { isVacant: true }),
+  }));
+  // Bytes that hold what is not worth to be put back are not put back.
+  const settled = { ...record, scopes, after: isDeepStrictEqual(scopes, record.scopes) ? record.after : [] };
+  const result = restored(file, settled, id, handover.befores);
+  const content: AuthContent =
+    result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
+  // Of a token that has ended, the session may still be there to leave.
+  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "alive")) {
+    return { result, shared, next: undefined };
+  }
+  // Of a session that has renewed, the record says what the file was without it by then, and not before it.
+  const [written, isRenewed] = settled.after;
+  if (file.existing && !isRenewed && written === sha256(file.existing.bytes)) {
+    return { result, shared, next: handover }; // all is as it was before this session
+  }
+  // As it is written down, though it may have ended: whoever leaves that place still tells what stood before it.
+  const replaced = Object.entries(record.scopes).flatMap(([scope, { before, written }]) =>
+    // Where another session had written the same, that one knows more.
+    written
+      .filter((hash) => before === null || hash !== hashOf(before))
+      .map((hash) => [placeOf(scope, hash), before] as const),
+  );
+  const didWrite = Object.keys(record.scopes).length > 0;
+  const next = {
+    ...handover,
+    entries: { ...handover.entries, ...Object.fromEntries(replaced) },
+    befores: [...new Set([...handover.befores, ...(didWrite ? beforesOf(record) : [])])],
+    folders: [...new Set([...record.folders, ...handover.folders])],
+  };
+  return { result, shared, next };
+}
+
+/** @returns those of our scopes whose entry in the file is still ours; none where the file can't be read */
+export async function ownScopes(record: FileRecord): Promise<readonly string[]> {
+  const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
+  return Object.keys(record.scopes).filter((scope) => isOurs(record, scope, own(content.auths, scope)));
+}
+
+/**
+ * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays.
+ * @param id distinguishes the temporary file
+ * @returns the scopes whose entry was deleted
+ * @throws LoginError `auth-file-unusable`, `auth-file-locked`
+ */
+export async function removeEntries(
+  path: string,
+  scopes: readonly string[],
+  isOurs: (entry: AuthEntry) => boolean,
+  id: string,
+  platform: LocalPlatform,
+): Promise<readonly string[]> {
+  let removed: readonly string[] = [];
+  await writingTo(path, () =>
+    changeUnderLock(path, platform, async (file) => {
+      const auths: Record<string, AuthEntry> = { ...file.content.auths };
+      removed = scopes.filter((scope) => {
+        const entry = own(auths, scope);
+        return entry !== undefined && isOurs(entry);
+      });
+      for (const scope of removed) {
+        delete auths[scope];
+      }
+      if (removed.length === 0 || !file.existing) {
+        return "leave";
+      }
+      assertChangeable(file);
+      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
+    }),
+  );
+  return removed;
+}

@@ -1,0 +1,174 @@
+import { resolve } from "node:path";
+import { isoTime } from "../../identity/token.ts";
+import { type LoginResult, login as logIn } from "../../login/login.ts";
+import { logout } from "../../login/logout.ts";
+import { outputsOf } from "../../login/outputs.ts";
+import { keepFresh, sourceOf, type Upkeep } from "../../login/renewal.ts";
+import { type LoginRequest, parseRequest } from "../../login/request.ts";
+import { removeSession, type Session } from "../../login/session.ts";
+import type { Place } from "../../login/workplace.ts";
+import { type OptionReader, readOptions } from "../../options/reader.ts";
+import { type OutputName, outputs } from "../../options/table.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { asLoginError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
+import { assertNoSecret } from "../../platform/reporter.ts";
+import { readRoots } from "../../tools/certificates.ts";
+import { aligned, type Call, interruption, type Outcome, withPlatform } from "../command.ts";
+import { parseResults, writeResults } from "../results.ts";
+
+const resultNames = outputs.map(({ name }) => name).filter((name) => name !== "token");
+
+export async function login(call: Call): Promise<Outcome> {
+  const { values, env, terminal } = call;
+  const request = parseRequest(values);
+  const reader = readOptions(values);
+  if (request.exportToken && reader.text("output") !== "text") {
+    throw invalidInput("output", reader.text("output"), "export-token prints the token alone", oneOfTheTwo);
+  }
+  const watching = parseWatching(reader, request);
+  const named = reader.optional("session");
+  const sessionFolder = named && resolve(named);
+  const [results, roots] = await Promise.all([
+    parseResults(values, resultNames, "expires-at"),
+    request.caFile === undefined ? undefined : readRoots(request.caFile),
+  ]);
+  const takeBack = (folder: string) =>
+    logout(
+      folder,
+      { clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(30_000) },
+      { named: folder === sessionFolder },
+    );
+  if (sessionFolder !== undefined) {
+    await takeBack(sessionFolder);
+  }
+
+  let begun: string | undefined;
+  const place: Place = {
+    temporaryFolder: env.TMPDIR || "/tmp",
+    sessionFolder,
+    willLogOut: sessionFolder !== undefined || watching?.logoutOnExit === true,
+    keepsLogins: "where-the-tool-looks",
+    workspace: undefined,
+    isDisposable: false,
+    roots,
+    onSession: ({ folder }) => {
+      begun = folder;
+    },
+  };
+  const logInOnce = (renews?: Session) =>
+    withPlatform(call, { timeoutSeconds: request.timeoutSeconds, roots }, (platform) =>
+      logIn(request, place, platform, renews),
+    );
+  const hand = async (result: LoginResult) => {
+    const { token: _, ...outputs } = outputsOf(request, result);
+    assertNoSecret(outputs, terminal);
+    await writeResults(results, outputs);
+  };
+  let result: LoginResult;
+  try {
+    result = await logInOnce();
+    await hand(result);
+  } catch (error) {
+    if (begun !== undefined) {
+      await takeBack(begun).catch((failure) => terminal.error(asLoginError(failure).message));
+    }
+    throw error;
+  }
+
+  const leave = async (session: Session) => {
+    if (watching?.logoutOnExit) {
+      await takeBack(session.folder);
+    } else if (sessionFolder === undefined) {
+      await removeSession(session);
+    }
+  };
+  const told = outputsOf(request, result);
+  const outcome = { ...describe(told, result, sessionFolder), token: told.token || undefined };
+  if (watching === undefined) {
+    await leave(result.session);
+    return outcome;
+  }
+  const renew = async (session: Session) => {
+    const renewed = await logInOnce(session);
+    await hand(renewed);
+    return renewed.session;
+  };
+  const goOn = async () => {
+    try {
+      await watch(result, { renew, onLapse: watching.onLapse }, terminal);
+    } finally {
+      await leave(result.session);
+    }
+  };
+  return { ...outcome, goOn };
+}
+
+interface Watching {
+  readonly onLapse: "exit" | "retry";
+  readonly logoutOnExit: boolean;
+}
+
+/** @returns undefined where the login is all that is asked for */
+function parseWatching(reader: OptionReader, { exportToken }: LoginRequest): Watching | undefined {
+  const onLapse = reader.choice("on-lapse", ["exit", "retry"]);
+  const logoutOnExit = reader.boolean("logout-on-exit");
+  if (!reader.boolean("watch")) {
+    if (onLapse !== "exit" || logoutOnExit) {
+      const problem = "it belongs to watch, which is not set";
+      throw logoutOnExit
+        ? invalidInput("logout-on-exit", "true", problem, "--watch --logout-on-exit")
+        : invalidInput("on-lapse", onLapse, problem, `--watch --on-lapse ${onLapse}`);
+    }
+    return undefined;
+  }
+  if (exportToken) {
+    throw invalidInput("export-token", "true", "it hands out one token, and watch gets new ones", oneOfTheTwo);
+  }
+  return { onLapse, logoutOnExit };
+}
+
+/** Until a signal ends it, or the login lapses. */
+async function watch(
+  result: LoginResult,
+  upkeep: Pick<Upkeep, "renew" | "onLapse">,
+  terminal: Call["terminal"],
+): Promise<void> {
+  const signal = interruption();
+  try {
+    await keepFresh(
+      result.session,
+      { ...sourceOf(result), ...upkeep },
+      { clock: systemClock, reporter: terminal, signal },
+    );
+  } catch (error) {
+    if (error !== signal.reason) {
+      throw error;
+    }
+    terminal.info("Told to end.");
+  }
+}
+
+function describe(
+  told: Readonly<Record<OutputName, string>>,
+  { session, identity, files, phases }: LoginResult,
+  sessionFolder: string | undefined,
+): Outcome {
+  const { token: _, "logged-in": __, ...shown } = told;
+  const rows = { ...shown, robot: session.robots.map(({ robot }) => robot) };
+  return {
+    lines: aligned([...Object.entries(rows), ...(sessionFolder ? [["session", sessionFolder] as const] : [])]),
+    object: {
+      "logged-in": true,
+      registry: told.registry,
+      robots: session.robots.map(({ robot, scope, expiresAt }) => ({ robot, scope, "expires-at": isoTime(expiresAt) })),
+      "expires-at": told["expires-at"],
+      "auth-file": told["auth-file"],
+      files,
+      issuer: identity.issuer,
+      subject: identity.subject,
+      audience: identity.audience,
+      ...(sessionFolder && { session: sessionFolder }),
+      phases,
+    },
+  };
+}

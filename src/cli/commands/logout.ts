@@ -1,0 +1,39 @@
+import { resolve } from "node:path";
+import { logoutOf, logout as takeBack } from "../../login/logout.ts";
+import { readStatus } from "../../login/status.ts";
+import { readOptions } from "../../options/reader.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
+import { parseScopes } from "../../quay/scope.ts";
+import type { Call, Outcome } from "../command.ts";
+
+export async function logout(call: Call): Promise<Outcome> {
+  const { optional } = readOptions(call.values);
+  const session = optional("session");
+  const misfit = (["auth-file", "scope", "registry"] as const).find((name) => call.values[name]?.trim());
+  if (session !== undefined && misfit) {
+    throw invalidInput(misfit, optional(misfit) ?? "", "the session knows by itself what to take back", oneOfTheTwo);
+  }
+  const scopes = session === undefined ? await fromFile(call) : await fromSession(resolve(session), call);
+  if (scopes.length === 0) {
+    call.terminal.info("There is no login to take back.");
+  }
+  return { lines: [], object: { "logged-out": scopes } };
+}
+
+/** Idempotent, and quick; a signal need not stop it. */
+const platformOf = ({ terminal }: Call) =>
+  ({ clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(60_000) }) as const;
+
+async function fromSession(folder: string, call: Call): Promise<readonly string[]> {
+  const session = await takeBack(folder, platformOf(call), { named: true });
+  return session?.robots.map(({ scope }) => scope) ?? [];
+}
+
+async function fromFile(call: Call): Promise<readonly string[]> {
+  const { registry, scopes } = parseScopes(call.values);
+  const wanted = { registry, scopes: scopes.length > 0 ? scopes : [registry] };
+  const authFile = readOptions(call.values).optional("auth-file");
+  const standing = await readStatus(wanted, authFile && resolve(authFile), call.env);
+  return standing.logins.length === 0 ? [] : logoutOf(standing, wanted.scopes, platformOf(call));
+}

@@ -1,0 +1,86 @@
+import type { Place } from "../../login/workplace.ts";
+import { promotionOutputs } from "../../options/table.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { asLoginError, failureObject, type LoginError } from "../../platform/errors.ts";
+import { createPlatform } from "../../platform/platform.ts";
+import { assertNoSecret, withoutSecretsOf } from "../../platform/reporter.ts";
+import { createCalmProgress } from "../../promotion/progress.ts";
+import { promote as promoteAll } from "../../promotion/promote.ts";
+import { advised, failuresOf, namesOf, objectOf, promotionOutputsOf } from "../../promotion/report.ts";
+import { type PromotionRequest, readPromotionRequest } from "../../promotion/request.ts";
+import type { PromotionResult } from "../../promotion/result.ts";
+import { readRoots } from "../../tools/certificates.ts";
+import { type Call, interruption, type Outcome } from "../command.ts";
+import { withFlags } from "../failure.ts";
+import { createLiveProgress } from "../live-progress.ts";
+import { reportOf } from "../promotion-report.ts";
+import { parseResults, writeResults } from "../results.ts";
+
+const resultNames = promotionOutputs.map(({ name }) => name);
+
+export async function promote(call: Call): Promise<Outcome> {
+  const { values, env, terminal } = call;
+  const request = await readPromotionRequest(values);
+  const { dryRun, caFile } = request;
+  const [files, roots] = await Promise.all([
+    parseResults(values, resultNames, "image"),
+    caFile === undefined ? undefined : readRoots(caFile),
+  ]);
+  const place: Place = {
+    temporaryFolder: env.TMPDIR || "/tmp",
+    sessionFolder: undefined,
+    willLogOut: false,
+    keepsLogins: "privately",
+    workspace: undefined,
+    isDisposable: false,
+    roots,
+    onSession: () => {},
+  };
+  const cancelled = interruption("Run the same again: what is done is not done twice.");
+  const progress = watch(request, terminal);
+  let results: readonly PromotionResult[];
+  try {
+    results = await promoteAll(request, {
+      place,
+      createPlatform: (timeoutSeconds) =>
+        createPlatform({ env, reporter: terminal, timeoutSeconds, extraRoots: roots, cancelled }),
+      onProgress: progress.show,
+    });
+  } catch (error) {
+    throw advised(asLoginError(error));
+  } finally {
+    progress.end();
+  }
+  const tell = (failure: LoginError) => failureObject(withoutSecretsOf(terminal, withFlags(failure)));
+  const outputs = promotionOutputsOf(results, { dryRun, tell });
+  const [failure, ...others] = failuresOf(results);
+  const outcome = {
+    lines: reportOf(results, request),
+    object: {
+      "dry-run": dryRun,
+      changed: outputs.changed === "true",
+      promotions: results.map((result) => objectOf(result, tell)),
+    },
+  };
+  if (failure) {
+    failure.also = [...failure.also, ...others];
+  }
+  try {
+    assertNoSecret(outputs, terminal);
+    await writeResults(files, outputs);
+  } catch (error) {
+    // All the same, what was done has to be told.
+    const unwritten = asLoginError(error);
+    unwritten.also = failure ? [failure] : [];
+    return { ...outcome, failure: unwritten };
+  }
+  return { ...outcome, failure };
+}
+
+/** A plan is made in no time. */
+function watch({ promotions, dryRun }: PromotionRequest, terminal: Call["terminal"]) {
+  const names = namesOf(promotions);
+  return terminal.isWatched
+    ? createLiveProgress(names, terminal.live, systemClock)
+    : { show: dryRun ? () => {} : createCalmProgress(names, terminal.info, systemClock), end: () => {} };
+}

@@ -1,0 +1,78 @@
+import { resolve } from "node:path";
+import { assertReadFirst } from "../../authfile/hidden.ts";
+import { isoTime } from "../../identity/token.ts";
+import { assertLasting, readStatus, type StandingLogin } from "../../login/status.ts";
+import { readOptions } from "../../options/reader.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { invalidInput, LoginError } from "../../platform/errors.ts";
+import { oneLine } from "../../platform/text.ts";
+import { parseScopes } from "../../quay/scope.ts";
+import { aligned, type Call, type Outcome } from "../command.ts";
+
+export async function status({ values, env }: Call): Promise<Outcome> {
+  const { optional } = readOptions(values);
+  const wanted = parseScopes(values);
+  const seconds = parseDuration(optional("for") ?? "0s");
+  const authFile = optional("auth-file");
+  const standing = await readStatus(wanted, authFile && resolve(authFile), env);
+  const now = systemClock.now();
+  return {
+    lines: aligned([
+      ["auth-file", standing.authFile],
+      ...standing.logins.map((login) => [shown(login.scope), `${shown(login.robot)}, ${inWords(login, now)}`] as const),
+    ]),
+    object: {
+      "auth-file": standing.authFile,
+      logins: standing.logins.map(({ scope, robot, expiresAt }) => ({
+        scope,
+        robot,
+        "expires-at": expiresAt === undefined ? null : isoTime(expiresAt),
+        "seconds-left": expiresAt === undefined ? null : secondsLeft(expiresAt, now),
+      })),
+    },
+    failure: await failureOf(async () => {
+      assertLasting(standing, wanted, now, seconds);
+      if (authFile === undefined) {
+        await assertReadFirst(
+          standing.logins.map(({ scope }) => scope),
+          env,
+        );
+      }
+    }),
+  };
+}
+
+/** Whatever stands in a file as a scope or a user; what is neither stands in quotes, so that it looks like nothing else. */
+const shown = (text: string): string =>
+  /^[\w.:/+@[\]-]{1,300}$/.test(text) ? text : JSON.stringify(oneLine(text, 300));
+
+const secondsLeft = (expiresAt: number, now: number): number => Math.max(0, Math.floor(expiresAt - now / 1000));
+
+function inWords({ expiresAt }: StandingLogin, now: number): string {
+  if (expiresAt === undefined) {
+    return "a stored password, without an end";
+  }
+  const left = secondsLeft(expiresAt, now);
+  const rest = left >= 120 ? `${Math.floor(left / 60)} min left` : `${left} s left`;
+  return left > 0 ? `until ${isoTime(expiresAt)}, ${rest}` : `ended at ${isoTime(expiresAt)}`;
+}
+
+function parseDuration(text: string): number {
+  const [, number, unit = "s"] = /^([0-9]+)(s|m|h)?$/.exec(text) ?? [];
+  if (number === undefined) {
+    throw invalidInput("for", text, "it is a whole number with s, m or h", "--for 10m");
+  }
+  return Number(number) * { s: 1, m: 60, h: 3600 }[unit as "s" | "m" | "h"];
+}
+
+async function failureOf(check: () => Promise<void>): Promise<LoginError | undefined> {
+  try {
+    await check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof LoginError) {
+      return error;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,40 @@
+import { asLoginError, formatError } from "../platform/errors.ts";
+import { createSecrets, type Reporter, shortestSecret } from "../platform/reporter.ts";
+import { oneLine, plain } from "../platform/text.ts";
+import type { Runner } from "./runner.ts";
+
+export function createReporter(runner: Runner): Reporter {
+  const { add, hide, holds } = createSecrets();
+  return {
+    info: (message) => runner.print(withoutCommands(plain(oneLine(message, 8192)))),
+    warning: (message) => runner.command("warning", plain(message)),
+    debug: (message) => runner.command("debug", plain(message)),
+    secret: (value) => {
+      add(value);
+      if (value.length >= shortestSecret) {
+        runner.command("add-mask", value);
+      }
+    },
+    hide,
+    holdsSecret: holds,
+  };
+}
+
+/**
+ * What an issuer or a tool says must not be read as a command, of which the runner knows two notations. Its blanks are .NET's.
+ * Line by line: an expression that looks for blanks at the beginning of each may go over all that follow, for each again.
+ */
+const withoutCommands = (text: string): string =>
+  text
+    .replaceAll(/[^\r\n]+/g, (line) => (/^[\s\u0085]*::/.test(line) ? line.replace("::", ": :") : line))
+    .replaceAll("##[", "# #[");
+
+/** What a failure looks like in the log, and as an annotation of the run. */
+export function reportFailure(runner: Runner, error: unknown): void {
+  process.exitCode = 1;
+  const failure = asLoginError(error);
+  runner.command("error", formatError(failure), `quay-keyless-login: ${failure.code}`);
+  if (failure.code === "unforeseen") {
+    runner.command("debug", (failure.cause as Error | undefined)?.stack ?? "");
+  }
+}

@@ -1,0 +1,28 @@
+/** The job as the core sees it. */
+import { tmpdir } from "node:os";
+import type { Place } from "../login/workplace.ts";
+import { type OptionValues, optionsOf } from "../options/table.ts";
+import type { Environment } from "../platform/environment.ts";
+import type { Runner } from "./runner.ts";
+
+export function readInputs(runner: Runner, action: "action" | "promote-action" = "action"): OptionValues {
+  return Object.fromEntries(optionsOf(action).map(({ name }) => [name, runner.input(name)]));
+}
+
+export function placeOf(env: Environment, roots: string | undefined, memory: Pick<Place, "job" | "onSession">): Place {
+  return {
+    ...memory,
+    temporaryFolder: env.RUNNER_TEMP || tmpdir(),
+    sessionFolder: undefined,
+    willLogOut: true,
+    keepsLogins: "privately",
+    workspace: env.GITHUB_WORKSPACE,
+    isDisposable: env.RUNNER_ENVIRONMENT === "github-hosted",
+    roots,
+  };
+}
+
+/** A promotion leaves nothing for later steps, and touches nobody's files. */
+export function promotionPlaceOf(...args: Parameters<typeof placeOf>): Place {
+  return { ...placeOf(...args), willLogOut: false, isDisposable: false };
+}

@@ -1,0 +1,126 @@
+/** Which identity is asked for, as a plain value, validated once. Pure. */
+
+import type { OptionReader } from "../options/reader.ts";
+import type { OptionName } from "../options/table.ts";
+import { invalidInput, type LoginError, oneOfTheTwo, unreachable } from "../platform/errors.ts";
+import { asGiven } from "../platform/text.ts";
+import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
+
+/** Where the identity token is to come from, before looking at what is there. */
+export type IdentitySource =
+  | { readonly source: "auto" }
+  | { readonly source: "github" }
+  | { readonly source: "file"; readonly path: string }
+  | { readonly source: "environment"; readonly variable: string }
+  /** `socket`: the Workload API's address; undefined: what SPIFFE_ENDPOINT_SOCKET says. */
+  | { readonly source: "spiffe"; readonly socket: WorkloadSocket | undefined };
+
+type WorkloadSocket = Omit<SvidRequest, "id">;
+
+export interface IdentityRequest {
+  readonly identity: IdentitySource;
+  /** Which SVID to take where SPIFFE issues several: a SPIFFE ID, or a hint. */
+  readonly spiffeId: string | undefined;
+  readonly audience: string;
+  /** The workflow file that defines this job, where GitHub says so. */
+  readonly workflowRef: string | undefined;
+}
+
+/** Where the kubelet puts a projected token that was given this project's conventional name. */
+export const conventionalTokenFile = "/var/run/secrets/tokens/quay-token";
+
+const sources = ["auto", "github", "file", "spiffe", "environment"] as const;
+
+/** The options that belong to one source, each with the source that it asks for by itself. */
+const sourceOptions = [
+  ["token-file", "file"],
+  ["token-env", "environment"],
+  ["spiffe-socket", "spiffe"],
+] as const;
+
+/** @throws LoginError `invalid-input` */
+export function parseIdentityRequest(reader: OptionReader): IdentityRequest {
+  const identity = parseSource(reader);
+  const spiffeId = reader.optional("spiffe-id");
+  if (spiffeId !== undefined && identity.source !== "spiffe" && identity.source !== "auto") {
+    throw unused("spiffe-id", spiffeId, identity.source);
+  }
+  return {
+    identity,
+    spiffeId,
+    audience: parseAudience(reader.text("audience")),
+    workflowRef: reader.optional("workflow-ref"),
+  };
+}
+
+function parseSource(reader: OptionReader): IdentitySource {
+  const wanted = reader.choice("identity", sources);
+  const [given, another] = sourceOptions.flatMap(([option, source]) => {
+    const value = reader.optional(option);
+    return value === undefined ? [] : [{ option, source, value, shown: option === "token-env" ? named(value) : value }];
+  });
+  if (given && another) {
+    throw invalidInput(
+      another.option,
+      another.shown,
+      `${given.option} is set too (${JSON.stringify(asGiven(given.shown))})`,
+      oneOfTheTwo,
+    );
+  }
+  if (given && wanted !== "auto" && wanted !== given.source) {
+    throw unused(given.option, given.shown, wanted);
+  }
+  const source = given?.source ?? wanted;
+  switch (source) {
+    case "auto":
+    case "github":
+      return { source };
+    case "file":
+      return { source, path: given?.value ?? conventionalTokenFile };
+    case "environment":
+      return { source, variable: parseVariable(given?.value) };
+    case "spiffe":
+      return { source, socket: given && parseSocket(given.option, given.value) };
+    default:
+      return unreachable(source);
+  }
+}
+
+function unused(option: OptionName, shown: string, source: IdentitySource["source"]): LoginError {
+  return invalidInput(option, shown, `identity is ${source}, which does not use it`, "identity: auto");
+}
+
+const isVariable = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text);
+
+/** Someone may have put the token itself where the name of a variable belongs: it must not reach a log. */
+const named = (variable: string): string => (isVariable(variable) ? variable : "…");
+
+function parseVariable(variable = ""): string {
+  if (variable === "") {
+    throw invalidInput("token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN");
+  }
+  if (!isVariable(variable)) {
+    throw invalidInput("token-env", "…", "it is the name of a variable, not the token", "token-env: QUAY_ID_TOKEN");
+  }
+  return variable;
+}
+
+/**
+ * @param name of the option or variable that gave the address, for the error
+ * @throws LoginError `invalid-input`
+ */
+export function parseSocket(name: string, address: string): WorkloadSocket {
+  const endpoint = parseEndpoint(address);
+  if ("problem" in endpoint) {
+    const example = name === "spiffe-socket" ? `${name}: ${endpoint.example}` : `${name}=${endpoint.example}`;
+    throw invalidInput(name, address, endpoint.problem, example);
+  }
+  return { endpoint, address };
+}
+
+function parseAudience(value: string): string {
+  if (/\s/.test(value)) {
+    throw invalidInput("audience", value, "an audience has no blanks", "audience: quay");
+  }
+  return value;
+}

@@ -1,0 +1,201 @@
+/** Why there is no SVID, and whether waiting helps. Loaded only then. */
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { LoginError } from "../../platform/errors.ts";
+import { isThere } from "../../platform/fs.ts";
+import type { Attempt, Persistence } from "../../platform/retry.ts";
+import { asGiven, oneLine } from "../../platform/text.ts";
+import { type Answer, longestCall, type NoAnswer } from "./call.ts";
+import { type SvidRequest, usualSockets } from "./endpoint.ts";
+import { decodeResponse, type JwtSvid } from "./wire.ts";
+
+type Failed = Exclude<Attempt<never>, { value: never }>;
+
+export async function explainNoAnswer(failure: NoAnswer, request: SvidRequest): Promise<Failed> {
+  switch (failure.code) {
+    case "ETIMEDOUT":
+      return unavailable(request, "settling", `no answer within ${longestCall / 1000} s`, failure.cause);
+    case "ECONNRESET":
+    case "EPIPE":
+      return unavailable(request, "settling", "the connection broke off", failure.cause);
+    case "EMSGSIZE":
+      return unusable(request, "its answer is larger than 1 MiB");
+    case "EPROTO":
+      return unusable(request, "what listens there does not speak gRPC", failure.cause);
+    default:
+      return socketUnusable(failure, request);
+  }
+}
+
+async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: SvidRequest): Promise<Failed> {
+  const fail = (retry: Persistence, problem: string, ...remedy: string[]): Failed => ({
+    retry,
+    error: new LoginError("spiffe-socket-unusable", `The Workload API can't be reached: ${problem}.`, {
+      remedy,
+      cause,
+    }),
+  });
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR": {
+      // An agent that is starting again has taken its socket away; a folder that isn't there is a mistake.
+      const folderIsThere = endpoint.kind === "unix" && code === "ENOENT" && (await isThere(dirname(endpoint.path)));
+      const ways = await waysToASocket();
+      return fail(folderIsThere ? "settling" : "quick", `there is no socket at ${address}`, ...ways);
+    }
+    case "EACCES":
+      return fail(
+        "no",
+        `this user (uid ${process.geteuid?.()}) may not use ${address}`,
+        "Let the user search the folders above the socket and write to it. On OpenShift, mount it by the CSI driver csi.spiffe.io:",
+        "SELinux keeps pods from a socket of the host.",
+      );
+    case "ECONNREFUSED": {
+      // So says Linux of a file that is no socket, too.
+      const found = endpoint.kind === "unix" ? await stat(endpoint.path).catch(() => undefined) : undefined;
+      return found && !found.isSocket()
+        ? fail(
+            "no",
+            `${address} is a ${found.isDirectory() ? "folder" : "file"}, not a socket`,
+            `Name the socket itself, as in spiffe-socket: unix://${usualSockets[0]}`,
+          )
+        : fail(
+            "settling",
+            `nobody listens at ${address}`,
+            "Start the SPIRE agent of this node, or see in its log why it ended.",
+          );
+    }
+    default:
+      return fail("quick", `${address} fails with ${code || "an unknown error"}`, "Check the option spiffe-socket.");
+  }
+}
+
+async function waysToASocket(): Promise<string[]> {
+  const there = await Promise.all(usualSockets.map(async (path) => ((await isThere(path)) ? [path] : [])));
+  return [
+    ...there.flat().map((path) => `There is one at the usual place: spiffe-socket: unix://${path}`),
+    "In a pod, mount a volume of the CSI driver csi.spiffe.io at /spiffe-workload-api; elsewhere, start the SPIRE agent.",
+  ];
+}
+
+/** An answer without an SVID. The status is gRPC's; where there is none, HTTP's. */
+export function explainAnswer({ fields, body }: Answer, request: SvidRequest): Failed {
+  const status = fields["grpc-status"];
+  if (status === undefined) {
+    return explainHttp(fields, request);
+  }
+  const words = said(fields["grpc-message"]);
+  switch (status) {
+    case "0": {
+      const read = decodeResponse(body);
+      return "problem" in read ? unusable(request, read.problem) : noIdentity(request, "its answer is empty");
+    }
+    case "7": // PermissionDenied
+      return noIdentity(request, words);
+    case "8": // ResourceExhausted
+    case "14": // Unavailable
+      return unavailable(request, "settling", `${words} (gRPC status ${status})`);
+    case "1": // Cancelled
+    case "2": // Unknown
+    case "4": // DeadlineExceeded
+    case "10": // Aborted
+    case "13": // Internal
+    case "15": // DataLoss
+      return unavailable(request, "quick", `${words} (gRPC status ${status})`);
+    default:
+      return /^\d{1,2}$/.test(String(status))
+        ? refused(request, `${words} (gRPC status ${status})`)
+        : unusable(request, `its gRPC status is ${said(status)}`);
+  }
+}
+
+function explainHttp(fields: Answer["fields"], request: SvidRequest): Failed {
+  const status = Number(fields[":status"] ?? 0);
+  if (status === 0 || (status === 200 && String(fields["content-type"]).startsWith("application/grpc"))) {
+    return unavailable(request, "settling", "the connection broke off");
+  }
+  // What a proxy says of an agent that is away (gRPC, "HTTP to gRPC Status Code Mapping").
+  return [429, 502, 503, 504].includes(status)
+    ? unavailable(request, "settling", `HTTP status ${status}`)
+    : unusable(request, `it answers with HTTP status ${status} and not as gRPC does`);
+}
+
+/** @param fitting how many of them the option spiffe-id fits */
+export function explainChoice(svids: readonly JwtSvid[], fitting: number, { address, id }: SvidRequest): Failed {
+  const remedy = [
+    "Choose one by its SPIFFE ID or hint, with the option spiffe-id:",
+    ...svids
+      .slice(0, 20)
+      .map((svid) => `  ${oneLine(svid.id, 300)}${svid.hint && `  hint ${oneLine(svid.hint, 300)}`}`),
+  ];
+  const error =
+    fitting === 0
+      ? new LoginError(
+          "spiffe-no-identity",
+          `The Workload API at ${address} issues identities, but not ${asGiven(id ?? "")}.`,
+          {
+            remedy,
+          },
+        )
+      : new LoginError(
+          "spiffe-several-identities",
+          `The Workload API at ${address} issues ${fitting} identities${id === undefined ? "" : ` for ${asGiven(id)}`}; one is to log in.`,
+          { remedy },
+        );
+  return { retry: "no", error };
+}
+
+function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Failed {
+  const user = endpoint.kind === "unix" ? ` (here unix:uid:${process.geteuid?.()})` : "";
+  const error = new LoginError(
+    "spiffe-no-identity",
+    `The Workload API at ${address} issues no identity to this process: ${words}.`,
+    {
+      remedy: [
+        "No registration entry has selectors that all fit it. (A new entry takes some seconds to reach the agent.) Compare:",
+        "in a pod, k8s:ns (namespace), k8s:sa (service account) and k8s:pod-label, which a ClusterSPIFFEID makes entries for;",
+        `elsewhere, the user${user}.`,
+        ...(id?.startsWith("spiffe://")
+          ? [`Or it has other identities than ${asGiven(id)}: leave the option spiffe-id out to see them.`]
+          : []),
+      ],
+    },
+  );
+  return { retry: "settling", error };
+}
+
+function refused({ address }: SvidRequest, words: string): Failed {
+  const error = new LoginError("spiffe-refused", `The Workload API at ${address} refuses the request: ${words}.`, {
+    remedy: [
+      "Check the option audience and the option spiffe-id, and that the option spiffe-socket names the agent's socket for",
+      "workloads, not one for administrators. The agent's log says more.",
+    ],
+  });
+  return { retry: "no", error };
+}
+
+function unavailable({ address }: SvidRequest, retry: Persistence, why: string, cause?: unknown): Failed {
+  const error = new LoginError("spiffe-unavailable", `The Workload API at ${address} gives no identity now: ${why}.`, {
+    remedy: ["Try again. If it stays so, see in the log of this node's SPIRE agent whether it reaches its server."],
+    cause,
+  });
+  return { retry, error };
+}
+
+function unusable({ address }: SvidRequest, why: string, cause?: unknown): Failed {
+  const error = new LoginError("spiffe-answer-unusable", `${address} is of no use as a Workload API: ${why}.`, {
+    remedy: ["Check that the option spiffe-socket names the socket of a SPIFFE Workload API, such as a SPIRE agent's."],
+    cause,
+  });
+  return { retry: "no", error };
+}
+
+/** The other side's words, quoted. gRPC encodes them with percent signs. */
+function said(words: string | readonly string[] | undefined): string {
+  const text = String(words ?? "");
+  try {
+    return JSON.stringify(oneLine(decodeURIComponent(text), 300));
+  } catch {
+    return JSON.stringify(oneLine(text, 300));
+  }
+}

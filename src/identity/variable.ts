@@ -1,0 +1,27 @@
+import { LoginError } from "../platform/errors.ts";
+import { withoutSecrets } from "../platform/text.ts";
+import { readTokenText } from "./token-text.ts";
+
+/**
+ * The token in the environment variable `name`, as GitLab's `id_tokens` leaves it.
+ * @throws LoginError `token-variable-unusable`
+ */
+export function readTokenVariable(name: string, env: Readonly<Record<string, string | undefined>>): string {
+  const read = readTokenText(env[name] ?? "");
+  if (!read.ok) {
+    const problem = env[name] === undefined ? "is not set" : read.problem;
+    // Someone may have put the token itself where its name belongs.
+    const shown = withoutSecrets(name);
+    throw new LoginError(
+      "token-variable-unusable",
+      `The variable ${shown}, which should hold the identity token, ${problem}.`,
+      {
+        remedy: [
+          read.remedy ??
+            `GitLab: id_tokens: {${shown}: {aud: quay}} in the job. Elsewhere: put the JWT into ${shown} for this step only.`,
+        ],
+      },
+    );
+  }
+  return read.token;
+}

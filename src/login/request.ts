@@ -1,0 +1,217 @@
+/** Options as text become one plain value, validated once, before anything is touched. Pure. */
+
+import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
+import { parseTimeout, readOptions } from "../options/reader.ts";
+import type { OptionName, OptionValues } from "../options/table.ts";
+import { invalidInput } from "../platform/errors.ts";
+import { parseOptionalHost, parseRegistry, parseScope } from "../quay/scope.ts";
+
+export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
+export type ToolName = (typeof toolNames)[number];
+
+/** One robot and the key that its login is stored under: `quay.io`, `quay.io/org` or `quay.io/org/repo`. */
+export interface RobotLogin {
+  readonly robot: string;
+  readonly scope: string;
+}
+
+export interface AccessWanted {
+  readonly repository: string;
+  readonly actions: readonly Action[];
+}
+
+const actionNames = ["pull", "push"] as const;
+export type Action = (typeof actionNames)[number];
+
+export interface LoginRequest extends IdentityRequest {
+  /** host or host:port, lower case */
+  readonly registry: string;
+  /** host or host:port where the registry may send logins besides itself */
+  readonly tokenHost: string | undefined;
+  readonly robots: readonly RobotLogin[];
+  readonly tool: ToolName | "auto";
+  /** undefined: where this face keeps logins by itself */
+  readonly authFile: string | undefined;
+  readonly authFileMode: number | undefined;
+  readonly dockerConfig: boolean | "auto";
+  readonly caFile: string | undefined;
+  readonly access: readonly AccessWanted[];
+  readonly timeoutSeconds: number;
+  readonly refresh: boolean;
+  readonly logout: boolean;
+  readonly withoutIdentity: "fail" | "skip";
+  readonly exportToken: boolean;
+}
+
+/** Quay's own rule for namespaces and robots (recorded answer to a robot named "Bad"), 2 to 255 characters. */
+const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
+
+/** @throws LoginError `invalid-input`, naming the option, the value and an example that works */
+export function parseRequest(values: OptionValues): LoginRequest {
+  const reader = readOptions(values);
+  const { text, optional, choice, boolean, list } = reader;
+  const registry = parseRegistry(text("registry"));
+  const robots = parseRobots(list("robot"), registry);
+  const dockerConfig = choice("docker-config", ["auto", "true", "false"]);
+  const request: LoginRequest = {
+    ...parseIdentityRequest(reader),
+    registry,
+    tokenHost: parseOptionalHost(reader, "token-host"),
+    robots,
+    tool: choice("tool", ["auto", ...toolNames]),
+    authFile: optional("auth-file"),
+    authFileMode: parseMode(optional("auth-file-mode")),
+    dockerConfig: dockerConfig === "auto" ? "auto" : dockerConfig === "true",
+    caFile: optional("ca-file"),
+    access: parseAccess(list("access"), registry, robots),
+    timeoutSeconds: parseTimeout(reader),
+    refresh: boolean("refresh"),
+    logout: boolean("logout"),
+    withoutIdentity: choice("without-identity", ["fail", "skip"]),
+    exportToken: boolean("export-token"),
+  };
+  assertConsistent(request);
+  return request;
+}
+
+/** The robot whose login the containers tools take for a repository: that of the longest scope that holds it. */
+export function robotFor(repository: string, registry: string, robots: readonly RobotLogin[]): RobotLogin | undefined {
+  const path = `${registry}/${repository}`;
+  return robots
+    .filter(({ scope }) => path === scope || path.startsWith(`${scope}/`))
+    .sort((a, b) => b.scope.length - a.scope.length)[0];
+}
+
+/** docker reads host keys only: it would send a namespaced login for every repository of that host. */
+export function hasNamespacedScope(request: Pick<LoginRequest, "registry" | "robots">): boolean {
+  return request.robots.some(({ scope }) => scope !== request.registry);
+}
+
+function assertConsistent(request: LoginRequest): void {
+  const namespaced = request.robots.find(({ scope }) => scope !== request.registry);
+  if (namespaced && request.tool === "docker") {
+    throw invalidInput(
+      "tool",
+      "docker",
+      `docker keeps one login per host, not one for ${namespaced.scope}`,
+      "tool: skopeo",
+    );
+  }
+  if (namespaced && request.dockerConfig === true) {
+    throw invalidInput(
+      "docker-config",
+      "true",
+      `docker would send the login for ${namespaced.scope} to every repository of ${request.registry}`,
+      "docker-config: false, or a single robot without a scope",
+    );
+  }
+  if (request.exportToken && request.robots.length > 1) {
+    throw invalidInput(
+      "export-token",
+      "true",
+      "it hands out one token, and there are several robots",
+      "one step per robot",
+    );
+  }
+}
+
+function parseRobots(entries: readonly string[], registry: string): readonly RobotLogin[] {
+  if (entries.length === 0) {
+    throw invalidInput("robot", "", "it is required", "robot: acme+ci");
+  }
+  const robots = entries.map((entry): RobotLogin => {
+    const separator = entry.indexOf("=");
+    const robot = parseRobot(entry.slice(separator + 1).trim());
+    const own = separator < 0 ? undefined : robotScope(entry.slice(0, separator).trim(), registry);
+    return { robot, scope: own ?? (entries.length === 1 ? registry : `${registry}/${organizationOf(robot)}`) };
+  });
+  for (const [index, { robot, scope }] of robots.entries()) {
+    const twin = robots.slice(0, index).find((other) => other.scope === scope);
+    if (twin) {
+      throw invalidInput(
+        "robot",
+        robot,
+        `${twin.robot} logs in for ${scope} already, and only one login can stand there`,
+        `a scope of its own: ${registry}/${organizationOf(robot)}/app=${robot}`,
+      );
+    }
+  }
+  return robots;
+}
+
+const robotScope = (text: string, registry: string): string =>
+  parseScope({ option: "robot", text, registry, shown: `${text}=…`, example: `${registry}/acme=acme+ci` });
+
+const organizationOf = (robot: string): string => robot.slice(0, robot.indexOf("+"));
+
+/**
+ * @param option that names the robot
+ * @throws LoginError `invalid-input`
+ */
+export function parseRobot(robot: string, option: OptionName = "robot"): string {
+  const [organization = "", name, ...rest] = robot.split("+");
+  const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, `${option}: ${example}`);
+  if (/[\s,;]/.test(robot)) {
+    const several = option === "robot" ? "several robots stand on a line each" : "it is one robot";
+    throw fail(`a name has no blank, comma or semicolon; ${several}`);
+  }
+  if (name === undefined) {
+    throw fail("a robot's full name has a +: organization+name", quayName.test(robot) ? `${robot}+ci` : undefined);
+  }
+  if (robot !== robot.toLowerCase()) {
+    throw fail("names in Quay are lower case", robot.toLowerCase());
+  }
+  if (rest.length > 0 || !quayName.test(organization) || !quayName.test(name)) {
+    throw fail("organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them");
+  }
+  return robot;
+}
+
+function parseMode(value: string | undefined): number | undefined {
+  if (value === undefined) {
+    return undefined;
+  }
+  const mode = Number.parseInt(value.replace("0o", ""), 8);
+  if (!/^(?:0o?)?[0-7]{3}$/.test(value) || (mode & 0o600) !== 0o600 || (mode & 0o111) !== 0) {
+    throw invalidInput(
+      "auth-file-mode",
+      value,
+      "it is octal, lets the owner read and write, and nobody execute",
+      'auth-file-mode: "0640"',
+    );
+  }
+  return mode;
+}
+
+function parseAccess(
+  entries: readonly string[],
+  registry: string,
+  robots: readonly RobotLogin[],
+): readonly AccessWanted[] {
+  return entries.map((line) => {
+    const example = "access: acme/app:pull,push";
+    const separator = line.lastIndexOf(":");
+    const [name, wanted] = separator < 0 ? [line, ""] : [line.slice(0, separator), line.slice(separator + 1)];
+    const repository = name.startsWith(`${registry}/`) ? name.slice(registry.length + 1) : name;
+    if (!repositoryName.test(repository)) {
+      throw invalidInput("access", line, `${JSON.stringify(name)} is not organization/repository`, example);
+    }
+    const actions = wanted.split(",").map((action) => {
+      const found = actionNames.find((candidate) => candidate === action.trim());
+      if (!found) {
+        throw invalidInput("access", line, `${JSON.stringify(action)} is neither pull nor push`, example);
+      }
+      return found;
+    });
+    if (!robotFor(repository, registry, robots)) {
+      throw invalidInput(
+        "access",
+        line,
+        "none of the robots logs in for this repository",
+        `a robot with the scope ${registry}/${repository}`,
+      );
+    }
+    return { repository, actions };
+  });
+}

@@ -1,0 +1,186 @@
+/**
+ * What a login leaves behind, written into its private folder before each change, so that logout can take it back after a
+ * failure or a kill at any moment. The folder's path is all that a face has to keep.
+ */
+import { constants } from "node:fs";
+import { chmod, mkdir, open, readdir, realpath, rm, rmdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { invalidInput, LoginError } from "../platform/errors.ts";
+import { makeFolders, removeFolders } from "../platform/fs.ts";
+import { newId, removeLeftovers, replaceFile } from "../platform/replace.ts";
+import { type JobLogin, readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
+
+export type { JobLogin, Session } from "./record.ts";
+
+const record = "session.json";
+const prefix = "quay-keyless-login-";
+
+/**
+ * A folder of its own name for one login.
+ * @param temporaryFolder where the job's private files belong, outside of its workspace
+ * @param remember is told of the folder before it is made: after a kill at any moment somebody knows it
+ * @throws LoginError `auth-file-unusable`
+ */
+export async function openSession(
+  temporaryFolder: string,
+  remember: (session: Session) => void = () => {},
+  job?: JobLogin,
+): Promise<Session> {
+  const folder = join(resolve(temporaryFolder), `${prefix}${newId()}`);
+  const session = { ...newSession(folder, false), ...(job && { job }) };
+  remember(session);
+  let isMade = false;
+  try {
+    await mkdir(folder, { mode: 0o700 });
+    isMade = true;
+    return await write(session);
+  } catch (cause) {
+    await (isMade && removeEmptySession(folder));
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${code}).`, {
+      remedy: ["Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room."],
+      cause,
+    });
+  }
+}
+
+/**
+ * The folder that the user named; an earlier session in it must have been taken back.
+ * @throws LoginError `invalid-input`: it can't be made, or holds something else
+ */
+export async function openNamedSession(folder: string): Promise<Session> {
+  const fail = (problem: string) => invalidInput("session", folder, problem, "session: /path/of/a/new/folder");
+  let made: readonly string[] = [];
+  try {
+    made = await makeFolders(folder);
+    const found = await readdir(folder);
+    if (found.length > 0) {
+      throw fail("the folder holds other files, and must be its own");
+    }
+    await makePrivate(folder);
+    const problem = await whyNotOurs(folder);
+    if (problem !== undefined) {
+      throw fail(problem);
+    }
+    const session = await write(newSession(folder, true));
+    await readSession(folder, true).catch(async ({ message }: Error) => {
+      // A volume that gives each file to somebody else: logout would not believe it.
+      await removeSession(session);
+      throw fail(message);
+    });
+    return session;
+  } catch (error) {
+    await removeFolders(made);
+    if (error instanceof LoginError) {
+      throw error;
+    }
+    const { code } = error as NodeJS.ErrnoException;
+    throw fail(`the folder can't be made or written to (${code})`);
+  }
+}
+
+/** By a handle: whoever may write to the folder above could put a link in its place meanwhile. Another's folder stays as it is. */
+async function makePrivate(folder: string): Promise<void> {
+  const opened = await open(folder, constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(() => undefined);
+  if (opened !== undefined && (await opened.stat()).uid === process.geteuid?.()) {
+    await opened.chmod(0o700);
+  }
+  await opened?.close();
+}
+
+/** The sessions of a job's logins: what lies in its temporary folder and is soundly ours. */
+export async function jobSessions(temporaryFolder: string): Promise<readonly Session[]> {
+  const names = await readdir(temporaryFolder).catch(() => []);
+  const sessions = await Promise.all(names.map((name) => jobSession(join(temporaryFolder, name))));
+  return sessions.filter((session) => session !== undefined);
+}
+
+async function jobSession(folder: string): Promise<Session | undefined> {
+  const session = basename(folder).startsWith(prefix) ? await readSession(folder).catch(() => undefined) : undefined;
+  return session?.job ? session : undefined;
+}
+
+/** The private auth file of a login. */
+export const privateFile = (folder: string): string => join(folder, "auth.json");
+
+/** @returns the session of an earlier login of the same job, where this is its private file */
+export async function sessionOfFile(path: string | undefined, temporaryFolder: string): Promise<Session | undefined> {
+  const folder = dirname(path ?? "");
+  const isIn = async (parent: string) => dirname(folder) === parent || dirname(folder) === (await realpath(parent));
+  return path === privateFile(folder) && (await isIn(temporaryFolder)) ? jobSession(folder) : undefined;
+}
+
+function newSession(folder: string, named: boolean): Session {
+  return { version: recordVersion, folder, named, id: newId(), files: [], certificates: [], robots: [] };
+}
+
+/**
+ * Deletes the session's folder, its record last, so that a kill on the way leaves enough to go on. In a folder that the user
+ * named, whatever is not ours stays.
+ */
+export async function removeSession({ folder, named }: Session): Promise<void> {
+  const found = await readdir(folder).catch(() => []);
+  // One that is not named is made by this program alone, under such a name.
+  const isWhollyOurs = !named && basename(folder).startsWith(prefix);
+  for (const name of found.filter(
+    (each) => isWhollyOurs || /^(?:certificates|helpers|source|tool-[0-9]+)$/.test(each),
+  )) {
+    if (name !== record) {
+      await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+  await rm(join(folder, record), { force: true });
+  await removeEmptySession(folder);
+}
+
+/** Where there is no record, nothing else of ours is there either. Another's folder stays. */
+export async function removeEmptySession(folder: string): Promise<void> {
+  if ((await whyNotOurs(folder).catch(() => "it is not there")) !== undefined) {
+    return;
+  }
+  await removeLeftovers(join(folder, record));
+  await rmdir(folder).catch(() => {});
+}
+
+/**
+ * Writes the record in one step: it holds what stood in other people's files before, so it is never half.
+ * @throws LoginError `auth-file-unusable`
+ */
+export async function saveSession(session: Session): Promise<Session> {
+  try {
+    return await write(session);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new LoginError(
+      "auth-file-unusable",
+      `The record of the login can't be written to ${session.folder} (${code}).`,
+      {
+        remedy: ["Let that folder stay while a login runs, be writable, and have room; then log in again."],
+        cause,
+      },
+    );
+  }
+}
+
+async function write(session: Session): Promise<Session> {
+  await replaceFile(join(session.folder, record), JSON.stringify(session), { mode: 0o600, id: session.id });
+  return session;
+}
+
+/**
+ * What a login has left in this folder, checked before it is believed.
+ * @param named whether the user chose the folder, which the record itself can't know
+ * @returns undefined where the session was taken back already
+ * @throws LoginError `logout-incomplete`
+ */
+export async function readSession(folder: string, named = false): Promise<Session | undefined> {
+  const read = await readRecord(folder, record);
+  return read && { ...read, folder, named };
+}
+
+/** Lets other users through to a file whose own permissions let them read it. */
+export async function openFolderTo(session: Session, mode: number): Promise<void> {
+  if ((mode & 0o077) !== 0) {
+    await chmod(session.folder, 0o711);
+  }
+}

@@ -1,0 +1,84 @@
+/** What an auth file holds for a registry and until when. A robot token is a JWT, so the file is all that is needed. */
+import { resolve } from "node:path";
+import { type EntryLogin, readEntry } from "../authfile/entry.ts";
+import { containersLocations } from "../authfile/locations.ts";
+import { type AuthContent, readAuthFile } from "../authfile/read.ts";
+import { isoTime } from "../identity/token.ts";
+import type { Environment } from "../platform/environment.ts";
+import { LoginError } from "../platform/errors.ts";
+
+export interface StandingLogin extends EntryLogin {
+  readonly scope: string;
+}
+
+export interface Standing {
+  readonly authFile: string;
+  readonly logins: readonly StandingLogin[];
+}
+
+/** What to look for: all of the registry, or only these scopes. */
+export interface Wanted {
+  readonly registry: string;
+  readonly scopes: readonly string[];
+}
+
+/**
+ * @param file undefined: the first that the tools read and that holds such a login
+ * @throws LoginError `auth-file-unusable`
+ */
+export async function readStatus(wanted: Wanted, file: string | undefined, env: Environment): Promise<Standing> {
+  // No tool writes .dockercfg any more, so no robot token is there.
+  const locations = containersLocations(env).filter(({ legacy }) => !legacy);
+  const paths = (file === undefined ? locations.map(({ path }) => path) : [file]).map((path) => resolve(path));
+  for (const authFile of paths) {
+    const { content } = await readAuthFile(authFile, "read");
+    const logins = standingLogins(content, wanted);
+    if (logins.length > 0) {
+      return { authFile, logins };
+    }
+  }
+  return { authFile: paths[0] ?? "", logins: [] };
+}
+
+function standingLogins(content: AuthContent, { registry, scopes }: Wanted): readonly StandingLogin[] {
+  const isWanted = (scope: string) =>
+    scopes.length > 0 ? scopes.includes(scope) : scope === registry || scope.startsWith(`${registry}/`);
+  return Object.entries(content.auths ?? {}).flatMap(([scope, entry]) => {
+    const login = isWanted(scope) ? readEntry(entry) : undefined;
+    return login ? [{ scope, ...login }] : [];
+  });
+}
+
+/**
+ * @param now milliseconds since 1970
+ * @param seconds how long each login must still last
+ * @throws LoginError `not-logged-in`, `login-ends-soon`
+ */
+export function assertLasting({ authFile, logins }: Standing, wanted: Wanted, now: number, seconds: number): void {
+  const missing =
+    logins.length === 0
+      ? (wanted.scopes[0] ?? wanted.registry)
+      : wanted.scopes.find((scope) => !logins.some((login) => login.scope === scope));
+  if (missing !== undefined) {
+    throw new LoginError("not-logged-in", `${authFile} holds no login for ${missing}.`, {
+      remedy: [
+        `Log in: quay-keyless-login login --registry ${wanted.registry} --robot organization+name`,
+        "If another file holds it, name that: auth-file: /path/auth.json",
+      ],
+    });
+  }
+  const short = logins.find(({ expiresAt }) => expiresAt !== undefined && expiresAt * 1000 < now + seconds * 1000);
+  if (short?.expiresAt !== undefined) {
+    const left = Math.floor(short.expiresAt - now / 1000);
+    const state =
+      left < 0
+        ? `ended at ${isoTime(short.expiresAt)}`
+        : `ends at ${isoTime(short.expiresAt)}, in ${left} s: that is less than ${seconds} s`;
+    const robot = short.scope === wanted.registry ? short.robot : `${short.scope}=${short.robot}`;
+    throw new LoginError("login-ends-soon", `The login for ${short.scope} in ${authFile} ${state}.`, {
+      remedy: [
+        `Log in again: quay-keyless-login login --registry ${wanted.registry} --robot ${robot} --auth-file ${authFile}`,
+      ],
+    });
+  }
+}

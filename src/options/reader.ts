@@ -1,0 +1,53 @@
+/** Options as text, and what each kind of value may be. Pure. */
+import { invalidInput } from "../platform/errors.ts";
+import { type Option, type OptionName, type OptionValues, options } from "./table.ts";
+
+export interface OptionReader {
+  /** The value, its default where it isn't given or is blank, "" where it has none. */
+  text(name: OptionName): string;
+  optional(name: OptionName): string | undefined;
+  choice<T extends string>(name: OptionName, allowed: readonly T[]): T;
+  boolean(name: OptionName): boolean;
+  /** One entry per line, without blank ones. */
+  list(name: OptionName): readonly string[];
+}
+
+const defaults: ReadonlyMap<OptionName, string | undefined> = new Map(
+  options.map(({ name, ...option }: Option & { name: OptionName }) => [
+    name,
+    option.internal ? undefined : option.default,
+  ]),
+);
+
+export function readOptions(values: OptionValues): OptionReader {
+  const text = (name: OptionName): string => values[name]?.trim() || defaults.get(name) || "";
+  const choice = <T extends string>(name: OptionName, allowed: readonly T[]): T => {
+    const value = text(name);
+    const found = allowed.find((candidate) => candidate === value.toLowerCase());
+    if (found === undefined) {
+      throw invalidInput(name, value, `it is one of ${allowed.join(", ")}`, `${name}: ${defaults.get(name)}`);
+    }
+    return found;
+  };
+  return {
+    text,
+    optional: (name) => text(name) || undefined,
+    choice,
+    boolean: (name) => choice(name, ["true", "false"]) === "true",
+    list: (name) =>
+      text(name)
+        .split(/\r?\n/)
+        .map((line) => line.trim())
+        .filter(Boolean),
+  };
+}
+
+/** @throws LoginError `invalid-input` */
+export function parseTimeout({ text }: OptionReader): number {
+  const value = text("timeout");
+  const seconds = Number(value);
+  if (!/^[0-9]+$/.test(value) || seconds < 1 || seconds > 3600) {
+    throw invalidInput("timeout", value, "it is a whole number of seconds, 1 to 3600", "timeout: 120");
+  }
+  return seconds;
+}

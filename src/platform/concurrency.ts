@@ -1,0 +1,77 @@
+import { LoginError } from "./errors.ts";
+
+/**
+ * Runs `work` on all items, at most `limit` at a time, and waits for every one.
+ * @throws LoginError the first of the failures, with the others in `also`: one run shows everything that is to be mended
+ */
+export async function settleAll<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = new Array(items.length);
+  const failures: { readonly index: number; readonly error: unknown }[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        results[index] = await work(items[index] as T, index);
+      } catch (error) {
+        failures.push({ index, error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (failures.length === 0) {
+    return results;
+  }
+  const errors = [...new Set(failures.sort((a, b) => a.index - b.index).map(({ error }) => error))];
+  const first = errors.find((error) => !(error instanceof LoginError)) ?? errors[0];
+  if (first instanceof LoginError) {
+    first.also = errors.filter((error) => error !== first) as LoginError[];
+  }
+  throw first;
+}
+
+/**
+ * Runs all of it at the same time. Where one fails, the others are cancelled by the signal that each is given, and waited for:
+ * nothing goes on, or is told, after the end.
+ * @throws the first failure
+ */
+export async function together<const Works extends readonly ((signal: AbortSignal) => Promise<unknown>)[]>(
+  ...works: Works
+): Promise<{ readonly [Index in keyof Works]: Awaited<ReturnType<Works[Index]>> }> {
+  const ended = new AbortController();
+  const running = works.map((work) => work(ended.signal));
+  try {
+    return (await Promise.all(running)) as { [Index in keyof Works]: Awaited<ReturnType<Works[Index]>> };
+  } catch (error) {
+    ended.abort(error);
+    await Promise.allSettled(running);
+    throw error;
+  }
+}
+
+/** @returns a function that runs the work it is given, at most `limit` at a time; the others wait for their turn */
+export function createGate(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = limit;
+  return async (work) => {
+    if (free === 0) {
+      await new Promise<void>((resolve) => void waiting.push(resolve));
+    } else {
+      free--;
+    }
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) {
+        next(); // who gets this one's place
+      } else {
+        free++;
+      }
+    }
+  };
+}

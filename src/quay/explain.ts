@@ -1,0 +1,252 @@
+/** A refusal or failure of the exchange becomes its cause, its remedy, and the binding to add. Pure. */
+
+import { audienceAdvice, sameNameAdvice } from "../identity/advice.ts";
+import { lastingInstead } from "../identity/subject.ts";
+import { bindingOf, type Identity, isoTime } from "../identity/token.ts";
+import { formatBinding, LoginError, unreachable } from "../platform/errors.ts";
+import type { HttpFailure } from "../platform/http.ts";
+import type { ExchangeResult, RefusalCode } from "./answers.ts";
+
+export interface ExchangeContext {
+  readonly registry: string;
+  readonly robot: string;
+  readonly identity: Identity;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+type Failed = Exclude<ExchangeResult, { kind: "token" }>;
+
+/** What more than one failure asks for. */
+export const remedies = {
+  privateAuthority: "A private authority: give its root certificate, ca-file: path/to/root.pem",
+  notRenewed: "Run the same again. The log above tells why the login could not be renewed in time.",
+  runAgain: "Run the job again; if it stays so, look at the status page of this Quay.",
+  registryPart:
+    "It is a process of its own, which restarts: run the job again; if it stays so, have Quay's administrator look at it.",
+  checkRegistry:
+    "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
+  checkRobot: (robot: string, registry: string) =>
+    `Check that ${robot} still exists and that ${registry} is one Quay, not two behind one name.`,
+  robotsDisabled: (registry: string) =>
+    `Robot accounts are turned off on ${registry} (ROBOTS_DISALLOW). Only its administrator can turn them on.`,
+} as const;
+
+export function explainResult(result: Failed, context: ExchangeContext): LoginError {
+  const { registry, robot, identity } = context;
+  switch (result.kind) {
+    case "refused": {
+      const { remedy, binding } = refusal[result.code](context);
+      const what = concerns[result.code] === "robot" ? robot : "the identity of this job";
+      const message = `Quay refused ${what}: "${result.reason}"`;
+      const lasting = binding === "new" ? lastingInstead(identity) : undefined;
+      if (lasting) {
+        const [fault = ""] = remedy;
+        const enter = `Then add to ${robot}, ${dialog(robot)}`;
+        return new LoginError(result.code, message, {
+          remedy: [fault, ...lasting.advice, ...(lasting.subject ? [enter] : [])],
+          binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
+        });
+      }
+      // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
+      const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
+      return new LoginError(result.code, message, {
+        remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
+        binding: binding && bindingOf(identity),
+      });
+    }
+    case "unclear":
+      return new LoginError(
+        "quay-unavailable",
+        `Quay at ${registry} answered ${result.status}, which has no reason in it.`,
+        {
+          remedy: [`Look whether ${registry} is up and starting; then run the job again.`],
+        },
+      );
+    case "busy":
+      return new LoginError(result.code, busy[result.code](registry, result.status), {
+        remedy: busyRemedy[result.code],
+      });
+    case "without-federation":
+      return new LoginError(
+        "quay-without-federation",
+        `${registry} has no robot federation: it does not know the exchange's address.`,
+        {
+          remedy: [
+            "Quay has it since 3.13: have its administrator update it.",
+            "If this host is not a Quay, set the option registry.",
+          ],
+        },
+      );
+    case "too-big":
+      return new LoginError(
+        "token-too-big",
+        `${registry} refused the identity token's size: ${identity.token.length} characters.`,
+        {
+          remedy: [
+            "Have the issuer leave claims out, such as groups and roles: a token of about 6 kB is the most a Quay takes.",
+          ],
+        },
+      );
+    case "unusable":
+      return new LoginError(
+        "quay-answer-unusable",
+        `${registry} answered the exchange with something else than a robot token: ${result.why}.`,
+        {
+          remedy: [remedies.checkRegistry],
+        },
+      );
+    default:
+      return unreachable(result);
+  }
+}
+
+/** Below HTTP: names, connections, certificates, limits. */
+export function explainFailure(failure: HttpFailure, { registry }: Pick<ExchangeContext, "registry">): LoginError {
+  switch (failure.kind) {
+    case "untrusted":
+      return new LoginError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
+        remedy: [
+          remedies.privateAuthority,
+          "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either: tokens would go to whoever answers.",
+        ],
+        cause: failure,
+      });
+    case "without-tls":
+      return new LoginError("quay-answer-unusable", `Quay cannot be spoken to: ${failure.message}.`, {
+        remedy: [
+          `Check the option registry (${registry}): it names the port where Quay speaks https, as in registry: quay.example.com:8443. Without a port, 443 is meant.`,
+        ],
+        cause: failure,
+      });
+    case "too-big":
+    case "cut":
+      return new LoginError(
+        "quay-answer-unusable",
+        `${registry} answered the exchange with something unusable: ${failure.message}.`,
+        {
+          remedy: [remedies.checkRegistry],
+          cause: failure,
+        },
+      );
+    case "unknown-name":
+    case "unreachable":
+    case "timeout":
+      return new LoginError("quay-unreachable", `Quay cannot be reached: ${failure.message}.`, {
+        remedy: [
+          `Check the option registry (${registry}), and the way there: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
+        ],
+        cause: failure,
+      });
+    default:
+      return unreachable(failure.kind);
+  }
+}
+
+const concerns: Readonly<Partial<Record<RefusalCode, "robot">>> = {
+  "robot-not-found": "robot",
+  "robot-not-federated": "robot",
+  "robots-disabled": "robot",
+};
+
+interface Refusal {
+  readonly remedy: readonly string[];
+  /** Where what the remedy asks for is the binding below it: a new one, or one like it that is there already. */
+  readonly binding?: "new" | "as-it-is";
+}
+
+const dialog = (robot: string): string => `under Robot accounts > ${robot} > Set robot federation:`;
+
+const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusal>> = {
+  "robot-not-found": ({ robot, registry }) => ({
+    remedy: [
+      `There is no robot ${robot} on ${registry}. Check the option robot: organization+name, as Quay's page Robot accounts shows it.`,
+    ],
+  }),
+  "robot-not-federated": ({ robot, registry }) => ({
+    remedy: [`${robot} on ${registry} has no binding at all.`, `Add this one, ${dialog(robot)}`],
+    binding: "new",
+  }),
+  "issuer-not-bound": ({ robot, registry }) => ({
+    remedy: [
+      `${robot} on ${registry} has no binding for this issuer; it must match letter by letter, a slash at the end included.`,
+      `Add to it, ${dialog(robot)}`,
+    ],
+    binding: "new",
+  }),
+  "subject-not-bound": ({ robot, registry }) => ({
+    remedy: [
+      `${robot} on ${registry} has a binding for this issuer, but for another subject.`,
+      `Add to it, ${dialog(robot)}`,
+    ],
+    binding: "new",
+  }),
+  "audience-refused": ({ robot, registry, identity }) => ({
+    remedy: [
+      `The binding of ${robot} on ${registry} expects another audience than this token has.`,
+      audienceAdvice(identity.source, "the audience that the binding names"),
+      `Or give the binding this one, ${dialog(robot)}`,
+    ],
+    binding: "as-it-is",
+  }),
+  "binding-ambiguous": ({ robot, registry }) => ({
+    remedy: [
+      `${robot} on ${registry} has more than one binding that fits this identity.`,
+      `Leave only this one, ${dialog(robot)}`,
+    ],
+    binding: "as-it-is",
+  }),
+  "issuer-mismatch": ({ identity }) => ({
+    remedy: [
+      `The discovery document at ${identity.issuer}/.well-known/openid-configuration names another issuer than the token does.`,
+      ...sameNameAdvice(identity),
+    ],
+  }),
+  "signature-refused": ({ identity }) => ({
+    remedy: [
+      `The key that ${identity.issuer} publishes as ${identity.keyId} is not the one that signed this token.`,
+      "Check that the issuer's address leads to the issuer that gave the token, not to a twin (another cluster, a restored copy).",
+    ],
+  }),
+  "token-expired": ({ identity, now }) => ({
+    remedy: [
+      `The token says that it ended at ${isoTime(identity.expiresAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
+      "If that is still to come, Quay's clock is ahead. Otherwise provide a fresh token.",
+    ],
+  }),
+  "token-from-the-future": ({ identity, now }) => ({
+    remedy: [
+      `The token says that it was issued at ${isoTime(identity.issuedAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
+      "The clocks of Quay and the issuer are more than 30 s apart: set the one that is wrong.",
+    ],
+  }),
+  "token-incomplete": () => ({
+    remedy: ["Quay requires kid, iss, sub, iat and exp. Set the issuer up so that its tokens carry them."],
+  }),
+  "token-algorithm": ({ identity }) => ({
+    remedy: [
+      `The token is signed with ${identity.algorithm}; Quay takes RS256 and RS384 with an RSA key of the issuer.`,
+    ],
+  }),
+  "robots-disabled": ({ registry }) => ({
+    remedy: [remedies.robotsDisabled(registry)],
+  }),
+  "quay-refused": ({ robot, registry }) => ({
+    remedy: [`Compare this identity with the bindings of ${robot} on ${registry}, ${dialog(robot)}`],
+    binding: "new",
+  }),
+};
+
+type BusyCode = Extract<Failed, { kind: "busy" }>["code"];
+
+const busy: Readonly<Record<BusyCode, (registry: string, status: number) => string>> = {
+  "quay-unavailable": (registry, status) => `${registry} is not available at the moment: it answered ${status}.`,
+  "rate-limited": (registry) => `${registry} has had too many requests from here (429).`,
+  "quay-read-only": (registry) => `${registry} is in read-only mode and exchanges no tokens.`,
+};
+
+const busyRemedy: Readonly<Record<BusyCode, readonly string[]>> = {
+  "quay-unavailable": [remedies.runAgain],
+  "rate-limited": ["Run the job again later, or spread the jobs that log in over time."],
+  "quay-read-only": ["Wait until its administrators end the maintenance, then run the job again."],
+};

@@ -1,0 +1,92 @@
+/** What a login stands under: a host, and perhaps a part of it. Pure. */
+
+import { type OptionReader, readOptions } from "../options/reader.ts";
+import type { OptionName, OptionValues } from "../options/table.ts";
+import { invalidInput } from "../platform/errors.ts";
+
+/**
+ * @returns host or host:port, lower case
+ * @throws LoginError `invalid-input`
+ */
+export function parseRegistry(value: string, option: OptionName = "registry"): string {
+  const example = `${option}: quay.example.com:8443`;
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) {
+    throw invalidInput(option, withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
+  }
+  if (value.includes("@")) {
+    throw invalidInput(option, withoutUserinfo(value), "it is a host, without a user or password", example);
+  }
+  if (value.includes("/")) {
+    throw invalidInput(option, value, "it is a host, without a path; organizations go into robot", example);
+  }
+  const host = value.toLowerCase();
+  if (!isHost(host)) {
+    throw invalidInput(option, value, "it is not a host with an optional port", example);
+  }
+  return host;
+}
+
+/** @throws LoginError `invalid-input` */
+export function parseOptionalHost({ optional }: OptionReader, option: OptionName): string | undefined {
+  const value = optional(option);
+  return value === undefined ? undefined : parseRegistry(value, option);
+}
+
+/** A name of DNS has 253 letters at most; a port may follow. */
+export const isHost = (host: string): boolean =>
+  host.length <= 259 &&
+  /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/.test(host) &&
+  URL.canParse(`https://${host}/`);
+
+/** What is given where a host may have a user and password before it, fit to be shown. */
+export const withoutUserinfo = (value: string): string => value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@");
+
+export interface ScopeText {
+  readonly option: OptionName;
+  readonly text: string;
+  readonly registry: string;
+  /** The value as the error shows it. */
+  readonly shown: string;
+  readonly example: string;
+}
+
+const whatAScopeIs = "a scope is a host, host/organization or host/organization/repository";
+
+/**
+ * @returns the scope with its host in lower case, as registry is
+ * @throws LoginError `invalid-input`
+ */
+export function parseScope({ option, text, registry, shown, example }: ScopeText): string {
+  const scope = text.replace(/^[^/]*/, (host) => host.toLowerCase());
+  if (scope !== registry && !scope.startsWith(`${registry}/`)) {
+    throw invalidInput(
+      option,
+      withoutUserinfo(shown),
+      `the scope is on another host than registry (${registry})`,
+      example,
+    );
+  }
+  if (!/^(?:\/[a-z0-9][a-z0-9._-]*)*$/.test(scope.slice(registry.length))) {
+    throw invalidInput(option, withoutUserinfo(shown), whatAScopeIs, example);
+  }
+  return scope;
+}
+
+/**
+ * The options registry and scope where they look for logins: a scope brings its host along.
+ * @throws LoginError `invalid-input`
+ */
+export function parseScopes(values: OptionValues): { readonly registry: string; readonly scopes: readonly string[] } {
+  const reader = readOptions(values);
+  const entries = reader.list("scope");
+  const [first = ""] = entries;
+  const host = first.replace(/\/.*/s, "").toLowerCase();
+  const given = values.registry?.trim();
+  if (!given && first !== "" && !isHost(host)) {
+    throw invalidInput("scope", withoutUserinfo(first), whatAScopeIs, "scope: quay.io/acme");
+  }
+  const registry = parseRegistry(given || host || reader.text("registry"));
+  const example = `scope: ${registry}/acme`;
+  const scopes = entries.map((text) => parseScope({ option: "scope", text, registry, shown: text, example }));
+  return { registry, scopes };
+}

@@ -1,0 +1,119 @@
+/** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
+import { createHash, X509Certificate } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { invalidInput } from "../platform/errors.ts";
+import { FileFailure, most, readOwnFile, readTextWithin } from "../platform/files.ts";
+import { makeFolders, missingFolders, removeFolders } from "../platform/fs.ts";
+import { removeLeftovers, replaceFile } from "../platform/replace.ts";
+
+/**
+ * @returns the PEM text
+ * @throws LoginError `invalid-input`: unreadable, empty, not PEM, a certificate that can't be parsed
+ */
+export async function readRoots(path: string): Promise<string> {
+  const example = "ca-file: /path/to/root.pem";
+  let text: string;
+  try {
+    text = await readTextWithin(path, most.certificates);
+  } catch (error) {
+    throw error instanceof FileFailure ? invalidInput("ca-file", path, `the file ${error.message}`, example) : error;
+  }
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) {
+    throw invalidInput(
+      "ca-file",
+      path,
+      text.trim() ? "the file holds no PEM certificate" : "the file is empty",
+      example,
+    );
+  }
+  for (const [index, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block);
+    } catch {
+      throw invalidInput("ca-file", path, `certificate ${index + 1} in the file is damaged`, example);
+    }
+  }
+  return `${blocks.join("\n")}\n`;
+}
+
+export interface CertificateRecord {
+  readonly path: string;
+  readonly folders: readonly string[];
+  /** SHA-256 of what was written. */
+  readonly hash: string;
+}
+
+/** For the tools that log in now: a folder that holds nothing else. */
+export async function offerRoots(pem: string, folder: string): Promise<string> {
+  await makeFolders(folder);
+  await replaceFile(join(folder, "ca.crt"), pem, { mode: 0o600 });
+  return folder;
+}
+
+/**
+ * For the tools of later steps, until logout: puts the roots into `folder` under a name of our own.
+ * @param remember is called with the record before the file is written
+ */
+export async function installRoots(
+  pem: string,
+  folder: string,
+  id: string,
+  remember: (record: CertificateRecord) => Promise<void>,
+): Promise<void> {
+  // No secrets here, and a tool run by another user fails on a ~/.config/containers that it may not enter.
+  const path = join(folder, nameOf(id));
+  await remember({ path, folders: await missingFolders(folder), hash: hashOf(pem) });
+  await makeFolders(folder, 0o755);
+  await replaceFile(path, pem, { mode: 0o644, id });
+}
+
+const nameOf = (id: string): string => `quay-keyless-login-${id}.crt`;
+
+/** Whether a session of this id would leave its roots there. */
+export const isCertificateOf = (path: string, id: string): boolean =>
+  basename(path) === nameOf(id) && basename(join(path, "../..")) === "certs.d";
+
+/**
+ * Also when it is gone already.
+ * @returns false where somebody else has written there meanwhile: that stays
+ * @throws the file system's own error
+ */
+export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<boolean> {
+  await removeLeftovers(path);
+  const found = await readOwnFile(path, most.certificates).catch((error: FileFailure) => {
+    // It was written down, and then could not be made.
+    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") {
+      throw error;
+    }
+  });
+  const isTheirs = found && hashOf(found.bytes) !== hash;
+  if (found && !isTheirs) {
+    await rm(path, { force: true });
+  }
+  await leaveFolder(path, folders);
+  return !isTheirs;
+}
+
+/** Of several sessions the first made the folders, and the last to leave removes them: what one made is noted for the others. */
+async function leaveFolder(left: string, made: readonly string[]): Promise<void> {
+  const folder = dirname(left);
+  const isAnothers = (name: string) => /^quay-keyless-login-[0-9a-f]+\.crt$/.test(name) && name !== basename(left);
+  const note = join(folder, ".quay-keyless-login-folders"); // no tool reads a name without .crt, .cert or .key
+  const isUsed = async () => (await readdir(folder).catch(() => [])).some(isAnothers);
+  const read = await readOwnFile(note, most.certificates).catch(() => undefined);
+  const noted = String(read?.bytes ?? "")
+    .split("\n")
+    .filter(Boolean);
+  const all = [...new Set([...noted, ...made])].sort((a, b) => a.length - b.length);
+  if (all.length > noted.length && (await isUsed())) {
+    await replaceFile(note, all.join("\n"), { mode: 0o644 });
+  }
+  if (!(await isUsed())) {
+    await rm(note, { force: true }).catch(() => {}); // nothing can be there where the folder is none
+    await removeFolders(all.filter((each) => folder === each || folder.startsWith(`${each}/`)));
+  }
+}
+
+const hashOf = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

@@ -1,0 +1,167 @@
+/** One login by a tool, into a folder of its own: so the tool verifies the credential, and no two tools touch one file. */
+import { rm } from "node:fs/promises";
+import type { AuthEntry } from "../authfile/read.ts";
+import { basicCredentials } from "../identity/token.ts";
+import type { RobotLogin } from "../login/request.ts";
+import type { Environment } from "../platform/environment.ts";
+import { type ErrorCode, LoginError, unreachable } from "../platform/errors.ts";
+import { type Running, start } from "../platform/exec.ts";
+import { isThere } from "../platform/fs.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Attempt, retry } from "../platform/retry.ts";
+import type { RobotToken } from "../quay/exchange.ts";
+import { remedies } from "../quay/explain.ts";
+import { whyRefused } from "../registry/access.ts";
+import type { Realm } from "../registry/realm.ts";
+import { readToolFailure, type ToolWords } from "./failures.ts";
+import { explainHelper, withStandIns } from "./helpers.ts";
+import { toolEnvironment } from "./tool-environment.ts";
+import { prepareLogin, readLogin, type Tool } from "./tools.ts";
+
+export interface ToolLogin {
+  /**
+   * Hands over the robot token and waits until the tool has logged in.
+   * @returns the entry that the tool wrote
+   * @throws LoginError `login-refused`, `tls-untrusted`, `credential-helper`, `registry-unavailable`, `tool-failed`,
+   * `robots-disabled`, or why there is no realm
+   */
+  finish(token: RobotToken): Promise<AuthEntry>;
+  abandon(): Promise<void>;
+}
+
+export interface ToolLoginOptions {
+  readonly tool: Tool;
+  readonly registry: string;
+  readonly login: RobotLogin;
+  /** Not there yet; gone afterwards. */
+  readonly folder: string;
+  /** A folder of root certificates to trust besides the system's. */
+  readonly certificates: string | undefined;
+  /** Where the tool will take the robot token; it is given none before that is known. */
+  readonly realm: () => Promise<Realm>;
+  /** A folder of stand-ins for credential helpers. */
+  readonly helpers: string | undefined;
+}
+
+/** Starts the tool, which waits for the password: its own start then costs no time once the token is there. */
+export async function startToolLogin(options: ToolLoginOptions, platform: Platform): Promise<ToolLogin> {
+  const { tool, registry, login, folder, certificates, helpers } = options;
+  const launch = async (): Promise<Running> => {
+    const args = await prepareLogin(tool, folder, login.robot, login.scope);
+    // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even where --authfile is given.
+    const env = {
+      ...withStandIns(toolEnvironment(platform.env, platform.reporter.holdsSecret, certificates), helpers),
+      DOCKER_CONFIG: folder,
+    };
+    return start({ file: tool.file, args, env }, platform.signal);
+  };
+  let ready: Running | undefined = await launch();
+  return {
+    async abandon() {
+      if (ready) {
+        await ready.kill();
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+    async finish(credential) {
+      const auth = basicCredentials(login.robot, credential.token);
+      platform.reporter.secret(auth);
+      const realm = await options.realm();
+      return retry(platform, `${tool.name} login`, async (): Promise<Attempt<AuthEntry>> => {
+        const running = ready ?? (await launch());
+        ready = undefined;
+        try {
+          const { exitCode, output } = await running.finish(credential.token);
+          const entry = await readLogin(tool, folder, login.scope);
+          if (exitCode === 0 && entry?.auth === auth) {
+            return { value: entry };
+          }
+          if (certificates !== undefined && !(await isThere(certificates))) {
+            return { retry: "no", error: emptied(certificates) };
+          }
+          // Hidden first, shortened then: the beginning of a secret would no longer be found.
+          const said = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
+          const helper = await explainHelper(tool.name, said.words, helpers, platform.env);
+          if (helper) {
+            return { retry: "no", error: helper };
+          }
+          const homeless = tool.name !== "skopeo" && !(await hasHome(platform.env)) ? [needsHome] : [];
+          return explainToolFailure(options, exitCode, said, homeless, () =>
+            whyRefused(registry, credential, realm, platform),
+          );
+        } finally {
+          await rm(folder, { recursive: true, force: true });
+        }
+      });
+    },
+  };
+}
+
+/** Somebody has tidied up during the login: what the tool then says would lead astray. */
+function emptied(folder: string): LoginError {
+  return new LoginError("auth-file-unusable", `The temporary folder was emptied during the login: ${folder} is gone.`, {
+    remedy: ["Let nothing delete files there while a login runs, and run the job again."],
+  });
+}
+
+const needsHome =
+  "It may need a home folder: set HOME to one that is there, or take a tool without that need, tool: skopeo";
+
+/** podman asks for it before each command, buildah too where the system does not know the user. */
+const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== undefined && (await isThere(HOME));
+
+/**
+ * What a tool's failure means.
+ * @param homeless what to do where it may need a home folder
+ */
+function explainToolFailure(
+  { tool, registry, login }: ToolLoginOptions,
+  exitCode: number | undefined,
+  { kind, words }: ToolWords,
+  homeless: readonly string[],
+  askQuay: () => Promise<LoginError | undefined>,
+): Attempt<AuthEntry> {
+  const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new LoginError(code, message, { remedy });
+  const another = "Or choose another tool with the option tool.";
+  if (exitCode === 0) {
+    const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;
+    return {
+      retry: "no",
+      error: fail("tool-failed", message, `Check which ${tool.name} this is: ${tool.file}`, another),
+    };
+  }
+  const silence = exitCode === undefined ? "it was killed" : "no words";
+  const quoted = `${tool.name} login ${login.scope}: ${words || silence}`;
+  switch (kind) {
+    case "refused": {
+      const message = `${registry} does not accept the robot token that Quay has just given. ${quoted}`;
+      const error = fail("login-refused", message, remedies.checkRobot(login.robot, registry));
+      const examine = async () => {
+        const reason = await askQuay();
+        return reason && { retry: "no" as const, error: reason };
+      };
+      return { retry: "no", error, examine };
+    }
+    case "untrusted": {
+      const message = `${tool.name} does not trust the certificate of ${registry}. ${quoted}`;
+      return { retry: "no", error: fail("tls-untrusted", message, remedies.privateAuthority) };
+    }
+    case "not-up": {
+      const message = `The registry part of Quay at ${registry} is not up, only its web part. ${quoted}`;
+      return { retry: "patient", error: fail("registry-unavailable", message, remedies.registryPart) };
+    }
+    case "passing":
+    case "crashed": {
+      const message = `The exchange worked, but the registry of ${registry} is not available at the moment. ${quoted}`;
+      const error = fail("registry-unavailable", message, remedies.runAgain);
+      return { retry: kind === "passing" ? "patient" : "quick", error };
+    }
+    case "other": {
+      const message = `The exchange worked, but the tool's login failed. ${quoted}`;
+      const byHand = `Try the same by hand: ${tool.name} login ${login.scope}`;
+      return { retry: "no", error: fail("tool-failed", message, ...homeless, byHand, another) };
+    }
+    default:
+      return unreachable(kind);
+  }
+}

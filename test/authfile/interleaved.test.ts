@@ -1,0 +1,119 @@
+/**
+ * Sessions that come, renew and leave in one auth file in any order, beside others who write there: made up at random, the
+ * same ones in each run.
+ */
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
+import { readEntry } from "../../src/authfile/entry.ts";
+import type { AuthEntry } from "../../src/authfile/read.ts";
+import { restoreEntries } from "../../src/authfile/restore.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createRecorder, entryOf, makeFolder, now, robotToken } from "../fixtures.ts";
+
+interface Member {
+  readonly id: string;
+  readonly scopes: readonly string[];
+  record?: FileRecord;
+}
+
+const scopes = ["quay.io", "quay.io/acme"];
+const person = JSON.stringify(entryOf("person", "a-password"));
+const starts = [
+  undefined,
+  "{}\n",
+  `{ "auths":{"quay.io":${person}}, "x":1 }\n`,
+  `{"auths":{"quay.io":${person},"ghcr.io":${person}}}`,
+];
+
+/** Mulberry32: the same numbers from the same seed. */
+function randomFrom(seed: number) {
+  let state = seed;
+  return (below: number): number => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+/** @param told is given what is done */
+async function live(path: string, seed: number, start: string | undefined, told: string[]) {
+  const random = randomFrom(seed);
+  const pick = <T>(from: readonly T[]): T => from[random(from.length)] as T;
+  const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
+  const auths = async (): Promise<Record<string, AuthEntry>> =>
+    JSON.parse(await readFile(path, "utf8").catch(() => "{}")).auths ?? {};
+  const wanted: Record<string, AuthEntry> = JSON.parse(start ?? "{}").auths ?? {};
+  let number = 0;
+  const merge = async (member: Member) => {
+    const entries = Object.fromEntries(
+      member.scopes.map((scope) => [
+        scope,
+        entryOf(
+          "acme+ci",
+          robotToken(now + 600, { number: member.record === undefined && random(3) === 0 ? number : number++ }),
+        ),
+      ]),
+    );
+    const change = { path, entries, mode: undefined, id: member.id, renews: member.record };
+    await mergeEntries(change, platform, async (record) => {
+      member.record = record;
+    });
+  };
+  const leave = async (member: Member) => {
+    told.push(`${member.id} leaves`);
+    members.splice(members.indexOf(member), 1);
+    await restoreEntries(member.record as FileRecord, member.id, platform);
+  };
+  const members: Member[] = [];
+  for (let left = 4 + random(8); left > 0; left--) {
+    const deed = pick(["come", "come", "leave", "renew", "write"]);
+    if (deed === "come") {
+      const member = { id: `id${random(1_000_000)}`, scopes: pick([["quay.io"], ["quay.io/acme"], scopes]) };
+      told.push(`${member.id} comes for ${member.scopes.join(", ")}`);
+      members.push(member);
+      await merge(member);
+    } else if (deed === "leave" && members.length > 0) {
+      await leave(pick(members));
+    } else if (deed === "renew" && members.length > 0) {
+      const member = pick(members);
+      told.push(`${member.id} renews`);
+      await merge(member);
+    } else if (deed === "write" && random(3) === 0) {
+      told.push("another tool logs in to ghcr.io");
+      wanted["ghcr.io"] = entryOf("another", `password-${number++}`);
+      await mkdir(dirname(path), { recursive: true });
+      const content = JSON.parse(await readFile(path, "utf8").catch(() => "{}"));
+      await writeFile(path, JSON.stringify({ ...content, auths: { ...content.auths, "ghcr.io": wanted["ghcr.io"] } }));
+    }
+    expect((await auths())["ghcr.io"]).toEqual(wanted["ghcr.io"]);
+  }
+  while (members.length > 0) {
+    await leave(pick(members));
+  }
+  const left = await auths();
+  expect(Object.values(left).filter((entry) => readEntry(entry)?.robot === "acme+ci")).toEqual([]);
+  expect(left).toEqual(wanted);
+  expect((await readdir(dirname(path)).catch(() => [])).filter((name) => name !== "auth.json")).toEqual([]);
+}
+
+test.each(starts)(
+  "where there was %j: all of the others stays, and nothing of ours",
+  { timeout: 60_000 },
+  async (start) => {
+    for (let seed = 0; seed < 120; seed++) {
+      const path = join(await makeFolder(), "a/auth.json");
+      if (start !== undefined) {
+        await mkdir(dirname(path));
+        await writeFile(path, start);
+      }
+      const told = [`seed ${seed}`];
+      await live(path, seed, start, told).catch((error) => {
+        error.message = `${told.join("; ")}: ${error.message}`;
+        throw error;
+      });
+    }
+  },
+);

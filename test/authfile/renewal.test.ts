@@ -1,0 +1,299 @@
+/** Logins that are renewed again and again, in files that others write to as well; then logout puts back what stood there. */
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type AuthEntry, readAuthFile } from "../../src/authfile/read.ts";
+import { storeLogins } from "../../src/login/destinations.ts";
+import { logout } from "../../src/login/logout.ts";
+import { parseRequest } from "../../src/login/request.ts";
+import { openSession, readSession, saveSession } from "../../src/login/session.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createRecorder, entryOf, makeFolder, testPlatform } from "../fixtures.ts";
+
+const local = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
+const theirs = { auth: "dGhlaXJzOnRoZWlycw==" };
+/** The n-th robot token's. */
+const entry = (number: number): AuthEntry => entryOf("acme+ci", `token ${number}`);
+const read = async (path: string) => JSON.parse(await readFile(path, "utf8"));
+const textOf = async (path: string) => readFile(path, "utf8").catch(() => undefined);
+
+/** One keeper of a login: what `login` does with the files, each time, going on from the record as it is. */
+async function keeper(...paths: string[]) {
+  const platform = testPlatform();
+  let session = await openSession(await makeFolder());
+  return {
+    session: () => session,
+    /** @param killedAt the file at which a kill comes: its change is written down, and not made */
+    async store(number: number, killedAt = "", scopes = ["quay.io"], mode = ""): Promise<void> {
+      const request = parseRequest({ robot: "acme+ci", "auth-file-mode": mode });
+      const [authFile, docker] = await Promise.all(paths.map((path) => readAuthFile(path)));
+      let latest = (await readSession(session.folder)) ?? session;
+      const entries = Object.fromEntries(scopes.map((scope) => [scope, entry(number)]));
+      await storeLogins(
+        entries,
+        { authFile, docker, dockerIsNeeded: true, start: undefined },
+        latest,
+        request,
+        platform,
+        async (record) => {
+          const files = [...latest.files.filter(({ path }) => path !== record.path), record];
+          latest = await saveSession({ ...latest, files });
+          if (record.path === killedAt) throw new Error("killed");
+        },
+      );
+      session = latest;
+    },
+    logout: () => logout(session.folder, local),
+  };
+}
+
+async function makeFile(text: string): Promise<string> {
+  const path = join(await makeFolder(), "auth.json");
+  await writeFile(path, text, { mode: 0o600 });
+  return path;
+}
+
+/** Written by hand: no tool would format it so. */
+const odd = (auths: object) => `{ "auths":\n${JSON.stringify(auths)},  "z": 1 }\n\n`;
+const change = async (path: string, work: (auths: Record<string, unknown>) => void) => {
+  const content = await read(path);
+  content.auths ??= {};
+  work(content.auths);
+  await writeFile(path, JSON.stringify(content));
+};
+
+describe("whatever the number of renewals, logout puts back what stood there before the first", () => {
+  describe.each([1, 2, 4, 5, 9])("%d", (count) => {
+    const renewed = async (path: string) => {
+      const { store, logout: end } = await keeper(path);
+      for (let number = 0; number <= count; number++) {
+        await store(number);
+        expect((await read(path)).auths["quay.io"]).toEqual(entry(number));
+      }
+      return end;
+    };
+
+    test.each([
+      ["nothing of ours", odd({ "ghcr.io": theirs })],
+      ["another login there", odd({ "quay.io": theirs, "ghcr.io": theirs })],
+      ["no logins", " {}\n"],
+    ])("byte for byte: %s", async (_, text) => {
+      const path = await makeFile(text);
+      await chmod(path, 0o640);
+      await (await renewed(path))();
+      expect(await readFile(path, "utf8")).toBe(text);
+      expect((await stat(path)).mode & 0o777).toBe(0o640);
+      expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+    });
+
+    test("no file, and no folder", async () => {
+      const base = await makeFolder();
+      const end = await renewed(join(base, "a/b/auth.json"));
+      await end();
+      expect(await readdir(base)).toEqual([]);
+    });
+
+    test("by a link to the folder, where there was no file yet", async () => {
+      const base = await makeFolder();
+      await mkdir(join(base, "real"));
+      await symlink("real", join(base, "link"));
+      const end = await renewed(join(base, "link/auth.json"));
+      await end();
+      expect(await readdir(join(base, "real"))).toEqual([]);
+    });
+  });
+
+  test("of two files", async () => {
+    const [one, two] = [await makeFile(odd({ "quay.io": theirs })), await makeFile(odd({}))];
+    const { store, logout: end } = await keeper(one, two);
+    for (const number of [0, 1, 2]) await store(number);
+    expect([(await read(one)).auths["quay.io"], (await read(two)).auths["quay.io"]]).toEqual([entry(2), entry(2)]);
+    await end();
+    expect([await textOf(one), await textOf(two)]).toEqual([odd({ "quay.io": theirs }), odd({})]);
+  });
+
+  test("the file's own permissions, where others were asked for", async () => {
+    const path = await makeFile(odd({ "quay.io": theirs }));
+    const { store, logout: end } = await keeper(path);
+    for (const number of [0, 1, 2]) await store(number, "", ["quay.io"], "0644");
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
+    await end();
+    expect([await textOf(path), (await stat(path)).mode & 0o777]).toEqual([odd({ "quay.io": theirs }), 0o600]);
+  });
+
+  test("the record does not grow", async () => {
+    const path = await makeFile(odd({ "quay.io": theirs }));
+    const { store, session } = await keeper(path);
+    const sizes: number[] = [];
+    for (let number = 0; number < 20; number++) {
+      await store(number);
+      sizes.push(JSON.stringify(session()).length);
+    }
+    expect(sizes.slice(4)).toEqual(sizes.slice(4).map(() => sizes.at(-1)));
+  });
+});
+
+describe("what others do between two renewals", () => {
+  test("stays: new logins, other fields, and changed ones", async () => {
+    const path = await makeFile(odd({ "quay.io": theirs, "ghcr.io": theirs }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await change(path, (auths) => {
+      auths["docker.io"] = theirs;
+    });
+    await store(1);
+    await change(path, (auths) => {
+      delete auths["ghcr.io"];
+    });
+    await store(2);
+    await store(3);
+    await end();
+    expect(await read(path)).toEqual({ auths: { "quay.io": theirs, "docker.io": theirs }, z: 1 });
+  });
+
+  test("in a file that was ours at first keeps it", async () => {
+    const path = join(await makeFolder(), "auth.json");
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await change(path, (auths) => {
+      auths["docker.io"] = theirs;
+    });
+    await store(1);
+    await end();
+    expect(await read(path)).toEqual({ auths: { "docker.io": theirs } });
+  });
+
+  test("a login of theirs for our host stays, whatever we renew", async () => {
+    const path = await makeFile(odd({ "quay.io": entryOf("old", "an old one") }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await change(path, (auths) => {
+      auths["quay.io"] = theirs;
+    });
+    await store(1);
+    await store(2);
+    expect((await read(path)).auths).toEqual({ "quay.io": theirs });
+    await end();
+    expect((await read(path)).auths).toEqual({ "quay.io": theirs });
+  });
+
+  test("and after the last one: theirs stays, ours is not put back", async () => {
+    const path = await makeFile(odd({ "quay.io": entryOf("old", "an old one") }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await store(1);
+    await change(path, (auths) => {
+      auths["quay.io"] = theirs;
+    });
+    const left = await textOf(path);
+    await end();
+    expect(await textOf(path)).toBe(left);
+  });
+
+  test("they log out: the renewal stands until logout, and nothing after it", async () => {
+    const path = await makeFile(odd({ "quay.io": theirs }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await change(path, (auths) => {
+      delete auths["quay.io"];
+    });
+    await store(1);
+    expect((await read(path)).auths["quay.io"]).toEqual(entry(1));
+    await end();
+    expect((await read(path)).auths).toEqual({});
+  });
+
+  test("they delete the file, and its folder: it is made again, and goes again", async () => {
+    const base = await makeFolder();
+    const path = join(base, "a/auth.json");
+    await mkdir(dirname(path));
+    await writeFile(path, odd({ "quay.io": theirs }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await rm(dirname(path), { recursive: true });
+    await store(1);
+    expect((await read(path)).auths).toEqual({ "quay.io": entry(1) });
+    await store(2);
+    await end();
+    expect(await readdir(base)).toEqual([]);
+  });
+
+  test("they put an older copy of the file back: what is ours in it goes", async () => {
+    const path = await makeFile(odd({ "ghcr.io": theirs }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    const copy = await readFile(path);
+    for (const number of [1, 2, 3]) await store(number);
+    await writeFile(path, copy);
+    await end();
+    expect((await read(path)).auths).toEqual({ "ghcr.io": theirs });
+  });
+});
+
+describe("killed between the record and the change", () => {
+  test.each([0, 1, 2, 5])("of the renewal after %d others: what stands is taken back", async (others) => {
+    const text = odd({ "quay.io": theirs });
+    const path = await makeFile(text);
+    const { store, session, logout: end } = await keeper(path);
+    for (let number = 0; number <= others; number++) await store(number);
+    const held = await textOf(path);
+    await expect(store(others + 1, path)).rejects.toThrow("killed");
+    expect(await textOf(path)).toBe(held);
+    expect(await readdir(session().folder)).toEqual(["session.json"]);
+    await end();
+    expect(await textOf(path)).toBe(text);
+    expect(await readdir(dirname(path))).toEqual(["auth.json"]);
+  });
+
+  test("and others have written since: ours goes all the same", async () => {
+    const path = await makeFile(odd({ "quay.io": theirs }));
+    const { store, logout: end } = await keeper(path);
+    await store(0);
+    await expect(store(1, path)).rejects.toThrow("killed");
+    await change(path, (auths) => {
+      auths["docker.io"] = theirs;
+    });
+    await end();
+    expect((await read(path)).auths).toEqual({ "quay.io": theirs, "docker.io": theirs });
+  });
+});
+
+describe("a renewal that fails half way", () => {
+  test("is renewed later by the keeper that lived on; logout then knows every entry of ours", async () => {
+    const [one, two] = [await makeFile(odd({ "quay.io": theirs })), await makeFile(odd({}))];
+    const { store, logout: end } = await keeper(one, two);
+    await store(0);
+    await expect(store(1, two)).rejects.toThrow("killed");
+    expect([(await read(one)).auths["quay.io"], (await read(two)).auths["quay.io"]]).toEqual([entry(1), entry(0)]);
+    await store(2);
+    await end();
+    expect(await textOf(one)).toBe(odd({ "quay.io": theirs }));
+    expect(await textOf(two)).toBe(odd({}));
+  });
+
+  test("and again and again, until one succeeds, or none does", async () => {
+    for (const recovers of [true, false]) {
+      const path = await makeFile(odd({ "quay.io": theirs }));
+      const { store, logout: end } = await keeper(path);
+      await store(0);
+      for (let number = 1; number < 8; number++) {
+        await expect(store(number, path)).rejects.toThrow("killed");
+      }
+      if (recovers) await store(8);
+      await change(path, (auths) => {
+        auths["docker.io"] = theirs;
+      });
+      await end();
+      expect((await read(path)).auths).toEqual({ "quay.io": theirs, "docker.io": theirs });
+    }
+  });
+
+  test("of several scopes", async () => {
+    const path = await makeFile(odd({}));
+    const { store, logout: end } = await keeper(path);
+    await store(0, "", ["quay.io", "quay.io/acme"]);
+    await store(1, "", ["quay.io", "quay.io/acme"]);
+    await end();
+    expect(await textOf(path)).toBe(odd({}));
+  });
+});

@@ -1,0 +1,518 @@
+/** Where logins go that no file is named for, found out before anything is sent. What is written then: test/login.test.ts. */
+import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type Destinations, planDestinations, storeLogins } from "../../src/login/destinations.ts";
+import { parseRequest, type ToolName } from "../../src/login/request.ts";
+import { type JobLogin, openSession, privateFile } from "../../src/login/session.ts";
+import type { Place } from "../../src/login/workplace.ts";
+import type { OptionValues } from "../../src/options/table.ts";
+import type { Environment } from "../../src/platform/environment.ts";
+import { entryOf, failure, makeFolder, now, robotToken, testPlatform } from "../fixtures.ts";
+
+const namespaced = { robot: "quay.io/acme=acme+ci" };
+
+async function makeHome() {
+  const base = await makeFolder();
+  const [home, run] = [join(base, "home"), join(base, "run")];
+  await mkdir(home);
+  const usual: Environment = { HOME: home, XDG_RUNTIME_DIR: run };
+  let warnings: readonly string[] = [];
+  return {
+    base,
+    home,
+    usual,
+    docker: join(home, ".docker/config.json"),
+    containers: join(run, "containers/auth.json"),
+    put: async (path: string, content: unknown) => {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, JSON.stringify(content));
+    },
+    /** The paths of the plan. */
+    plan: async (options: OptionValues = {}, tool: ToolName = "skopeo", env = usual, more: Partial<Place> = {}) => {
+      const request = parseRequest({ robot: "acme+ci", ...options });
+      const place: Place = {
+        temporaryFolder: base,
+        sessionFolder: undefined,
+        willLogOut: false,
+        keepsLogins: "where-the-tool-looks",
+        workspace: undefined,
+        isDisposable: false,
+        roots: undefined,
+        onSession: () => {},
+        ...more,
+      };
+      const platform = testPlatform({ env });
+      warnings = platform.reporter.warnings;
+      const plan = await planDestinations(request, { name: tool, file: `/usr/bin/${tool}` }, place, platform);
+      return { authFile: plan.authFile?.path, docker: plan.docker?.path, start: plan.start };
+    },
+    /** What the last plan warned of. */
+    warnings: () => warnings,
+  };
+}
+
+describe("where the tool looks by itself", () => {
+  test.each<ToolName>(["skopeo", "buildah", "podman"])("%s: the user's runtime folder", async (tool) => {
+    const { plan, containers } = await makeHome();
+    expect(await plan({}, tool)).toEqual({ authFile: containers, docker: undefined, start: undefined });
+    expect(await plan(namespaced, tool)).toMatchObject({ authFile: containers, docker: undefined });
+  });
+
+  test("docker: its own configuration, once", async () => {
+    const { plan, docker } = await makeHome();
+    expect(await plan({}, "docker")).toEqual({ authFile: docker, docker, start: undefined });
+  });
+
+  test("docker with DOCKER_CONFIG", async () => {
+    const { plan, usual, base } = await makeHome();
+    const env = { ...usual, DOCKER_CONFIG: join(base, "config") };
+    const path = join(base, "config/config.json");
+    expect(await plan({}, "docker", env)).toMatchObject({ authFile: path, docker: path });
+    // The containers tools read it as well.
+    expect(await plan({}, "skopeo", env)).toMatchObject({ authFile: path, docker: undefined });
+  });
+
+  test("a variable of the containers tools, which docker does not know", async () => {
+    const { plan, usual, base, docker } = await makeHome();
+    const env = { ...usual, REGISTRY_AUTH_FILE: join(base, "own.json"), DOCKER_CONFIG: join(base, "config") };
+    expect(await plan({}, "podman", env)).toMatchObject({ authFile: join(base, "own.json"), docker: undefined });
+    expect(await plan({}, "docker", { ...usual, REGISTRY_AUTH_FILE: join(base, "own.json") })).toMatchObject({
+      authFile: docker,
+      docker,
+    });
+  });
+
+  test("a relative path is told whole: logout may come from another folder", async () => {
+    const { plan, usual, base } = await makeHome();
+    const env = { ...usual, REGISTRY_AUTH_FILE: relative(process.cwd(), join(base, "own.json")) };
+    expect((await plan({}, "skopeo", env)).authFile).toBe(join(base, "own.json"));
+  });
+
+  test("docker's file too, where it is asked for", async () => {
+    const { plan, containers, docker } = await makeHome();
+    expect(await plan({ "docker-config": "true" })).toMatchObject({ authFile: containers, docker });
+  });
+
+  test("a file that is named comes first, whatever the tool", async () => {
+    const { plan, usual, base, docker } = await makeHome();
+    const named = { "auth-file": join(base, "named.json") };
+    const env = { ...usual, REGISTRY_AUTH_FILE: "/never" };
+    expect(await plan(named, "skopeo", env)).toMatchObject({ authFile: named["auth-file"], docker: undefined });
+    // docker reads its own file only, so that gets the login besides.
+    expect(await plan(named, "docker")).toMatchObject({ authFile: named["auth-file"], docker });
+  });
+
+  test("a link is followed", async () => {
+    const { plan, usual, base } = await makeHome();
+    await writeFile(join(base, "real.json"), "{}");
+    await symlink("real.json", join(base, "link.json"));
+    const env = { ...usual, REGISTRY_AUTH_FILE: join(base, "link.json") };
+    expect((await plan({}, "skopeo", env)).authFile).toBe(join(base, "real.json"));
+  });
+});
+
+describe("refused before anything is sent", () => {
+  test.each<[string, (base: string) => Environment]>([
+    ["DOCKER_CONFIG", (base) => ({ DOCKER_CONFIG: join(base, "home/.docker") })],
+    ["REGISTRY_AUTH_FILE", (base) => ({ REGISTRY_AUTH_FILE: join(base, "home/.docker/config.json") })],
+  ])("a login for an organization in docker's file, which %s makes the default", async (_, more) => {
+    const { plan, usual, base, docker } = await makeHome();
+    const env = { ...usual, ...more(base) };
+    const error = await failure(plan(namespaced, "skopeo", env));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toBe(
+      `The option "auth-file" is "": the default here is docker's ${docker}, and docker would send such a login to every repository of quay.io.`,
+    );
+    expect(error.remedy).toEqual(["Write, for example, auth-file: /path/auth.json"]);
+    // For the host alone it may stand there; and so it may where the user names the file.
+    expect((await plan({}, "skopeo", env)).authFile).toBe(docker);
+    const named = join(base, "named.json");
+    expect((await plan({ ...namespaced, "auth-file": named }, "skopeo", env)).authFile).toBe(named);
+  });
+
+  test("docker without a place for its configuration", async () => {
+    const { plan } = await makeHome();
+    const error = await failure(plan({}, "docker", {}));
+    expect(error.message).toBe(
+      "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
+    );
+    expect(error.remedy.join()).toContain("DOCKER_CONFIG=/path");
+  });
+
+  test.each<[string, ToolName, object, string]>([
+    ["a helper for this host", "skopeo", { credHelpers: { "quay.io": "ecr-login" } }, "credHelpers.quay.io"],
+    ["a helper for this host", "docker", { credHelpers: { "quay.io": "ecr-login" } }, "credHelpers.quay.io"],
+    ["docker's store", "docker", { credsStore: "desktop" }, "credsStore"],
+  ])("%s, which would hide the login: %s", async (_, tool, content, hiding) => {
+    const { plan, put, containers, docker } = await makeHome();
+    await put(tool === "docker" ? docker : containers, content);
+    const error = await failure(plan({}, tool));
+    expect(error.code).toBe("credential-helper");
+    expect(error.message).toContain(hiding);
+  });
+
+  test("but not docker's store in the file of a tool that does not look at it", async () => {
+    const { plan, put, containers } = await makeHome();
+    await put(containers, { credsStore: "desktop" });
+    expect((await plan({}, "skopeo")).authFile).toBe(containers);
+  });
+
+  test("a file that can't be read", async () => {
+    const { plan, put, containers } = await makeHome();
+    await put(containers, []);
+    expect((await failure(plan())).code).toBe("auth-file-unusable");
+  });
+});
+
+describe("in the workspace, whatever path leads there", () => {
+  const way = async (name: string) => {
+    const made = await makeHome();
+    const workspace = join(made.base, "work/app");
+    await mkdir(join(workspace, "sub"), { recursive: true });
+    await symlink(workspace, join(made.base, "link"));
+    await symlink(join(workspace, "sub"), join(made.base, "link-below"));
+    await writeFile(join(workspace, "real.json"), "{}");
+    await symlink(join(workspace, "real.json"), join(made.base, "file-link.json"));
+    return { ...made, workspace, path: join(made.base, name) };
+  };
+
+  test.each([
+    ["itself", "work/app/auth.json"],
+    ["a folder that is not there yet", "work/app/a/b/auth.json"],
+    ["dots", "work/app/../app/./auth.json"],
+    ["a link to it", "link/auth.json"],
+    ["a link to a folder in it", "link-below/new/auth.json"],
+    ["a link to a file in it", "file-link.json"],
+  ])("%s", async (_, name) => {
+    const { plan, usual, base, workspace, path } = await way(name);
+    for (const place of [{ workspace }, { workspace: join(base, "link") }]) {
+      const error = await failure(plan({ "auth-file": path }, "skopeo", usual, place));
+      expect([error.code, error.message]).toEqual(["invalid-input", expect.stringContaining("is in the workspace")]);
+      expect(error.message).toContain('"auth-file"');
+    }
+  });
+
+  test("docker's file, by DOCKER_CONFIG", async () => {
+    const { plan, usual, base, workspace } = await way("");
+    const env = { ...usual, DOCKER_CONFIG: join(base, "link-below") };
+    const error = await failure(plan({ "auth-file": join(base, "a.json") }, "docker", env, { workspace }));
+    expect(error.message).toContain('"docker-config"');
+    expect(error.message).toContain("link-below/config.json is in the workspace");
+  });
+
+  test.each(["work/app", "work/app/tmp", "link", "link-below"])("the temporary folder: %s", async (name) => {
+    const { plan, usual, workspace, path } = await way(name);
+    const error = await failure(
+      plan({}, "skopeo", usual, { workspace, temporaryFolder: path, keepsLogins: "privately" }),
+    );
+    expect([error.code, error.message]).toEqual([
+      "auth-file-unusable",
+      `The temporary folder ${path} is in the workspace, whose files end up in images and artifacts.`,
+    ]);
+  });
+
+  test("and what only has a like name is outside", async () => {
+    const { plan, usual, base, workspace } = await way("");
+    await mkdir(join(base, "work/app-2"));
+    for (const name of ["work/app-2/auth.json", "work/app.json", "auth.json"]) {
+      const path = join(base, name);
+      expect(await plan({ "auth-file": path }, "skopeo", usual, { workspace })).toMatchObject({ authFile: path });
+    }
+    expect(await plan({}, "skopeo", usual, { workspace: join(base, "nowhere") })).toMatchObject({ docker: undefined });
+  });
+});
+
+describe("a private file of the job", () => {
+  const privately = { keepsLogins: "privately" } as const;
+
+  test("is none of those, and starts with what they hold", async () => {
+    const { plan, put, usual, containers } = await makeHome();
+    await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    expect(await plan({}, "skopeo", usual, privately)).toEqual({
+      authFile: undefined,
+      docker: undefined,
+      start: { auths: { "ghcr.io": { auth: "dGhlaXJz" } } },
+    });
+  });
+
+  test.each([
+    ["DOCKER_CONFIG", (file: string) => ({ DOCKER_CONFIG: dirname(file) })],
+    ["REGISTRY_AUTH_FILE", (file: string) => ({ REGISTRY_AUTH_FILE: file })],
+  ])("starts with the file that %s names alone", async (_, variable) => {
+    const { plan, put, usual, containers, base } = await makeHome();
+    const named = join(base, "named/config.json");
+    await mkdir(dirname(named));
+    await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    await put(named, { auths: { "docker.io": { auth: "bmFtZWQ=" } } });
+    expect((await plan({}, "skopeo", { ...usual, ...variable(named) }, privately)).start).toEqual({
+      auths: { "docker.io": { auth: "bmFtZWQ=" } },
+    });
+  });
+
+  test("leaves logins out that fewer people can read, and says so; helpers are no secrets", async () => {
+    const { plan, put, usual, containers, docker, base } = await makeHome();
+    await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } }, credHelpers: { "gcr.io": "gcloud" } });
+    await put(docker, { auths: { "docker.io": { auth: "cHVibGlj" } } });
+    for (const folder of [base, join(base, "home"), dirname(docker)]) await chmod(folder, 0o755);
+    await chmod(containers, 0o600);
+    await chmod(docker, 0o644);
+    const start = async (mode: string) => (await plan({ "auth-file-mode": mode }, "skopeo", usual, privately)).start;
+    expect(await start("0644")).toEqual({
+      auths: { "docker.io": { auth: "cHVibGlj" } },
+      credHelpers: { "gcr.io": "gcloud" },
+    });
+    expect((await start("0640"))?.auths).toEqual({ "docker.io": { auth: "cHVibGlj" } });
+    expect(Object.keys((await start("0600"))?.auths ?? {}).sort()).toEqual(["docker.io", "ghcr.io"]);
+    expect(Object.keys((await start(""))?.auths ?? {}).sort()).toEqual(["docker.io", "ghcr.io"]);
+  });
+
+  test("is no matter where the tool looks: docker's file gets the login besides", async () => {
+    const { plan, usual, docker } = await makeHome();
+    expect(await plan({}, "docker", usual, privately)).toMatchObject({ authFile: undefined, docker });
+    expect(await plan({}, "skopeo", usual, { ...privately, isDisposable: true })).toMatchObject({
+      authFile: undefined,
+      docker,
+    });
+    const env = { ...usual, DOCKER_CONFIG: dirname(docker) };
+    expect(await plan(namespaced, "skopeo", env, privately)).toMatchObject({ authFile: undefined, docker: undefined });
+  });
+});
+
+describe("docker's configuration", () => {
+  const store = { credsStore: "desktop" };
+  const disposable = { keepsLogins: "privately", isDisposable: true } as const;
+
+  test("that can't take a login is told of, and left out, where nobody has asked for it", async () => {
+    const { plan, put, usual, docker, warnings } = await makeHome();
+    await put(docker, store);
+    expect(await plan({}, "skopeo", usual, disposable)).toMatchObject({ authFile: undefined, docker: undefined });
+    expect(warnings()).toEqual([
+      expect.stringContaining(
+        `docker, cosign, crane, oras and helm will not see this login. ${docker} sets credsStore`,
+      ),
+    ]);
+  });
+
+  test("that can't take a login is an error where somebody has: and the advice is to leave it out", async () => {
+    const { plan, put, docker } = await makeHome();
+    await put(docker, store);
+    const error = await failure(plan({ "docker-config": "true" }));
+    expect(error.code).toBe("credential-helper");
+    expect(error.remedy).toEqual([
+      "Remove credsStore from it for this job.",
+      "Or leave docker's configuration out: docker-config: false",
+    ]);
+    expect((await failure(plan({}, "docker"))).remedy.at(-1)).toContain("give docker another folder");
+  });
+
+  test("gets nothing where that is said, or the machine is not the job's alone", async () => {
+    const { plan, put, usual, docker, warnings } = await makeHome();
+    await put(docker, store);
+    for (const [option, isDisposable] of [
+      ["false", true],
+      ["auto", false],
+    ] as const) {
+      const made = await plan({ "docker-config": option }, "skopeo", usual, { ...disposable, isDisposable });
+      expect(made.docker).toBeUndefined();
+      expect(warnings()).toEqual([]);
+    }
+  });
+
+  test("can't be left out where docker logs in", async () => {
+    const { plan } = await makeHome();
+    const error = await failure(plan({ "docker-config": "false" }, "docker"));
+    expect([error.code, error.message]).toEqual([
+      "invalid-input",
+      expect.stringContaining('"docker-config" is "false"'),
+    ]);
+  });
+
+  test("gets the login, with a warning, where a variable hides it", async () => {
+    const { plan, usual, docker, warnings } = await makeHome();
+    const variable = JSON.stringify({ auths: { "quay.io": entryOf("someone", "a-password") } });
+    const made = await plan({}, "docker", { ...usual, DOCKER_AUTH_CONFIG: variable });
+    expect(made.docker).toBe(docker);
+    expect(warnings()).toEqual([expect.stringContaining("The variable DOCKER_AUTH_CONFIG has a login for quay.io")]);
+  });
+});
+
+test("a login that skopeo would not read, since another file of the user comes first, is refused", async () => {
+  const { plan, put, usual, containers, base } = await makeHome();
+  await put(containers, { auths: { "quay.io": entryOf("someone", "a-password") } });
+  const env = { ...usual, DOCKER_CONFIG: join(base, "config") };
+  expect((await failure(plan({}, "skopeo", env))).code).toBe("login-hidden");
+  // Other tools read that one alone, and a file that is named is for all of them.
+  const written = join(base, "config/config.json");
+  expect((await plan({}, "podman", env)).authFile).toBe(written);
+  expect((await plan({ "auth-file": written }, "skopeo", env)).authFile).toBe(written);
+});
+
+describe("an auth-file-mode for a file that is there", () => {
+  const others = { auths: { "ghcr.io": entryOf("someone", "a-password") } };
+
+  // What stands there, its mode, the mode that is asked for.
+  test.each<[string, object, number, string | undefined, boolean]>([
+    ["lets more users read other logins", others, 0o600, "0644", true],
+    ["lets nobody else read them", others, 0o600, "0600", false],
+    ["is not asked for", others, 0o600, undefined, false],
+    ["is as open as before", others, 0o644, "0644", false],
+    ["opens nothing but this registry's login", { auths: { "quay.io": {} } }, 0o600, "0644", false],
+    ["opens no login", {}, 0o600, "0644", false],
+  ])("%s", async (_, content, before, mode, isTold) => {
+    const { plan, put, usual, base, warnings } = await makeHome();
+    await chmod(base, 0o755);
+    const path = join(base, "own/auth.json");
+    await put(path, content);
+    await chmod(dirname(path), 0o755);
+    await chmod(path, before);
+    await plan({ "auth-file": path, ...(mode && { "auth-file-mode": mode }) }, "skopeo", usual);
+    expect(warnings()).toEqual(
+      isTold ? [`auth-file-mode lets more users than before read the other logins in ${path}.`] : [],
+    );
+  });
+});
+
+describe("the private file of an earlier step", () => {
+  const jobLogin: JobLogin = { logout: true, refresh: true, authFileBefore: "" };
+
+  const makeStep = async (job: JobLogin | undefined = jobLogin, mode = 0o600) => {
+    const made = await makeHome();
+    const path = privateFile((await openSession(made.base, undefined, job)).folder);
+    await made.put(path, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    await chmod(path, mode);
+    const place = { keepsLogins: "privately", job: jobLogin } as const;
+    const env = { ...made.usual, REGISTRY_AUTH_FILE: path };
+    return {
+      ...made,
+      path,
+      next: (options: OptionValues = {}, more = {}) => made.plan(options, "skopeo", env, { ...place, ...more }),
+    };
+  };
+
+  test("gets this step's login too: later steps read one file", async () => {
+    const { next, path, warnings } = await makeStep();
+    expect(await next()).toMatchObject({ authFile: path, start: undefined });
+    expect(warnings()).toEqual([]);
+  });
+
+  test("does not, with other permissions: a copy is made, which is not renewed", async () => {
+    const { next, path, warnings } = await makeStep();
+    expect((await next({ "auth-file-mode": "0640" })).authFile).toBeUndefined();
+    expect(warnings()[0]).toBe(
+      `The login of an earlier step stands in ${path} with other permissions (0600, not 0640). This step's file gets a copy of it, which is not renewed: give both steps the same auth-file-mode.`,
+    );
+  });
+
+  test("needs no such word where nothing renews it", async () => {
+    const { next, warnings } = await makeStep({ ...jobLogin, refresh: false }, 0o640);
+    expect(await next()).toMatchObject({ authFile: undefined, start: { auths: { "ghcr.io": { auth: "dGhlaXJz" } } } });
+    expect(warnings()).toEqual([]);
+  });
+
+  test("is made anew where it is gone", async () => {
+    const { next, path, warnings } = await makeStep();
+    await rm(path);
+    expect(await next()).toMatchObject({ authFile: undefined, start: { auths: {} } });
+    expect(warnings()).toEqual([]);
+  });
+
+  test("is nothing to a login that belongs to no job", async () => {
+    const { next } = await makeStep();
+    expect(await next({}, { job: undefined })).toMatchObject({ authFile: undefined });
+  });
+});
+
+describe("a private file's start", () => {
+  const privately = { keepsLogins: "privately" } as const;
+
+  test("has no login that has ended, and no helper for this registry", async () => {
+    const { plan, put, usual, containers } = await makeHome();
+    const alive = entryOf("acme+ci", robotToken(now + 600));
+    const stored = entryOf("someone", "a-password");
+    await put(containers, {
+      auths: { "a.example": entryOf("acme+ci", robotToken(now - 60)), "b.example": alive, "c.example": stored },
+    });
+    await put(join(usual.HOME ?? "", ".docker/config.json"), {
+      credHelpers: { "quay.io": "secretservice", "gcr.io": "gcloud" },
+    });
+    expect((await plan({}, "skopeo", usual, privately)).start).toEqual({
+      auths: { "b.example": alive, "c.example": stored },
+      credHelpers: { "gcr.io": "gcloud" },
+    });
+  });
+
+  test("has those of docker's file of old, and of two files the one that the tools read first", async () => {
+    const { plan, put, usual, containers, docker, home } = await makeHome();
+    const [first, second] = [entryOf("first", "a-password"), entryOf("second", "a-password")];
+    await put(containers, { auths: { "a.example": first } });
+    await put(docker, { auths: { "a.example": second, "b.example": second } });
+    await put(join(home, ".dockercfg"), { "b.example": first, "c.example": first });
+    expect((await plan({}, "skopeo", usual, privately)).start).toEqual({
+      auths: { "a.example": first, "b.example": second, "c.example": first },
+    });
+  });
+
+  test("goes without a file that can't be read, and says so", async () => {
+    const { plan, put, usual, containers, docker, warnings } = await makeHome();
+    await put(containers, { auths: [] });
+    await put(docker, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    expect((await plan({}, "skopeo", usual, privately)).start).toEqual({ auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
+    expect(warnings()).toEqual([expect.stringContaining(`Logins in ${containers} are left out. The auth file`)]);
+  });
+});
+
+describe("logins are put", () => {
+  const entries = { "quay.io": entryOf("acme+ci", "a-password") };
+  const written = async (path: string) => JSON.parse(await readFile(path, "utf8"));
+
+  const makeStore = async () => {
+    const base = await makeFolder();
+    const platform = testPlatform();
+    const [authFile, docker] = [join(base, "auth.json"), join(base, "docker/config.json")];
+    const session = await openSession(base);
+    const store = async (destinations: Partial<Destinations>, options: OptionValues = {}) => {
+      const remembered: string[] = [];
+      const all = { authFile: undefined, docker: undefined, dockerIsNeeded: false, start: undefined, ...destinations };
+      const request = parseRequest({ robot: "acme+ci", ...options });
+      const path = await storeLogins(entries, all, session, request, platform, async (record) => {
+        remembered.push(record.path);
+      });
+      return { path, remembered: [...new Set(remembered)] };
+    };
+    return { base, session, authFile, docker, store, warnings: platform.reporter.warnings };
+  };
+
+  test("into a private file, which starts with others", async () => {
+    const { store, session } = await makeStore();
+    const path = privateFile(session.folder);
+    const start = { auths: { "ghcr.io": { auth: "dGhlaXJz" } } };
+    expect(await store({ start }, { "auth-file-mode": "0640" })).toEqual({ path, remembered: [path] });
+    expect(await written(path)).toEqual({ auths: { ...start.auths, ...entries } });
+    expect((await stat(path)).mode & 0o777).toBe(0o640);
+  });
+
+  test("into docker's configuration besides, or once where both are one file", async () => {
+    const { store, authFile, docker } = await makeStore();
+    const of = (path: string) => ({ path, content: {} });
+    expect(await store({ authFile: of(authFile), docker: of(docker) })).toEqual({
+      path: authFile,
+      remembered: [authFile, docker],
+    });
+    expect([await written(authFile), await written(docker)]).toEqual([{ auths: entries }, { auths: entries }]);
+    expect((await store({ authFile: of(docker), docker: of(docker) })).remembered).toEqual([docker]);
+  });
+
+  test("elsewhere all the same where docker's configuration has become unusable, unless it is needed", async () => {
+    const { store, authFile, docker, warnings } = await makeStore();
+    await mkdir(docker, { recursive: true });
+    const destinations = { authFile: { path: authFile, content: {} }, docker: { path: docker, content: {} } };
+    expect((await store(destinations)).path).toBe(authFile);
+    expect(await written(authFile)).toEqual({ auths: entries });
+    expect(warnings).toEqual([
+      expect.stringContaining("docker, cosign, crane, oras and helm will not see this login."),
+    ]);
+    const error = await failure(store({ ...destinations, dockerIsNeeded: true }));
+    expect(error.code).toBe("auth-file-unusable");
+  });
+});

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { keepIdentity } from "../../src/login/identity-cache.ts";
+import { parseRequest } from "../../src/login/request.ts";
+import { claims, now, testPlatform, unsignedJwt } from "../fixtures.ts";
+
+/** The identity of a job with three robots, from a variable; each fetch hides its token once. */
+function keep(expiresAt: number) {
+  const token = unsignedJwt({ ...claims, exp: expiresAt });
+  const platform = testPlatform({ env: { TOKEN: token } });
+  const request = parseRequest({ robot: "a1+ci\nb1+ci\nc1+ci", "token-env": "TOKEN" });
+  const choice = { source: "environment", variable: "TOKEN", why: "the variable TOKEN" } as const;
+  const identities = keepIdentity(request, choice, undefined, platform);
+  const askAll = () => Promise.all(request.robots.map(identities.current));
+  return { platform, identities, askAll, fetches: () => platform.reporter.secrets.length };
+}
+
+test("one token serves all robots, and is told once", async () => {
+  const { platform, askAll, fetches } = keep(now + 300);
+  const [one, ...others] = [...(await askAll()), ...(await askAll())];
+  expect(others.every((identity) => identity === one)).toBe(true);
+  expect(fetches()).toBe(1);
+  expect(platform.reporter.infos.filter((line) => line.includes("subject"))).toHaveLength(1);
+});
+
+test("one that is about to end is replaced once for all who find it so", async () => {
+  const { platform, identities, askAll, fetches } = keep(now + 5);
+  await identities.first;
+  await askAll();
+  expect(fetches()).toBe(2);
+  await askAll();
+  expect(fetches()).toBe(3);
+  expect(platform.reporter.infos.filter((line) => line.includes("subject"))).toHaveLength(1);
+});

@@ -1,0 +1,654 @@
+/** How a login is kept alive, in time that a test owns. */
+import { rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { isoTime } from "../../src/identity/token.ts";
+import { keepFresh, sourceOf, type Upkeep } from "../../src/login/renewal.ts";
+import type { Session } from "../../src/login/session.ts";
+import { LoginError } from "../../src/platform/errors.ts";
+import { createRecorder, failure, fakeClock, makeFolder, testIdentity } from "../fixtures.ts";
+
+/** On a full second, as the end of a token is. */
+const start = 1_800_000_000_000;
+const hour = 3_600_000;
+const minute = 60_000;
+const enough = new Error("this test has seen enough");
+
+/** Milliseconds since the start, and which session was to be renewed. */
+interface Call {
+  readonly at: number;
+  readonly session: Session;
+}
+
+interface WorldOptions extends Partial<Pick<Upkeep, "tokenFile" | "identityEnds" | "onLapse">> {
+  /** Of a robot token, milliseconds. */
+  readonly life?: number;
+  /** This clock minus Quay's, milliseconds. */
+  readonly ahead?: number;
+  readonly random?: () => number;
+  readonly files?: readonly string[];
+  /** Whether anybody wants to hear of the end of a login, besides the reporter. */
+  readonly listened?: boolean;
+}
+
+/** What one attempt does, besides failing. */
+type Attempt = (call: Call) => void | Promise<void>;
+
+const unavailable = (message = "Quay is down.") =>
+  new LoginError("quay-unavailable", message, { remedy: ["Wait until it is there again."] });
+
+/** A keeper at work, whose time goes on by its sleeping alone. */
+function createWorld(options: WorldOptions = {}) {
+  const { life = hour, ahead = 0, random, files = [], tokenFile, identityEnds, onLapse = "exit" } = options;
+  const { listened = true } = options;
+  const clock = fakeClock(start, random);
+  clock.set(start + ahead);
+  const reporter = createRecorder();
+  const stop = new AbortController();
+  const calls: Call[] = [];
+  const lapses: LoginError[] = [];
+  const attempts: Attempt[] = [];
+  let otherwise: Attempt = () => {};
+  let slept = 0;
+  /** At each look at the clock; by the time that has passed. */
+  const events: { readonly at: number; readonly happen: () => unknown }[] = [];
+
+  const scopes = { "quay.io": { before: null, written: ["one", "two"] } };
+  const session = (ends: number): Session => ({
+    ...{ version: 1, folder: "/run/session", named: false, id: "abc", certificates: [] },
+    files: files.map((path) => ({ path, before: null, mode: 0o600, folders: [], scopes, after: [] })),
+    robots: [
+      { robot: "acme+other", scope: "quay.io/other", expiresAt: ends / 1000 + 5, lifeSeconds: life / 1000 + 5 },
+      { robot: "acme+ci", scope: "quay.io", expiresAt: ends / 1000, lifeSeconds: life / 1000 },
+    ],
+  });
+  const first = session(start + life);
+
+  const sleep: typeof clock.sleep = async (ms, signal) => {
+    await clock.sleep(ms, signal);
+    for (const due of events.filter(({ at }) => clock.elapsed() >= at)) {
+      events.splice(events.indexOf(due), 1);
+      await due.happen();
+    }
+    signal.throwIfAborted();
+  };
+  const renew = async (current: Session): Promise<Session> => {
+    const call = { at: clock.elapsed(), session: current };
+    calls.push(call);
+    await (attempts.shift() ?? otherwise)(call);
+    // The end of a token is in whole seconds.
+    return session(Math.floor((start + clock.elapsed() + slept + life) / 1000) * 1000);
+  };
+
+  return {
+    clock,
+    reporter,
+    stop,
+    calls,
+    lapses,
+    session: first,
+    /** Suspends the machine: only the clock that people set shows it. */
+    suspend(ms: number): void {
+      slept += ms;
+      clock.set(clock.now() + ms);
+    },
+    /** What the next attempts do; those after them succeed. */
+    next: (...some: Attempt[]) => void attempts.push(...some),
+    always: (attempt: Attempt) => {
+      otherwise = attempt;
+    },
+    at: (ms: number, happen: () => unknown) => void events.push({ at: ms, happen }),
+    /** @returns what it ended with */
+    async run(until: { readonly ms?: number; readonly calls?: number }): Promise<unknown> {
+      const look = () => {
+        if (
+          clock.elapsed() >= (until.ms ?? Number.POSITIVE_INFINITY) ||
+          calls.length >= (until.calls ?? 1e6) ||
+          clock.waits.length > 100_000
+        ) {
+          stop.abort(enough);
+        }
+      };
+      const ticking: typeof sleep = async (ms, signal) => {
+        look();
+        await sleep(ms, signal);
+      };
+      const upkeep = {
+        renew,
+        tokenFile,
+        identityEnds,
+        onLapse,
+        ...(listened && { onLapsed: (lapse: LoginError) => void lapses.push(lapse) }),
+      };
+      const platform = { clock: { ...clock, sleep: ticking }, reporter, signal: stop.signal };
+      return keepFresh(first, upkeep, platform).catch((error: unknown) => error);
+    },
+  };
+}
+
+const fail =
+  (error: Error = unavailable()): Attempt =>
+  () => {
+    throw error;
+  };
+
+const gaps = (times: readonly number[]): number[] => times.slice(1).map((time, index) => time - (times[index] ?? 0));
+
+describe("in time", () => {
+  test.each([
+    [0, 0.8],
+    [0.5, 0.75],
+    [0.999_999, 0.7],
+  ])("at four fifths of the life, or up to a tenth of it sooner: with %d at %d", async (random, share) => {
+    const world = createWorld({ random: () => random });
+    expect(await world.run({ calls: 3 })).toBe(enough);
+    for (const gap of [world.calls[0]?.at ?? 0, ...gaps(world.calls.map(({ at }) => at))]) {
+      expect(Math.abs(gap - share * hour)).toBeLessThanOrEqual(2_000);
+    }
+    expect(world.reporter.warnings).toEqual([]);
+  });
+
+  test("each renewal goes on from the one before, and says until when it holds", async () => {
+    const world = createWorld();
+    await world.run({ calls: 3 });
+    const [one, two, three] = world.calls.map(({ session }) => session.robots[1]?.expiresAt ?? 0);
+    expect([world.calls[0]?.session, one]).toEqual([world.session, start / 1000 + 3600]);
+    expect([one, two, three].toSorted()).toEqual([one, two, three]);
+    expect(new Set([one, two, three]).size).toBe(3);
+    expect(world.reporter.infos).toContain(
+      `The login was renewed, since its end comes near: it lasts until ${isoTime(two ?? 0)}.`,
+    );
+  });
+
+  test("a life of a few seconds is long enough", async () => {
+    const world = createWorld({ life: 4_000 });
+    expect(await world.run({ ms: minute })).toBe(enough);
+    for (const { at, session } of world.calls) {
+      expect((session.robots[1]?.expiresAt ?? 0) * 1000).toBeGreaterThan(start + at);
+    }
+    expect(world.calls.length).toBeGreaterThan(minute / 4_000);
+    expect(world.calls.length).toBeLessThan(minute / 1_500);
+  });
+
+  test("as is one of a second", async () => {
+    const world = createWorld({ life: 1_000 });
+    expect(await world.run({ ms: minute })).toBe(enough);
+    expect(Math.max(...gaps(world.calls.map(({ at }) => at)))).toBeLessThan(1_000);
+    expect(world.calls.length).toBeLessThan(100);
+  });
+
+  test("an hour costs a look at the clock each second, and no more", async () => {
+    const world = createWorld();
+    await world.run({ ms: hour });
+    expect(world.calls).toHaveLength(1);
+    expect(world.clock.waits.length).toBeLessThanOrEqual(3_600);
+    expect(Math.max(...world.clock.waits)).toBe(1_000);
+  });
+
+  test("a thousand that began at once do not come at once", async () => {
+    let seed = 1;
+    const random = () => {
+      seed = (seed * 48_271) % 2_147_483_647; // Lehmer's generator
+      return seed / 2_147_483_647;
+    };
+    const times: number[] = [];
+    for (let count = 0; count < 1_000; count++) {
+      // The last look before it is due is all that counts of the first 2,500 seconds.
+      const world = createWorld({ life: 100_000, random });
+      await world.run({ calls: 1 });
+      times.push(world.calls[0]?.at ?? 0);
+    }
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(70_000);
+    expect(Math.max(...times)).toBeLessThanOrEqual(81_000);
+    // Ten seconds: in each about a hundred.
+    for (let from = 70_000; from < 80_000; from += 1_000) {
+      const share = times.filter((time) => time > from && time <= from + 1_000).length;
+      expect(share).toBeGreaterThan(60);
+      expect(share).toBeLessThan(140);
+    }
+  });
+});
+
+describe("at once, when", () => {
+  test("the token file has other content, though it is a link that the kubelet turns", async () => {
+    const folder = await makeFolder();
+    const at = (name: string) => join(folder, name);
+    for (const name of ["old", "new"]) await writeFile(at(name), `${name} token`);
+    await symlink("old", at("token"));
+    const world = createWorld({ tokenFile: at("token") });
+    world.at(5 * minute, async () => {
+      await symlink("new", at("token_tmp"));
+      await rename(at("token_tmp"), at("token"));
+    });
+    await world.run({ ms: 10 * minute });
+    expect(world.calls.map(({ at: time }) => time)).toEqual([5 * minute]);
+    expect(world.reporter.infos[0]).toContain("since the identity token was replaced");
+  });
+
+  test("written anew with the same content, or gone for a while, the token file is no reason", async () => {
+    const path = join(await makeFolder(), "token");
+    await writeFile(path, "the token");
+    const world = createWorld({ tokenFile: path });
+    world.at(minute, () => writeFile(path, "the token"));
+    world.at(2 * minute, () => rm(path));
+    world.at(3 * minute, () => writeFile(path, "the token"));
+    await world.run({ ms: 10 * minute });
+    expect(world.calls).toEqual([]);
+  });
+
+  test("a token that a renewal failed with is tried again as any failure is, the next one at once", async () => {
+    const path = join(await makeFolder(), "token");
+    await writeFile(path, "one");
+    const world = createWorld({ tokenFile: path, random: () => 0.999_999 });
+    world.at(minute, () => writeFile(path, "two"));
+    world.next(...Array.from({ length: 6 }, () => fail()));
+    // The seventh attempt would be 63 s after the first.
+    world.at(minute + 40_000, () => writeFile(path, "three"));
+    await world.run({ ms: 5 * minute });
+    expect(world.calls).toHaveLength(7);
+    expect(world.calls[0]?.at).toBe(minute);
+    expect(world.calls.at(-1)?.at).toBe(minute + 40_000);
+  });
+
+  const held = '{"auths": {"quay.io": {"auth": "b3VyczpvdXJz"}}}';
+
+  test.each<[string, (path: string) => Promise<void>]>([
+    ["the file has vanished", (path) => rm(path)],
+    ["it was taken out of the file", (path) => writeFile(path, '{"auths": {"ghcr.io": {"auth": "dGhlaXJz"}}}')],
+    ["the file has no logins any more", (path) => writeFile(path, "{}")],
+    ["the file is broken", (path) => writeFile(path, "{")],
+  ])("the login is gone, from whichever file: %s", async (_, take) => {
+    const folder = await makeFolder();
+    const files = ["auth.json", "config.json"].map((name) => join(folder, name));
+    for (const [index, path] of files.entries()) {
+      for (const each of files) await writeFile(each, held);
+      const world = createWorld({ files });
+      world.at(7 * minute, () => take(path));
+      world.next(() => writeFile(path, held));
+      await world.run({ ms: 20 * minute });
+      expect([index, world.calls.map(({ at }) => at)]).toEqual([index, [7 * minute]]);
+      expect(world.reporter.infos[0]).toContain("since it is gone from the auth file");
+    }
+  });
+
+  test("and again, when the renewal's own work is gone at once", async () => {
+    const path = join(await makeFolder(), "auth.json");
+    await writeFile(path, held);
+    const world = createWorld({ files: [path] });
+    world.at(7 * minute, () => rm(path));
+    world.next(
+      () => {}, // what it wrote was deleted before anybody looked
+      () => writeFile(path, held),
+    );
+    await world.run({ ms: 20 * minute });
+    expect(world.calls.map(({ at }) => at)).toEqual([7 * minute, 7 * minute + 1_000]);
+  });
+
+  test("what somebody has put in its place is theirs until the next renewal", async () => {
+    const path = join(await makeFolder(), "auth.json");
+    await writeFile(path, held);
+    const world = createWorld({ files: [path] });
+    world.at(minute, () => writeFile(path, '{"auths": {"quay.io": {"auth": "dGhlaXJz"}}}'));
+    await world.run({ ms: 10 * minute });
+    expect(world.calls).toEqual([]);
+  });
+
+  test("an auth file that can't be put back is tried for with growing waits", async () => {
+    const world = createWorld({ files: ["/nowhere/auth.json"], random: () => 0.999_999 });
+    world.always(fail());
+    await world.run({ ms: 10 * minute });
+    expect(world.calls.length).toBeGreaterThan(8);
+    expect(world.calls.length).toBeLessThan(20);
+  });
+
+  test("nor does what others write to that file meanwhile make it hurry", async () => {
+    const path = join(await makeFolder(), "auth.json");
+    await writeFile(path, held);
+    const world = createWorld({ files: [path], random: () => 0.999_999 });
+    world.always(fail());
+    for (let second = 60; second < 180; second++) {
+      const auths = Object.fromEntries(Array.from({ length: second }, (_, index) => [`ghcr.io/${index}`, {}]));
+      world.at(second * 1_000, () => writeFile(path, JSON.stringify({ auths })));
+    }
+    await world.run({ ms: 3 * minute });
+    expect(world.calls[0]?.at).toBe(minute);
+    expect(world.calls.length).toBeLessThan(10);
+  });
+
+  test.each([
+    ["forward", 11_000, true],
+    ["back", -11_000, true],
+    ["far back", -24 * hour, true],
+    ["forward by little, as it is set by the network", 9_000, false],
+    ["back by little", -9_000, false],
+  ])("the clock has jumped: %s", async (_, by, renewed) => {
+    const world = createWorld();
+    world.at(5 * minute, () => world.clock.set(world.clock.now() + by));
+    expect(await world.run({ ms: 10 * minute })).toBe(enough);
+    expect(world.calls.map(({ at }) => at)).toEqual(renewed ? [5 * minute] : []);
+    if (renewed) {
+      expect(world.reporter.infos[0]).toContain("since the clock has jumped");
+    }
+  });
+
+  test("the machine has slept beyond the time, but not beyond the life", async () => {
+    const world = createWorld();
+    world.at(5 * minute, () => world.suspend(50 * minute));
+    await world.run({ ms: 6 * minute });
+    expect(world.calls.map(({ at }) => at)).toEqual([5 * minute]);
+  });
+
+  test("a clock that was set back does not make the life longer", async () => {
+    const world = createWorld({ random: () => 0 });
+    world.next(fail()); // at the jump
+    world.at(5 * minute, () => world.clock.set(world.clock.now() - 2 * hour));
+    await world.run({ ms: hour - 1_000 });
+    expect(world.calls.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test("a clock that was set back does not hide that a login has ended", async () => {
+    const world = createWorld();
+    world.always(fail());
+    world.at(5 * minute, () => world.clock.set(world.clock.now() - 2 * hour));
+    expect(await world.run({ ms: 4 * hour })).toMatchObject({ code: "login-lapsed" });
+    expect(world.clock.elapsed()).toBeGreaterThanOrEqual(hour);
+    expect(world.clock.elapsed()).toBeLessThanOrEqual(hour + 1_000);
+  });
+
+  test("two reasons at once are one renewal", async () => {
+    const folder = await makeFolder();
+    const [token, file] = [join(folder, "token"), join(folder, "auth.json")];
+    await writeFile(token, "one");
+    await writeFile(file, held);
+    const world = createWorld({ tokenFile: token, files: [file] });
+    world.at(minute, async () => {
+      await writeFile(token, "two");
+      await rm(file);
+      world.clock.set(world.clock.now() + 20_000);
+    });
+    world.next(() => writeFile(file, held));
+    await world.run({ ms: 10 * minute });
+    expect(world.calls.map(({ at }) => at)).toEqual([minute]);
+  });
+});
+
+describe("a renewal that fails", () => {
+  test("is tried again, with waits that double up to a minute, and are within a quarter of what is left", async () => {
+    const world = createWorld({ random: () => 0.999_999 });
+    world.always(fail());
+    const error = await world.run({ ms: 2 * hour });
+    expect(error).toMatchObject({ code: "login-lapsed" });
+    const times = world.calls.map(({ at }) => at);
+    const waits = gaps(times);
+    for (const [index, wait] of waits.entries()) {
+      // A look each second finds out that it is time.
+      const backoff = Math.min(minute, 1_000 * 2 ** index);
+      const left = hour - (times[index] ?? 0);
+      expect(wait).toBeLessThanOrEqual(Math.min(backoff, left / 4) + 2_000);
+      expect(wait).toBeGreaterThanOrEqual(Math.min(backoff, left / 4) - 1_000);
+    }
+    expect(Math.max(...waits)).toBeGreaterThanOrEqual(minute - 1_000);
+    // To the very end: the last attempts come close to it.
+    expect(hour - (times.at(-1) ?? 0)).toBeLessThan(5_000);
+    expect(waits.length).toBeGreaterThan(15);
+    expect(waits.length).toBeLessThan(60);
+  });
+
+  test.each([
+    [0, [1_000, 1_000, 1_000]],
+    [0.5, [8_000, 16_000, 30_000]],
+    [0.999_999, [16_000, 32_000, 60_000]],
+  ])("all of each wait is random, but for the look each second: with %d", async (random, waits) => {
+    const world = createWorld({ random: () => random });
+    world.always(fail());
+    await world.run({ calls: 9 });
+    expect(gaps(world.calls.map(({ at }) => at)).slice(4, 7)).toEqual(waits);
+  });
+
+  test("says why, what to do, when the next attempt is, and until when the login holds", async () => {
+    const world = createWorld();
+    world.next(fail());
+    await world.run({ calls: 2 });
+    expect(world.reporter.warnings).toEqual([
+      expect.stringMatching(
+        /^The login could not be renewed\. Quay is down\. Trying again in 1\.0 s; the login ends at 2027-01-15T09:00:00Z\.\n.*Wait until it is there again\.(?:.|\n)*quay-unavailable$/,
+      ),
+    ]);
+    expect(world.reporter.infos).toEqual([expect.stringContaining("was renewed")]);
+  });
+
+  test("for the same reason as before says so in one line; another reason is told whole", async () => {
+    const world = createWorld();
+    const other = new LoginError("quay-unreachable", "Quay is gone.", { remedy: ["Look for it."] });
+    world.next(fail(), fail(), fail(other), fail(), () => {}, fail());
+    await world.run({ calls: 7 });
+    // After a renewal, whoever reads the log may have forgotten.
+    expect(world.reporter.warnings.map((warning) => warning.split("\n").length)).toEqual([3, 1, 3, 3, 3]);
+    expect(world.reporter.warnings[1]).toMatch(
+      /^The login could not be renewed\. Quay is down\. Trying again (?:at once|in \d+\.\d s); the login ends at .*Z\.$/,
+    );
+    expect(world.reporter.infos).toHaveLength(2);
+  });
+
+  test("and then succeeds leaves no trace: the next failure waits a second again", async () => {
+    const world = createWorld({ random: () => 0.999_999 });
+    world.next(...Array.from({ length: 6 }, () => fail()), () => {}, fail());
+    await world.run({ calls: 9 });
+    const times = world.calls.map(({ at }) => at);
+    expect((times[8] ?? 0) - (times[7] ?? 0)).toBeLessThanOrEqual(2_000);
+    expect((times[7] ?? 0) - (times[6] ?? 0)).toBeGreaterThan(0.69 * hour);
+  });
+
+  test("goes on from the session that is, not from one that never was", async () => {
+    const world = createWorld();
+    world.next(fail(), fail());
+    await world.run({ calls: 3 });
+    expect(world.calls.map(({ session }) => session)).toEqual([world.session, world.session, world.session]);
+  });
+
+  test("since somebody has logged out meanwhile is the end", async () => {
+    const world = createWorld({ onLapse: "retry" });
+    world.next(fail(new LoginError("not-logged-in", "The login was taken back.", { remedy: [] })));
+    expect(await world.run({ ms: 2 * hour })).toMatchObject({ code: "not-logged-in" });
+    expect(world.calls).toHaveLength(1);
+  });
+
+  test("by a mistake in the program is not tried again", async () => {
+    const world = createWorld();
+    const mistake = new TypeError("undefined is not a function");
+    world.next(fail(mistake));
+    expect(await world.run({ ms: hour })).toBe(mistake);
+    expect([world.calls.length, world.reporter.warnings]).toEqual([1, []]);
+  });
+});
+
+describe("a login that has ended", () => {
+  test("ends the keeping: the error says when, why, and what to do", async () => {
+    const world = createWorld();
+    world.always(fail(unavailable("Quay answered 503.")));
+    const error = await failure(world.run({ ms: 2 * hour }).then((reason) => Promise.reject(reason)));
+    expect(error).toMatchObject({
+      code: "login-lapsed",
+      message: "The login ended at 2027-01-15T09:00:00Z, before it could be renewed.",
+      remedy: ["The last attempt: Quay answered 503.", "Wait until it is there again."],
+      cause: { code: "quay-unavailable" },
+    });
+    expect(world.clock.elapsed()).toBeGreaterThanOrEqual(hour);
+    expect(world.clock.elapsed()).toBeLessThanOrEqual(hour + 1_000);
+  });
+
+  test("is told once, and the trying goes on, where that is wanted", async () => {
+    const world = createWorld({ onLapse: "retry", random: () => 0.999_999 });
+    world.always(fail());
+    expect(await world.run({ ms: 3 * hour })).toBe(enough);
+    expect(world.lapses.map(({ code }) => code)).toEqual(["login-lapsed"]);
+    expect(world.reporter.warnings.filter((text) => text.startsWith("The login ended at"))).toHaveLength(1);
+    const late = world.calls.map(({ at }) => at).filter((at) => at > hour);
+    expect(late.length).toBeGreaterThan(100);
+    // Loudly: each attempt is told.
+    expect(world.reporter.warnings).toHaveLength(world.calls.length + 1);
+    for (const wait of gaps(late)) {
+      expect(wait).toBeLessThanOrEqual(minute + 1_000);
+      expect(wait).toBeGreaterThanOrEqual(minute - 2_000);
+    }
+  });
+
+  test("may come back; it is told again when it ends again", async () => {
+    const world = createWorld({ onLapse: "retry" });
+    let down = true;
+    world.always(() => {
+      if (down) throw unavailable();
+    });
+    world.at(1.5 * hour, () => {
+      down = false;
+    });
+    world.at(2 * hour, () => {
+      down = true;
+    });
+    expect(await world.run({ ms: 4 * hour })).toBe(enough);
+    expect(world.lapses).toHaveLength(2);
+    expect(world.reporter.infos.filter((text) => text.startsWith("The login was renewed"))).toHaveLength(1);
+  });
+
+  test("while its renewal was on its way is told, though the renewal came through", async () => {
+    const world = createWorld({ onLapse: "retry" });
+    world.next(() => world.clock.advance(hour));
+    expect(await world.run({ ms: 2 * hour })).toBe(enough);
+    expect(world.lapses.map(({ message }) => message)).toEqual([
+      "The login ended at 2027-01-15T09:00:00Z, before it could be renewed.",
+    ]);
+    expect(world.reporter.warnings).toEqual([expect.stringContaining("The login ended at 2027-01-15T09:00:00Z")]);
+    expect(world.reporter.infos[0]).toContain("The login was renewed");
+  });
+
+  test("is told to the reporter alone, where nobody else wants to hear of it", async () => {
+    const world = createWorld({ onLapse: "retry", listened: false });
+    world.always(fail());
+    expect(await world.run({ ms: 2 * hour })).toBe(enough);
+    expect(world.reporter.warnings.filter((text) => text.startsWith("The login ended at"))).toHaveLength(1);
+  });
+
+  test("while the machine slept: it is renewed all the same, where that is wanted", async () => {
+    const world = createWorld({ onLapse: "retry" });
+    world.at(5 * minute, () => world.suspend(3 * hour));
+    await world.run({ ms: 10 * minute });
+    expect(world.lapses).toHaveLength(1);
+    expect(world.calls).toHaveLength(1);
+    expect(world.calls[0]?.at).toBeLessThanOrEqual(5 * minute + 2_000);
+  });
+});
+
+describe("a clock that is not Quay's", () => {
+  test.each([
+    ["20 minutes behind", -20 * minute],
+    ["20 minutes ahead", 20 * minute],
+    ["hours behind", -3 * hour],
+    ["hours ahead: what Quay hands out has ended already, by this one", 3 * hour],
+  ])("%s: no gap, and no hurry", async (_, ahead) => {
+    const world = createWorld({ ahead, onLapse: "retry" });
+    await world.run({ ms: 6 * hour, calls: 1_000 });
+    // By Quay's clock.
+    const lasted = [...world.calls.map(({ at, session }) => (session.robots[1]?.expiresAt ?? 0) * 1000 - start - at)];
+    expect(Math.min(...lasted)).toBeGreaterThan(0);
+    expect(world.calls.length).toBeGreaterThanOrEqual(7);
+    expect(world.calls.length).toBeLessThan(40);
+    expect(world.lapses).toEqual([]);
+  });
+});
+
+describe("an identity that can't be fetched again", () => {
+  test("and ends before the renewal: says until when the login holds, and asks for nothing", async () => {
+    const world = createWorld({ identityEnds: start / 1000 + 300 });
+    const error = await world.run({ ms: 2 * hour });
+    expect(world.reporter.warnings).toEqual([
+      "The login lasts until 2027-01-15T09:00:00Z and will not be renewed: its identity token ends at 2027-01-15T08:05:00Z and can't be fetched again.",
+    ]);
+    expect(world.calls).toEqual([]);
+    expect(error).toMatchObject({ code: "login-lapsed", remedy: ["Log in again."] });
+    expect(world.clock.elapsed()).toBeGreaterThanOrEqual(hour);
+  });
+
+  test("ends the keeping with the login, where trying goes on otherwise", async () => {
+    const world = createWorld({ identityEnds: start / 1000 + 300, onLapse: "retry", files: ["/nowhere/auth.json"] });
+    world.at(minute, () => world.clock.set(world.clock.now() + 20_000));
+    expect(await world.run({ ms: 2 * hour })).toMatchObject({ code: "login-lapsed" });
+    expect(world.calls).toEqual([]);
+  });
+
+  test("but lasts longer renews until it ends", async () => {
+    const world = createWorld({ identityEnds: (start + 1.7 * hour) / 1000 });
+    expect(await world.run({ ms: 4 * hour })).toMatchObject({ code: "login-lapsed" });
+    expect(world.calls).toHaveLength(2);
+    expect(world.reporter.warnings).toEqual([expect.stringContaining("will not be renewed")]);
+  });
+});
+
+describe("told to end", () => {
+  test("does so at once while it waits", async () => {
+    const world = createWorld();
+    const reason = new LoginError("cancelled", "Told to end.", { remedy: [] });
+    world.at(5 * minute, () => world.stop.abort(reason));
+    expect(await world.run({ ms: hour })).toBe(reason);
+    expect([world.clock.elapsed(), world.calls, world.reporter.warnings]).toEqual([5 * minute, [], []]);
+  });
+
+  test.each<[string, Error]>([
+    ["a renewal that was broken off", new LoginError("cancelled", "broken off", { remedy: [] })],
+    ["one that failed otherwise at this moment", unavailable()],
+    ["one that does not know", new TypeError("socket")],
+  ])("during %s, with the reason it was given", async (_, error) => {
+    const world = createWorld();
+    const reason = new LoginError("cancelled", "Told to end.", { remedy: [] });
+    world.next(() => {
+      world.stop.abort(reason);
+      throw error;
+    });
+    expect(await world.run({ ms: 2 * hour })).toBe(reason);
+    expect([world.calls.length, world.reporter.warnings]).toEqual([1, []]);
+  });
+
+  test("before it begins, too", async () => {
+    const world = createWorld();
+    world.stop.abort(enough);
+    expect(await world.run({ ms: hour })).toBe(enough);
+    expect(world.calls).toEqual([]);
+  });
+
+  test("between two failures", async () => {
+    const world = createWorld();
+    world.next(fail());
+    world.always(() => expect.unreachable("no attempt after the end"));
+    const reason = new Error("the end");
+    world.at(0.75 * hour + 500, () => world.stop.abort(reason));
+    expect(await world.run({ ms: 2 * hour })).toBe(reason);
+  });
+});
+
+describe("what of a login decides how it is kept", () => {
+  const identity = testIdentity();
+
+  test("a file is watched", () => {
+    expect(sourceOf({ source: { source: "file", path: "/run/token", why: "" }, identity })).toEqual({
+      tokenFile: "/run/token",
+      identityEnds: undefined,
+    });
+  });
+
+  test("a variable does not change any more", () => {
+    const source = { source: "environment", variable: "QUAY_ID_TOKEN", why: "" } as const;
+    expect(sourceOf({ source, identity })).toEqual({ tokenFile: undefined, identityEnds: identity.expiresAt });
+  });
+
+  test("GitHub and SPIFFE give a new one each time", () => {
+    expect(sourceOf({ source: { source: "github", why: "" }, identity })).toEqual({
+      tokenFile: undefined,
+      identityEnds: undefined,
+    });
+  });
+});
+
+test("the reasons are told for whoever looks closely", async () => {
+  const world = createWorld();
+  await world.run({ calls: 1 });
+  expect(world.reporter.debugs).toEqual(["renewing the login, since its end comes near"]);
+});

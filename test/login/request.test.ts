@@ -1,0 +1,364 @@
+import { describe, expect, test } from "vitest";
+import { hasNamespacedScope, parseRequest, robotFor } from "../../src/login/request.ts";
+import type { OptionValues } from "../../src/options/table.ts";
+import { failure } from "../fixtures.ts";
+
+const robot = "acme+ci";
+
+test("one robot is enough: everything else has its default", () => {
+  expect(parseRequest({ robot })).toEqual({
+    registry: "quay.io",
+    robots: [{ robot: "acme+ci", scope: "quay.io" }],
+    identity: { source: "auto" },
+    spiffeId: undefined,
+    audience: "quay",
+    tool: "auto",
+    authFile: undefined,
+    authFileMode: undefined,
+    dockerConfig: "auto",
+    caFile: undefined,
+    access: [],
+    timeoutSeconds: 120,
+    refresh: false,
+    logout: true,
+    withoutIdentity: "fail",
+    exportToken: false,
+    workflowRef: undefined,
+  });
+});
+
+test("a blank option counts as absent, as a runner hands it over", () => {
+  const blank: OptionValues = {
+    registry: "",
+    identity: " ",
+    audience: "\n",
+    "token-file": "",
+    "token-env": "",
+    "spiffe-socket": "",
+    "spiffe-id": " ",
+    tool: "",
+    "auth-file": "  ",
+    "docker-config": "",
+    "auth-file-mode": "",
+    "ca-file": "",
+    access: "\n\n",
+    timeout: "",
+    logout: "",
+    "without-identity": "",
+    "export-token": "",
+    "workflow-ref": "",
+  };
+  expect(parseRequest({ ...blank, robot })).toEqual(parseRequest({ robot }));
+});
+
+test.each<[OptionValues, object]>([
+  [{ registry: "Quay.Example.COM:8443" }, { registry: "quay.example.com:8443" }],
+  [{ registry: "localhost" }, { registry: "localhost" }],
+  [{ registry: "10.0.0.1:8443" }, { registry: "10.0.0.1:8443" }],
+  [{ registry: "[::1]:8443" }, { registry: "[::1]:8443" }],
+  [{ identity: "github" }, { identity: { source: "github" } }],
+  [{ identity: "file" }, { identity: { source: "file", path: "/var/run/secrets/tokens/quay-token" } }],
+  [{ identity: "file", "token-file": "/t" }, { identity: { source: "file", path: "/t" } }],
+  [{ "token-file": "/t" }, { identity: { source: "file", path: "/t" } }],
+  [{ "token-env": "QUAY_ID_TOKEN" }, { identity: { source: "environment", variable: "QUAY_ID_TOKEN" } }],
+  [{ identity: "environment", "token-env": "_t1" }, { identity: { source: "environment", variable: "_t1" } }],
+  [{ identity: " GitHub " }, { identity: { source: "github" } }],
+  [{ audience: "https://quay.example.com" }, { audience: "https://quay.example.com" }],
+  [{ tool: "buildah" }, { tool: "buildah" }],
+  [{ tool: "docker" }, { tool: "docker", dockerConfig: "auto" }],
+  [{ "auth-file": "/home/ci/auth.json" }, { authFile: "/home/ci/auth.json" }],
+  [{ "docker-config": "true" }, { dockerConfig: true }],
+  [{ "docker-config": "false" }, { dockerConfig: false }],
+  [{ "auth-file-mode": "0640" }, { authFileMode: 0o640 }],
+  [{ "auth-file-mode": "644" }, { authFileMode: 0o644 }],
+  [{ "auth-file-mode": "0o600" }, { authFileMode: 0o600 }],
+  [{ "ca-file": "ca.pem" }, { caFile: "ca.pem" }],
+  [{ "token-host": "Auth.example.com:8443" }, { tokenHost: "auth.example.com:8443" }],
+  [{ timeout: "1" }, { timeoutSeconds: 1 }],
+  [{ timeout: "3600" }, { timeoutSeconds: 3600 }],
+  [{ logout: "False" }, { logout: false }],
+  [{ "without-identity": "skip" }, { withoutIdentity: "skip" }],
+  [{ "export-token": "true" }, { exportToken: true }],
+  [{ "workflow-ref": "acme/app/.github/workflows/b.yml@r" }, { workflowRef: "acme/app/.github/workflows/b.yml@r" }],
+  [
+    { access: "acme/app:pull,push\nquay.io/acme/base/go: pull" },
+    {
+      access: [
+        { repository: "acme/app", actions: ["pull", "push"] },
+        { repository: "acme/base/go", actions: ["pull"] },
+      ],
+    },
+  ],
+])("%j is understood", (values, expected) => {
+  expect(parseRequest({ robot, ...values })).toMatchObject(expected);
+});
+
+test.each([
+  ["https://auth.example.com", "it is a host, without a scheme such as https://"],
+  ["auth.example.com/v2", "it is a host, without a path"],
+  ["me:secret@auth.example.com", "it is a host, without a user or password"],
+  ["auth example", "it is not a host with an optional port"],
+])("token-host %s is refused", (value, problem) => {
+  const refuse = () => parseRequest({ robot, "token-host": value });
+  expect(refuse).toThrow(problem);
+  expect(refuse).toThrow('The option "token-host"');
+  expect(refuse).not.toThrow("secret");
+});
+
+describe("robots and scopes", () => {
+  test.each<[string, string, [robot: string, scope: string][]]>([
+    ["its host may be in capitals", "QUAY.io/acme/app=acme+ci", [["acme+ci", "quay.io/acme/app"]]],
+    ["a robot alone gets the host", "acme+ci", [["acme+ci", "quay.io"]]],
+    ["its scope can be named", "quay.io/acme = acme+ci", [["acme+ci", "quay.io/acme"]]],
+    ["a scope may be one repository", "quay.io/acme/app=acme+ci", [["acme+ci", "quay.io/acme/app"]]],
+    ["the host itself may be named", "quay.io=acme+ci", [["acme+ci", "quay.io"]]],
+    [
+      "several get their organizations",
+      "acme+ci\r\n\n  other+deploy-1.x_y  ",
+      [
+        ["acme+ci", "quay.io/acme"],
+        ["other+deploy-1.x_y", "quay.io/other"],
+      ],
+    ],
+    [
+      "two of one organization are told apart by a scope",
+      "acme+ci\nquay.io/acme/app=acme+release",
+      [
+        ["acme+ci", "quay.io/acme"],
+        ["acme+release", "quay.io/acme/app"],
+      ],
+    ],
+  ])("%s", (_, value, expected) => {
+    expect(parseRequest({ robot: value }).robots).toEqual(expected.map(([name, scope]) => ({ robot: name, scope })));
+  });
+
+  test("the most specific scope serves a repository", () => {
+    const { robots } = parseRequest({ robot: "quay.io=acme+all\nacme+ci\nquay.io/acme/app=acme+app" });
+    const name = (repository: string) => robotFor(repository, "quay.io", robots)?.robot;
+    expect(name("acme/app")).toBe("acme+app");
+    expect(name("acme/app/sub")).toBe("acme+app");
+    expect(name("acme/application")).toBe("acme+ci");
+    expect(name("acmeco/app")).toBe("acme+all");
+    expect(robotFor("acmeco/app", "quay.io", robots.slice(1))).toBeUndefined();
+  });
+
+  test("a login for less than the host is namespaced", () => {
+    expect(hasNamespacedScope(parseRequest({ robot }))).toBe(false);
+    expect(hasNamespacedScope(parseRequest({ robot: "quay.io/acme=acme+ci" }))).toBe(true);
+    expect(hasNamespacedScope(parseRequest({ robot: "quay.io=acme+all\nacme+ci" }))).toBe(true);
+  });
+});
+
+const longName = "a".repeat(256);
+const noHost = "it is not a host with an optional port";
+const registryExample = "registry: quay.example.com:8443";
+const name = "organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them";
+const blank = "a name has no blank, comma or semicolon; several robots stand on a line each";
+const scope = "a scope is a host, host/organization or host/organization/repository";
+const seconds = "it is a whole number of seconds, 1 to 3600";
+const mode = "it is octal, lets the owner read and write, and nobody execute";
+
+const oneOfTwo = "Give one of the two.";
+
+type Bad = [values: OptionValues, option: string, shown: string, problem: string, example: string];
+
+test.each<Bad>([
+  [{ robot: "" }, "robot", "", "it is required", "robot: acme+ci"],
+  [{ robot: " \n " }, "robot", "", "it is required", "robot: acme+ci"],
+  [{ robot: "acme" }, "robot", "acme", "a robot's full name has a +: organization+name", "robot: acme+ci"],
+  [{ robot: "other" }, "robot", "other", "a robot's full name has a +: organization+name", "robot: other+ci"],
+  [{ robot: "A/b" }, "robot", "A/b", "a robot's full name has a +: organization+name", "robot: acme+ci"],
+  [{ robot: "acme + ci" }, "robot", "acme + ci", blank, "robot: acme+ci"],
+  [{ robot: "acme+ci,acme+cd" }, "robot", "acme+ci,acme+cd", blank, "robot: acme+ci"],
+  [{ robot: "acme+ci; acme+cd" }, "robot", "acme+ci; acme+cd", blank, "robot: acme+ci"],
+  [{ robot: "Acme+CI" }, "robot", "Acme+CI", "names in Quay are lower case", "robot: acme+ci"],
+  [{ robot: "acme+ci+x" }, "robot", "acme+ci+x", name, "robot: acme+ci"],
+  [{ robot: "+ci" }, "robot", "+ci", name, "robot: acme+ci"],
+  [{ robot: "acme+" }, "robot", "acme+", name, "robot: acme+ci"],
+  [{ robot: "acme+x" }, "robot", "acme+x", name, "robot: acme+ci"],
+  [{ robot: "acme+c--i" }, "robot", "acme+c--i", name, "robot: acme+ci"],
+  [{ robot: "-acme+ci" }, "robot", "-acme+ci", name, "robot: acme+ci"],
+  [{ robot: `acme+${longName}` }, "robot", `acme+${"a".repeat(115)}…`, name, "robot: acme+ci"],
+  [
+    { robot: "acme+ci\nacme+cd" },
+    "robot",
+    "acme+cd",
+    "acme+ci logs in for quay.io/acme already, and only one login can stand there",
+    "a scope of its own: quay.io/acme/app=acme+cd",
+  ],
+  [
+    { robot: "quay.io=acme+ci\nquay.io=acme+ci" },
+    "robot",
+    "acme+ci",
+    "acme+ci logs in for quay.io already, and only one login can stand there",
+    "a scope of its own: quay.io/acme/app=acme+ci",
+  ],
+  [
+    { robot: "ghcr.io/acme=acme+ci" },
+    "robot",
+    "ghcr.io/acme=…",
+    "the scope is on another host than registry (quay.io)",
+    "quay.io/acme=acme+ci",
+  ],
+  [
+    { robot: "quay.io.example/acme=acme+ci" },
+    "robot",
+    "quay.io.example/acme=…",
+    "the scope is on another host than registry (quay.io)",
+    "quay.io/acme=acme+ci",
+  ],
+  [
+    { robot: "me:secret@quay.io=acme+ci" },
+    "robot",
+    "…@quay.io=…",
+    "the scope is on another host than registry (quay.io)",
+    "quay.io/acme=acme+ci",
+  ],
+  [{ robot: "quay.io/acme/=acme+ci" }, "robot", "quay.io/acme/=…", scope, "quay.io/acme=acme+ci"],
+  [{ robot: "quay.io/Acme=acme+ci" }, "robot", "quay.io/Acme=…", scope, "quay.io/acme=acme+ci"],
+  [
+    { registry: "https://quay.io" },
+    "registry",
+    "https://quay.io",
+    "it is a host, without a scheme such as https://",
+    registryExample,
+  ],
+  [
+    { registry: "https://me:secret@quay.io/x" },
+    "registry",
+    "https://…@quay.io/x",
+    "it is a host, without a scheme such as https://",
+    registryExample,
+  ],
+  [
+    { registry: "me:secret@quay.io" },
+    "registry",
+    "…@quay.io",
+    "it is a host, without a user or password",
+    registryExample,
+  ],
+  [
+    { registry: "quay.io/acme" },
+    "registry",
+    "quay.io/acme",
+    "it is a host, without a path; organizations go into robot",
+    registryExample,
+  ],
+  [{ registry: "quay io" }, "registry", "quay io", noHost, registryExample],
+  [{ registry: "quay.io:https" }, "registry", "quay.io:…", noHost, registryExample],
+  [{ registry: "quay.io:99999" }, "registry", "quay.io:99999", noHost, registryExample],
+  [{ registry: "-quay.io" }, "registry", "-quay.io", noHost, registryExample],
+  [{ registry: "[::1" }, "registry", "[::1", noHost, registryExample],
+  [
+    { identity: "gitlab" },
+    "identity",
+    "gitlab",
+    "it is one of auto, github, file, spiffe, environment",
+    "identity: auto",
+  ],
+  [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
+  [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", 'token-file is set too ("/t")', oneOfTwo],
+  [
+    { identity: "github", "token-file": "/t" },
+    "token-file",
+    "/t",
+    "identity is github, which does not use it",
+    "identity: auto",
+  ],
+  [
+    { identity: "github", "token-env": "T" },
+    "token-env",
+    "T",
+    "identity is github, which does not use it",
+    "identity: auto",
+  ],
+  [
+    { identity: "file", "token-env": "T" },
+    "token-env",
+    "T",
+    "identity is file, which does not use it",
+    "identity: auto",
+  ],
+  [
+    { identity: "environment", "token-file": "/t" },
+    "token-file",
+    "/t",
+    "identity is environment, which does not use it",
+    "identity: auto",
+  ],
+  // A token pasted where its variable's name belongs must not reach a log.
+  [
+    { "token-env": "eyJhbGciOi.eyJpc3Mi.c2ln" },
+    "token-env",
+    "…",
+    "it is the name of a variable, not the token",
+    "token-env: QUAY_ID_TOKEN",
+  ],
+  [{ audience: "quay staging" }, "audience", "quay staging", "an audience has no blanks", "audience: quay"],
+  [{ tool: "nerdctl" }, "tool", "nerdctl", "it is one of auto, skopeo, buildah, podman, docker", "tool: auto"],
+  [
+    { tool: "docker", robot: "quay.io/acme=acme+ci" },
+    "tool",
+    "docker",
+    "docker keeps one login per host, not one for quay.io/acme",
+    "tool: skopeo",
+  ],
+  [
+    { "docker-config": "true", robot: "acme+ci\nother+ci" },
+    "docker-config",
+    "true",
+    "docker would send the login for quay.io/acme to every repository of quay.io",
+    "docker-config: false, or a single robot without a scope",
+  ],
+  [{ "docker-config": "yes" }, "docker-config", "yes", "it is one of auto, true, false", "docker-config: auto"],
+  ...["rw", "0700", "0444", "0666x", "1640", "66", "0688"].map(
+    (value): Bad => [{ "auth-file-mode": value }, "auth-file-mode", value, mode, 'auth-file-mode: "0640"'],
+  ),
+  ...["soon", "0", "-5", "1.5", "1e2", "3601", "Infinity"].map(
+    (value): Bad => [{ timeout: value }, "timeout", value, seconds, "timeout: 120"],
+  ),
+  [{ logout: "no" }, "logout", "no", "it is one of true, false", "logout: true"],
+  [{ "export-token": "1" }, "export-token", "1", "it is one of true, false", "export-token: false"],
+  [
+    { "export-token": "true", robot: "acme+ci\nother+ci" },
+    "export-token",
+    "true",
+    "it hands out one token, and there are several robots",
+    "one step per robot",
+  ],
+  [{ "without-identity": "ignore" }, "without-identity", "ignore", "it is one of fail, skip", "without-identity: fail"],
+  [{ access: "app:pull" }, "access", "app:pull", '"app" is not organization/repository', "access: acme/app:pull,push"],
+  [
+    { access: "Acme/App:pull" },
+    "access",
+    "Acme/App:pull",
+    '"Acme/App" is not organization/repository',
+    "access: acme/app:pull,push",
+  ],
+  [{ access: ":pull" }, "access", ":pull", '"" is not organization/repository', "access: acme/app:pull,push"],
+  [{ access: "acme/app" }, "access", "acme/app", '"" is neither pull nor push', "access: acme/app:pull,push"],
+  [
+    { access: "acme/app:pull,delete" },
+    "access",
+    "acme/app:pull,delete",
+    '"delete" is neither pull nor push',
+    "access: acme/app:pull,push",
+  ],
+  [
+    { access: "third/app:pull", robot: "acme+ci\nother+ci" },
+    "access",
+    "third/app:pull",
+    "none of the robots logs in for this repository",
+    "a robot with the scope quay.io/third/app",
+  ],
+])("%j is refused", async (values, option, shown, problem, example) => {
+  const error = await failure(() => parseRequest({ robot, ...values }));
+  expect(error.code).toBe("invalid-input");
+  expect(error.message).toBe(`The option "${option}" is ${JSON.stringify(shown)}: ${problem}.`);
+  expect(error.remedy).toEqual([example === oneOfTwo ? oneOfTwo : `Write, for example, ${example}`]);
+});
+
+test("the example of a refused value is one that works", async () => {
+  const { remedy } = await failure(() => parseRequest({ robot: "Acme+CI" }));
+  expect(parseRequest({ robot: remedy[0]?.split("robot: ")[1] }).robots[0]?.robot).toBe("acme+ci");
+});

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { settleAll, together } from "../../src/platform/concurrency.ts";
+import { LoginError } from "../../src/platform/errors.ts";
+import { failure } from "../fixtures.ts";
+
+const bad = (message: string) => new LoginError("robot-not-found", message, { remedy: [] });
+
+test("results stand in the order of the items, at most so many run at a time", async () => {
+  let running = 0;
+  let most = 0;
+  const results = await settleAll([30, 10, 20, 5, 1, 15], 4, async (ms, index) => {
+    most = Math.max(most, ++running);
+    await sleep(ms);
+    running--;
+    return `${index}:${ms}`;
+  });
+  expect(results).toEqual(["0:30", "1:10", "2:20", "3:5", "4:1", "5:15"]);
+  expect(most).toBe(4);
+});
+
+test("nothing to do", async () => {
+  expect(await settleAll([], 4, async () => 1)).toEqual([]);
+});
+
+test("every item is tried; the first failure by order carries the others", async () => {
+  const done: number[] = [];
+  const error = await failure(
+    settleAll([20, 1, 10, 5], 2, async (ms, index) => {
+      await sleep(ms);
+      done.push(index);
+      if (index !== 2) {
+        throw bad(`robot ${index}`);
+      }
+    }),
+  );
+  expect(done.sort()).toEqual([0, 1, 2, 3]);
+  expect(error.message).toBe("robot 0");
+  expect(error.also.map(({ message }) => message)).toEqual(["robot 1", "robot 3"]);
+});
+
+test("a failure that all share is told once", async () => {
+  const shared = bad("no identity");
+  const error = await failure(settleAll([1, 2, 3], 4, () => Promise.reject(shared)));
+  expect(error).toBe(shared);
+  expect(error.also).toEqual([]);
+});
+
+test("a mistake in the program goes before all else", async () => {
+  const work = async (item: number) => {
+    throw item === 2 ? new TypeError("mistake") : bad(`robot ${item}`);
+  };
+  await expect(settleAll([1, 2, 3], 1, work)).rejects.toThrow(TypeError);
+});
+
+test("together: results in their order, all at the same time", async () => {
+  const began = performance.now();
+  const wait = (ms: number) => async () => {
+    await sleep(ms);
+    return ms;
+  };
+  expect(await together(wait(200), wait(100), wait(150))).toEqual([200, 100, 150]);
+  expect(performance.now() - began).toBeLessThan(400);
+});
+
+test("together: a failure cancels the others, and comes when they have ended", async () => {
+  const events: string[] = [];
+  const until = async (signal: AbortSignal) => {
+    await sleep(60_000, undefined, { signal }).catch(() => events.push("cancelled"));
+    await sleep(50);
+    events.push("ended");
+  };
+  const error = await failure(
+    together(until, async () => {
+      await sleep(10);
+      throw bad("the first");
+    }),
+  );
+  expect([error.message, ...events]).toEqual(["the first", "cancelled", "ended"]);
+});

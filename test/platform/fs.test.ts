@@ -1,0 +1,145 @@
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  existingFolder,
+  isThere,
+  makeFolders,
+  markOf,
+  missingFolders,
+  pathAsGiven,
+  removeFolders,
+} from "../../src/platform/fs.ts";
+import { makeFolder } from "../fixtures.ts";
+
+test("tells which folders it had to make, and takes just these back", async () => {
+  const base = await makeFolder();
+  const made = await makeFolders(join(base, "a/b/c"));
+  expect(made).toEqual([join(base, "a"), join(base, "a/b"), join(base, "a/b/c")]);
+  expect((await stat(join(base, "a"))).mode & 0o777).toBe(0o700);
+  expect(await makeFolders(join(base, "a/b/c"))).toEqual([]);
+  expect(await makeFolders(join(base, "a/b/d"))).toEqual([join(base, "a/b/d")]);
+  await removeFolders([join(base, "a/b/d")]);
+  await removeFolders(made);
+  expect(existsSync(join(base, "a"))).toBe(false);
+  await removeFolders(made);
+  expect(existsSync(base)).toBe(true);
+});
+
+test("a folder that somebody uses by now stays, with those around it", async () => {
+  const base = await makeFolder();
+  const made = await makeFolders(join(base, "a/b/c"));
+  await mkdir(join(base, "a/b/other"));
+  await writeFile(join(base, "a/b/other/file"), "x");
+  await removeFolders(made);
+  expect(existsSync(join(base, "a/b/c"))).toBe(false);
+  expect(existsSync(join(base, "a/b/other/file"))).toBe(true);
+});
+
+test("two that make the same folders at once both end, and share out what they made", async () => {
+  const base = await makeFolder();
+  const made = await Promise.all([makeFolders(join(base, "a/b"), 0o755), makeFolders(join(base, "a/b"), 0o755)]);
+  expect(made.flat().sort()).toEqual([join(base, "a"), join(base, "a/b")]);
+  expect((await stat(join(base, "a/b"))).mode & 0o777).toBe(0o755);
+});
+
+test("where no folder can be made it fails: Node's own way would never end", async () => {
+  await expect(makeFolders("/proc/self/a/b")).rejects.toThrow("ENOENT");
+  const base = await makeFolder();
+  await writeFile(join(base, "file"), "");
+  await expect(makeFolders(join(base, "file/a"))).rejects.toThrow("ENOTDIR");
+  await symlink("/nothing/there", join(base, "link"));
+  await expect(makeFolders(join(base, "link/a"))).rejects.toThrow("ENOENT");
+});
+
+test("which are missing, and which is the nearest that is there", async () => {
+  const base = await makeFolder();
+  expect(await missingFolders(base)).toEqual([]);
+  expect(await missingFolders(join(base, "a/b"))).toEqual([join(base, "a"), join(base, "a/b")]);
+  expect(await existingFolder(base)).toBe(base);
+  expect(await existingFolder(join(base, "a/b/c"))).toBe(base);
+  expect(await existingFolder("/nothing/there")).toBe("/");
+  // A name without a folder ends at the folder that it would be in, and not never.
+  expect(await existingFolder("nothing-there")).toBe(".");
+  await symlink("/nothing/there", join(base, "link"));
+  expect([await isThere(base), await isThere(join(base, "a")), await isThere(join(base, "link"))]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+describe("the mark of a file", () => {
+  const date = new Date(1_800_000_000_000);
+  const write = async (path: string, text: string, at = date) => {
+    await writeFile(path, text);
+    await utimes(path, at, at);
+  };
+
+  test("stays while nobody writes to it, and is another one after each way to write", async () => {
+    const path = join(await makeFolder(), "file");
+    const none = markOf(path);
+    expect(markOf(path)).toBe(none);
+    await write(path, "one");
+    const marks = [none, markOf(path)];
+    expect(markOf(path)).toBe(marks[1]);
+    await write(path, "three"); // by its size alone
+    marks.push(markOf(path));
+    await write(path, "four!", new Date(date.getTime() + 1)); // by its time alone
+    marks.push(markOf(path));
+    await write(`${path}.new`, "four!", new Date(date.getTime() + 1));
+    await rename(`${path}.new`, path); // by being another file
+    marks.push(markOf(path));
+    expect(new Set(marks).size).toBe(5);
+    await rm(path);
+    expect(markOf(path)).toBe(none);
+  });
+
+  test("is that of what a link leads to", async () => {
+    const folder = await makeFolder();
+    const [one, two, link] = ["one", "two", "link"].map((name) => join(folder, name)) as [string, string, string];
+    await write(one, "text");
+    await write(two, "text");
+    await symlink("one", link);
+    expect(markOf(link)).toBe(markOf(one));
+    await symlink("two", `${link}.new`);
+    await rename(`${link}.new`, link);
+    expect(markOf(link)).toBe(markOf(two));
+    expect(markOf(two)).not.toBe(markOf(one));
+  });
+
+  test("that can't be reached is one as well: why it can't", async () => {
+    const folder = await makeFolder();
+    await write(join(folder, "file"), "");
+    await symlink("self", join(folder, "self"));
+    expect(markOf(join(folder, "self"))).toBe("ELOOP");
+    expect(markOf(join(folder, "file/below"))).toBe(markOf(join(folder, "nothing")));
+  });
+});
+
+test("a path in a message: what is there is shown whatever its name, the rest is not where it may be a secret", async () => {
+  const base = await makeFolder();
+  const random = "qX7vB2nM9kL4wR8t";
+  await mkdir(join(base, random));
+  await writeFile(join(base, random, `${random}2`), "");
+  for (const path of [
+    join(base, random),
+    join(base, random, `${random}2`),
+    join(base, random, "auth.json"),
+    "auth.json",
+    "/",
+  ]) {
+    expect(pathAsGiven(path)).toBe(path);
+  }
+  for (const path of [
+    join(base, random, `${random}3`),
+    join(base, `${random}3/x`),
+    random,
+    `./${random}`,
+    `/${random}`,
+  ]) {
+    expect(pathAsGiven(path)).toContain("…");
+  }
+  expect(pathAsGiven(join(base, random, `${random}3/auth.json`))).toBe(join(base, random, "…/auth.json"));
+});

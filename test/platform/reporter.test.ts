@@ -1,0 +1,36 @@
+import { describe, expect, test } from "vitest";
+import { LoginError } from "../../src/platform/errors.ts";
+import { assertNoSecret, createSecrets, withoutSecretsOf } from "../../src/platform/reporter.ts";
+import { failure } from "../fixtures.ts";
+
+const secret = "sixteen letters.";
+
+describe("secrets", () => {
+  test("shorter ones are not hidden: the letter e is in every word", () => {
+    const { add, hide } = createSecrets();
+    for (const short of ["", "e", secret.slice(0, 7)]) {
+      add(short);
+    }
+    expect(hide(`e ${secret}`)).toBe(`e ${secret}`);
+    add(secret);
+    expect(hide(`e ${secret}`)).toBe("e ***");
+  });
+
+  test("a result that holds one fails, by name, and is never rewritten", async () => {
+    const secrets = createSecrets();
+    secrets.add(secret);
+    expect(() => assertNoSecret({ digest: "sha256:1", subject: "a" }, secrets)).not.toThrow();
+    const error = await failure(() => assertNoSecret({ digest: "sha256:1", subject: `a${secret}b` }, secrets));
+    expect([error.code, error.message]).toEqual(["secret-in-result", expect.stringContaining("(subject)")]);
+    expect(error.message).not.toContain(secret);
+  });
+
+  test("an error is told without them, those of other robots too", () => {
+    const secrets = createSecrets();
+    secrets.add(secret);
+    const error = new LoginError("quay-refused", `no ${secret}`, { remedy: [`not ${secret}`] });
+    error.also = [new LoginError("quay-refused", `nor ${secret}`, { remedy: [] })];
+    const told = withoutSecretsOf(secrets, error);
+    expect([told.message, told.remedy, told.also[0]?.message]).toEqual(["no ***", ["not ***"], "nor ***"]);
+  });
+});

@@ -1,0 +1,174 @@
+/** The logins of both sides, against a Quay stand-in over real TLS; whole promotions are in test/e2e/promote/sides.test.ts. */
+import { existsSync } from "node:fs";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import type { Session } from "../../src/login/session.ts";
+import type { Place } from "../../src/login/workplace.ts";
+import type { OptionValues } from "../../src/options/table.ts";
+import { createPlatform } from "../../src/platform/platform.ts";
+import { openSides, type Sides } from "../../src/promotion/logins.ts";
+import { readPromotionRequest } from "../../src/promotion/request.ts";
+import { createRecorder, entryOf, expectNoSecret, failure, makeFolder } from "../fixtures.ts";
+import { SUBJECT } from "../support/issuer.ts";
+import { type Peers, startPeers } from "../support/peers.ts";
+import { addRobot } from "../support/quay/store.ts";
+import { systemPath } from "../support/runner.ts";
+
+let peers: Peers;
+beforeAll(async () => {
+  peers = await startPeers();
+  addRobot(peers.quay.store, "acme+reader", [{ issuer: peers.issuer.url, subject: SUBJECT }]);
+});
+afterAll(() => peers?.close());
+const anHour = 3600;
+afterEach(() => {
+  peers.quay.settings.robotTokenLife = anHour;
+  peers.quay.requests.length = 0;
+});
+
+const exchanges = () => peers.quay.requests.filter(({ path }) => path.startsWith("/oauth2")).length;
+
+interface Setting {
+  readonly roots?: boolean;
+  readonly cancelled?: AbortSignal;
+  readonly path?: string;
+}
+
+/** @param values options over those of a public source */
+async function start(values: OptionValues = {}, { roots = true, cancelled, path = systemPath }: Setting = {}) {
+  const folder = await makeFolder();
+  const tokenFile = join(await makeFolder(), "token");
+  await writeFile(tokenFile, await peers.issuer.sign({ exp: Math.floor(Date.now() / 1000) + 3600 }));
+  const host = peers.registryHost;
+  const request = await readPromotionRequest({
+    ...{ source: `${host}/acme/staging:1.0`, destination: `${host}/acme/app`, "destination-robot": "acme+ci" },
+    ...{ tag: "1.0", timeout: "20", "token-file": tokenFile, "ca-file": peers.caFile },
+    ...values,
+  });
+  const extraRoots = await readFile(peers.caFile, "utf8");
+  const sessions: Session[] = [];
+  const place: Place = {
+    ...{ temporaryFolder: folder, sessionFolder: undefined, willLogOut: false, keepsLogins: "privately" },
+    ...{ workspace: undefined, isDisposable: false, roots: roots ? extraRoots : undefined },
+    onSession: (session) => void sessions.push(session),
+  };
+  const reporter = createRecorder();
+  const env = { PATH: path, HOME: folder, TMPDIR: folder, ...(!roots && { SSL_CERT_FILE: peers.caFile }) };
+  const create = (timeoutSeconds: number | undefined) =>
+    createPlatform({ env, reporter, timeoutSeconds, extraRoots, ...(cancelled && { cancelled }) });
+  const platform = create(undefined);
+  const surroundings = { place, createPlatform: create, onProgress: () => {} };
+  return {
+    opened: openSides(request, surroundings, platform),
+    reporter,
+    sessions,
+    /** Names of what still lies in the job's folder. */
+    left: async () => (await readdir(folder)).filter((name) => name.startsWith("quay-keyless")),
+    end: async (sides?: Sides) => {
+      await sides?.close();
+      platform.close();
+      expectNoSecret(reporter.text(), reporter.secrets);
+    },
+  };
+}
+
+const entriesOf = async (file: string | undefined) => JSON.parse(await readFile(file ?? "none", "utf8")).auths;
+
+test("two robots have a file each, and nothing of them is left at the end", async () => {
+  const { opened, left, end } = await start({ "source-robot": "acme+reader" });
+  const sides = await opened;
+  const { source, destination } = sides;
+  expect([source.login?.robot, destination.login?.robot]).toEqual(["acme+reader", "acme+ci"]);
+  expect(source.authFile).not.toBe(destination.authFile);
+  for (const { authFile } of [source, destination]) {
+    expect(Object.keys(await entriesOf(authFile))).toEqual([peers.registryHost]);
+  }
+  expect(existsSync(sides.certificates ?? "none")).toBe(true);
+  await end(sides);
+  expect(await left()).toEqual([]);
+});
+
+test("one robot of both sides logs in once; without a root of one's own the tools have the system's", async () => {
+  const { opened, left, end } = await start({ "source-robot": "acme+ci" }, { roots: false });
+  const sides = await opened;
+  expect(sides.source.authFile).toBe(sides.destination.authFile);
+  expect([exchanges(), sides.certificates]).toEqual([1, undefined]);
+  await end(sides);
+  expect(await left()).toEqual([]);
+});
+
+test("a public source is read without any login", async () => {
+  const { opened, end } = await start();
+  const sides = await opened;
+  expect([sides.source.login, sides.source.authFile]).toEqual([undefined, undefined]);
+  await end(sides);
+});
+
+test("a source that is no robot's is read with its own entry of the named file, a copy of which goes at the end", async () => {
+  const file = join(await makeFolder(), "auth.json");
+  const [own, others] = [entryOf("me", "my own password"), entryOf("other", "another password")];
+  await writeFile(file, JSON.stringify({ auths: { [`${peers.registryHost}/acme`]: own, "ghcr.io": others } }));
+  const { opened, reporter, left, end } = await start({ "source-auth-file": file });
+  const sides = await opened;
+  expect(sides.source.login).toBeUndefined();
+  expect(await entriesOf(sides.source.authFile)).toEqual({ [`${peers.registryHost}/acme`]: own });
+  expect(reporter.secrets).toEqual(expect.arrayContaining([own.auth, "my own password"]));
+  expect(reporter.secrets).not.toContain("another password");
+  await end(sides);
+  expect(await left()).toEqual([]);
+  expect(Object.keys(await entriesOf(file))).toHaveLength(2);
+});
+
+test("a login is renewed before its end, in the same file", async () => {
+  peers.quay.settings.robotTokenLife = 2;
+  const { opened, reporter, end } = await start();
+  const sides = await opened;
+  const { login, authFile } = sides.destination;
+  const [token, entries] = [login?.credential().token, await entriesOf(authFile)];
+  await vi.waitFor(() => expect(login?.credential().token).not.toBe(token), 10_000);
+  await vi.waitFor(async () => expect(await entriesOf(authFile)).not.toEqual(entries), 10_000);
+  expect(login?.realm().url.pathname).toBe("/v2/auth");
+  await vi.waitFor(() => expect(reporter.text()).toContain("The login was renewed"), 10_000);
+  await end(sides);
+});
+
+test("a login whose record somebody has removed is not kept alive any more, and that is said", async () => {
+  peers.quay.settings.robotTokenLife = 2;
+  const { opened, reporter, sessions, end } = await start();
+  const sides = await opened;
+  await rm(sessions[0]?.folder ?? "none", { recursive: true });
+  await vi.waitFor(() => expect(reporter.warnings.join("\n")).toContain("acme+ci is no longer kept alive."), 10_000);
+  await end(sides);
+});
+
+test("where one side can't log in, the error names it, and the other's login is taken back", async () => {
+  const { opened, left, end } = await start({ "source-robot": "acme+bare" });
+  expect((await failure(opened)).message).toContain("The login to the source failed.");
+  expect(await left()).toEqual([]);
+  await end();
+});
+
+test("an identity token that is not there: the error names the side, and nothing is left", async () => {
+  const { opened, left, end } = await start({ "token-file": join(await makeFolder(), "none") });
+  expect((await failure(opened)).message).toContain("The login to the destination failed.");
+  expect(await left()).toEqual([]);
+  await end();
+});
+
+test("without skopeo nothing is begun: the error names it", async () => {
+  const { opened, sessions, left, end } = await start({}, { path: await makeFolder() });
+  expect((await failure(opened)).message).toMatch(/The login to the destination failed\. .*skopeo/);
+  expect([sessions, await left(), exchanges()]).toEqual([[], [], 0]);
+  await end();
+});
+
+test("what stops everything is told as it is, and leaves nothing", async () => {
+  const stop = new AbortController();
+  const reason = new Error("stopped by hand");
+  stop.abort(reason);
+  const { opened, left, end } = await start({ "source-robot": "acme+reader" }, { cancelled: stop.signal });
+  await expect(opened).rejects.toBe(reason);
+  expect(await left()).toEqual([]);
+  await end();
+});

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import type { OptionValues } from "../../src/options/table.ts";
+import { parseRegistry, parseScope, parseScopes } from "../../src/quay/scope.ts";
+import { failure } from "../fixtures.ts";
+
+describe("a registry", () => {
+  test.each([
+    ["quay.io", "quay.io"],
+    ["Quay.Example.COM:8443", "quay.example.com:8443"],
+    ["localhost", "localhost"],
+    ["10.0.0.1:80", "10.0.0.1:80"],
+    ["[::1]:8443", "[::1]:8443"],
+    ["[2001:DB8::1]", "[2001:db8::1]"],
+    ["q", "q"],
+  ])("%s", (value, expected) => {
+    expect(parseRegistry(value)).toBe(expected);
+  });
+
+  test.each([
+    ["https://quay.io", "https://quay.io", "it is a host, without a scheme such as https://"],
+    ["HTTPS://me:secret@quay.io/x", "HTTPS://…@quay.io/x", "it is a host, without a scheme such as https://"],
+    ["docker://me:se@cret@quay.io", "docker://…@quay.io", "it is a host, without a scheme such as https://"],
+    ["me:secret@quay.io", "…@quay.io", "it is a host, without a user or password"],
+    ["quay.io/acme", "quay.io/acme", "it is a host, without a path; organizations go into robot"],
+    ["quay.io/", "quay.io/", "it is a host, without a path; organizations go into robot"],
+    ["quay io", "quay io", "it is not a host with an optional port"],
+    ["quay.io:", "quay.io:", "it is not a host with an optional port"],
+    ["quay.io:65536", "quay.io:65536", "it is not a host with an optional port"],
+    ["quay_io", "quay_io", "it is not a host with an optional port"],
+    ["quay.io-", "quay.io-", "it is not a host with an optional port"],
+    ["::1", "::1", "it is not a host with an optional port"],
+    ["", "", "it is not a host with an optional port"],
+  ])("not %s", async (value, shown, problem) => {
+    const error = await failure(() => parseRegistry(value));
+    expect(error.message).toBe(`The option "registry" is ${JSON.stringify(shown)}: ${problem}.`);
+    expect(error.remedy).toEqual(["Write, for example, registry: quay.example.com:8443"]);
+  });
+});
+
+describe("a scope", () => {
+  const parse = (text: string, registry = "quay.io") =>
+    parseScope({ option: "scope", text, registry, shown: `<${text}>`, example: "this one" });
+
+  test.each([
+    ["quay.io", "quay.io"],
+    ["QUAY.io", "quay.io"],
+    ["Quay.io/acme", "quay.io/acme"],
+    ["quay.io/acme/app", "quay.io/acme/app"],
+    ["quay.io/acme/group/app_1.x-y", "quay.io/acme/group/app_1.x-y"],
+  ])("%s", (text, expected) => {
+    expect(parse(text)).toBe(expected);
+  });
+
+  test.each(["quay.io.example/acme", "quay.iox", "acme/app", "quay.io:8443/acme", "", "/quay.io"])(
+    "%j is on another host",
+    async (text) => {
+      const error = await failure(() => parse(text));
+      expect(error.message).toBe(
+        `The option "scope" is "<${text}>": the scope is on another host than registry (quay.io).`,
+      );
+      expect(error.remedy).toEqual(["Write, for example, this one"]);
+    },
+  );
+
+  test.each(["quay.io/", "quay.io/acme/", "quay.io//acme", "quay.io/Acme", "quay.io/-acme", "quay.io/acme:tag"])(
+    "%s is none",
+    async (text) => {
+      expect((await failure(() => parse(text))).message).toContain(
+        "a scope is a host, host/organization or host/organization/repository",
+      );
+    },
+  );
+});
+
+describe("registry and scopes, to look for", () => {
+  test.each<[OptionValues, string, string[]]>([
+    [{}, "quay.io", []],
+    [{ registry: " ", scope: "\n" }, "quay.io", []],
+    [{ registry: "Quay.Example.com" }, "quay.example.com", []],
+    // A scope brings its host along.
+    [{ scope: "Quay.Example.com/acme" }, "quay.example.com", ["quay.example.com/acme"]],
+    [{ scope: "localhost:5000" }, "localhost:5000", ["localhost:5000"]],
+    [
+      { scope: "quay.example.com/acme\nquay.example.com" },
+      "quay.example.com",
+      ["quay.example.com/acme", "quay.example.com"],
+    ],
+    [{ registry: "quay.example.com", scope: "quay.example.com/acme" }, "quay.example.com", ["quay.example.com/acme"]],
+  ])("%j", (values, registry, scopes) => {
+    expect(parseScopes(values)).toEqual({ registry, scopes });
+  });
+
+  test.each<[OptionValues, string]>([
+    [
+      { registry: "quay.io", scope: "ghcr.io/acme" },
+      'The option "scope" is "ghcr.io/acme": the scope is on another host than registry (quay.io).',
+    ],
+    [
+      { scope: "quay.io/acme\nghcr.io/acme" },
+      'The option "scope" is "ghcr.io/acme": the scope is on another host than registry (quay.io).',
+    ],
+    [
+      { scope: "quay.io/Acme" },
+      'The option "scope" is "quay.io/Acme": a scope is a host, host/organization or host/organization/repository.',
+    ],
+    ...["acme app", "https://quay.io/acme", "/acme", "quay.io:x/acme"].map((scope): [OptionValues, string] => [
+      { scope },
+      `The option "scope" is "${scope.replace(":x/acme", ":…")}": a scope is a host, host/organization or host/organization/repository.`,
+    ]),
+    // A password that stands there by mistake is not shown.
+    [
+      { scope: "me:secret@quay.io/acme" },
+      'The option "scope" is "…@quay.io/acme": a scope is a host, host/organization or host/organization/repository.',
+    ],
+    [
+      { registry: "quay.io", scope: "me:secret@quay.io" },
+      'The option "scope" is "…@quay.io": the scope is on another host than registry (quay.io).',
+    ],
+    [
+      { registry: "quay.io", scope: "quay.io/me:secret@acme" },
+      'The option "scope" is "…@acme": a scope is a host, host/organization or host/organization/repository.',
+    ],
+    [
+      { registry: "quay io", scope: "quay io/acme" },
+      'The option "registry" is "quay io": it is not a host with an optional port.',
+    ],
+  ])("not %j", async (values, message) => {
+    const error = await failure(() => parseScopes(values));
+    expect(error.message).toBe(message);
+    expect(error.remedy[0]).toMatch(/^Write, for example, (?:scope: quay\.io\/acme|registry: .*)$/);
+  });
+});
