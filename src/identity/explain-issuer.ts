@@ -1,32 +1,8 @@
 /** What looking at an issuer has shown becomes an error. Pure. */
-import { LoginError, unreachable } from "../platform/errors.ts";
-import { type ExchangeContext, remedies } from "../quay/explain.ts";
+import { LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { sameNameAdvice } from "./advice.ts";
 import type { IssuerFinding } from "./issuer.ts";
 import type { Identity } from "./token.ts";
-
-/** After a 500 or 502: what looking at the issuer ourselves has shown. */
-export function explainIssuer(
-  finding: IssuerFinding,
-  status: number,
-  { registry, identity }: ExchangeContext,
-): LoginError {
-  const because = `Quay at ${registry} answered ${status}`;
-  if (finding.kind === "sound") {
-    return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
-      remedy:
-        status === 502
-          ? [
-              `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
-              "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
-            ]
-          : [
-              "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
-            ],
-    });
-  }
-  return explainFinding(finding, identity, `${because}: the`);
-}
 
 /**
  * What is wrong with an issuer.
@@ -47,7 +23,7 @@ export function explainFinding(
           remedy: [
             note,
             `Make ${identity.issuer} reachable by https from Quay, with a certificate that Quay trusts.`,
-            ...(finding.untrusted ? [`For this look: ${remedies.privateAuthority}`] : []),
+            ...(finding.untrusted ? [`For this look: ${privateAuthority}`] : []),
           ],
         },
       );

@@ -10,6 +10,7 @@ import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { createTimeline, type Phase, type Timeline } from "../platform/timeline.ts";
 import { connect, exchange, type RobotToken } from "../quay/exchange.ts";
+import type { RobotLogin } from "../quay/scope.ts";
 import { assertAccess } from "../registry/access.ts";
 import { findRealm, openRegistry, type Realm } from "../registry/realm.ts";
 import { type CertificateRecord, installRoots, offerRoots } from "../tools/certificates.ts";
@@ -18,7 +19,7 @@ import { startToolLogin, type ToolLogin } from "../tools/tool-login.ts";
 import { findTool, type Tool } from "../tools/tools.ts";
 import { planDestinations, storeLogins } from "./destinations.ts";
 import { keepIdentity } from "./identity-cache.ts";
-import { hasNamespacedScope, type LoginRequest, type RobotLogin } from "./request.ts";
+import { hasNamespacedScope, type LoginRequest } from "./request.ts";
 import { openFolderTo, openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
 import type { Place } from "./workplace.ts";
 

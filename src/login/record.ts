@@ -12,8 +12,8 @@ import { FileFailure, most, readOwnFile } from "../platform/files.ts";
 import { isTime } from "../platform/jwt.ts";
 import { isId } from "../platform/replace.ts";
 import type { Life } from "../quay/answers.ts";
+import type { RobotLogin } from "../quay/scope.ts";
 import { type CertificateRecord, isCertificateOf } from "../tools/certificates.ts";
-import type { RobotLogin } from "./request.ts";
 
 /** Of the record's form: another program version must not guess what it means. */
 export const recordVersion = 1;

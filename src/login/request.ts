@@ -2,26 +2,12 @@
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
 import { parseTimeout, readOptions } from "../options/reader.ts";
-import type { OptionName, OptionValues } from "../options/table.ts";
+import type { OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
-import { parseOptionalHost, parseRegistry, parseScope } from "../quay/scope.ts";
-
-export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
-export type ToolName = (typeof toolNames)[number];
-
-/** One robot and the key that its login is stored under: `quay.io`, `quay.io/org` or `quay.io/org/repo`. */
-export interface RobotLogin {
-  readonly robot: string;
-  readonly scope: string;
-}
-
-export interface AccessWanted {
-  readonly repository: string;
-  readonly actions: readonly Action[];
-}
-
-const actionNames = ["pull", "push"] as const;
-export type Action = (typeof actionNames)[number];
+import { parseOptionalHost, parseRegistry, parseRobot, parseScope, type RobotLogin, robotFor } from "../quay/scope.ts";
+import type { AccessWanted } from "../registry/access.ts";
+import { actionNames } from "../registry/types.ts";
+import { type ToolName, toolNames } from "../tools/tools.ts";
 
 export interface LoginRequest extends IdentityRequest {
   /** host or host:port, lower case */
@@ -43,8 +29,6 @@ export interface LoginRequest extends IdentityRequest {
   readonly exportToken: boolean;
 }
 
-/** Quay's own rule for namespaces and robots (recorded answer to a robot named "Bad"), 2 to 255 characters. */
-const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
 
 /** @throws LoginError `invalid-input`, naming the option, the value and an example that works */
@@ -73,14 +57,6 @@ export function parseRequest(values: OptionValues): LoginRequest {
   };
   assertConsistent(request);
   return request;
-}
-
-/** The robot whose login the containers tools take for a repository: that of the longest scope that holds it. */
-export function robotFor(repository: string, registry: string, robots: readonly RobotLogin[]): RobotLogin | undefined {
-  const path = `${registry}/${repository}`;
-  return robots
-    .filter(({ scope }) => path === scope || path.startsWith(`${scope}/`))
-    .sort((a, b) => b.scope.length - a.scope.length)[0];
 }
 
 /** docker reads host keys only: it would send a namespaced login for every repository of that host. */
@@ -144,29 +120,6 @@ const robotScope = (text: string, registry: string): string =>
   parseScope({ option: "robot", text, registry, shown: `${text}=…`, example: `${registry}/acme=acme+ci` });
 
 const organizationOf = (robot: string): string => robot.slice(0, robot.indexOf("+"));
-
-/**
- * @param option that names the robot
- * @throws LoginError `invalid-input`
- */
-export function parseRobot(robot: string, option: OptionName = "robot"): string {
-  const [organization = "", name, ...rest] = robot.split("+");
-  const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, `${option}: ${example}`);
-  if (/[\s,;]/.test(robot)) {
-    const several = option === "robot" ? "several robots stand on a line each" : "it is one robot";
-    throw fail(`a name has no blank, comma or semicolon; ${several}`);
-  }
-  if (name === undefined) {
-    throw fail("a robot's full name has a +: organization+name", quayName.test(robot) ? `${robot}+ci` : undefined);
-  }
-  if (robot !== robot.toLowerCase()) {
-    throw fail("names in Quay are lower case", robot.toLowerCase());
-  }
-  if (rest.length > 0 || !quayName.test(organization) || !quayName.test(name)) {
-    throw fail("organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them");
-  }
-  return robot;
-}
 
 function parseMode(value: string | undefined): number | undefined {
   if (value === undefined) {

@@ -158,6 +158,9 @@ const fileCalls = /^(?:access|chmod|chown|lstat|mkdir|mkdtemp|open|read|realpath
 /** What helps against most of what is wrong with an auth file; docker's has another way (destinations.ts). */
 export const anotherFile = "Or name another file: auth-file: /path/auth.json";
 
+/** What helps where a certificate is not trusted. */
+export const privateAuthority = "A private authority: give its root certificate, ca-file: path/to/root.pem";
+
 /** What this program did not foresee, as an error like any other; a file that could not be used is at least named. */
 export function asLoginError(error: unknown): LoginError {
   if (error instanceof LoginError) {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isoTime } from "../identity/token.ts";
-import { LoginError, unreachable } from "../platform/errors.ts";
+import { LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
@@ -151,7 +151,7 @@ function explain(
         "The logins themselves worked: look at what both robots may do with these two repositories.",
       );
     case "untrusted":
-      return fail("no", "tls-untrusted", remedies.privateAuthority);
+      return fail("no", "tls-untrusted", privateAuthority);
     case "not-up":
       return fail(
         "copying",

@@ -1,12 +1,11 @@
 /** Options and the file of promotions become one plain value, validated once, before anything is touched. */
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
-import { parseRobot } from "../login/request.ts";
 import { type OptionReader, parseTimeout, readOptions } from "../options/reader.ts";
 import type { OptionName, OptionValues } from "../options/table.ts";
 import { invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
-import { parseOptionalHost, parseRegistry } from "../quay/scope.ts";
+import { parseOptionalHost, parseRegistry, parseRobot } from "../quay/scope.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { readPromotionFile } from "./promotion-file.ts";
 import { shownOf } from "./reference.ts";

@@ -1,6 +1,5 @@
 /** Sends an identity token to Quay, brings a robot token back. What an answer means stands in answers.ts. */
 
-import { explainIssuer } from "../identity/explain-issuer.ts";
 import { examineIssuer, type IssuerFinding } from "../identity/issuer.ts";
 import { basicAuthorization, type Identity } from "../identity/token.ts";
 import { unreachable } from "../platform/errors.ts";
@@ -8,7 +7,7 @@ import { HttpFailure, type Limits, type PendingRequest } from "../platform/http.
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, persistenceOf, retry } from "../platform/retry.ts";
 import { type ExchangeResult, type Life, readExchangeAnswer } from "./answers.ts";
-import { explainFailure, explainResult } from "./explain.ts";
+import { explainFailure, explainIssuer, explainResult } from "./explain.ts";
 
 export interface RobotToken extends Life {
   readonly robot: string;

@@ -1,9 +1,11 @@
 /** A refusal or failure of the exchange becomes its cause, its remedy, and the binding to add. Pure. */
 
 import { audienceAdvice, sameNameAdvice } from "../identity/advice.ts";
+import { explainFinding } from "../identity/explain-issuer.ts";
+import type { IssuerFinding } from "../identity/issuer.ts";
 import { lastingInstead } from "../identity/subject.ts";
 import { bindingOf, type Identity, isoTime } from "../identity/token.ts";
-import { formatBinding, LoginError, unreachable } from "../platform/errors.ts";
+import { formatBinding, LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
 import type { HttpFailure } from "../platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "./answers.ts";
 
@@ -19,7 +21,6 @@ type Failed = Exclude<ExchangeResult, { kind: "token" }>;
 
 /** What more than one failure asks for. */
 export const remedies = {
-  privateAuthority: "A private authority: give its root certificate, ca-file: path/to/root.pem",
   notRenewed: "Run the same again. The log above tells why the login could not be renewed in time.",
   runAgain: "Run the job again; if it stays so, look at the status page of this Quay.",
   registryPart:
@@ -107,7 +108,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "untrusted":
       return new LoginError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
         remedy: [
-          remedies.privateAuthority,
+          privateAuthority,
           "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either: tokens would go to whoever answers.",
         ],
         cause: failure,
@@ -250,3 +251,26 @@ const busyRemedy: Readonly<Record<BusyCode, readonly string[]>> = {
   "rate-limited": ["Run the job again later, or spread the jobs that log in over time."],
   "quay-read-only": ["Wait until its administrators end the maintenance, then run the job again."],
 };
+
+/** After a 500 or 502: what looking at the issuer ourselves has shown. */
+export function explainIssuer(
+  finding: IssuerFinding,
+  status: number,
+  { registry, identity }: ExchangeContext,
+): LoginError {
+  const because = `Quay at ${registry} answered ${status}`;
+  if (finding.kind === "sound") {
+    return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
+      remedy:
+        status === 502
+          ? [
+              `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
+              "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
+            ]
+          : [
+              "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
+            ],
+    });
+  }
+  return explainFinding(finding, identity, `${because}: the`);
+}

@@ -1,4 +1,4 @@
-/** What a login stands under: a host, and perhaps a part of it. Pure. */
+/** Scopes of logins, and the robots whose logins they are: a host, and perhaps a part of it. Pure. */
 
 import { type OptionReader, readOptions } from "../options/reader.ts";
 import type { OptionName, OptionValues } from "../options/table.ts";
@@ -89,4 +89,44 @@ export function parseScopes(values: OptionValues): { readonly registry: string; 
   const example = `scope: ${registry}/acme`;
   const scopes = entries.map((text) => parseScope({ option: "scope", text, registry, shown: text, example }));
   return { registry, scopes };
+}
+
+/** One robot and the key that its login is stored under: `quay.io`, `quay.io/org` or `quay.io/org/repo`. */
+export interface RobotLogin {
+  readonly robot: string;
+  readonly scope: string;
+}
+
+/** The robot whose login the containers tools take for a repository: that of the longest scope that holds it. */
+export function robotFor(repository: string, registry: string, robots: readonly RobotLogin[]): RobotLogin | undefined {
+  const path = `${registry}/${repository}`;
+  return robots
+    .filter(({ scope }) => path === scope || path.startsWith(`${scope}/`))
+    .sort((a, b) => b.scope.length - a.scope.length)[0];
+}
+
+/** Quay's own rule for namespaces and robots (recorded answer to a robot named "Bad"), 2 to 255 characters. */
+const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+
+/**
+ * @param option that names the robot
+ * @throws LoginError `invalid-input`
+ */
+export function parseRobot(robot: string, option: OptionName = "robot"): string {
+  const [organization = "", name, ...rest] = robot.split("+");
+  const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, `${option}: ${example}`);
+  if (/[\s,;]/.test(robot)) {
+    const several = option === "robot" ? "several robots stand on a line each" : "it is one robot";
+    throw fail(`a name has no blank, comma or semicolon; ${several}`);
+  }
+  if (name === undefined) {
+    throw fail("a robot's full name has a +: organization+name", quayName.test(robot) ? `${robot}+ci` : undefined);
+  }
+  if (robot !== robot.toLowerCase()) {
+    throw fail("names in Quay are lower case", robot.toLowerCase());
+  }
+  if (rest.length > 0 || !quayName.test(organization) || !quayName.test(name)) {
+    throw fail("organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them");
+  }
+  return robot;
 }

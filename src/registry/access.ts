@@ -1,6 +1,5 @@
 /** What a robot token may really do: Quay's login says nothing about it, but the token of `/v2/auth` lists it. */
 import { decodeJwt } from "jose/jwt/decode";
-import { type AccessWanted, type RobotLogin, robotFor } from "../login/request.ts";
 import { settleAll } from "../platform/concurrency.ts";
 import { LoginError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
@@ -9,7 +8,14 @@ import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { oneLine } from "../platform/text.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainFailure, remedies } from "../quay/explain.ts";
+import { type RobotLogin, robotFor } from "../quay/scope.ts";
 import { askRealm, type Realm } from "./realm.ts";
+import type { Action } from "./types.ts";
+
+export interface AccessWanted {
+  readonly repository: string;
+  readonly actions: readonly Action[];
+}
 
 /** Questions at the same time: each is a connection of its own. */
 const atOnce = 20;

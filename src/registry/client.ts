@@ -1,6 +1,5 @@
 /** A registry's HTTP API: tokens, retries, and digests that are checked wherever bytes come in. */
 import { createHash } from "node:crypto";
-import type { Action } from "../login/request.ts";
 import { createGate } from "../platform/concurrency.ts";
 import { LoginError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
@@ -20,7 +19,7 @@ import {
 } from "./bearer.ts";
 import { isDigest, isMediaType, parseObject } from "./manifest.ts";
 import { addToFallback, readReferrers } from "./referrers.ts";
-import type { Ask, Manifest, PathTo, Question, RegistryClient } from "./types.ts";
+import type { Action, Ask, Manifest, PathTo, Question, RegistryClient } from "./types.ts";
 
 export type { Descriptor } from "./manifest.ts";
 export type { Manifest, RegistryClient } from "./types.ts";

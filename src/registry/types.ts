@@ -1,8 +1,10 @@
 /** What a promotion asks a registry: manifests, tags, referrers (OCI distribution specification 1.1). */
 
-import type { Action } from "../login/request.ts";
 import type { HttpAnswer, Method } from "../platform/http.ts";
 import type { Descriptor } from "./manifest.ts";
+
+export const actionNames = ["pull", "push"] as const;
+export type Action = (typeof actionNames)[number];
 
 export interface Manifest {
   readonly digest: string;

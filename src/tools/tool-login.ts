@@ -2,15 +2,15 @@
 import { rm } from "node:fs/promises";
 import type { AuthEntry } from "../authfile/read.ts";
 import { basicCredentials } from "../identity/token.ts";
-import type { RobotLogin } from "../login/request.ts";
 import type { Environment } from "../platform/environment.ts";
-import { type ErrorCode, LoginError, unreachable } from "../platform/errors.ts";
+import { type ErrorCode, LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { type Running, start } from "../platform/exec.ts";
 import { isThere } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { remedies } from "../quay/explain.ts";
+import type { RobotLogin } from "../quay/scope.ts";
 import { whyRefused } from "../registry/access.ts";
 import type { Realm } from "../registry/realm.ts";
 import { readToolFailure, type ToolWords } from "./failures.ts";
@@ -144,7 +144,7 @@ function explainToolFailure(
     }
     case "untrusted": {
       const message = `${tool.name} does not trust the certificate of ${registry}. ${quoted}`;
-      return { retry: "no", error: fail("tls-untrusted", message, remedies.privateAuthority) };
+      return { retry: "no", error: fail("tls-untrusted", message, privateAuthority) };
     }
     case "not-up": {
       const message = `The registry part of Quay at ${registry} is not up, only its web part. ${quoted}`;

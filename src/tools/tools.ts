@@ -2,12 +2,14 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { AuthContent, AuthEntry } from "../authfile/read.ts";
-import { type ToolName, toolNames } from "../login/request.ts";
 import type { Environment } from "../platform/environment.ts";
 import { LoginError } from "../platform/errors.ts";
 import { which } from "../platform/exec.ts";
 import { most, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
+
+export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
+export type ToolName = (typeof toolNames)[number];
 
 export interface Tool {
   readonly name: ToolName;

@@ -3,11 +3,12 @@ import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/pr
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Destinations, planDestinations, storeLogins } from "../../src/login/destinations.ts";
-import { parseRequest, type ToolName } from "../../src/login/request.ts";
+import { parseRequest } from "../../src/login/request.ts";
 import { type JobLogin, openSession, privateFile } from "../../src/login/session.ts";
 import type { Place } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import type { Environment } from "../../src/platform/environment.ts";
+import type { ToolName } from "../../src/tools/tools.ts";
 import { entryOf, failure, makeFolder, now, robotToken, testPlatform } from "../fixtures.ts";
 
 const namespaced = { robot: "quay.io/acme=acme+ci" };

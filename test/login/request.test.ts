@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { hasNamespacedScope, parseRequest, robotFor } from "../../src/login/request.ts";
+import { hasNamespacedScope, parseRequest } from "../../src/login/request.ts";
 import type { OptionValues } from "../../src/options/table.ts";
+import { robotFor } from "../../src/quay/scope.ts";
 import { failure } from "../fixtures.ts";
 
 const robot = "acme+ci";

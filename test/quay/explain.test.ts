@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { explainIssuer } from "../../src/identity/explain-issuer.ts";
 import type { IssuerFinding } from "../../src/identity/issuer.ts";
 import { formatError } from "../../src/platform/errors.ts";
 import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "../../src/quay/answers.ts";
-import { explainFailure, explainResult } from "../../src/quay/explain.ts";
+import { explainFailure, explainIssuer, explainResult } from "../../src/quay/explain.ts";
 import { issuer, subject, testIdentity } from "../fixtures.ts";
 
 const identity = testIdentity({

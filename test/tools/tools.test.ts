@@ -1,8 +1,7 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ToolName, toolNames } from "../../src/login/request.ts";
-import { findTool, prepareLogin, readLogin } from "../../src/tools/tools.ts";
+import { findTool, prepareLogin, readLogin, type ToolName, toolNames } from "../../src/tools/tools.ts";
 import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 
 describe("finding a tool", () => {
