@@ -49,7 +49,7 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
-      // The faces are tested from outside, in processes of their own, where coverage isn't measured.
+      // The entry points are tested from outside, in processes of their own, where coverage isn't measured.
       exclude: ["src/github/**", "src/cli/**"],
       reporter: [["text", { skipFull: true }]],
       thresholds: { lines: 95, branches: 95 },

@@ -9,7 +9,7 @@ import { asIdentity, type Identity, type Provenance, readToken } from "../src/id
 import type { Clock } from "../src/platform/clock.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import type { Environment } from "../src/platform/environment.ts";
-import { type ErrorCode, formatError, LoginError } from "../src/platform/errors.ts";
+import { type ErrorCode, ExplainedError, formatError } from "../src/platform/errors.ts";
 import { createHttp } from "../src/platform/http.ts";
 import type { Platform } from "../src/platform/platform.ts";
 import type { Reporter } from "../src/platform/reporter.ts";
@@ -108,13 +108,13 @@ export async function makeFolder(): Promise<string> {
   return folder;
 }
 
-/** The LoginError that `work` ends with; whatever else it does fails the test. */
-export async function failure(work: Promise<unknown> | (() => unknown)): Promise<LoginError> {
+/** The ExplainedError that `work` ends with; whatever else it does fails the test. */
+export async function failure(work: Promise<unknown> | (() => unknown)): Promise<ExplainedError> {
   const error = await (typeof work === "function" ? (async () => work())() : work).then(
     (value) => expect.unreachable(`no error but ${JSON.stringify(value)}`),
     (reason: unknown) => reason,
   );
-  if (!(error instanceof LoginError)) {
+  if (!(error instanceof ExplainedError)) {
     throw error;
   }
   return error;

@@ -6,13 +6,13 @@ import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { makeFolders, markOf, missingFolders } from "../platform/fs.ts";
+import { fingerprint, makeFolders, missingFolders } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { draft } from "../platform/replace.ts";
 import { readEntry, robotLoginState } from "./entry.ts";
 import { type Handover, noteHolders, placeOf } from "./handover.ts";
 import { withLock } from "./lock.ts";
-import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./read.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getOwn, readAuthFile } from "./read.ts";
 import { writingTo } from "./replaceable.ts";
 
 /** What a merge did to one file: enough to take it back. Written down before the file is touched. Holds other people's secrets. */
@@ -58,7 +58,7 @@ export interface Change {
 /**
  * Adds the entries to the file.
  * @param remember is called with the record before the file is touched
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`
+ * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`
  */
 export async function mergeEntries(
   change: Change,
@@ -108,13 +108,13 @@ function leaveTaken(
   { clock, reporter }: LocalPlatform,
 ): Pick<Change, "entries" | "renews"> {
   const taken = Object.keys(entries).filter((scope) => {
-    const found = own(auths, scope);
+    const found = getOwn(auths, scope);
     return renews && found && !isOurs(renews, scope, found) && robotLoginState(found, clock.now()) !== "ended";
   });
   if (renews === undefined || taken.length === 0) {
     return { entries, renews };
   }
-  const news = taken.filter((scope) => !own(renews.scopes, scope)?.isTaken);
+  const news = taken.filter((scope) => !getOwn(renews.scopes, scope)?.isTaken);
   if (news.length > 0) {
     reporter.info(`Somebody else has logged in for ${news.join(", ")} in ${path} since: that login stays there.`);
   }
@@ -130,11 +130,11 @@ function leaveTaken(
 /** Quay's tokens have no number: two logins of one robot in one second get the same, and write the same entry. */
 const equalOnes = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
   Object.entries(entries)
-    .filter(([scope, entry]) => hashOf(own(auths, scope)) === hashOf(entry))
+    .filter(([scope, entry]) => hashOf(getOwn(auths, scope)) === hashOf(entry))
     .map(([scope, entry]) => placeOf(scope, hashOf(entry)));
 
 /** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
-const mostWritten = 4;
+const maxWrittenHashes = 4;
 
 function recordOf(
   file: AuthFile,
@@ -144,8 +144,8 @@ function recordOf(
   folders: readonly string[],
 ): FileRecord {
   const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
-    const earlier = own(renews?.scopes, scope);
-    const found = own(content.auths, scope);
+    const earlier = getOwn(renews?.scopes, scope);
+    const found = getOwn(content.auths, scope);
     // By somebody who wants no login there; not by another session that has left the place that it had taken.
     const wasTakenAway = found === undefined && !earlier?.isTaken;
     const isStillOurs = renews !== undefined && isOurs(renews, scope, found);
@@ -155,15 +155,15 @@ function recordOf(
         before: (renews ? (wasTakenAway ? null : earlier?.before) : found) ?? null,
         written: [
           ...new Set([entry, ...(isStillOurs ? [found] : [])].map(hashOf).concat(earlier?.written ?? [])),
-        ].slice(0, mostWritten),
+        ].slice(0, maxWrittenHashes),
         endsAt: readEntry(entry)?.expiresAt,
       },
     ];
   });
   // Where ours comes into the place of another that has gone or ended, nobody has the bytes of the file as it was before both.
   const isAnew = Object.keys(renews ? entries : {}).some((scope) => {
-    const found = own(content.auths, scope);
-    return found ? !isOurs(renews as FileRecord, scope, found) : own(renews?.scopes, scope)?.isTaken;
+    const found = getOwn(content.auths, scope);
+    return found ? !isOurs(renews as FileRecord, scope, found) : getOwn(renews?.scopes, scope)?.isTaken;
   });
   // What a logout would make of the file as it stands now.
   const rest = renews ? restored(file, renews, id) : "leave";
@@ -186,7 +186,7 @@ export const beforesOf = ({ before, wasMissing }: FileRecord): Handover["befores
 /** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
 export function restored(file: AuthFile, record: FileRecord, id: string, befores: Handover["befores"] = []): Result {
   const found = Object.keys(record.scopes).filter(
-    (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, own(file.content.auths, scope)),
+    (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, getOwn(file.content.auths, scope)),
   );
   // Bytes alone prove nothing: a record that somebody else wrote could name any file that they know.
   if (!file.existing || found.length === 0) {
@@ -245,14 +245,14 @@ export function changesMore(record: FileRecord, file: AuthFile): boolean {
 
 /** By hash; and what has no credential, such as docker's placeholders, is nobody's login. */
 export function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
-  const written = own(record.scopes, scope)?.written;
+  const written = getOwn(record.scopes, scope)?.written;
   return entry !== undefined && written !== undefined && Boolean(entry?.auth) && written.includes(hashOf(entry));
 }
 
 /** Whether something stands in the file for each of our scopes: ours, or what somebody has put in its place. */
-export async function areThere({ path, scopes }: FileRecord): Promise<boolean> {
+export async function hasAllEntries({ path, scopes }: FileRecord): Promise<boolean> {
   const { content } = await readAuthFile(path, "read").catch(() => ({ content: {} as AuthContent }));
-  return Object.keys(scopes).every((scope) => own(content.auths, scope) !== undefined);
+  return Object.keys(scopes).every((scope) => getOwn(content.auths, scope) !== undefined);
 }
 
 type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number; readonly id: string };
@@ -266,7 +266,7 @@ export async function changeUnderLock(
 ): Promise<void> {
   for (;;) {
     const done = await withLock(path, platform, async (lock) => {
-      const mark = markOf(path);
+      const mark = fingerprint(path);
       const result = await change(await readAuthFile(path, "read"));
       if (result === "leave") {
         await afterwards();
@@ -279,7 +279,7 @@ export async function changeUnderLock(
       try {
         const isHeld = await lock.isHeld();
         // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.
-        if (!isHeld || markOf(path) !== mark) {
+        if (!isHeld || fingerprint(path) !== mark) {
           await made.discard();
           return false;
         }

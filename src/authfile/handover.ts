@@ -4,10 +4,10 @@
  */
 import type { Stats } from "node:fs";
 import { rm, stat } from "node:fs/promises";
-import { most, readOwnFile } from "../platform/files.ts";
+import { maxSize, readOwnFile } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
 import { robotLoginState } from "./entry.ts";
-import { type AuthEntry, own } from "./read.ts";
+import { type AuthEntry, getOwn } from "./read.ts";
 
 export interface Handover {
   /** By the place of an entry whose session has logged out: what stood there before that. */
@@ -30,7 +30,7 @@ const handoverPath = (authFile: string): string => `${authFile}.quay-keyless-log
 /** To be read and written under the lock of the auth file. Of another user, writable by more than the auth file, damaged or a link: as if there were none. */
 export async function readHandover(authFile: string): Promise<Handover> {
   try {
-    const { bytes, info } = await readOwnFile(handoverPath(authFile), most.session);
+    const { bytes, info } = await readOwnFile(handoverPath(authFile), maxSize.session);
     const isOurs = info.uid === process.geteuid?.() && !(await canMoreWrite(info, authFile));
     const read: Handover = isOurs ? JSON.parse(bytes.toString()) : nothing;
     const isSound = read.entries && read.holders && Array.isArray(read.befores) && Array.isArray(read.folders);
@@ -55,7 +55,7 @@ export const writeHandover = (authFile: string, handover: Handover): Promise<voi
 export async function noteHolders(authFile: string, places: readonly string[], by: 1 | -1): Promise<void> {
   if (places.length > 0) {
     const handover = await readHandover(authFile);
-    const counted = places.map((place) => [place, (own(handover.holders, place) ?? 0) + by]);
+    const counted = places.map((place) => [place, (getOwn(handover.holders, place) ?? 0) + by]);
     await writeHandover(authFile, { ...handover, holders: { ...handover.holders, ...Object.fromEntries(counted) } });
   }
 }
@@ -78,7 +78,7 @@ export function worthRestoring(
   let entry = before;
   while (entry !== null) {
     const place = placed(entry);
-    const earlier = seen.has(place) ? undefined : own(entries, place);
+    const earlier = seen.has(place) ? undefined : getOwn(entries, place);
     if (earlier === undefined) {
       return robotLoginState(entry, now) === "ended" ? null : entry;
     }

@@ -1,15 +1,15 @@
 /** A login that is not used although it stands where a tool writes: skopeo reads other files first, docker a variable. */
 
 import type { Environment } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
-import { type AuthContent, own, readAuthFile } from "./read.ts";
+import { type AuthContent, getOwn, readAuthFile } from "./read.ts";
 
 /**
  * With DOCKER_CONFIG, every tool writes there, and buildah and podman read there alone. But skopeo reads the user's own files first, and
  * takes the first file that has anything for the image (measured: 1.9.3, and the libraries of v5.42).
  * @param scopes what a login stands under in the file that the tools write to by themselves
- * @throws LoginError `login-hidden`
+ * @throws ExplainedError `login-hidden`
  */
 export async function assertReadFirst(scopes: readonly string[], env: Environment): Promise<void> {
   if (env.REGISTRY_AUTH_FILE || !env.DOCKER_CONFIG) {
@@ -25,7 +25,7 @@ export async function assertReadFirst(scopes: readonly string[], env: Environmen
     for (const scope of scopes) {
       const found = keyFor(scope, content);
       if (found !== undefined) {
-        throw new LoginError(
+        throw new ExplainedError(
           "login-hidden",
           `skopeo does not use the login for ${scope} in ${written}: it reads ${path} first, which has one for ${found}, although DOCKER_CONFIG is set.`,
           {
@@ -46,7 +46,7 @@ function keyFor(scope: string, { auths, credHelpers }: AuthContent): string | un
   const key = Object.keys(auths ?? {}).find(
     (each) => each === scope || scope.startsWith(`${each}/`) || each.startsWith(`${scope}/`),
   );
-  return key ?? (own(credHelpers, host) ? host : undefined);
+  return key ?? (getOwn(credHelpers, host) ? host : undefined);
 }
 
 /**

@@ -4,8 +4,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
-import { anotherFile, LoginError } from "../platform/errors.ts";
-import { type FileFailure, most, readOwnFile } from "../platform/files.ts";
+import { anotherFile, ExplainedError } from "../platform/errors.ts";
+import { type FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { createFile } from "../platform/replace.ts";
 
@@ -18,7 +18,7 @@ export interface Lock {
 
 /**
  * Runs `change` while nobody else who asks for the lock of `path` does.
- * @throws LoginError `auth-file-locked`; the file system's own error where the lock can't be made
+ * @throws ExplainedError `auth-file-locked`; the file system's own error where the lock can't be made
  */
 export async function withLock<T>(
   path: string,
@@ -48,7 +48,7 @@ async function acquire(
   while (!(await tryToMake(lockPath, id))) {
     await breakIfStale(lockPath, id, isStale);
     if (clock.elapsed() > giveUp) {
-      throw new LoginError(
+      throw new ExplainedError(
         "auth-file-locked",
         `Somebody else has been changing the file for more than ${(6 * staleMs) / 1000} s: ${lockPath} stands.`,
         {
@@ -73,17 +73,17 @@ async function tryToMake(lockPath: string, id: string): Promise<boolean> {
 }
 
 const contentOf = async (path: string): Promise<string | undefined> =>
-  readOwnFile(path, most.token).then(
+  readOwnFile(path, maxSize.token).then(
     ({ bytes }) => bytes.toString(),
     () => undefined,
   );
 
 /**
  * Deletes a lock that is ours by its looks: a UUID, or still empty and this user's.
- * @throws LoginError `auth-file-locked` where it is something else, which nobody but its owner may delete
+ * @throws ExplainedError `auth-file-locked` where it is something else, which nobody but its owner may delete
  */
 async function breakLock(path: string): Promise<void> {
-  const found = await readOwnFile(path, most.token).catch(({ code }: FileFailure) => code);
+  const found = await readOwnFile(path, maxSize.token).catch(({ code }: FileFailure) => code);
   if (found === "ENOENT") {
     return;
   }
@@ -91,7 +91,7 @@ async function breakLock(path: string): Promise<void> {
     typeof found !== "string" &&
     (found.info.size === 0 ? found.info.uid === process.geteuid?.() : uuid.test(found.bytes.toString()));
   if (!isOurs) {
-    throw new LoginError("auth-file-locked", `${path} stands in the way, and is no lock that this program left.`, {
+    throw new ExplainedError("auth-file-locked", `${path} stands in the way, and is no lock that this program left.`, {
       remedy: [`If no program uses it, move it away: mv ${path} ${path}.old`, anotherFile],
     });
   }

@@ -4,8 +4,8 @@
 import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
 import { lstat, realpath } from "node:fs/promises";
-import { anotherFile, LoginError } from "../platform/errors.ts";
-import { FileFailure, most, readFileWithin } from "../platform/files.ts";
+import { anotherFile, ExplainedError } from "../platform/errors.ts";
+import { FileFailure, maxSize, readFileWithin } from "../platform/files.ts";
 import { pathAsGiven } from "../platform/fs.ts";
 import type { Owner } from "../platform/replace.ts";
 import { lossOf } from "./faithful.ts";
@@ -30,7 +30,7 @@ export interface AuthFile {
 /**
  * Reads an auth file, or finds that there is none.
  * @param purpose to change it, it must be fit for that: `assertChangeable`
- * @throws LoginError `auth-file-unusable`: a folder, a dangling link, unreadable, empty, not JSON
+ * @throws ExplainedError `auth-file-unusable`: a folder, a dangling link, unreadable, empty, not JSON
  */
 export async function readAuthFile(path: string, purpose: "read" | "change" = "change"): Promise<AuthFile> {
   let real: string;
@@ -48,7 +48,7 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
   let bytes: Buffer;
   let info: Stats;
   try {
-    ({ bytes, info } = await readFileWithin(real, most.logins));
+    ({ bytes, info } = await readFileWithin(real, maxSize.logins));
   } catch (error) {
     throw error instanceof FileFailure
       ? unusable(path, error.message, "Let a file be there that this user can read, or nothing.", error)
@@ -69,7 +69,7 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
 
 /**
  * What others keep in the file must be the same in a new version of it, and it must not be read-only.
- * @throws LoginError `auth-file-unusable`
+ * @throws ExplainedError `auth-file-unusable`
  */
 export function assertChangeable({ path, existing }: AuthFile): void {
   if (existing && (existing.mode & 0o222) === 0) {
@@ -82,8 +82,8 @@ export function assertChangeable({ path, existing }: AuthFile): void {
   }
 }
 
-const unusable = (path: string, problem: string, remedy: string, cause?: unknown): LoginError =>
-  new LoginError("auth-file-unusable", `The auth file ${pathAsGiven(path)} ${problem}.`, {
+const unusable = (path: string, problem: string, remedy: string, cause?: unknown): ExplainedError =>
+  new ExplainedError("auth-file-unusable", `The auth file ${pathAsGiven(path)} ${problem}.`, {
     remedy: [remedy, anotherFile],
     cause,
   });
@@ -112,7 +112,7 @@ export function assertNotHidden(
   content: AuthContent,
   registry: string,
 ): void {
-  const helper = own(content.credHelpers, registry);
+  const helper = getOwn(content.credHelpers, registry);
   // credsStore: docker asks it for every host; the containers tools ignore it.
   const hiding = helper
     ? `credHelpers.${registry}`
@@ -122,13 +122,17 @@ export function assertNotHidden(
   if (hiding === undefined) {
     return;
   }
-  throw new LoginError("credential-helper", `${path} sets ${hiding}, so that a login in the file would not be read.`, {
-    remedy: [`Remove ${hiding} from it for this job.`, anotherFile],
-  });
+  throw new ExplainedError(
+    "credential-helper",
+    `${path} sets ${hiding}, so that a login in the file would not be read.`,
+    {
+      remedy: [`Remove ${hiding} from it for this job.`, anotherFile],
+    },
+  );
 }
 
 /** Keys come from outside: `constructor` must not be found where nobody has put it. */
-export const own = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
+export const getOwn = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
   record && Object.hasOwn(record, key) ? record[key] : undefined;
 
 export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";

@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";
-import { anotherFile, LoginError } from "../platform/errors.ts";
+import { anotherFile, ExplainedError } from "../platform/errors.ts";
 import { existingFolder } from "../platform/fs.ts";
 import { isMounted, tryOwner } from "../platform/replace.ts";
 import { type AuthFile, codeOf } from "./read.ts";
@@ -10,7 +10,7 @@ import { type AuthFile, codeOf } from "./read.ts";
 /**
  * A file is never written in place, where a kill would leave half of it: so a rename must be possible, and the new file must be
  * able to belong to whom the old one does, or to the group that shares it.
- * @throws LoginError `auth-file-unusable`
+ * @throws ExplainedError `auth-file-unusable`
  */
 export function assertReplaceable({ path, existing }: Pick<AuthFile, "path" | "existing">): Promise<void> {
   return writingTo(path, async () => {
@@ -36,8 +36,8 @@ export async function writingTo(path: string, work: () => Promise<void>): Promis
   }
 }
 
-const cannotWrite = (path: string, code: string, cause?: unknown): LoginError =>
-  new LoginError("auth-file-unusable", `The auth file ${path} cannot be written: ${problems[code]}.`, {
+const cannotWrite = (path: string, code: string, cause?: unknown): ExplainedError =>
+  new ExplainedError("auth-file-unusable", `The auth file ${path} cannot be written: ${problems[code]}.`, {
     remedy: [
       code === "EBUSY" || code === "EXDEV"
         ? "Mount its folder instead."

@@ -1,7 +1,7 @@
 /** A login is taken out of an auth file again: what stood there before stands there again, whoever of several leaves first. */
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { isThere, removeFolders } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { removeLeftovers } from "../platform/replace.ts";
@@ -27,13 +27,13 @@ import {
   worthRestoring,
   writeHandover,
 } from "./handover.ts";
-import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, own, readAuthFile } from "./read.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getOwn, readAuthFile } from "./read.ts";
 import { writingTo } from "./replaceable.ts";
 
 /**
  * Takes back what `record` says. Where nobody else wrote to the file it is afterwards, byte for byte, what it was before;
  * where somebody did, only those entries go that are still ours. Does nothing the second time.
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
+ * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
  */
 export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
   let shared: readonly string[] = [];
@@ -69,7 +69,7 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
     ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(placeOf(scope, hashOf(entry))),
   );
   if (left) {
-    throw new LoginError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
+    throw new ExplainedError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
       remedy: [`Delete it by hand: skopeo logout --authfile ${record.path} ${left[0]}`],
     });
   }
@@ -89,9 +89,9 @@ interface Leaving {
 function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: string, now: number): Leaving {
   const shared = Object.entries(record.scopes)
     .flatMap(([scope, { written }]) => written.map((hash) => placeOf(scope, hash)))
-    .filter((place) => (own(handover.holders, place) ?? 0) > 0);
+    .filter((place) => (getOwn(handover.holders, place) ?? 0) > 0);
   const held = Object.keys(record.scopes).filter((scope) => {
-    const found = own(file.content.auths, scope);
+    const found = getOwn(file.content.auths, scope);
     return isOurs(record, scope, found) && shared.includes(placeOf(scope, hashOf(found)));
   });
   const scopes = mapValues(record.scopes, (each, scope) => ({
@@ -99,7 +99,7 @@ function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: str
     before: worthRestoring(each.before, (entry) => placeOf(scope, hashOf(entry)), handover, now),
     written: held.includes(scope) ? [] : each.written,
     // One that took the place of ours could put nothing back there, since ours had ended. Nobody logs out of what has ended.
-    ...(own(file.content.auths, scope) === undefined &&
+    ...(getOwn(file.content.auths, scope) === undefined &&
       (each.isTaken || (each.endsAt ?? Number.POSITIVE_INFINITY) * 1000 <= now) && { isVacant: true }),
   }));
   // Bytes that hold what is not worth to be put back are not put back.
@@ -136,14 +136,14 @@ function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: str
 /** @returns those of our scopes whose entry in the file is still ours; none where the file can't be read */
 export async function ownScopes(record: FileRecord): Promise<readonly string[]> {
   const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
-  return Object.keys(record.scopes).filter((scope) => isOurs(record, scope, own(content.auths, scope)));
+  return Object.keys(record.scopes).filter((scope) => isOurs(record, scope, getOwn(content.auths, scope)));
 }
 
 /**
  * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays.
  * @param id distinguishes the temporary file
  * @returns the scopes whose entry was deleted
- * @throws LoginError `auth-file-unusable`, `auth-file-locked`
+ * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`
  */
 export async function removeEntries(
   path: string,
@@ -157,7 +157,7 @@ export async function removeEntries(
     changeUnderLock(path, platform, async (file) => {
       const auths: Record<string, AuthEntry> = { ...file.content.auths };
       removed = scopes.filter((scope) => {
-        const entry = own(auths, scope);
+        const entry = getOwn(auths, scope);
         return entry !== undefined && isOurs(entry);
       });
       for (const scope of removed) {

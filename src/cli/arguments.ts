@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { nearest } from "../options/closest.ts";
 import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options/table.ts";
-import { invalidInput, LoginError, oneOfTheTwo } from "../platform/errors.ts";
+import { ExplainedError, invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
 
 const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
@@ -15,7 +15,7 @@ export type Invocation =
 type Token = ReturnType<typeof tokenize>[number];
 type OptionToken = Extract<Token, { kind: "option" }>;
 
-/** @throws LoginError `invalid-input` */
+/** @throws ExplainedError `invalid-input` */
 export function parseArguments(args: readonly string[]): Invocation {
   const tokens = tokenize(args);
   const words = tokens.filter((token) => token.kind === "positional").map(({ value }) => value);
@@ -50,7 +50,7 @@ function tokenize(args: readonly string[]) {
   return parseArgs({ args: [...args], options: known, strict: false, tokens: true, allowPositionals: true }).tokens;
 }
 
-function unknownCommand(name: string | undefined, flags: readonly OptionToken[]): LoginError {
+function unknownCommand(name: string | undefined, flags: readonly OptionToken[]): ExplainedError {
   const [flag] = flags;
   const what =
     name !== undefined
@@ -59,7 +59,7 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
         ? `${asGiven(flag.rawName)} stands without a command.`
         : "No command was given.";
   const close = name && nearest(name, commandNames);
-  return new LoginError("invalid-input", what, {
+  return new ExplainedError("invalid-input", what, {
     remedy: [
       close ? `Did you mean: quay-keyless-login ${close}` : `The commands are ${commandNames.join(", ")}.`,
       "For help: quay-keyless-login --help",
@@ -76,7 +76,7 @@ function findOption(flag: OptionToken, command: Command): Option & { readonly na
   const elsewhere = commandNames.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
   const names = own.map(({ name }) => name);
   const close = nearest(flag.name, names);
-  throw new LoginError("invalid-input", `${command} has no option ${asGiven(flag.rawName)}.`, {
+  throw new ExplainedError("invalid-input", `${command} has no option ${asGiven(flag.rawName)}.`, {
     remedy: [
       elsewhere.length > 0
         ? `It belongs to ${elsewhere.join(", ")}.`
@@ -97,7 +97,7 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
   }
   // A value in an argument of its own that looks like an option is one: its value was forgotten.
   if (flag.value === undefined || (!flag.inlineValue && flag.value.startsWith("-"))) {
-    throw new LoginError("invalid-input", `${asGiven(flag.rawName)} needs a value.`, {
+    throw new ExplainedError("invalid-input", `${asGiven(flag.rawName)} needs a value.`, {
       remedy: [
         `Write, for example, --${name} ${value}${flag.value ? `; if it begins with a dash: --${name}=${asGiven(flag.value)}` : ""}`,
       ],
@@ -122,7 +122,11 @@ function listOfWords(word: string, command: Command): "robot" | "tag" {
   if (command === "promote") {
     return "tag";
   }
-  throw new LoginError("invalid-input", `${command} takes no arguments, and got ${JSON.stringify(asGiven(word))}.`, {
-    remedy: [`Options begin with --. For help: quay-keyless-login ${command} --help`],
-  });
+  throw new ExplainedError(
+    "invalid-input",
+    `${command} takes no arguments, and got ${JSON.stringify(asGiven(word))}.`,
+    {
+      remedy: [`Options begin with --. For help: quay-keyless-login ${command} --help`],
+    },
+  );
 }

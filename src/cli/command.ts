@@ -1,11 +1,11 @@
 import type { OptionValues } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { createPlatform, type Platform } from "../platform/platform.ts";
 import { oneLine } from "../platform/text.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What a command is given: nothing below this face looks at the process's environment by itself. */
+/** What a command is given: nothing below this entry point looks at the process's environment by itself. */
 export interface Call {
   readonly values: OptionValues;
   readonly env: Environment;
@@ -17,11 +17,11 @@ export interface Outcome {
   readonly lines: readonly string[];
   readonly object: Readonly<Record<string, unknown>>;
   /** Also where there is something to tell although the command has failed. */
-  readonly failure?: LoginError | undefined;
+  readonly failure?: ExplainedError | undefined;
   /** Takes the place of all results. */
   readonly token?: string | undefined;
   /** What the command goes on with once this has been told. */
-  readonly goOn?: (() => Promise<void>) | undefined;
+  readonly afterOutput?: (() => Promise<void>) | undefined;
 }
 
 /** Runs `work` with a platform that ends in time, and when the process is told to end. */
@@ -55,7 +55,7 @@ export function interruption(remedy = "What had been done is taken back."): Abor
     const controller = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.once(signal, () =>
-        controller.abort(new LoginError("cancelled", `Interrupted (${signal}).`, { remedy: [remedy] })),
+        controller.abort(new ExplainedError("cancelled", `Interrupted (${signal}).`, { remedy: [remedy] })),
       );
     }
     interrupted = controller;

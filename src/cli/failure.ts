@@ -1,30 +1,32 @@
 /** A failure as the command line tells it: options as they are typed here, and the exit code. Pure. */
 
 import { type Option, options } from "../options/table.ts";
-import { errorCodes, type LoginError, reworded, type Severity } from "../platform/errors.ts";
+import { type ExplainedError, errorCodes, reworded, type Severity } from "../platform/errors.ts";
 
 /** sysexits.h: EX_TEMPFAIL for what may pass by itself. */
 const exitCodes: Readonly<Record<Severity, number>> = { refused: 1, "wrong-use": 2, temporary: 75 };
 
 /** Of several failures: what may pass by itself must be all of them, else trying again is of no use. */
-export function exitCodeOf(error: LoginError): number {
+export function exitCodeOf(error: ExplainedError): number {
   const severities = severitiesOf(error);
   return exitCodes[severities.find((severity) => severity !== "temporary") ?? "temporary"];
 }
 
-const severitiesOf = ({ code, also }: LoginError): readonly Severity[] => [
+const severitiesOf = ({ code, also }: ExplainedError): readonly Severity[] => [
   errorCodes[code],
   ...also.flatMap(severitiesOf),
 ];
 
 const all: readonly Option[] = options;
 const namesOf = (some: readonly Option[]) => some.map(({ name }) => name).join("|");
-const typed = all.filter(({ faces }) => faces.some((face) => face !== "action" && face !== "promote-action"));
+const typed = all.filter(({ entryPoints }) =>
+  entryPoints.some((entryPoint) => entryPoint !== "action" && entryPoint !== "promote-action"),
+);
 const mention = new RegExp(`\\b(option "?)(${namesOf(typed)})\\b`, "g");
 // Those that the core speaks of; for, output, result, source, tag and file are English words as well.
 const spokenOf = typed.filter(
-  ({ name, faces }) =>
-    faces.includes("action") || ["scope", "session"].includes(name) || /^(?:source|destination)-/.test(name),
+  ({ name, entryPoints }) =>
+    entryPoints.includes("action") || ["scope", "session"].includes(name) || /^(?:source|destination)-/.test(name),
 );
 const flag = new RegExp(`(?<![\\w-])(${namesOf(typed.filter(({ takes }) => takes === "flag"))}): true\\b`, "g");
 const assignment = new RegExp(`(?<![\\w-])(${namesOf(spokenOf)}): (?=\\S)`, "g");
@@ -35,7 +37,7 @@ const ofTheAction = new RegExp(`\\b(?:${namesOf(all.filter((option) => !typed.in
 const variable = /\$\{\{ env\.(\w+) \}\}/g;
 
 /** The core writes `ca-file: root.pem` and `move-tags: true`, as workflows do; here it is typed `--ca-file root.pem`, `--move-tags`. */
-export const withFlags = (error: LoginError): LoginError =>
+export const withFlags = (error: ExplainedError): ExplainedError =>
   reworded(error, {
     message: mentioned,
     remedy: (lines) =>

@@ -3,7 +3,7 @@
 import { readOptions } from "../options/reader.ts";
 import type { Command } from "../options/table.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asLoginError, failureObject, formatError, unreachable } from "../platform/errors.ts";
+import { asExplainedError, failureObject, formatError, unreachable } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
 import { unprintable } from "../platform/text.ts";
@@ -50,14 +50,14 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
         const command = await load(invocation.command);
         const outcome = await command({ values: invocation.values, env, terminal });
         tell(outcome);
-        await outcome.goOn?.();
+        await outcome.afterOutput?.();
         break;
       }
       default:
         unreachable(invocation);
     }
   } catch (error) {
-    tell({ lines: [], object: {}, failure: asLoginError(error) });
+    tell({ lines: [], object: {}, failure: asExplainedError(error) });
   } finally {
     setImmediate(abandonLookUps);
   }
@@ -84,7 +84,7 @@ function tell(outcome: Outcome): void {
   const { token, lines, object, failure } = withoutSecret(outcome);
   const told = failure && withoutSecretsOf(terminal, withFlags(failure));
   if (token !== undefined) {
-    terminal.handOut(token);
+    terminal.printSecret(token);
   } else if (asJson) {
     terminal.print(json({ ...object, ...(told && { error: failureObject(told) }) }));
   } else if (lines.length > 0) {
@@ -105,7 +105,7 @@ function withoutSecret(outcome: Outcome): Outcome {
     assertNoSecret({ "standard output": JSON.stringify([outcome.lines, outcome.object]) }, terminal);
     return outcome;
   } catch (error) {
-    const failure = asLoginError(error);
+    const failure = asExplainedError(error);
     failure.also = outcome.failure ? [outcome.failure] : [];
     return { lines: [], object: {}, failure };
   }

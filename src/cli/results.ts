@@ -3,7 +3,7 @@ import { access, constants, lstat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readOptions } from "../options/reader.ts";
 import type { OptionValues } from "../options/table.ts";
-import { invalidInput, LoginError } from "../platform/errors.ts";
+import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
 
 export interface ResultFile<Name extends string> {
@@ -13,7 +13,7 @@ export interface ResultFile<Name extends string> {
 
 /**
  * Where results belong is found out before anything is changed.
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function parseResults<Name extends string>(
   values: OptionValues,
@@ -64,8 +64,8 @@ async function write(file: string, text: string): Promise<void> {
 
 const exampleOf = (name: string): string => `--result ${name}=/tekton/results/${name}`;
 
-function cannotWrite(entry: string, error: NodeJS.ErrnoException, example: string): LoginError {
-  const known = error instanceof LoginError ? "can't keep its owner" : problems[error.code ?? ""];
+function cannotWrite(entry: string, error: NodeJS.ErrnoException, example: string): ExplainedError {
+  const known = error instanceof ExplainedError ? "can't keep its owner" : problems[error.code ?? ""];
   return invalidInput("result", entry, `the file ${known ?? `can't be written (${error.code})`}`, exampleOf(example));
 }
 

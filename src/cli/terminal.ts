@@ -10,7 +10,7 @@ export interface Terminal extends Reporter {
   /** Results on standard output. They are not rewritten: what holds a secret must not be given. */
   print(text: string): void;
   /** The one secret that is asked for, alone on standard output. */
-  handOut(secret: string): void;
+  printSecret(secret: string): void;
   /** Whether somebody watches, on a screen whose lines can change. */
   readonly isWatched: boolean;
   /** Keeps these lines at the end of the screen, in place of those before, whatever is said meanwhile; none: takes them away. */
@@ -46,7 +46,7 @@ export function createTerminal(verbose: boolean): Terminal {
     hide,
     holdsSecret: holds,
     print: (text) => print(printable(text)),
-    handOut: print,
+    printSecret: print,
     isWatched,
     live: (lines) => {
       if (isWatched) {

@@ -1,4 +1,4 @@
-import { asLoginError, formatError } from "../platform/errors.ts";
+import { asExplainedError, formatError } from "../platform/errors.ts";
 import { createSecrets, type Reporter, shortestSecret } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
 import type { Runner } from "./runner.ts";
@@ -32,7 +32,7 @@ const withoutCommands = (text: string): string =>
 /** What a failure looks like in the log, and as an annotation of the run. */
 export function reportFailure(runner: Runner, error: unknown): void {
   process.exitCode = 1;
-  const failure = asLoginError(error);
+  const failure = asExplainedError(error);
   runner.command("error", formatError(failure), `quay-keyless-login: ${failure.code}`);
   if (failure.code === "unforeseen") {
     runner.command("debug", (failure.cause as Error | undefined)?.stack ?? "");

@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Upkeep } from "../login/renewal.ts";
+import type { RenewalOptions } from "../login/renewal.ts";
 import type { Environment } from "../platform/environment.ts";
-import { FileFailure, most, readTextWithin } from "../platform/files.ts";
+import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
 import { toolEnvironment } from "../tools/tool-environment.ts";
 
@@ -13,7 +13,7 @@ export interface Order {
   /** Main's, the inputs among them. */
   readonly env: Environment;
   readonly sessionFolder: string;
-  readonly source: Pick<Upkeep, "tokenFile" | "identityEnds">;
+  readonly source: Pick<RenewalOptions, "tokenFile" | "identityEnds">;
 }
 
 const files = (folder: string) => ({
@@ -66,7 +66,7 @@ export function noteLapse(folder: string, text: string): Promise<void> {
 /** undefined: it is not there. What can't be read is in the way of nothing: its place is taken by why. */
 async function read(path: string): Promise<string | undefined> {
   try {
-    return await readTextWithin(path, most.log);
+    return await readTextWithin(path, maxSize.log);
   } catch (error) {
     if (!(error instanceof FileFailure)) {
       throw error;

@@ -1,6 +1,6 @@
 /** The job as the core sees it. */
 import { tmpdir } from "node:os";
-import type { Place } from "../login/workplace.ts";
+import type { Workplace } from "../login/workplace.ts";
 import { type OptionValues, optionsOf } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
 import type { Runner } from "./runner.ts";
@@ -9,7 +9,11 @@ export function readInputs(runner: Runner, action: "action" | "promote-action" =
   return Object.fromEntries(optionsOf(action).map(({ name }) => [name, runner.input(name)]));
 }
 
-export function placeOf(env: Environment, roots: string | undefined, memory: Pick<Place, "job" | "onSession">): Place {
+export function workplaceOf(
+  env: Environment,
+  roots: string | undefined,
+  memory: Pick<Workplace, "job" | "onSession">,
+): Workplace {
   return {
     ...memory,
     temporaryFolder: env.RUNNER_TEMP || tmpdir(),
@@ -23,6 +27,6 @@ export function placeOf(env: Environment, roots: string | undefined, memory: Pic
 }
 
 /** A promotion leaves nothing for later steps, and touches nobody's files. */
-export function promotionPlaceOf(...args: Parameters<typeof placeOf>): Place {
-  return { ...placeOf(...args), willLogOut: false, isDisposable: false };
+export function promotionWorkplaceOf(...args: Parameters<typeof workplaceOf>): Workplace {
+  return { ...workplaceOf(...args), willLogOut: false, isDisposable: false };
 }

@@ -8,7 +8,7 @@ import { type LoginRequest, parseRequest } from "../login/request.ts";
 import { type OutputName, outputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
@@ -16,7 +16,7 @@ import { readRoots } from "../tools/certificates.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { startBackground } from "./background.ts";
 import { cancellation } from "./cancellation.ts";
-import { placeOf, readInputs } from "./job.ts";
+import { readInputs, workplaceOf } from "./job.ts";
 import { createRunner } from "./runner.ts";
 import { forget, rememberIn } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
@@ -40,21 +40,21 @@ try {
   });
   close = platform.close;
   const remember = rememberIn(runner);
-  const place = placeOf(env, roots, {
+  const workplace = workplaceOf(env, roots, {
     job: { logout: request.logout, refresh: request.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
     onSession(session) {
       sessionFolder = session.folder;
       remember(session);
     },
   });
-  const result = await login(request, place, platform);
+  const result = await login(request, workplace, platform);
   if (request.refresh) {
     await keepAlive(result);
   }
   publish(request, result);
 } catch (error) {
   await takeBack();
-  if (error instanceof LoginError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
+  if (error instanceof ExplainedError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
     goOnWithout(error, request);
   } else {
     fail(error);
@@ -64,7 +64,7 @@ try {
   setImmediate(abandonLookUps);
 }
 
-function goOnWithout(error: LoginError, { registry }: LoginRequest): void {
+function goOnWithout(error: ExplainedError, { registry }: LoginRequest): void {
   reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
   try {
     setOutputs({ "logged-in": "false", registry });
@@ -76,7 +76,7 @@ function goOnWithout(error: LoginError, { registry }: LoginRequest): void {
 
 function fail(error: unknown): void {
   reportFailure(runner, error);
-  if (error instanceof LoginError) {
+  if (error instanceof ExplainedError) {
     runner.summarize(failureSummary(withoutSecretsOf(reporter, error)));
   }
 }
@@ -110,7 +110,7 @@ async function takeBack(): Promise<void> {
   }
 }
 
-function isWithoutIdentity({ code }: LoginError): boolean {
+function isWithoutIdentity({ code }: ExplainedError): boolean {
   const isOfDependabot = code === "github-permission-missing" && env.GITHUB_ACTOR === "dependabot[bot]";
   return code === "github-fork" || code === "github-dependabot" || isOfDependabot;
 }

@@ -4,7 +4,7 @@ import { logout, type Trace, takeBackRoots } from "../login/logout.ts";
 import { jobSessions, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { stopBackground } from "./background.ts";
 import { createRunner } from "./runner.ts";
@@ -13,7 +13,7 @@ import { remembered } from "./state.ts";
 const runner = createRunner(withoutTlsSwitch(process.env));
 const reporter = createReporter(runner);
 let authFile = process.env.REGISTRY_AUTH_FILE ?? "";
-const lapses: LoginError[] = [];
+const lapses: ExplainedError[] = [];
 
 const own = remembered(runner);
 let found = 0;
@@ -91,7 +91,7 @@ async function endBackground(sessionFolder: string): Promise<void> {
   });
   if (ended.lapse !== undefined) {
     lapses.push(
-      new LoginError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {
+      new ExplainedError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {
         remedy: ended.lapse.split("\n"),
       }),
     );

@@ -3,7 +3,7 @@
 import { promotionOutputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asLoginError, failureObject, LoginError } from "../platform/errors.ts";
+import { asExplainedError, ExplainedError, failureObject } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
@@ -15,7 +15,7 @@ import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { cancellation } from "./cancellation.ts";
-import { promotionPlaceOf, readInputs } from "./job.ts";
+import { promotionWorkplaceOf, readInputs } from "./job.ts";
 import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
 import { createRunner } from "./runner.ts";
 import { rememberIn } from "./state.ts";
@@ -28,9 +28,9 @@ try {
   const request = await readPromotionRequest(readInputs(runner, "promote-action"));
   publish(request, await run(request));
 } catch (error) {
-  const failure = withoutSecretsOf(reporter, advised(asLoginError(error)));
+  const failure = withoutSecretsOf(reporter, advised(asExplainedError(error)));
   reportFailure(runner, failure);
-  if (error instanceof LoginError) {
+  if (error instanceof ExplainedError) {
     runner.summarize(promotionFailureSummary(failure));
   }
 } finally {
@@ -40,9 +40,9 @@ try {
 async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const cancelled = cancellation("the promotion", "Run the same again: what is done is not done twice.");
-  const place = promotionPlaceOf(env, roots, { onSession: rememberIn(runner) });
+  const workplace = promotionWorkplaceOf(env, roots, { onSession: rememberIn(runner) });
   return promote(request, {
-    place,
+    workplace,
     createPlatform: (timeoutSeconds) => createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled }),
     onProgress: request.dryRun ? () => {} : createCalmProgress(namesOf(request.promotions), reporter.info, systemClock),
   });
@@ -50,7 +50,7 @@ async function run(request: PromotionRequest): Promise<readonly PromotionResult[
 
 /** What was promoted, whatever became of the others. */
 function publish(request: PromotionRequest, results: readonly PromotionResult[]): void {
-  const tell = (failure: LoginError) => failureObject(withoutSecretsOf(reporter, failure));
+  const tell = (failure: ExplainedError) => failureObject(withoutSecretsOf(reporter, failure));
   const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell });
   assertNoSecret(outputs, reporter);
   for (const { name } of promotionOutputs) {

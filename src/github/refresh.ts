@@ -1,23 +1,23 @@
 /** The background process of `refresh: true`: keeps the login of main alive until post, or the end of the job, ends it. */
 import { text } from "node:stream/consumers";
 import { login } from "../login/login.ts";
-import { keepFresh } from "../login/renewal.ts";
+import { renewUntilStopped } from "../login/renewal.ts";
 import { parseRequest } from "../login/request.ts";
 import { readSession, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asLoginError, formatError, LoginError } from "../platform/errors.ts";
+import { asExplainedError, ExplainedError, formatError } from "../platform/errors.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { createSecrets, type Reporter } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { noteLapse, type Order } from "./background.ts";
-import { placeOf, readInputs } from "./job.ts";
+import { readInputs, workplaceOf } from "./job.ts";
 import { createRunner } from "./runner.ts";
 
 withoutTlsSwitch(process.env);
 const stopped = new AbortController();
-process.once("SIGTERM", () => stopped.abort(new LoginError("cancelled", "Told to end.", { remedy: [] })));
+process.once("SIGTERM", () => stopped.abort(new ExplainedError("cancelled", "Told to end.", { remedy: [] })));
 const reporter = createLog();
 
 const order: Order = JSON.parse(await text(process.stdin));
@@ -25,7 +25,7 @@ try {
   await run(order);
 } catch (error) {
   if (error !== stopped.signal.reason) {
-    const failure = formatError(asLoginError(error));
+    const failure = formatError(asExplainedError(error));
     reporter.warning(failure);
     await noteLapse(order.sessionFolder, failure);
     process.exitCode = 1;
@@ -43,15 +43,16 @@ async function run({ env, sessionFolder, source }: Order): Promise<void> {
     const { timeoutSeconds } = request;
     const platform = createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled: stopped.signal });
     try {
-      return (await login(request, placeOf(env, roots, { job: session.job, onSession: () => {} }), platform, current))
-        .session;
+      return (
+        await login(request, workplaceOf(env, roots, { job: session.job, onSession: () => {} }), platform, current)
+      ).session;
     } finally {
       platform.close();
     }
   };
-  const onLapsed = (lapse: LoginError) => void noteLapse(sessionFolder, formatError(lapse));
+  const onLapsed = (lapse: ExplainedError) => void noteLapse(sessionFolder, formatError(lapse));
   const platform = { clock: systemClock, reporter, signal: stopped.signal };
-  await keepFresh(session, { ...source, renew, onLapse: "retry", onLapsed }, platform);
+  await renewUntilStopped(session, { ...source, renew, onLapse: "retry", onLapsed }, platform);
 }
 
 /** Lines for a file that post shows: a command to the runner, such as a mask, would do nothing there but tell the secret. */

@@ -17,7 +17,7 @@ export interface Runner {
   command(command: Command, message: string, title?: string): void;
   /** Folds what `tell` prints. */
   group(title: string, tell: () => void): void;
-  /** A name and its value for later steps, for the post step, or as an output. @throws LoginError `invalid-input` */
+  /** A name and its value for later steps, for the post step, or as an output. @throws ExplainedError `invalid-input` */
   set(file: FileCommand, name: string, value: string): void;
   /** Markdown for the job's summary page, which tells nothing that the log doesn't: without it, a warning. */
   summarize(markdown: string): void;

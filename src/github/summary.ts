@@ -2,7 +2,7 @@
 
 import { bindingOf, isoTime } from "../identity/token.ts";
 import type { LoginResult } from "../login/login.ts";
-import type { LoginError } from "../platform/errors.ts";
+import type { ExplainedError } from "../platform/errors.ts";
 import { cell, quoted, table } from "./markdown.ts";
 
 export function successSummary(registry: string, { identity, session, files }: LoginResult): string {
@@ -26,10 +26,10 @@ export function successSummary(registry: string, { identity, session, files }: L
   ].join("\n");
 }
 
-export function failureSummary(error: LoginError): string {
+export function failureSummary(error: ExplainedError): string {
   return `### Not signed in to Quay\n\n${quoted(error)}`;
 }
 
-export function skippedSummary(error: LoginError): string {
+export function skippedSummary(error: ExplainedError): string {
   return `### Not signed in to Quay\n\n${cell(error.message)} The job goes on logged out (without-identity: skip).\n\n`;
 }

@@ -1,5 +1,5 @@
 /** What looking at an issuer has shown becomes an error. Pure. */
-import { LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
+import { ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { sameNameAdvice } from "./advice.ts";
 import type { IssuerFinding } from "./issuer.ts";
 import type { Identity } from "./token.ts";
@@ -12,11 +12,11 @@ export function explainFinding(
   finding: Exclude<IssuerFinding, { kind: "sound" }>,
   identity: Identity,
   the: string,
-): LoginError {
+): ExplainedError {
   const note = "It is Quay that must reach the issuer; this look was taken from here.";
   switch (finding.kind) {
     case "unreachable":
-      return new LoginError(
+      return new ExplainedError(
         "issuer-unreachable",
         `${the} issuer of this job's identity cannot be reached. ${finding.why}.`,
         {
@@ -28,17 +28,21 @@ export function explainFinding(
         },
       );
     case "broken":
-      return new LoginError("issuer-broken", `${the} issuer of this job's identity answers wrongly. ${finding.why}.`, {
-        remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
-      });
+      return new ExplainedError(
+        "issuer-broken",
+        `${the} issuer of this job's identity answers wrongly. ${finding.why}.`,
+        {
+          remedy: [note, "Mend the issuer's discovery document and keys; Quay fetches both for each login."],
+        },
+      );
     case "other-issuer":
-      return new LoginError(
+      return new ExplainedError(
         "issuer-mismatch",
         `${the} issuer of this job's identity calls itself ${finding.named}, and the token ${identity.issuer}.`,
         { remedy: [note, ...sameNameAdvice(identity)] },
       );
     case "key-not-published":
-      return new LoginError(
+      return new ExplainedError(
         "key-not-published",
         `${the} key that signed this job's identity token is not among its issuer's RSA keys.`,
         {

@@ -1,16 +1,16 @@
-import { LoginError } from "../platform/errors.ts";
-import { FileFailure, most, readTextWithin } from "../platform/files.ts";
+import { ExplainedError } from "../platform/errors.ts";
+import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { pathAsGiven } from "../platform/fs.ts";
 import { readTokenText } from "./token-text.ts";
 
 /**
  * The token in `path`, read anew at each call, since the kubelet renews a projected token in place (at 80 % of its life)
  * by turning a symbolic link: an open file or an earlier copy would go stale.
- * @throws LoginError `token-file-unusable`; the signal's reason once it aborts
+ * @throws ExplainedError `token-file-unusable`; the signal's reason once it aborts
  */
 export async function readTokenFile(path: string, signal?: AbortSignal): Promise<string> {
   const fail = (problem: string, { cause, remedy }: { cause?: unknown; remedy?: string | undefined } = {}) =>
-    new LoginError("token-file-unusable", `The token file ${pathAsGiven(path)} ${problem}.`, {
+    new ExplainedError("token-file-unusable", `The token file ${pathAsGiven(path)} ${problem}.`, {
       remedy: [
         remedy ??
           "Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: token-file: /path",
@@ -19,7 +19,7 @@ export async function readTokenFile(path: string, signal?: AbortSignal): Promise
     });
   let text: string;
   try {
-    text = await readTextWithin(path, most.token, signal);
+    text = await readTextWithin(path, maxSize.token, signal);
   } catch (error) {
     throw error instanceof FileFailure ? fail(error.message, { cause: error }) : error;
   }

@@ -1,8 +1,8 @@
 /** GitHub's OIDC token for the job, and why it may be missing. */
 import { join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
-import { FileFailure, most, readTextWithin } from "../platform/files.ts";
+import { ExplainedError } from "../platform/errors.ts";
+import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { shortestSecret } from "../platform/reporter.ts";
@@ -27,7 +27,7 @@ export function openGitHub(audience: string, platform: Platform): PendingRequest
 /**
  * `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` answers `{"value": "<JWT>"}`.
  * @param opened from `openGitHub`, for the first attempt
- * @throws LoginError `identity-endpoint-refused`, `identity-endpoint-failed`, `tls-untrusted`
+ * @throws ExplainedError `identity-endpoint-refused`, `identity-endpoint-failed`, `tls-untrusted`
  */
 export async function fetchGitHubToken(audience: string, platform: Platform, opened?: PendingRequest): Promise<string> {
   let ready: PendingRequest | undefined = opened ?? openGitHub(audience, platform);
@@ -73,7 +73,7 @@ function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
     const error =
       answer.status >= 500 || answer.status === 429
         ? failed(said)
-        : new LoginError("identity-endpoint-refused", `GitHub's token endpoint refused this job: ${said}.`, {
+        : new ExplainedError("identity-endpoint-refused", `GitHub's token endpoint refused this job: ${said}.`, {
             remedy: [
               "Check that the job has permissions: id-token: write, that it is still running, and that the organization allows the audience.",
             ],
@@ -98,8 +98,8 @@ function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
   return { retry: "quick", error: failed("its answer holds no token") };
 }
 
-function failed(why: string, cause?: unknown): LoginError {
-  return new LoginError("identity-endpoint-failed", `GitHub's token endpoint gave no identity token: ${why}.`, {
+function failed(why: string, cause?: unknown): ExplainedError {
+  return new ExplainedError("identity-endpoint-failed", `GitHub's token endpoint gave no identity token: ${why}.`, {
     remedy: [
       "Run the job again; if it stays so, look at githubstatus.com, or at the network between the runner and GitHub.",
     ],
@@ -107,8 +107,8 @@ function failed(why: string, cause?: unknown): LoginError {
   });
 }
 
-function untrusted(cause: HttpFailure): LoginError {
-  return new LoginError("tls-untrusted", `GitHub's token endpoint cannot be checked: ${cause.message}.`, {
+function untrusted(cause: HttpFailure): ExplainedError {
+  return new ExplainedError("tls-untrusted", `GitHub's token endpoint cannot be checked: ${cause.message}.`, {
     remedy: [
       "It is checked with the machine's own roots; ca-file does not count here.",
       "A GitHub Enterprise behind a private authority: NODE_EXTRA_CA_CERTS=/path/to/root.pem, or NODE_USE_SYSTEM_CA=1, in the step's env.",
@@ -123,12 +123,15 @@ function untrusted(cause: HttpFailure): LoginError {
  * permissions of their workflow, and read alone where that names none.
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
-export async function missingGitHubEndpoint(request: IdentityRequest, { env, signal }: Platform): Promise<LoginError> {
+export async function missingGitHubEndpoint(
+  request: IdentityRequest,
+  { env, signal }: Platform,
+): Promise<ExplainedError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
   const skip = "To let such runs go on without a login: without-identity: skip";
   const isOfDependabot = env.GITHUB_ACTOR === "dependabot[bot]";
   if (isOfDependabot && (await grantsIdentity(env, signal))) {
-    return new LoginError(
+    return new ExplainedError(
       "github-dependabot",
       "GitHub gives no identity to this run, which Dependabot started, although its workflow has id-token: write.",
       {
@@ -142,13 +145,13 @@ export async function missingGitHubEndpoint(request: IdentityRequest, { env, sig
   }
   // pull_request_target runs in the base repository, with its rights: a fork is no reason there.
   if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env, signal))) {
-    return new LoginError("github-fork", "GitHub gives no identity to a pull request from a fork.", {
+    return new ExplainedError("github-fork", "GitHub gives no identity to a pull request from a fork.", {
       remedy: ["Build without pushing here; push after the merge, in a run of this repository.", skip],
     });
   }
   const permission = ["permissions:", "  contents: read", "  id-token: write"];
   if (request.workflowRef && env.GITHUB_WORKFLOW_REF && request.workflowRef !== env.GITHUB_WORKFLOW_REF) {
-    return new LoginError(
+    return new ExplainedError(
       "github-reusable-workflow",
       `This job stands in the reusable workflow ${request.workflowRef}, and its caller does not grant it id-token: write.`,
       {
@@ -159,7 +162,7 @@ export async function missingGitHubEndpoint(request: IdentityRequest, { env, sig
       },
     );
   }
-  return new LoginError(
+  return new ExplainedError(
     "github-permission-missing",
     `The job ${env.GITHUB_JOB ?? ""} may not ask GitHub for an identity token.`,
     {
@@ -182,7 +185,7 @@ async function grantsIdentity(
 ): Promise<boolean> {
   const [, path] = /^[^/]+\/[^/]+\/(\.github\/workflows\/[^/@]+)@/.exec(GITHUB_WORKFLOW_REF) ?? [];
   try {
-    const text = path === undefined ? "" : await readTextWithin(join(GITHUB_WORKSPACE, path), most.event, signal);
+    const text = path === undefined ? "" : await readTextWithin(join(GITHUB_WORKSPACE, path), maxSize.event, signal);
     return /^[^#\n]*(?:\bid-token["']?:\s*["']?write\b|\bpermissions["']?:\s*["']?write-all\b)/m.test(text);
   } catch {
     return false;
@@ -191,7 +194,7 @@ async function grantsIdentity(
 
 async function isFromFork(env: Environment, signal: AbortSignal): Promise<boolean> {
   try {
-    const event = JSON.parse(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", most.event, signal));
+    const event = JSON.parse(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", maxSize.event, signal));
     const head = event?.pull_request?.head;
     // A fork that was deleted since leaves `repo: null`.
     return Boolean(head) && head.repo?.full_name !== env.GITHUB_REPOSITORY;

@@ -1,5 +1,5 @@
 /** Which identity this place has, and its token. The one place that knows all sources. */
-import { LoginError, unreachable } from "../platform/errors.ts";
+import { ExplainedError, unreachable } from "../platform/errors.ts";
 import { isThere } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -21,7 +21,7 @@ const socketVariable = "SPIFFE_ENDPOINT_SOCKET";
 
 /**
  * Decides where the token comes from; `auto` takes the first that is there.
- * @throws LoginError `identity-not-found`, or one of the `github-…` codes where GitHub withholds its token
+ * @throws ExplainedError `identity-not-found`, or one of the `github-…` codes where GitHub withholds its token
  */
 export async function chooseIdentity(request: IdentityRequest, platform: Platform): Promise<IdentityChoice> {
   const { env } = platform;
@@ -52,7 +52,7 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
     throw await missingGitHubEndpoint(request, platform);
   }
   const socket = await findSocket();
-  throw new LoginError("identity-not-found", "This place gives the job no identity token that could be found.", {
+  throw new ExplainedError("identity-not-found", "This place gives the job no identity token that could be found.", {
     remedy: [
       `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), ${socketVariable}, the file ${conventionalTokenFile}.`,
       socket
@@ -62,14 +62,14 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
   });
 }
 
-/** @throws LoginError `identity-not-found`; `invalid-input` where the variable is no address */
+/** @throws ExplainedError `identity-not-found`; `invalid-input` where the variable is no address */
 async function socketOf(env: Platform["env"]): Promise<Omit<SvidRequest, "id">> {
   const address = env[socketVariable];
   if (address) {
     return parseSocket(socketVariable, address);
   }
   const socket = (await findSocket()) ?? usualSockets[0];
-  throw new LoginError(
+  throw new ExplainedError(
     "identity-not-found",
     `Nothing says where the SPIFFE Workload API is: ${socketVariable} is not set.`,
     {
@@ -95,7 +95,7 @@ export function openIdentity(choice: IdentityChoice, audience: string, platform:
 /**
  * Fetches the token, looks whether it is one, and hides it from all output before anything else is done with it.
  * @param opened from `openIdentity`, for the first attempt
- * @throws LoginError for each way a source can fail, and `token-not-a-jwt`
+ * @throws ExplainedError for each way a source can fail, and `token-not-a-jwt`
  */
 export async function fetchFacts(
   choice: IdentityChoice,
@@ -110,7 +110,7 @@ export async function fetchFacts(
   return facts;
 }
 
-/** @throws LoginError as `fetchFacts` and `asIdentity` do */
+/** @throws ExplainedError as `fetchFacts` and `asIdentity` do */
 export async function fetchIdentity(...source: Parameters<typeof fetchFacts>): Promise<Identity> {
   return asIdentity(await fetchFacts(...source));
 }

@@ -1,5 +1,5 @@
 /** Which identity this place has, and whether Quay can accept it: all that can be found out without Quay. */
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { explainFinding } from "./explain-issuer.ts";
 import { chooseIdentity, fetchFacts, type IdentityChoice } from "./index.ts";
@@ -11,11 +11,11 @@ export interface Inspection {
   readonly choice: IdentityChoice;
   readonly facts: TokenFacts;
   /** Why Quay can't accept it; undefined: nothing that could be seen from here. */
-  readonly problem: LoginError | undefined;
+  readonly problem: ExplainedError | undefined;
   readonly warning: string | undefined;
 }
 
-/** @throws LoginError where there is no token to look at */
+/** @throws ExplainedError where there is no token to look at */
 export async function inspectIdentity(request: IdentityRequest, platform: Platform): Promise<Inspection> {
   const choice = await chooseIdentity(request, platform);
   const facts = await fetchFacts(choice, request.audience, platform);
@@ -27,14 +27,14 @@ export async function inspectIdentity(request: IdentityRequest, platform: Platfo
   };
 }
 
-async function findProblem(facts: TokenFacts, platform: Platform): Promise<LoginError | undefined> {
+async function findProblem(facts: TokenFacts, platform: Platform): Promise<ExplainedError | undefined> {
   try {
     const identity = asIdentity(facts);
     assertUsable(identity, [], platform.clock.now());
     const finding = await examineIssuer(identity, platform);
     return finding.kind === "sound" ? undefined : explainFinding(finding, identity, "The");
   } catch (error) {
-    if (error instanceof LoginError && error !== platform.signal.reason) {
+    if (error instanceof ExplainedError && error !== platform.signal.reason) {
       return error;
     }
     throw error;

@@ -2,7 +2,7 @@
 
 import type { OptionReader } from "../options/reader.ts";
 import type { OptionName } from "../options/table.ts";
-import { invalidInput, type LoginError, oneOfTheTwo, unreachable } from "../platform/errors.ts";
+import { type ExplainedError, invalidInput, oneOfTheTwo, unreachable } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
 import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
 
@@ -38,7 +38,7 @@ const sourceOptions = [
   ["spiffe-socket", "spiffe"],
 ] as const;
 
-/** @throws LoginError `invalid-input` */
+/** @throws ExplainedError `invalid-input` */
 export function parseIdentityRequest(reader: OptionReader): IdentityRequest {
   const identity = parseSource(reader);
   const spiffeId = reader.optional("spiffe-id");
@@ -86,7 +86,7 @@ function parseSource(reader: OptionReader): IdentitySource {
   }
 }
 
-function unused(option: OptionName, shown: string, source: IdentitySource["source"]): LoginError {
+function unused(option: OptionName, shown: string, source: IdentitySource["source"]): ExplainedError {
   return invalidInput(option, shown, `identity is ${source}, which does not use it`, "identity: auto");
 }
 
@@ -107,7 +107,7 @@ function parseVariable(variable = ""): string {
 
 /**
  * @param name of the option or variable that gave the address, for the error
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function parseSocket(name: string, address: string): WorkloadSocket {
   const endpoint = parseEndpoint(address);

@@ -1,7 +1,7 @@
 /** Reading an identity token without trusting it, and the checks that spare Quay's vague answers. Pure. */
 import { decodeProtectedHeader } from "jose/decode/protected_header";
 import { decodeJwt } from "jose/jwt/decode";
-import { type Binding, LoginError } from "../platform/errors.ts";
+import { type Binding, ExplainedError } from "../platform/errors.ts";
 import { isJwt, isTime } from "../platform/jwt.ts";
 import { asGiven, oneLine } from "../platform/text.ts";
 import { audienceAdvice, freshTokenAdvice } from "./advice.ts";
@@ -41,7 +41,7 @@ const largestAuthorization = 8170;
 
 /**
  * Decodes `token`.
- * @throws LoginError `token-not-a-jwt`
+ * @throws ExplainedError `token-not-a-jwt`
  */
 export function readToken(token: string, provenance: Provenance): TokenFacts {
   const { header, claims } = decode(token, provenance.origin);
@@ -65,12 +65,12 @@ const isPlain = (value: unknown): boolean => typeof value !== "object";
 
 /**
  * Checks that Quay could accept it at all.
- * @throws LoginError `token-algorithm`, `token-incomplete`, `issuer-cluster-internal`, `issuer-not-https`
+ * @throws ExplainedError `token-algorithm`, `token-incomplete`, `issuer-cluster-internal`, `issuer-not-https`
  */
 export function asIdentity(facts: TokenFacts): Identity {
   const { algorithm, origin } = facts;
   if (algorithm !== "RS256" && algorithm !== "RS384") {
-    throw new LoginError(
+    throw new ExplainedError(
       "token-algorithm",
       `The identity token from ${origin} is signed with ${oneLine(algorithm, 50)}, which Quay refuses.`,
       {
@@ -91,7 +91,7 @@ export function asIdentity(facts: TokenFacts): Identity {
   ) {
     const needed = { "kid (in the header)": keyId, iss: issuer, sub: subject, iat: issuedAt, exp: expiresAt };
     const missing = Object.entries(needed).filter(([, value]) => value === undefined);
-    throw new LoginError(
+    throw new ExplainedError(
       "token-incomplete",
       `The identity token from ${origin} lacks ${missing.map(([name]) => name).join(", ")}, which Quay requires.`,
       {
@@ -110,12 +110,12 @@ export function asIdentity(facts: TokenFacts): Identity {
 /**
  * The checks that depend on the moment and on the robot.
  * @param now milliseconds since 1970
- * @throws LoginError `token-expired`, `token-too-big`
+ * @throws ExplainedError `token-expired`, `token-too-big`
  */
 export function assertUsable(identity: Identity, robots: readonly string[], now: number): void {
   // A token minted a moment ago that looks expired means a wrong clock here: Quay, not we, must judge it.
   if (identity.source !== "github" && identity.expiresAt + leewaySeconds <= now / 1000) {
-    throw new LoginError(
+    throw new ExplainedError(
       "token-expired",
       `The identity token from ${identity.origin} expired at ${isoTime(identity.expiresAt)}; it is ${isoTime(now / 1000)} here.`,
       {
@@ -126,7 +126,7 @@ export function assertUsable(identity: Identity, robots: readonly string[], now:
   const longest = robots.reduce((a, b) => (b.length > a.length ? b : a), "");
   const authorization = basicAuthorization(longest, identity.token).length;
   if (authorization > largestAuthorization) {
-    throw new LoginError(
+    throw new ExplainedError(
       "token-too-big",
       `The identity token from ${identity.origin} has ${identity.token.length} characters: too many for a header that Quay accepts.`,
       {
@@ -185,7 +185,7 @@ function decode(token: string, origin: string) {
     return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
   } catch (cause) {
     // jose's messages describe the form only; they never quote the token.
-    throw new LoginError("token-not-a-jwt", `What ${origin} gives is not a JWT.`, {
+    throw new ExplainedError("token-not-a-jwt", `What ${origin} gives is not a JWT.`, {
       remedy: [
         "Give a signed JWT in its compact form: three parts with dots between them. A robot's own password does not do.",
       ],
@@ -196,7 +196,7 @@ function decode(token: string, origin: string) {
 
 function assertReachableIssuer({ issuer, origin }: Identity): void {
   if (/^https:\/\/kubernetes\.default\.svc(?:[./:]|$)/.test(issuer)) {
-    throw new LoginError(
+    throw new ExplainedError(
       "issuer-cluster-internal",
       `The identity token from ${origin} has the issuer ${issuer}, which exists only inside its cluster. Quay cannot fetch its keys.`,
       {
@@ -209,7 +209,7 @@ function assertReachableIssuer({ issuer, origin }: Identity): void {
     );
   }
   if (!URL.canParse(issuer) || !issuer.startsWith("https://")) {
-    throw new LoginError(
+    throw new ExplainedError(
       "issuer-not-https",
       `The identity token from ${origin} has the issuer ${issuer}, which is not an https address.`,
       {

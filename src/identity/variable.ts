@@ -1,10 +1,10 @@
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { withoutSecrets } from "../platform/text.ts";
 import { readTokenText } from "./token-text.ts";
 
 /**
  * The token in the environment variable `name`, as GitLab's `id_tokens` leaves it.
- * @throws LoginError `token-variable-unusable`
+ * @throws ExplainedError `token-variable-unusable`
  */
 export function readTokenVariable(name: string, env: Readonly<Record<string, string | undefined>>): string {
   const read = readTokenText(env[name] ?? "");
@@ -12,7 +12,7 @@ export function readTokenVariable(name: string, env: Readonly<Record<string, str
     const problem = env[name] === undefined ? "is not set" : read.problem;
     // Someone may have put the token itself where its name belongs.
     const shown = withoutSecrets(name);
-    throw new LoginError(
+    throw new ExplainedError(
       "token-variable-unusable",
       `The variable ${shown}, which should hold the identity token, ${problem}.`,
       {

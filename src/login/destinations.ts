@@ -8,13 +8,13 @@ import { containersLocations, dockerConfigPath } from "../authfile/locations.ts"
 import { groupOfNew, isAsPrivate } from "../authfile/privacy.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "../authfile/read.ts";
 import { assertReplaceable } from "../authfile/replaceable.ts";
-import { anotherFile, invalidInput, LoginError, reworded } from "../platform/errors.ts";
+import { anotherFile, ExplainedError, invalidInput, reworded } from "../platform/errors.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Tool } from "../tools/tools.ts";
 import { hasNamespacedScope, type LoginRequest } from "./request.ts";
 import { privateFile, type Session, sessionOfFile } from "./session.ts";
-import type { Place } from "./workplace.ts";
+import type { Workplace } from "./workplace.ts";
 
 /** Where the logins go. */
 export interface Destinations {
@@ -30,36 +30,40 @@ export interface Destinations {
 
 /**
  * Everything that could be wrong with the files is found before the first request leaves this machine.
- * @throws LoginError `invalid-input`, `auth-file-unusable`, `credential-helper`, `login-hidden`
+ * @throws ExplainedError `invalid-input`, `auth-file-unusable`, `credential-helper`, `login-hidden`
  */
 export async function planDestinations(
   request: LoginRequest,
   tool: Tool,
-  place: Place,
+  workplace: Workplace,
   platform: Platform,
 ): Promise<Destinations> {
-  if (place.workspace && (await leadsInto(place.workspace, place.temporaryFolder))) {
-    throw new LoginError("auth-file-unusable", `The temporary folder ${place.temporaryFolder} ${inWorkspace}.`, {
-      remedy: ["Let it be elsewhere: RUNNER_TEMP on GitHub, elsewhere TMPDIR."],
-    });
+  if (workplace.workspace && (await leadsInto(workplace.workspace, workplace.temporaryFolder))) {
+    throw new ExplainedError(
+      "auth-file-unusable",
+      `The temporary folder ${workplace.temporaryFolder} ${inWorkspace}.`,
+      {
+        remedy: ["Let it be elsewhere: RUNNER_TEMP on GitHub, elsewhere TMPDIR."],
+      },
+    );
   }
   const dockerIsNeeded = tool.name === "docker" || request.dockerConfig === true;
-  const docker = await planDocker(request, tool, place, platform, dockerIsNeeded);
+  const docker = await planDocker(request, tool, workplace, platform, dockerIsNeeded);
   const path =
     request.authFile === undefined
-      ? ((await sharedFile(request, place, platform)) ?? usualFile(request, tool, place, platform))
+      ? ((await sharedFile(request, workplace, platform)) ?? usualFile(request, tool, workplace, platform))
       : resolve(request.authFile);
-  if (request.authFile === undefined && place.keepsLogins === "where-the-tool-looks" && tool.name === "skopeo") {
+  if (request.authFile === undefined && workplace.keepsLogins === "where-the-tool-looks" && tool.name === "skopeo") {
     const scopes = request.robots.map(({ scope }) => scope);
     await assertReadFirst(scopes, platform.env);
   }
   if (path === undefined) {
-    return { authFile: undefined, docker, dockerIsNeeded, start: await otherLogins(request, place, platform) };
+    return { authFile: undefined, docker, dockerIsNeeded, start: await otherLogins(request, workplace, platform) };
   }
   if (request.authFile === undefined && tool.name === "docker") {
     return { authFile: docker, docker, dockerIsNeeded, start: undefined };
   }
-  await assertOutside(path, place, request.authFile ?? path);
+  await assertOutside(path, workplace, request.authFile ?? path);
   const authFile = await readAuthFile(path);
   assertNotHidden("containers", authFile.path, authFile.content, request.registry);
   await assertReplaceable(authFile);
@@ -74,19 +78,19 @@ export async function planDestinations(
 async function planDocker(
   request: LoginRequest,
   tool: Tool,
-  place: Place,
+  workplace: Workplace,
   platform: Platform,
   isNeeded: boolean,
 ): Promise<AuthFile | undefined> {
   if (tool.name === "docker" && request.dockerConfig === false) {
     throw invalidInput("docker-config", "false", "docker, the tool, reads its login from there", "docker-config: auto");
   }
-  if (!isNeeded && (request.dockerConfig === false || !place.isDisposable || hasNamespacedScope(request))) {
+  if (!isNeeded && (request.dockerConfig === false || !workplace.isDisposable || hasNamespacedScope(request))) {
     return undefined;
   }
   try {
     const path = dockerConfigOf(platform);
-    if (place.workspace && (await leadsInto(place.workspace, path))) {
+    if (workplace.workspace && (await leadsInto(workplace.workspace, path))) {
       const error = invalidInput("docker-config", String(request.dockerConfig), `${path} ${inWorkspace}`, "");
       throw reworded(error, { remedy: () => ["Let docker's configuration be elsewhere.", anotherFile] });
     }
@@ -99,7 +103,7 @@ async function planDocker(
     }
     return docker;
   } catch (error) {
-    if (!(error instanceof LoginError)) {
+    if (!(error instanceof ExplainedError)) {
       throw error;
     }
     if (isNeeded) {
@@ -111,7 +115,7 @@ async function planDocker(
 }
 
 /** docker's configuration has a name of its own, so that another file would be no use to it. */
-const forDocker = (error: LoginError, tool: Tool): LoginError =>
+const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
   reworded(error, {
     remedy: (lines) =>
       lines.map((line) =>
@@ -123,12 +127,12 @@ const forDocker = (error: LoginError, tool: Tool): LoginError =>
       ),
   });
 
-const withoutDocker = ({ message }: LoginError): string =>
+const withoutDocker = ({ message }: ExplainedError): string =>
   `docker, cosign, crane, oras and helm will not see this login. ${message} (docker-config: false leaves them out without a word, docker-config: true makes this an error.)`;
 
 const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
 
-async function assertOutside(path: string, { workspace }: Place, value: string): Promise<void> {
+async function assertOutside(path: string, { workspace }: Workplace, value: string): Promise<void> {
   if (workspace && (await leadsInto(workspace, path))) {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
     throw invalidInput("auth-file", value, `it ${inWorkspace}`, "auth-file: ${{ runner.temp }}/auth.json");
@@ -138,7 +142,7 @@ async function assertOutside(path: string, { workspace }: Place, value: string):
 /** The private file of an earlier step, which later steps read by now: only what stands in one file can be kept alive there. */
 async function sharedFile(
   { authFileMode = 0o600 }: LoginRequest,
-  { job, temporaryFolder }: Place,
+  { job, temporaryFolder }: Workplace,
   { env, reporter }: Platform,
 ): Promise<string | undefined> {
   const path = env.REGISTRY_AUTH_FILE;
@@ -162,8 +166,8 @@ async function sharedFile(
 }
 
 /** Where a login goes that no file is named for; undefined: a private file. */
-function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Platform): string | undefined {
-  if (place.keepsLogins === "privately") {
+function usualFile(request: LoginRequest, tool: Tool, workplace: Workplace, platform: Platform): string | undefined {
+  if (workplace.keepsLogins === "privately") {
     return undefined;
   }
   if (tool.name === "docker") {
@@ -185,7 +189,7 @@ function usualFile(request: LoginRequest, tool: Tool, place: Place, platform: Pl
 function dockerConfigOf({ env }: Platform): string {
   const path = dockerConfigPath(env);
   if (path === undefined) {
-    throw new LoginError(
+    throw new ExplainedError(
       "invalid-input",
       "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
       { remedy: ["Set HOME to the folder of this user.", anotherFile] },
@@ -219,7 +223,7 @@ export async function storeLogins(
   // Both may be one file: a second merge would take our own entry for what stood there before.
   if (docker !== undefined && docker !== authFile) {
     await merge(docker, {}).catch((error) => {
-      if (destinations.dockerIsNeeded || !(error instanceof LoginError) || error.code !== "auth-file-unusable") {
+      if (destinations.dockerIsNeeded || !(error instanceof ExplainedError) || error.code !== "auth-file-unusable") {
         throw error;
       }
       platform.reporter.warning(withoutDocker(error));
@@ -246,9 +250,9 @@ async function tellOpened(
  * The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them, where no
  * more users can read it than the files that they come from.
  */
-async function otherLogins(request: LoginRequest, place: Place, platform: Platform): Promise<AuthContent> {
+async function otherLogins(request: LoginRequest, workplace: Workplace, platform: Platform): Promise<AuthContent> {
   let found: { auths: Record<string, AuthEntry>; credHelpers: Record<string, string> } = { auths: {}, credHelpers: {} };
-  const opened = { mode: request.authFileMode ?? 0o600, gid: await groupOfNew(place.temporaryFolder) };
+  const opened = { mode: request.authFileMode ?? 0o600, gid: await groupOfNew(workplace.temporaryFolder) };
   for (const { path, legacy } of containersLocations(platform.env)) {
     try {
       const { content, existing } = await readAuthFile(path);
@@ -264,7 +268,7 @@ async function otherLogins(request: LoginRequest, place: Place, platform: Platfo
       }
       found = { auths: { ...auths, ...found.auths }, credHelpers: { ...content.credHelpers, ...found.credHelpers } };
     } catch (error) {
-      if (!(error instanceof LoginError)) {
+      if (!(error instanceof ExplainedError)) {
         throw error;
       }
       platform.reporter.warning(`Logins in ${path} are left out. ${error.message}`);

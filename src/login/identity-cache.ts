@@ -17,7 +17,7 @@ export interface Identities {
  * One token serves all robots; one that is about to end is replaced before it is used again.
  * @param opened from `openIdentity`, for the first token
  */
-export function keepIdentity(
+export function cacheIdentity(
   request: LoginRequest,
   choice: IdentityChoice,
   opened: PendingRequest | undefined,

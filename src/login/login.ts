@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { certificatesFolders } from "../authfile/locations.ts";
 import { chooseIdentity, type IdentityChoice, openIdentity } from "../identity/index.ts";
 import { type Identity, isoTime } from "../identity/token.ts";
-import { settleAll } from "../platform/concurrency.ts";
-import { LoginError } from "../platform/errors.ts";
+import { mapLimit } from "../platform/concurrency.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -18,10 +18,10 @@ import { besideHelpers } from "../tools/helpers.ts";
 import { startToolLogin, type ToolLogin } from "../tools/tool-login.ts";
 import { findTool, type Tool } from "../tools/tools.ts";
 import { planDestinations, storeLogins } from "./destinations.ts";
-import { keepIdentity } from "./identity-cache.ts";
+import { cacheIdentity } from "./identity-cache.ts";
 import { hasNamespacedScope, type LoginRequest } from "./request.ts";
 import { openFolderTo, openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
-import type { Place } from "./workplace.ts";
+import type { Workplace } from "./workplace.ts";
 
 export interface LoginResult {
   readonly session: Session;
@@ -42,11 +42,11 @@ export interface LoginResult {
 /**
  * Signs every robot of the request in, and says so once all that was asked for is there. On failure nothing of it is left but what `logout` takes back.
  * @param renews the session that a new login is for: on failure its earlier one stays
- * @throws LoginError
+ * @throws ExplainedError
  */
 export async function login(
   request: LoginRequest,
-  place: Place,
+  workplace: Workplace,
   outer: Platform,
   renews?: Session,
 ): Promise<LoginResult> {
@@ -61,27 +61,27 @@ export async function login(
     registry: openRegistry(request.registry, platform),
   };
   const tool = await findTool(request.tool, hasNamespacedScope(request), platform.env);
-  const destinations = await planDestinations(request, tool, place, platform);
+  const destinations = await planDestinations(request, tool, workplace, platform);
   platform.reporter.info(`Identity: ${choice.why}.`);
 
-  let session = earlier ?? (await open(place));
-  place.onSession(session);
+  let session = earlier ?? (await open(workplace));
+  workplace.onSession(session);
   const keep = async (change: Partial<Session>) => {
     session = { ...session, ...change };
-    place.onSession(session);
+    workplace.onSession(session);
     await saveSession(session);
   };
 
   const timeline = createTimeline(platform);
-  const identities = keepIdentity(request, choice, early.identity, platform);
+  const identities = cacheIdentity(request, choice, early.identity, platform);
   void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
   const realm = findRealm(request.registry, request.tokenHost, early.registry, platform);
   if (!renews) {
-    await leaveRoots(request, place, session, keep, platform); // while the identity token is on its way
+    await leaveRoots(request, workplace, session, keep, platform); // while the identity token is on its way
   }
-  const certificates = place.roots && (await offerRoots(place.roots, join(session.folder, "certificates")));
+  const certificates = workplace.roots && (await offerRoots(workplace.roots, join(session.folder, "certificates")));
   const { result: logins, asked } = await besideHelpers(platform.env, join(session.folder, "helpers"), (helpers) =>
-    settleAll(request.robots, atOnce, (robot, index) =>
+    mapLimit(request.robots, maxConcurrentLogins, (robot, index) =>
       signIn(robot, join(session.folder, `tool-${index}`), {
         request,
         tool,
@@ -157,7 +157,7 @@ const quietly = (platform: Platform): Platform => {
 async function reopen({ folder, named, id }: Session): Promise<Session> {
   const session = await readSession(folder, named);
   if (session?.id !== id) {
-    throw new LoginError(
+    throw new ExplainedError(
       "not-logged-in",
       `The login was taken back by somebody else: ${folder} has no session any more.`,
       {
@@ -168,11 +168,11 @@ async function reopen({ folder, named, id }: Session): Promise<Session> {
   return session;
 }
 
-const open = ({ sessionFolder, temporaryFolder, onSession, job }: Place): Promise<Session> =>
+const open = ({ sessionFolder, temporaryFolder, onSession, job }: Workplace): Promise<Session> =>
   sessionFolder === undefined ? openSession(temporaryFolder, onSession, job) : openNamedSession(sessionFolder);
 
 /** Robots that log in at the same time. Measured: 20 robots take under 2 times as long as one; by tens, over 2 times. */
-const atOnce = 20;
+const maxConcurrentLogins = 20;
 
 interface SignIn {
   readonly request: LoginRequest;
@@ -215,7 +215,7 @@ async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
 /** For the tools of later steps, in the user's folders for this host, until logout. */
 async function leaveRoots(
   { registry }: LoginRequest,
-  { roots, willLogOut, workspace }: Place,
+  { roots, willLogOut, workspace }: Workplace,
   { id }: Session,
   keep: (change: Partial<Session>) => Promise<void>,
   { env, reporter }: Platform,

@@ -3,17 +3,17 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { type FileRecord, mapValues } from "../authfile/change.ts";
 import { isRobotLogin, readEntry } from "../authfile/entry.ts";
-import { type AuthContent, type AuthEntry, own, readAuthFile } from "../authfile/read.ts";
+import { type AuthContent, type AuthEntry, getOwn, readAuthFile } from "../authfile/read.ts";
 import { ownScopes, removeEntries, restoreEntries } from "../authfile/restore.ts";
 import { isoTime } from "../identity/token.ts";
-import { anotherFile, asLoginError, LoginError, reworded } from "../platform/errors.ts";
+import { anotherFile, asExplainedError, ExplainedError, reworded } from "../platform/errors.ts";
 import { isThere } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { newId } from "../platform/replace.ts";
 import { type CertificateRecord, removeRoots } from "../tools/certificates.ts";
 import { whyNotOurs } from "./record.ts";
 import { readSession, removeEmptySession, removeSession, type Session, saveSession } from "./session.ts";
-import type { Standing } from "./status.ts";
+import type { AuthFileStatus } from "./status.ts";
 
 /** What may be kept of a session where no secret may stand: all but what stood in the files before. */
 export interface Trace {
@@ -48,7 +48,7 @@ export function traceOf(session: Session): Trace {
  * @param known `named`: whether the user chose the folder, so that others may have put something there; `trace`: what else is
  * known of it, where its record may be gone
  * @returns the session that was taken back, undefined where there was nothing left to do
- * @throws LoginError where something of ours may still stand, or something of others can't be put back; everything else has
+ * @throws ExplainedError where something of ours may still stand, or something of others can't be put back; everything else has
  * been taken back by then
  */
 export async function logout(
@@ -73,7 +73,7 @@ async function recordOf(folder: string, named: boolean, trace: Trace | undefined
   try {
     return { session: await readSession(folder, named), unreadable: undefined };
   } catch (error) {
-    if (trace === undefined || !(error instanceof LoginError)) {
+    if (trace === undefined || !(error instanceof ExplainedError)) {
       throw error;
     }
     return { session: undefined, unreadable: error };
@@ -81,14 +81,14 @@ async function recordOf(folder: string, named: boolean, trace: Trace | undefined
 }
 
 /** @returns what went wrong; everything else is done */
-async function takeBack(session: Session, platform: LocalPlatform): Promise<LoginError[]> {
-  const failures: LoginError[] = [];
+async function takeBack(session: Session, platform: LocalPlatform): Promise<ExplainedError[]> {
+  const failures: ExplainedError[] = [];
   const attempt = async (work: () => Promise<void>) => {
     try {
       await work();
     } catch (error) {
       // Whatever it is, the rest is taken back.
-      failures.push(error === platform.signal.reason ? late(error) : asLoginError(error));
+      failures.push(error === platform.signal.reason ? late(error) : asExplainedError(error));
     }
   };
   // Last changed, first restored: what one of our files held before may be another's doing.
@@ -96,7 +96,7 @@ async function takeBack(session: Session, platform: LocalPlatform): Promise<Logi
     const restored = session.named ? withOursAlone(record) : record;
     await attempt(() =>
       restoreEntries(restored, session.id, platform).catch((error) => {
-        throw error instanceof LoginError ? standing(error, record.path, session) : error;
+        throw error instanceof ExplainedError ? standing(error, record.path, session) : error;
       }),
     );
   }
@@ -118,7 +118,7 @@ async function takeRootsBack(record: CertificateRecord, { reporter }: LocalPlatf
   }
 }
 
-function throwAll([first, ...others]: readonly LoginError[]): void {
+function throwAll([first, ...others]: readonly ExplainedError[]): void {
   if (first) {
     first.also = others;
     throw first;
@@ -130,14 +130,14 @@ function tellLoggedOut({ robots }: Session, platform: LocalPlatform): void {
     platform.reporter.info(`Logged out of ${robots.map(({ scope }) => scope).join(", ")}.`);
   }
   for (const { robot, expiresAt } of robots) {
-    tellEnd(robot, expiresAt, platform);
+    logExpiry(robot, expiresAt, platform);
   }
 }
 
 /** The record is gone, or can't be read: what is ours is known by its hash, what it replaced is lost. */
 async function takeBackTraced(
   { session, replaced, isShort }: Trace,
-  unreadable: LoginError | undefined,
+  unreadable: ExplainedError | undefined,
   platform: LocalPlatform,
 ): Promise<Session | undefined> {
   const standing = await Promise.all(
@@ -174,7 +174,7 @@ async function lookFor(record: FileRecord, { robots, job }: Session) {
   const ours = await ownScopes(record);
   const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
   const renewed = Object.keys(record.scopes).filter((scope) => {
-    const found = readEntry(own(content.auths, scope) ?? {});
+    const found = readEntry(getOwn(content.auths, scope) ?? {});
     return (
       job?.refresh &&
       !ours.includes(scope) &&
@@ -187,7 +187,7 @@ async function lookFor(record: FileRecord, { robots, job }: Session) {
 const lost =
   (path: string, { folder }: Session) =>
   (scope: string) =>
-    new LoginError(
+    new ExplainedError(
       "logout-incomplete",
       `What ${path} held for ${scope} before the login is lost with the login's record: ${folder} is gone. The login itself is taken back.`,
       {
@@ -201,7 +201,7 @@ const lost =
 const maybeOurs =
   (path: string, { folder }: Session) =>
   (scope: string) =>
-    new LoginError(
+    new ExplainedError(
       "logout-incomplete",
       `The login for ${scope} still stands in ${path}. It was renewed, and the record of that is gone with ${folder}: it may be another job's.`,
       { remedy: [`If no other job uses it: skopeo logout --authfile ${path} ${scope}`] },
@@ -210,7 +210,7 @@ const maybeOurs =
 const perhapsLeft =
   ({ folder }: Session) =>
   ({ path }: FileRecord) =>
-    new LoginError(
+    new ExplainedError(
       "logout-incomplete",
       `Whether ${path} still holds a login can't be told: the record of it is gone with ${folder}, and too many robots were logged in for the runner to remember each.`,
       { remedy: [`Log out of each that stands there: skopeo logout --authfile ${path} HOST`] },
@@ -239,16 +239,16 @@ export async function takeBackRoots(
 /**
  * Deletes the robot tokens that stand under `scopes` in an auth file, where no session says what stood there before.
  * @returns the scopes that are logged out now
- * @throws LoginError `logout-incomplete` where a password of another kind stands there; `auth-file-unusable`, `auth-file-locked`
+ * @throws ExplainedError `logout-incomplete` where a password of another kind stands there; `auth-file-unusable`, `auth-file-locked`
  */
 export async function logoutOf(
-  { authFile, logins }: Standing,
+  { authFile, logins }: AuthFileStatus,
   scopes: readonly string[],
   platform: LocalPlatform,
 ): Promise<readonly string[]> {
   const stored = logins.find((login) => scopes.includes(login.scope) && !isRobotLogin(login));
   if (stored) {
-    throw new LoginError(
+    throw new ExplainedError(
       "logout-incomplete",
       `What ${authFile} holds for ${stored.scope} is a password of ${stored.robot}, not a robot token of Quay: it stays.`,
       { remedy: [`To delete it all the same: skopeo logout --authfile ${authFile} ${stored.scope}`] },
@@ -261,14 +261,14 @@ export async function logoutOf(
   }
   for (const { robot, scope, expiresAt } of logins) {
     if (removed.includes(scope) && expiresAt !== undefined) {
-      tellEnd(robot, expiresAt, platform);
+      logExpiry(robot, expiresAt, platform);
     }
   }
   return removed;
 }
 
 /** What is left there is told, and for how long: another file, which the login would have had, is no help any more. */
-const standing = (error: LoginError, path: string, { robots }: Session): LoginError =>
+const standing = (error: ExplainedError, path: string, { robots }: Session): ExplainedError =>
   reworded(error, {
     remedy: (lines) => [
       ...lines.filter((line) => line !== anotherFile),
@@ -279,12 +279,12 @@ const standing = (error: LoginError, path: string, { robots }: Session): LoginEr
     ],
   });
 
-const late = (cause: unknown): LoginError =>
-  new LoginError("timeout", "The time for logging out was over, while others held the lock of a file.", {
+const late = (cause: unknown): ExplainedError =>
+  new ExplainedError("timeout", "The time for logging out was over, while others held the lock of a file.", {
     remedy: ["Log out once more: what is taken back already stays so."],
     cause,
   });
 
-function tellEnd(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
+function logExpiry(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
   reporter.info(`The robot token of ${robot} can't be revoked in Quay: it ends by itself at ${isoTime(expiresAt)}.`);
 }

@@ -7,8 +7,8 @@ import { lstat, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { changesMore, type FileRecord } from "../authfile/change.ts";
 import { parseAuthFile, readAuthFile } from "../authfile/read.ts";
-import { LoginError } from "../platform/errors.ts";
-import { FileFailure, most, readOwnFile } from "../platform/files.ts";
+import { ExplainedError } from "../platform/errors.ts";
+import { FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
 import { isTime } from "../platform/jwt.ts";
 import { isId } from "../platform/replace.ts";
 import type { Life } from "../quay/answers.ts";
@@ -46,15 +46,15 @@ export interface JobLogin {
 
 /**
  * @returns undefined where there is none
- * @throws LoginError `logout-incomplete`; nothing has been touched then
+ * @throws ExplainedError `logout-incomplete`; nothing has been touched then
  */
 export async function readRecord(folder: string, name: string): Promise<Session | undefined> {
   const path = join(folder, name);
   const fail = (problem: string, remedy: string) =>
-    new LoginError("logout-incomplete", `The record of the login, ${path}, ${problem}.`, { remedy: [remedy] });
+    new ExplainedError("logout-incomplete", `The record of the login, ${path}, ${problem}.`, { remedy: [remedy] });
   let found: Awaited<ReturnType<typeof readOwnFile>>;
   try {
-    found = await readOwnFile(path, most.session);
+    found = await readOwnFile(path, maxSize.session);
   } catch (error) {
     if (!(error instanceof FileFailure)) {
       throw error;

@@ -1,17 +1,17 @@
-/** Keeps a login alive: signs in again in time, for as long as it is asked to. One mechanism for all faces. */
+/** Keeps a login alive: signs in again in time, for as long as it is asked to. One mechanism for all entryPoints. */
 
-import { areThere } from "../authfile/change.ts";
+import { hasAllEntries } from "../authfile/change.ts";
 import { isoTime } from "../identity/token.ts";
 import type { Clock } from "../platform/clock.ts";
-import { formatError, LoginError } from "../platform/errors.ts";
-import { most, readTextWithin } from "../platform/files.ts";
-import { markOf } from "../platform/fs.ts";
+import { ExplainedError, formatError } from "../platform/errors.ts";
+import { maxSize, readTextWithin } from "../platform/files.ts";
+import { fingerprint } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { backoffMs, inSeconds } from "../platform/retry.ts";
 import type { LoginResult } from "./login.ts";
 import type { Session } from "./session.ts";
 
-export interface Upkeep {
+export interface RenewalOptions {
   /** One login that renews the session; where it fails, the old one stays. */
   readonly renew: (session: Session) => Promise<Session>;
   /** Its content is watched: the kubelet replaces a projected token in place. */
@@ -20,14 +20,14 @@ export interface Upkeep {
   readonly identityEnds: number | undefined;
   /** Whether the end of a login that could not be renewed ends this too, or is told and the trying goes on. */
   readonly onLapse: "exit" | "retry";
-  readonly onLapsed?: (lapse: LoginError) => void;
+  readonly onLapsed?: (lapse: ExplainedError) => void;
 }
 
 /** What of a login decides how it can be kept alive. */
 export function sourceOf({
   source,
   identity,
-}: Pick<LoginResult, "source" | "identity">): Pick<Upkeep, "tokenFile" | "identityEnds"> {
+}: Pick<LoginResult, "source" | "identity">): Pick<RenewalOptions, "tokenFile" | "identityEnds"> {
   return {
     tokenFile: source.source === "file" ? source.path : undefined,
     identityEnds: source.source === "environment" ? identity.expiresAt : undefined,
@@ -64,14 +64,18 @@ interface State {
   /** Of the token file and the auth files when they were read last. */
   marks: string;
   failures: number;
-  lastFailure: LoginError | undefined;
+  lastFailure: ExplainedError | undefined;
 }
 
 /**
  * Never returns: `platform.signal` stops it, with its reason.
- * @throws LoginError `login-lapsed` where the login has ended and this is the end, `not-logged-in` where it was taken back
+ * @throws ExplainedError `login-lapsed` where the login has ended and this is the end, `not-logged-in` where it was taken back
  */
-export async function keepFresh(session: Session, upkeep: Upkeep, platform: LocalPlatform): Promise<never> {
+export async function renewUntilStopped(
+  session: Session,
+  upkeep: RenewalOptions,
+  platform: LocalPlatform,
+): Promise<never> {
   const { clock, reporter, signal } = platform;
   const state: State = {
     session,
@@ -109,7 +113,7 @@ export async function keepFresh(session: Session, upkeep: Upkeep, platform: Loca
     } catch (error) {
       signal.throwIfAborted();
       // Somebody has logged out meanwhile: there is nothing to keep alive any more.
-      if (!(error instanceof LoginError) || error.code === "not-logged-in") {
+      if (!(error instanceof ExplainedError) || error.code === "not-logged-in") {
         throw error;
       }
       retryLater(state, error, platform);
@@ -117,7 +121,7 @@ export async function keepFresh(session: Session, upkeep: Upkeep, platform: Loca
   }
 }
 
-function tellLapse(state: State, { onLapsed }: Upkeep, { reporter }: LocalPlatform): void {
+function tellLapse(state: State, { onLapsed }: RenewalOptions, { reporter }: LocalPlatform): void {
   const lapse = lapsed(state);
   reporter.warning(formatError(lapse));
   onLapsed?.(lapse);
@@ -130,7 +134,7 @@ const endOf = ({ robots }: Session): number => Math.min(...robots.map(({ expires
  * At 80 % of the tokens' own life, or up to 10 % of it sooner, so that a thousand pods don't come at once. By what Quay says
  * of their life, not of their end: its clock need not be ours.
  */
-function plan(state: State, { identityEnds }: Upkeep, { clock, reporter }: LocalPlatform): void {
+function plan(state: State, { identityEnds }: RenewalOptions, { clock, reporter }: LocalPlatform): void {
   const life = Math.max(1, Math.min(...state.session.robots.map(({ lifeSeconds }) => lifeSeconds))) * 1000;
   const wait = life * (0.8 - 0.1 * clock.random());
   state.end = momentIn(life, clock);
@@ -146,7 +150,7 @@ function plan(state: State, { identityEnds }: Upkeep, { clock, reporter }: Local
 }
 
 /** Up to a wait that doubles from a second to a minute, and never longer than a quarter of what is left. */
-function retryLater(state: State, error: LoginError, { clock, reporter }: LocalPlatform): void {
+function retryLater(state: State, error: ExplainedError, { clock, reporter }: LocalPlatform): void {
   const isKnown = state.failures > 0 && state.lastFailure?.message === error.message;
   state.lastFailure = error;
   state.failures++;
@@ -160,15 +164,23 @@ function retryLater(state: State, error: LoginError, { clock, reporter }: LocalP
   reporter.warning([`The login could not be renewed. ${what} ${next}`, ...remedy].join("\n"));
 }
 
-function lapsed({ session, lastFailure }: State): LoginError {
-  return new LoginError("login-lapsed", `The login ended at ${isoTime(endOf(session))}, before it could be renewed.`, {
-    remedy: lastFailure ? [`The last attempt: ${lastFailure.message}`, ...lastFailure.remedy] : ["Log in again."],
-    cause: lastFailure,
-  });
+function lapsed({ session, lastFailure }: State): ExplainedError {
+  return new ExplainedError(
+    "login-lapsed",
+    `The login ended at ${isoTime(endOf(session))}, before it could be renewed.`,
+    {
+      remedy: lastFailure ? [`The last attempt: ${lastFailure.message}`, ...lastFailure.remedy] : ["Log in again."],
+      cause: lastFailure,
+    },
+  );
 }
 
 /** A look each tick, since neither a suspended machine nor a shared file system tells of a change. */
-async function nextReason(state: State, upkeep: Upkeep, { clock, signal }: LocalPlatform): Promise<Reason | "ended"> {
+async function nextReason(
+  state: State,
+  upkeep: RenewalOptions,
+  { clock, signal }: LocalPlatform,
+): Promise<Reason | "ended"> {
   for (;;) {
     const before = momentIn(0, clock);
     await clock.sleep(state.tick, signal);
@@ -186,7 +198,7 @@ async function nextReason(state: State, upkeep: Upkeep, { clock, signal }: Local
       return "clock-jumped";
     }
     const paths = [upkeep.tokenFile, ...state.session.files.map(({ path }) => path)];
-    const marks = paths.map((path) => path && markOf(path)).join();
+    const marks = paths.map((path) => path && fingerprint(path)).join();
     if (marks === state.marks) {
       continue;
     }
@@ -202,13 +214,13 @@ async function nextReason(state: State, upkeep: Upkeep, { clock, signal }: Local
   }
 }
 
-async function readToken({ tokenFile }: Upkeep): Promise<string | undefined> {
-  return tokenFile === undefined ? undefined : readTextWithin(tokenFile, most.token).catch(() => undefined);
+async function readToken({ tokenFile }: RenewalOptions): Promise<string | undefined> {
+  return tokenFile === undefined ? undefined : readTextWithin(tokenFile, maxSize.token).catch(() => undefined);
 }
 
 async function isThere({ files }: Session): Promise<boolean> {
   for (const record of files) {
-    if (!(await areThere(record))) {
+    if (!(await hasAllEntries(record))) {
       return false;
     }
   }

@@ -16,7 +16,7 @@ export interface LoginRequest extends IdentityRequest {
   readonly tokenHost: string | undefined;
   readonly robots: readonly RobotLogin[];
   readonly tool: ToolName | "auto";
-  /** undefined: where this face keeps logins by itself */
+  /** undefined: where this entry point keeps logins by itself */
   readonly authFile: string | undefined;
   readonly authFileMode: number | undefined;
   readonly dockerConfig: boolean | "auto";
@@ -31,7 +31,7 @@ export interface LoginRequest extends IdentityRequest {
 
 const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
 
-/** @throws LoginError `invalid-input`, naming the option, the value and an example that works */
+/** @throws ExplainedError `invalid-input`, naming the option, the value and an example that works */
 export function parseRequest(values: OptionValues): LoginRequest {
   const reader = readOptions(values);
   const { text, optional, choice, boolean, list } = reader;

@@ -1,11 +1,11 @@
 /**
  * What a login leaves behind, written into its private folder before each change, so that logout can take it back after a
- * failure or a kill at any moment. The folder's path is all that a face has to keep.
+ * failure or a kill at any moment. The folder's path is all that an entry point has to keep.
  */
 import { constants } from "node:fs";
 import { chmod, mkdir, open, readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { invalidInput, LoginError } from "../platform/errors.ts";
+import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { makeFolders, removeFolders } from "../platform/fs.ts";
 import { newId, removeLeftovers, replaceFile } from "../platform/replace.ts";
 import { type JobLogin, readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
@@ -19,7 +19,7 @@ const prefix = "quay-keyless-login-";
  * A folder of its own name for one login.
  * @param temporaryFolder where the job's private files belong, outside of its workspace
  * @param remember is told of the folder before it is made: after a kill at any moment somebody knows it
- * @throws LoginError `auth-file-unusable`
+ * @throws ExplainedError `auth-file-unusable`
  */
 export async function openSession(
   temporaryFolder: string,
@@ -37,7 +37,7 @@ export async function openSession(
   } catch (cause) {
     await (isMade && removeEmptySession(folder));
     const { code } = cause as NodeJS.ErrnoException;
-    throw new LoginError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${code}).`, {
+    throw new ExplainedError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${code}).`, {
       remedy: ["Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room."],
       cause,
     });
@@ -46,7 +46,7 @@ export async function openSession(
 
 /**
  * The folder that the user named; an earlier session in it must have been taken back.
- * @throws LoginError `invalid-input`: it can't be made, or holds something else
+ * @throws ExplainedError `invalid-input`: it can't be made, or holds something else
  */
 export async function openNamedSession(folder: string): Promise<Session> {
   const fail = (problem: string) => invalidInput("session", folder, problem, "session: /path/of/a/new/folder");
@@ -71,7 +71,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
     return session;
   } catch (error) {
     await removeFolders(made);
-    if (error instanceof LoginError) {
+    if (error instanceof ExplainedError) {
       throw error;
     }
     const { code } = error as NodeJS.ErrnoException;
@@ -144,14 +144,14 @@ export async function removeEmptySession(folder: string): Promise<void> {
 
 /**
  * Writes the record in one step: it holds what stood in other people's files before, so it is never half.
- * @throws LoginError `auth-file-unusable`
+ * @throws ExplainedError `auth-file-unusable`
  */
 export async function saveSession(session: Session): Promise<Session> {
   try {
     return await write(session);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new LoginError(
+    throw new ExplainedError(
       "auth-file-unusable",
       `The record of the login can't be written to ${session.folder} (${code}).`,
       {
@@ -171,7 +171,7 @@ async function write(session: Session): Promise<Session> {
  * What a login has left in this folder, checked before it is believed.
  * @param named whether the user chose the folder, which the record itself can't know
  * @returns undefined where the session was taken back already
- * @throws LoginError `logout-incomplete`
+ * @throws ExplainedError `logout-incomplete`
  */
 export async function readSession(folder: string, named = false): Promise<Session | undefined> {
   const read = await readRecord(folder, record);

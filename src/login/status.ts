@@ -5,15 +5,15 @@ import { containersLocations } from "../authfile/locations.ts";
 import { type AuthContent, readAuthFile } from "../authfile/read.ts";
 import { isoTime } from "../identity/token.ts";
 import type { Environment } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 
-export interface StandingLogin extends EntryLogin {
+export interface StoredLogin extends EntryLogin {
   readonly scope: string;
 }
 
-export interface Standing {
+export interface AuthFileStatus {
   readonly authFile: string;
-  readonly logins: readonly StandingLogin[];
+  readonly logins: readonly StoredLogin[];
 }
 
 /** What to look for: all of the registry, or only these scopes. */
@@ -24,9 +24,9 @@ export interface Wanted {
 
 /**
  * @param file undefined: the first that the tools read and that holds such a login
- * @throws LoginError `auth-file-unusable`
+ * @throws ExplainedError `auth-file-unusable`
  */
-export async function readStatus(wanted: Wanted, file: string | undefined, env: Environment): Promise<Standing> {
+export async function readStatus(wanted: Wanted, file: string | undefined, env: Environment): Promise<AuthFileStatus> {
   // No tool writes .dockercfg any more, so no robot token is there.
   const locations = containersLocations(env).filter(({ legacy }) => !legacy);
   const paths = (file === undefined ? locations.map(({ path }) => path) : [file]).map((path) => resolve(path));
@@ -40,7 +40,7 @@ export async function readStatus(wanted: Wanted, file: string | undefined, env: 
   return { authFile: paths[0] ?? "", logins: [] };
 }
 
-function standingLogins(content: AuthContent, { registry, scopes }: Wanted): readonly StandingLogin[] {
+function standingLogins(content: AuthContent, { registry, scopes }: Wanted): readonly StoredLogin[] {
   const isWanted = (scope: string) =>
     scopes.length > 0 ? scopes.includes(scope) : scope === registry || scope.startsWith(`${registry}/`);
   return Object.entries(content.auths ?? {}).flatMap(([scope, entry]) => {
@@ -52,15 +52,20 @@ function standingLogins(content: AuthContent, { registry, scopes }: Wanted): rea
 /**
  * @param now milliseconds since 1970
  * @param seconds how long each login must still last
- * @throws LoginError `not-logged-in`, `login-ends-soon`
+ * @throws ExplainedError `not-logged-in`, `login-ends-soon`
  */
-export function assertLasting({ authFile, logins }: Standing, wanted: Wanted, now: number, seconds: number): void {
+export function assertLasting(
+  { authFile, logins }: AuthFileStatus,
+  wanted: Wanted,
+  now: number,
+  seconds: number,
+): void {
   const missing =
     logins.length === 0
       ? (wanted.scopes[0] ?? wanted.registry)
       : wanted.scopes.find((scope) => !logins.some((login) => login.scope === scope));
   if (missing !== undefined) {
-    throw new LoginError("not-logged-in", `${authFile} holds no login for ${missing}.`, {
+    throw new ExplainedError("not-logged-in", `${authFile} holds no login for ${missing}.`, {
       remedy: [
         `Log in: quay-keyless-login login --registry ${wanted.registry} --robot organization+name`,
         "If another file holds it, name that: auth-file: /path/auth.json",
@@ -75,7 +80,7 @@ export function assertLasting({ authFile, logins }: Standing, wanted: Wanted, no
         ? `ended at ${isoTime(short.expiresAt)}`
         : `ends at ${isoTime(short.expiresAt)}, in ${left} s: that is less than ${seconds} s`;
     const robot = short.scope === wanted.registry ? short.robot : `${short.scope}=${short.robot}`;
-    throw new LoginError("login-ends-soon", `The login for ${short.scope} in ${authFile} ${state}.`, {
+    throw new ExplainedError("login-ends-soon", `The login for ${short.scope} in ${authFile} ${state}.`, {
       remedy: [
         `Log in again: quay-keyless-login login --registry ${wanted.registry} --robot ${robot} --auth-file ${authFile}`,
       ],

@@ -1,7 +1,7 @@
 import type { JobLogin, Session } from "./session.ts";
 
-/** What a face knows of the place it runs in. */
-export interface Place {
+/** What an entry point knows of the place it runs in. */
+export interface Workplace {
   /** Private files of the job belong here. */
   readonly temporaryFolder: string;
   /** The folder that the user named for the session; undefined: one in the temporary folder. */

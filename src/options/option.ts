@@ -2,11 +2,11 @@
 export type Command = "login" | "logout" | "status" | "identity" | "promote";
 
 /** Where an option can be given: as an input of one of the GitHub Actions, as a flag of a command. */
-export type Face = "action" | "promote-action" | Command;
+export type EntryPoint = "action" | "promote-action" | Command;
 
 export interface Option {
   readonly name: string;
-  readonly faces: readonly Face[];
+  readonly entryPoints: readonly EntryPoint[];
   /** Absent: no default. */
   readonly default?: string;
   readonly required?: true;

@@ -7,83 +7,83 @@ export const promotes = ["promote-action", "promote"] as const;
 export const promotionOptions = [
   {
     name: "source",
-    faces: promotes,
+    entryPoints: promotes,
     value: "IMAGE",
     description:
       "Image to promote, [registry/]organization/repository@sha256:… (or :tag, which is resolved once and said aloud).",
   },
   {
     name: "destination",
-    faces: promotes,
+    entryPoints: promotes,
     value: "REPOSITORY",
     description:
       "Where it goes, [registry/]organization/repository; may be the source's own repository, for further tags.",
   },
   {
     name: "tag",
-    faces: promotes,
+    entryPoints: promotes,
     takes: "list",
     value: "TAG",
     description: "Tag that the image gets there; several: one per line.",
   },
   {
     name: "file",
-    faces: promotes,
+    entryPoints: promotes,
     value: "FILE",
     description:
       "YAML file with a list of promotions, each with source, destination and tags; instead of these three options.",
   },
   {
     name: "source-robot",
-    faces: promotes,
+    entryPoints: promotes,
     value: "ROBOT",
     description:
       "Robot account that reads the source, organization+name. Neither this nor source-auth-file: the source is public, and read without a login.",
   },
   {
     name: "source-auth-file",
-    faces: promotes,
+    entryPoints: promotes,
     value: "FILE",
     description:
       "File with the login for a source that no robot reads, as on another registry than Quay: its entry for the source alone is used, and for nothing else. Instead of source-robot.",
   },
   {
     name: "destination-robot",
-    faces: promotes,
+    entryPoints: promotes,
     required: true,
     value: "ROBOT",
     description: "Robot account that writes to the destination, organization+name; may be the same.",
   },
   {
     name: "source-token-host",
-    faces: promotes,
+    entryPoints: promotes,
     value: "HOST",
     description:
       "With source-robot: host where the source's registry may send logins besides itself, with a port if it isn't 443.",
   },
   {
     name: "destination-token-host",
-    faces: promotes,
+    entryPoints: promotes,
     value: "HOST",
     description: "Host where the destination's registry may send logins besides itself, with a port if it isn't 443.",
   },
   {
     name: "move-tags",
-    faces: promotes,
+    entryPoints: promotes,
     default: "false",
     takes: "flag",
     description: "Whether a tag that points to another image is moved; else that is an error.",
   },
   {
     name: "create-only",
-    faces: promotes,
+    entryPoints: promotes,
     default: "false",
     takes: "flag",
     description: "Whether each tag must be new: one that exists is an error, even where it points to this very image.",
   },
   {
     name: "allow-expiring",
-    faces: promotes,
+    entryPoints: promotes,
     default: "false",
     takes: "flag",
     description:
@@ -91,7 +91,7 @@ export const promotionOptions = [
   },
   {
     name: "platform",
-    faces: promotes,
+    entryPoints: promotes,
     takes: "list",
     value: "PLATFORM",
     description:
@@ -99,7 +99,7 @@ export const promotionOptions = [
   },
   {
     name: "with-signatures",
-    faces: promotes,
+    entryPoints: promotes,
     default: "false",
     takes: "flag",
     description:
@@ -107,21 +107,21 @@ export const promotionOptions = [
   },
   {
     name: "verify-command",
-    faces: promotes,
+    entryPoints: promotes,
     value: "COMMAND",
     description:
       "Shell command that gets the source by digest as its last argument, as in cosign verify --key release.pub; if it fails, nothing is promoted.",
   },
   {
     name: "dry-run",
-    faces: promotes,
+    entryPoints: promotes,
     default: "false",
     takes: "flag",
     description: "Whether to print the plan and change nothing.",
   },
   {
     name: "parallel",
-    faces: promotes,
+    entryPoints: promotes,
     default: "4",
     value: "NUMBER",
     description: "How many images are copied at the same time, 1 to 32.",

@@ -42,7 +42,7 @@ export function readOptions(values: OptionValues): OptionReader {
   };
 }
 
-/** @throws LoginError `invalid-input` */
+/** @throws ExplainedError `invalid-input` */
 export function parseTimeout({ text }: OptionReader): number {
   const value = text("timeout");
   const seconds = Number(value);

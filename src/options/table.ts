@@ -2,10 +2,10 @@
  * Every option once, as data. The parsing, the command line's help, `action.yml`, the Tekton params and the README's tables
  * are held to it by tests.
  */
-import type { Face, Option } from "./option.ts";
+import type { EntryPoint, Option } from "./option.ts";
 import { promotes, promotionOptions } from "./promotion-table.ts";
 
-export type { Command, Face, Option } from "./option.ts";
+export type { Command, EntryPoint, Option } from "./option.ts";
 export { type PromotionOutputName, promotionOutputs } from "./promotion-table.ts";
 
 const commands = ["login", "logout", "status", "identity", "promote"] as const;
@@ -14,7 +14,7 @@ const exchanges = ["action", "login", "identity", ...promotes] as const;
 export const options = [
   {
     name: "registry",
-    faces: ["action", "login", "logout", "status", ...promotes],
+    entryPoints: ["action", "login", "logout", "status", ...promotes],
     default: "quay.io",
     value: "HOST",
     description: "Host of Quay, with a port if it isn't 443.",
@@ -22,7 +22,7 @@ export const options = [
   },
   {
     name: "robot",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     required: true,
     takes: "list",
     value: "ROBOT",
@@ -31,7 +31,7 @@ export const options = [
   },
   {
     name: "identity",
-    faces: exchanges,
+    entryPoints: exchanges,
     default: "auto",
     value: "SOURCE",
     description:
@@ -39,54 +39,54 @@ export const options = [
   },
   {
     name: "audience",
-    faces: exchanges,
+    entryPoints: exchanges,
     default: "quay",
     value: "AUDIENCE",
     description: "Audience to ask GitHub and SPIFFE for; for a token from a file or variable, the audience to expect.",
   },
   {
     name: "token-file",
-    faces: exchanges,
+    entryPoints: exchanges,
     value: "FILE",
     description:
       "File that holds the identity token, read anew for each exchange. Looked for at /var/run/secrets/tokens/quay-token if not set.",
   },
   {
     name: "token-env",
-    faces: exchanges,
+    entryPoints: exchanges,
     value: "NAME",
     description: "Name of the environment variable that holds the identity token (its name, not the token).",
   },
   {
     name: "spiffe-socket",
-    faces: exchanges,
+    entryPoints: exchanges,
     value: "ADDRESS",
     description:
       "Address of the SPIFFE Workload API, unix:///path or tcp://ip:port. SPIFFE_ENDPOINT_SOCKET gives it if not set.",
   },
   {
     name: "spiffe-id",
-    faces: exchanges,
+    entryPoints: exchanges,
     value: "ID",
     description: "Which identity to take where SPIFFE issues several: its SPIFFE ID, or its hint.",
   },
   {
     name: "tool",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     default: "auto",
     value: "TOOL",
     description: "Tool that logs in: skopeo, buildah, podman, docker; auto takes the first one installed.",
   },
   {
     name: "auth-file",
-    faces: ["action", "login", "logout", "status"],
+    entryPoints: ["action", "login", "logout", "status"],
     value: "FILE",
     description:
       "File that holds the login; what else it holds stays. Default: in the Action a private file of the job that starts with the logins already there, on the command line the file that the tool reads by itself.",
   },
   {
     name: "docker-config",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     default: "auto",
     value: "WHETHER",
     description:
@@ -94,14 +94,14 @@ export const options = [
   },
   {
     name: "auth-file-mode",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     value: "MODE",
     description:
       "Permissions of the auth file, octal, for later steps under another user. Default: 0600 for a new file, unchanged for one already there.",
   },
   {
     name: "ca-file",
-    faces: exchanges,
+    entryPoints: exchanges,
     value: "FILE",
     description:
       "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools; left for later steps until logout (on the command line only with session).",
@@ -110,14 +110,14 @@ export const options = [
   },
   {
     name: "token-host",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     value: "HOST",
     description:
       "Host where the registry may send logins besides itself, with a port if it isn't 443: for a Quay that is reached by another name than its own.",
   },
   {
     name: "access",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     takes: "list",
     value: "ACCESS",
     description:
@@ -125,7 +125,7 @@ export const options = [
   },
   {
     name: "timeout",
-    faces: exchanges,
+    entryPoints: exchanges,
     default: "120",
     value: "SECONDS",
     description: "Seconds for the whole login, retries included.",
@@ -134,27 +134,27 @@ export const options = [
   },
   {
     name: "refresh",
-    faces: ["action"],
+    entryPoints: ["action"],
     default: "false",
     description: "Whether to keep the login alive until the end of the job, in the background: true, false.",
   },
   {
     name: "logout",
-    faces: ["action"],
+    entryPoints: ["action"],
     default: "true",
     description:
       "Whether the end of the job takes the login back: true, false. The roots of ca-file go with the job in any case.",
   },
   {
     name: "without-identity",
-    faces: ["action"],
+    entryPoints: ["action"],
     default: "fail",
     description:
       "What to do where GitHub gives no identity (pull request from a fork, Dependabot): fail, or skip to go on logged out.",
   },
   {
     name: "export-token",
-    faces: ["action", "login"],
+    entryPoints: ["action", "login"],
     default: "false",
     takes: "flag",
     description:
@@ -162,7 +162,7 @@ export const options = [
   },
   {
     name: "workflow-ref",
-    faces: ["action", "promote-action"],
+    entryPoints: ["action", "promote-action"],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, evaluated by the runner
     default: "${{ job.workflow_ref }}",
     internal: true,
@@ -170,35 +170,35 @@ export const options = [
   },
   {
     name: "session",
-    faces: ["login", "logout"],
+    entryPoints: ["login", "logout"],
     value: "FOLDER",
     description:
       "Folder, made by login, for what logout needs to put everything back as it was. An earlier login recorded there is taken back first.",
   },
   {
     name: "watch",
-    faces: ["login"],
+    entryPoints: ["login"],
     default: "false",
     takes: "flag",
     description: "Stay, and keep the login alive: it is renewed in time, and when the token file changes.",
   },
   {
     name: "on-lapse",
-    faces: ["login"],
+    entryPoints: ["login"],
     default: "exit",
     value: "WHAT",
     description: "With watch, when the login has ended and could not be renewed: exit (with 75), or retry and go on.",
   },
   {
     name: "logout-on-exit",
-    faces: ["login"],
+    entryPoints: ["login"],
     default: "false",
     takes: "flag",
     description: "With watch: take the login back at the end.",
   },
   {
     name: "scope",
-    faces: ["logout", "status"],
+    entryPoints: ["logout", "status"],
     takes: "list",
     value: "SCOPE",
     description:
@@ -206,28 +206,28 @@ export const options = [
   },
   {
     name: "for",
-    faces: ["status"],
+    entryPoints: ["status"],
     value: "DURATION",
     description: "How long the login must still last, as 90s, 10m or 1h: less is a failure.",
   },
   ...promotionOptions,
   {
     name: "result",
-    faces: ["login", "promote"],
+    entryPoints: ["login", "promote"],
     takes: "list",
     value: "NAME=FILE",
     description: "Write an output into a file as well, as Tekton's results want it; never the token.",
   },
   {
     name: "output",
-    faces: commands,
+    entryPoints: commands,
     default: "text",
     value: "FORMAT",
     description: "How results stand on standard output: text, json.",
   },
   {
     name: "verbose",
-    faces: commands,
+    entryPoints: commands,
     default: "false",
     takes: "flag",
     description: "Tell more on standard error.",
@@ -236,7 +236,7 @@ export const options = [
 
 export type OptionName = (typeof options)[number]["name"];
 
-/** What a face hands over: the options as text; an option that isn't there, or is blank, has its default. */
+/** What an entry point hands over: the options as text; an option that isn't there, or is blank, has its default. */
 export type OptionValues = Partial<Record<OptionName, string | undefined>>;
 
 export const outputs = [
@@ -253,11 +253,11 @@ export const outputs = [
 
 export type OutputName = (typeof outputs)[number]["name"];
 
-/** The options of one face, in the table's order. */
-export function optionsOf(face: Face): readonly (Option & { readonly name: OptionName })[] {
+/** The options of one entry point, in the table's order. */
+export function optionsOf(entryPoint: EntryPoint): readonly (Option & { readonly name: OptionName })[] {
   const all: readonly (Option & { readonly name: OptionName })[] = options;
-  const own = all.filter(({ faces }) => faces.includes(face));
-  return (promotes as readonly Face[]).includes(face)
+  const own = all.filter(({ entryPoints }) => entryPoints.includes(entryPoint));
+  return (promotes as readonly EntryPoint[]).includes(entryPoint)
     ? own.map(({ inPromotions, ...option }) => ({ ...option, description: inPromotions ?? option.description }))
     : own;
 }

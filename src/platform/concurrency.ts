@@ -1,10 +1,10 @@
-import { LoginError } from "./errors.ts";
+import { ExplainedError } from "./errors.ts";
 
 /**
  * Runs `work` on all items, at most `limit` at a time, and waits for every one.
- * @throws LoginError the first of the failures, with the others in `also`: one run shows everything that is to be mended
+ * @throws ExplainedError the first of the failures, with the others in `also`: one run shows everything that is to be mended
  */
-export async function settleAll<T, R>(
+export async function mapLimit<T, R>(
   items: readonly T[],
   limit: number,
   work: (item: T, index: number) => Promise<R>,
@@ -27,9 +27,9 @@ export async function settleAll<T, R>(
     return results;
   }
   const errors = [...new Set(failures.sort((a, b) => a.index - b.index).map(({ error }) => error))];
-  const first = errors.find((error) => !(error instanceof LoginError)) ?? errors[0];
-  if (first instanceof LoginError) {
-    first.also = errors.filter((error) => error !== first) as LoginError[];
+  const first = errors.find((error) => !(error instanceof ExplainedError)) ?? errors[0];
+  if (first instanceof ExplainedError) {
+    first.also = errors.filter((error) => error !== first) as ExplainedError[];
   }
   throw first;
 }
@@ -54,7 +54,7 @@ export async function together<const Works extends readonly ((signal: AbortSigna
 }
 
 /** @returns a function that runs the work it is given, at most `limit` at a time; the others wait for their turn */
-export function createGate(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
+export function createLimit(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let free = limit;
   return async (work) => {

@@ -1,5 +1,5 @@
 /**
- * Every failure of this project is a `LoginError`: one of a closed set of codes, what happened, what to do.
+ * Every failure of this project is a `ExplainedError`: one of a closed set of codes, what happened, what to do.
  * `docs/troubleshooting.md` has a section for each code; a test holds the two together.
  */
 
@@ -100,13 +100,13 @@ export interface LoginErrorOptions {
   readonly cause?: unknown;
 }
 
-export class LoginError extends Error {
-  override readonly name = "LoginError";
+export class ExplainedError extends Error {
+  override readonly name = "ExplainedError";
   readonly code: ErrorCode;
   readonly remedy: readonly string[];
   readonly binding: Binding | undefined;
   /** Failures of other robots in the same login, so that one run shows everything that is to be mended. */
-  also: readonly LoginError[] = [];
+  also: readonly ExplainedError[] = [];
 
   /** Each text becomes one printable line, without tokens in it: what others have said or given is in most of them. */
   constructor(code: ErrorCode, message: string, options: LoginErrorOptions) {
@@ -129,22 +129,22 @@ export function invalidInput(
   value: string,
   problem: string,
   example: string | typeof oneOfTheTwo,
-): LoginError {
+): ExplainedError {
   const what = `The option "${option}" is ${JSON.stringify(asGiven(value))}: ${withoutSecrets(problem)}.`;
-  return new LoginError("invalid-input", what, {
+  return new ExplainedError("invalid-input", what, {
     remedy: [example === oneOfTheTwo ? "Give one of the two." : `Write, for example, ${withoutSecrets(example)}`],
   });
 }
 
 /** The same error and those in `also`, in other words. */
 export function reworded(
-  { code, message, remedy, binding, cause, also }: LoginError,
+  { code, message, remedy, binding, cause, also }: ExplainedError,
   words: {
     readonly message?: (text: string) => string;
     readonly remedy?: (lines: readonly string[]) => readonly string[];
   },
-): LoginError {
-  const told = new LoginError(code, words.message?.(message) ?? message, {
+): ExplainedError {
+  const told = new ExplainedError(code, words.message?.(message) ?? message, {
     remedy: words.remedy?.(remedy) ?? remedy,
     binding,
     cause,
@@ -162,26 +162,26 @@ export const anotherFile = "Or name another file: auth-file: /path/auth.json";
 export const privateAuthority = "A private authority: give its root certificate, ca-file: path/to/root.pem";
 
 /** What this program did not foresee, as an error like any other; a file that could not be used is at least named. */
-export function asLoginError(error: unknown): LoginError {
-  if (error instanceof LoginError) {
+export function asExplainedError(error: unknown): ExplainedError {
+  if (error instanceof ExplainedError) {
     return error;
   }
   const { code, syscall, path } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
   if (code !== undefined && path !== undefined && fileCalls.test(syscall ?? "")) {
-    return new LoginError("auth-file-unusable", `${path} can't be used (${syscall}: ${code}).`, {
+    return new ExplainedError("auth-file-unusable", `${path} can't be used (${syscall}: ${code}).`, {
       remedy: ["Let it be there, be this user's, and have room; or name a file elsewhere: auth-file: /path/auth.json"],
       cause: error,
     });
   }
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return new LoginError("unforeseen", `${name}: ${message}`, {
+  return new ExplainedError("unforeseen", `${name}: ${message}`, {
     remedy: ["This is a mistake in quay-keyless-login: please report it with this line."],
     cause: error,
   });
 }
 
 /** The error as plain text for a log or terminal: headline, remedy, binding, code. Never holds a secret. */
-export function formatError(error: LoginError): string {
+export function formatError(error: ExplainedError): string {
   const lines = [error.message, ...error.remedy.map((line) => `  ${line}`)];
   if (error.binding) {
     lines.push(...formatBinding(error.binding).map((line) => `    ${line}`));
@@ -199,7 +199,7 @@ export interface FailureObject {
   readonly also?: readonly FailureObject[];
 }
 
-export function failureObject({ code, message, remedy, binding, also }: LoginError): FailureObject {
+export function failureObject({ code, message, remedy, binding, also }: ExplainedError): FailureObject {
   return {
     code,
     message,

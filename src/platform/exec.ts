@@ -28,10 +28,10 @@ export interface Running {
   kill(): Promise<void>;
 }
 
-const mostOutput = 65_536;
+const maxOutput = 65_536;
 
 /** Milliseconds after its end in which what it has written is read; it is there already. */
-const longestRest = 1_000;
+const maxRest = 1_000;
 
 /**
  * Starts `command`, which will wait for its standard input: so its own start costs no time later.
@@ -49,8 +49,8 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
   let isCut = false;
   const collect = (text: string) => {
     output += text;
-    if (output.length > mostOutput) {
-      output = output.slice(-mostOutput);
+    if (output.length > maxOutput) {
+      output = output.slice(-maxOutput);
       isCut = true;
     }
     onOutput?.(text);
@@ -62,7 +62,7 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
   child.on("exit", () => {
     // What it has left running ends with it, or this would wait for as long as that holds the pipes open.
     killGroup(child);
-    setTimeout(closePipes, longestRest).unref();
+    setTimeout(closePipes, maxRest).unref();
   });
   const ended = new Promise<Finished>((resolve) => {
     child.on("error", (error) => resolve({ exitCode: undefined, output: error.message }));

@@ -11,7 +11,7 @@ import { orAborted } from "./abort.ts";
 const mebibyte = 1024 * 1024;
 
 /** The most that is read of a file, by what it holds, bytes: far beyond what any of them has. */
-export const most = {
+export const maxSize = {
   token: mebibyte,
   certificates: 4 * mebibyte,
   logins: 4 * mebibyte,

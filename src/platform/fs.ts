@@ -71,7 +71,7 @@ export async function isThere(path: string): Promise<boolean> {
 }
 
 /** What tells whether somebody has written to a file, behind links too. Synchronous: cheap, and nothing comes in between. */
-export function markOf(path: string): string {
+export function fingerprint(path: string): string {
   try {
     const info = statSync(path, { bigint: true, throwIfNoEntry: false });
     return info ? `${info.ino} ${info.size} ${info.mtimeNs}` : "none";

@@ -1,8 +1,8 @@
-/** Everything a login needs from the machine, made once by a face and handed down. */
+/** Everything a login needs from the machine, made once by an entry point and handed down. */
 
 import { type Clock, systemClock } from "./clock.ts";
 import type { Environment } from "./environment.ts";
-import { LoginError } from "./errors.ts";
+import { ExplainedError } from "./errors.ts";
 import { createHttp, type Http } from "./http.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -11,7 +11,7 @@ export interface Platform {
   readonly clock: Clock;
   readonly http: Http;
   readonly reporter: Reporter;
-  /** Aborts when the time for the whole login is over, or the job is cancelled; its reason is a LoginError. */
+  /** Aborts when the time for the whole login is over, or the job is cancelled; its reason is a ExplainedError. */
   readonly signal: AbortSignal;
   /** When that time is over, in milliseconds since 1970; Infinity: never. */
   readonly deadline: number;
@@ -30,7 +30,7 @@ export interface PlatformOptions {
   readonly cancelled?: AbortSignal;
 }
 
-/** @throws LoginError `invalid-input` where a proxy variable is not an address */
+/** @throws ExplainedError `invalid-input` where a proxy variable is not an address */
 export function createPlatform(options: PlatformOptions): Platform & { close(): void } {
   const timeout = new AbortController();
   const signal = options.cancelled ? AbortSignal.any([timeout.signal, options.cancelled]) : timeout.signal;
@@ -46,15 +46,15 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
   const close = () => {
     clearTimeout(timer);
     // Whatever still runs under it ends, and has nothing to tell any more.
-    timeout.abort(new LoginError("cancelled", "This has ended already.", { remedy: ["Run the same again."] }));
+    timeout.abort(new ExplainedError("cancelled", "This has ended already.", { remedy: ["Run the same again."] }));
     http.close();
   };
   const deadline = timeoutSeconds ? systemClock.now() + timeoutSeconds * 1000 : Number.POSITIVE_INFINITY;
   return { env: options.env, reporter: options.reporter, clock: systemClock, http, signal, deadline, close };
 }
 
-function timedOut(seconds: number): LoginError {
-  return new LoginError("timeout", `The login was not done within ${seconds} seconds.`, {
+function timedOut(seconds: number): ExplainedError {
+  return new ExplainedError("timeout", `The login was not done within ${seconds} seconds.`, {
     remedy: ["If that is expected to take longer, raise the option timeout. The log above tells what came before."],
   });
 }

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { constants, lstatSync, renameSync, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readFile, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { anotherFile, LoginError } from "./errors.ts";
+import { anotherFile, ExplainedError } from "./errors.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
@@ -39,7 +39,7 @@ export interface Draft {
 
 /**
  * Writes new content beside `path`.
- * @throws LoginError `auth-file-unusable` where its owner and group can't be kept; the file system's own error
+ * @throws ExplainedError `auth-file-unusable` where its owner and group can't be kept; the file system's own error
  */
 export async function draft(path: string, content: string | Buffer, manner: Manner): Promise<Draft> {
   const temporary = join(dirname(path), `.${basename(path)}.${manner.id ?? newId()}.${newId()}.tmp`);
@@ -58,9 +58,13 @@ export async function draft(path: string, content: string | Buffer, manner: Mann
   const place = () => {
     const { dev, ino } = lstatSync(temporary);
     if (dev !== made.dev || ino !== made.ino) {
-      throw new LoginError("auth-file-unusable", `Somebody else has put another file in the place of ${temporary}.`, {
-        remedy: ["Let nobody else write to that folder.", anotherFile],
-      });
+      throw new ExplainedError(
+        "auth-file-unusable",
+        `Somebody else has put another file in the place of ${temporary}.`,
+        {
+          remedy: ["Let nobody else write to that folder.", anotherFile],
+        },
+      );
     }
     renameSync(temporary, path);
   };
@@ -125,16 +129,16 @@ export async function removeLeftovers(path: string, id = idForm): Promise<void> 
 /**
  * Finds out whether `path` can be replaced by a file of this owner or at least, if it is shared by its group, of that group, by making one and deleting it: what a volume, a group or a
  * root without its rights allows can't be foretold.
- * @throws LoginError `auth-file-unusable`; the file system's own error
+ * @throws ExplainedError `auth-file-unusable`; the file system's own error
  */
 export async function tryOwner(path: string, mode: number, owner: Owner): Promise<void> {
   const made = await draft(path, "", { mode, owner });
   await made.discard();
 }
 
-function cannotKeepOwner(path: string, { uid, gid }: Owner, cause?: unknown): LoginError {
+function cannotKeepOwner(path: string, { uid, gid }: Owner, cause?: unknown): ExplainedError {
   const user = process.geteuid?.();
-  return new LoginError(
+  return new ExplainedError(
     "auth-file-unusable",
     `The file ${path} belongs to user ${uid} and group ${gid}, and this user (${user}) could not keep that: it stays as it is.`,
     {

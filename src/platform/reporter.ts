@@ -1,8 +1,8 @@
 /**
- * How the core speaks. Each face (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
+ * How the core speaks. Each entry point (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
  * would publish it in a container's.
  */
-import { LoginError, reworded } from "./errors.ts";
+import { ExplainedError, reworded } from "./errors.ts";
 
 export interface Reporter {
   /** Makes one line of it, whatever others' words are in it. */
@@ -27,7 +27,7 @@ export interface Reporter {
  */
 export const shortestSecret = 16;
 
-/** For a face that hides secrets by itself. */
+/** For an entry point that hides secrets by itself. */
 export interface Secrets {
   readonly add: (value: string) => void;
   readonly hide: (text: string) => string;
@@ -48,18 +48,18 @@ export function createSecrets(): Secrets {
 }
 
 /** An error goes into results and summaries, where nobody hides anything any more. */
-export const withoutSecretsOf = ({ hide }: Pick<Reporter, "hide">, error: LoginError): LoginError =>
+export const withoutSecretsOf = ({ hide }: Pick<Reporter, "hide">, error: ExplainedError): ExplainedError =>
   reworded(error, { message: hide, remedy: (lines) => lines.map(hide) });
 
 /**
  * Results are never rewritten: whoever signs or deploys by them would do so by something else.
  * @param results by name
- * @throws LoginError `secret-in-result`
+ * @throws ExplainedError `secret-in-result`
  */
 export function assertNoSecret(results: Readonly<Record<string, string>>, { hide }: Pick<Reporter, "hide">): void {
   for (const [name, value] of Object.entries(results)) {
     if (hide(value) !== value) {
-      throw new LoginError("secret-in-result", `A result would hold a secret (${name}), so none is handed out.`, {
+      throw new ExplainedError("secret-in-result", `A result would hold a secret (${name}), so none is handed out.`, {
         remedy: ["Look at where its value comes from: no option, claim or image should hold a token."],
       });
     }

@@ -1,5 +1,5 @@
 /** One place for what is tried again, how often and how long. */
-import { LoginError, reworded, unreachable } from "./errors.ts";
+import { ExplainedError, reworded, unreachable } from "./errors.ts";
 import type { HttpAnswer, HttpFailure } from "./http.ts";
 import type { Platform } from "./platform.ts";
 
@@ -15,7 +15,7 @@ export type Attempt<T> = { readonly value: T } | Failed;
 
 interface Failed {
   readonly retry: Persistence;
-  readonly error: LoginError;
+  readonly error: ExplainedError;
   readonly answer?: HttpAnswer;
   /** A costlier look for the cause, taken once no attempt is left; what it finds may be worth further ones. */
   readonly examine?: () => Promise<Pick<Failed, "retry" | "error"> | undefined>;
@@ -23,18 +23,18 @@ interface Failed {
 
 /** How often in all, and how long a wait is at the most: it doubles from the first to the longest. */
 export const schedule = {
-  quick: { attempts: 3, firstMs: 250, mostMs: 1_000 },
-  settling: { attempts: 12, firstMs: 500, mostMs: 5_000 },
-  patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, mostMs: 10_000 },
-  copying: { attempts: 8, firstMs: 1_000, mostMs: 30_000 },
+  quick: { attempts: 3, firstMs: 250, maxMs: 1_000 },
+  settling: { attempts: 12, firstMs: 500, maxMs: 5_000 },
+  patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, maxMs: 10_000 },
+  copying: { attempts: 8, firstMs: 1_000, maxMs: 30_000 },
   /** Renewals of a login that is kept alive, each of which is a login with attempts of its own. */
-  lasting: { attempts: Number.POSITIVE_INFINITY, firstMs: 1_000, mostMs: 60_000 },
+  lasting: { attempts: Number.POSITIVE_INFINITY, firstMs: 1_000, maxMs: 60_000 },
 } as const;
 
 /** The wait after the n-th failure, milliseconds: anything up to the doubled one ("full jitter"), so that nobody comes in step. */
 export function backoffMs(persistence: keyof typeof schedule, failures: number, random: number): number {
-  const { firstMs, mostMs } = schedule[persistence];
-  return Math.min(mostMs, firstMs * 2 ** (failures - 1)) * random;
+  const { firstMs, maxMs } = schedule[persistence];
+  return Math.min(maxMs, firstMs * 2 ** (failures - 1)) * random;
 }
 
 /** A name that can't be resolved is mostly misspelt, and a broken certificate and a port for plain http stay as they are; a connection comes back. */
@@ -57,14 +57,14 @@ export function persistenceOf(failure: HttpFailure): Persistence {
 
 /**
  * Runs `attempt` until it gives a value or an error that time won't heal. Waits are at least what `Retry-After` asks for. A wait that the time for the login does not allow is not begun.
- * @throws LoginError that of the last attempt
+ * @throws ExplainedError that of the last attempt
  */
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
   // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
   const counts = { quick: 0, settling: 0, patient: 0, copying: 0 };
   const next = (persistence: Persistence, answer?: HttpAnswer) =>
     persistence === "no" ? "enough" : waitMs(what, persistence, ++counts[persistence], answer, platform);
-  let last: LoginError | undefined;
+  let last: ExplainedError | undefined;
   for (;;) {
     const result = await attempt().catch((error) => {
       throw namingWhat(error, what, platform, last);
@@ -115,12 +115,12 @@ function waitMs(
  * When the time for the login runs out during an attempt, the error should say what was waited for; and what has gone wrong, where
  * that is known from the attempt before.
  */
-function namingWhat(error: unknown, what: string, { signal }: Platform, last: LoginError | undefined): unknown {
-  if (error !== signal.reason || !(error instanceof LoginError) || error.code !== "timeout") {
+function namingWhat(error: unknown, what: string, { signal }: Platform, last: ExplainedError | undefined): unknown {
+  if (error !== signal.reason || !(error instanceof ExplainedError) || error.code !== "timeout") {
     return error;
   }
   return last === undefined
-    ? new LoginError("timeout", `${error.message} It was waiting for ${what}.`, { remedy: error.remedy })
+    ? new ExplainedError("timeout", `${error.message} It was waiting for ${what}.`, { remedy: error.remedy })
     : reworded(last, { remedy: (lines) => [...lines, `${error.message} To give it more time: timeout: 600`] });
 }
 

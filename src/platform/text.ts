@@ -14,7 +14,7 @@ export const unprintable = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_
 /** Lines and tabs stay; nothing moves a cursor, paints, turns round or hides. */
 export const printable = (text: string): string => text.replaceAll(sequence, "").replaceAll(unprintable, "\ufffd");
 
-/** Whatever a face says, as the last thing before it is said. */
+/** Whatever an entry point says, as the last thing before it is said. */
 export const plain = (text: string): string => withoutTokens(printable(text));
 
 /**

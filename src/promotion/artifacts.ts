@@ -5,12 +5,12 @@
  * is what says by itself that it belongs to the image.
  */
 
-import { settleAll, together } from "../platform/concurrency.ts";
-import { LoginError } from "../platform/errors.ts";
+import { mapLimit, together } from "../platform/concurrency.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import type { Reporter } from "../platform/reporter.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { type Descriptor, readManifest } from "../registry/manifest.ts";
-import { mostReferrers, tooManyReferrers } from "../registry/referrers.ts";
+import { maxReferrers, tooManyReferrers } from "../registry/referrers.ts";
 import { type Finding, judgeReferrer, judgeTagged } from "./belonging.ts";
 import type { Copier } from "./copy.ts";
 import { keepATag } from "./image.ts";
@@ -37,7 +37,7 @@ const mostBytes = 64 * 1024 * 1024;
 /**
  * Everything that belongs to the image and its children, and to what is found so. What is only listed as such is left out,
  * and said.
- * @throws LoginError `signatures-missing` where there is nothing
+ * @throws ExplainedError `signatures-missing` where there is nothing
  */
 export async function findArtifacts(
   client: RegistryClient,
@@ -53,8 +53,8 @@ export async function findArtifacts(
   const count = (size: number, more = 0) => {
     listed += more;
     bytes += size;
-    if (listed > mostReferrers || bytes > mostBytes) {
-      const bound = listed > mostReferrers ? `${mostReferrers} artifacts` : "64 MiB of manifests";
+    if (listed > maxReferrers || bytes > mostBytes) {
+      const bound = listed > maxReferrers ? `${maxReferrers} artifacts` : "64 MiB of manifests";
       throw tooManyReferrers(image, bound);
     }
   };
@@ -69,7 +69,7 @@ export async function findArtifacts(
   };
 
   for (let layer = subjects; layer.length > 0; ) {
-    const referring = await settleAll(layer, 4, async (subject) => {
+    const referring = await mapLimit(layer, 4, async (subject) => {
       const [referrers] = await together(
         (ended) => client.until(ended).referrers(source.repository, subject),
         ...suffixes.map(([suffix, kind]) => async (ended: AbortSignal) => {
@@ -91,7 +91,7 @@ export async function findArtifacts(
       return referrers.map(({ digest, size }) => ({ digest, size, subject }));
     });
     // All of them are counted by now, before any is asked for.
-    const next = await settleAll(referring.flat(), 8, async ({ digest, size, subject }) => {
+    const next = await mapLimit(referring.flat(), 8, async ({ digest, size, subject }) => {
       const manifest = await client.manifest(source.repository, digest);
       // Listed, but deleted: nothing that could be copied.
       return manifest ? keep(byDigest(source, digest), judgeReferrer(manifest, size, subject)) : [];
@@ -100,7 +100,7 @@ export async function findArtifacts(
   }
   const told = leftOut.length > 4 ? [...leftOut.slice(0, 3), `And ${leftOut.length - 3} more are left out.`] : leftOut;
   if (found.size === 0) {
-    throw new LoginError(
+    throw new ExplainedError(
       "signatures-missing",
       `${image} has no signature, attestation or SBOM, and with-signatures asks for them.`,
       { remedy: [...told, "Sign it before it is promoted, as with cosign sign.", "Or leave with-signatures out."] },
@@ -114,7 +114,7 @@ export async function findArtifacts(
 
 /**
  * Which of them the destination does not have yet.
- * @throws LoginError `tag-taken` where one of cosign's tags holds something else there
+ * @throws ExplainedError `tag-taken` where one of cosign's tags holds something else there
  */
 export async function missingArtifacts(
   client: RegistryClient,
@@ -122,7 +122,7 @@ export async function missingArtifacts(
   artifacts: readonly Artifact[],
   existing: ExistingTags,
 ): Promise<readonly Artifact[]> {
-  const isThere = await settleAll(artifacts, 4, async (artifact) => {
+  const isThere = await mapLimit(artifacts, 4, async (artifact) => {
     const { tag, digest } = artifact;
     if (tag === undefined) {
       return (await client.digestOf(destination.repository, digest)) !== undefined;
@@ -137,7 +137,7 @@ export async function missingArtifacts(
     if (existing === "move") {
       return false;
     }
-    throw new LoginError(
+    throw new ExplainedError(
       "tag-taken",
       `${byTag(destination, tag)} points to ${there.digest}, not to ${digest}, and lacks some of what the source has. No tag was changed.`,
       {
@@ -156,7 +156,7 @@ function layersOf({ text }: Manifest): readonly Descriptor[] {
 /**
  * Within one repository nothing is copied, but what was found may go: Quay ends cosign's tags with the image's last other tag.
  * @param state what of the promotion is done
- * @throws LoginError `signatures-missing`
+ * @throws ExplainedError `signatures-missing`
  */
 export async function assertStaying(
   client: RegistryClient,
@@ -168,7 +168,7 @@ export async function assertStaying(
   if (gone) {
     const { kind, tag, digest } = gone;
     const name = tag === undefined ? byDigest(repository, digest) : byTag(repository, tag);
-    throw new LoginError("signatures-missing", `${name} (${kind}) has gone since the promotion began. ${state}`, {
+    throw new ExplainedError("signatures-missing", `${name} (${kind}) has gone since the promotion began. ${state}`, {
       remedy: ["Sign the image again, and run the same again.", keepATag],
     });
   }
@@ -198,7 +198,7 @@ export async function copyArtifacts(
   artifacts: readonly Artifact[],
   missing: readonly Artifact[],
 ): Promise<void> {
-  await settleAll(missing, 4, async (artifact) => {
+  await mapLimit(missing, 4, async (artifact) => {
     await copy({ from, to, digest: artifact.digest, isArtifact: true, onProgress: () => {} });
     if (artifact.tag !== undefined) {
       await client.putManifest(to.repository, artifact.tag, artifact.manifest);

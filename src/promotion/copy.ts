@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isoTime } from "../identity/token.ts";
-import { LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
+import { ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
@@ -35,7 +35,7 @@ export type Copier = (copy: Copy) => Promise<void>;
  * With all platforms and nothing recompressed, so that the digest stays. What is there already is skipped, so trying again
  * goes on where the last attempt ended.
  * @param mostSilence seconds without anything to speak of, either way, after which an attempt is broken off (where the system tells)
- * @throws LoginError `copy-failed`, `registry-unavailable`, `tls-untrusted`
+ * @throws ExplainedError `copy-failed`, `registry-unavailable`, `tls-untrusted`
  */
 export function copyByDigest(
   tool: Tool,
@@ -117,9 +117,9 @@ export function copyByDigest(
 
 const tokenOf = (login: SideLogin | undefined): string | undefined => login?.credential().token;
 
-function loginEnded({ registry, robot, credential }: SideLogin): LoginError {
+function loginEnded({ registry, robot, credential }: SideLogin): ExplainedError {
   const end = isoTime(credential().expiresAt);
-  return new LoginError("login-lapsed", `The login of ${robot} to ${registry} ended at ${end}, during the copy.`, {
+  return new ExplainedError("login-lapsed", `The login of ${robot} to ${registry} ended at ${end}, during the copy.`, {
     remedy: [remedies.notRenewed],
   });
 }
@@ -137,7 +137,7 @@ function explain(
     ...remedy: string[]
   ) => ({
     retry,
-    error: new LoginError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),
+    error: new ExplainedError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),
   });
   const state = explainState(words, { registry: destination.replace(/\/.*/, ""), what: destination });
   if (state !== undefined) {

@@ -1,7 +1,7 @@
 /** Images whose tags Quay deletes by itself: builds of branches often have the label for it, and a release must not. */
 
-import { settleAll } from "../platform/concurrency.ts";
-import { LoginError } from "../platform/errors.ts";
+import { mapLimit } from "../platform/concurrency.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import type { Descriptor, RegistryClient } from "../registry/client.ts";
 import { byDigest, type Repository } from "./reference.ts";
 
@@ -21,14 +21,14 @@ const imageConfigs = ["application/vnd.oci.image.config.v1+json", "application/v
 
 /**
  * Of an index each image counts: what Quay does for them is not known.
- * @throws LoginError `image-expires`
+ * @throws ExplainedError `image-expires`
  */
 export async function assertLasting(
   client: RegistryClient,
   source: Repository,
   manifests: readonly Labelled[],
 ): Promise<void> {
-  const found = await settleAll(manifests, 4, async ({ digest, annotations, config }) => {
+  const found = await mapLimit(manifests, 4, async ({ digest, annotations, config }) => {
     const reads = config !== undefined && imageConfigs.includes(config.mediaType);
     const after =
       timeIn(annotations) ??
@@ -38,7 +38,7 @@ export async function assertLasting(
   const [first, ...others] = found.flat();
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more of its images)`;
-    throw new LoginError(
+    throw new ExplainedError(
       "image-expires",
       `${first}${more}: Quay deletes each tag that it gets, that long after it was set.`,
       {

@@ -1,7 +1,7 @@
 /** What an image consists of: its manifest, and those of all its platforms. */
 
-import { settleAll } from "../platform/concurrency.ts";
-import { LoginError } from "../platform/errors.ts";
+import { mapLimit } from "../platform/concurrency.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import type { Reporter } from "../platform/reporter.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { type Descriptor, type ManifestContent, parseObject, readManifest } from "../registry/manifest.ts";
@@ -26,11 +26,11 @@ export interface Image {
 type Blob = Pick<Descriptor, "digest" | "size">;
 
 /** More than any image has. Each is looked at before what it bounds is asked for. */
-const most = { manifests: 1_000, bytesOfManifests: 64 * 1024 * 1024, blobs: 10_000 };
+const maxSize = { manifests: 1_000, bytesOfManifests: 64 * 1024 * 1024, blobs: 10_000 };
 
 /**
  * @returns the digest, of a tag as it is now
- * @throws LoginError `source-not-found`
+ * @throws ExplainedError `source-not-found`
  */
 export async function resolve(client: RegistryClient, source: Reference, reporter: Reporter): Promise<string> {
   if ("digest" in source.by) {
@@ -46,7 +46,7 @@ export async function resolve(client: RegistryClient, source: Reference, reporte
 
 /**
  * @param wanted platforms that must be there
- * @throws LoginError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, or an image beyond all measure
+ * @throws ExplainedError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, or an image beyond all measure
  */
 export async function readImage(
   client: RegistryClient,
@@ -55,7 +55,7 @@ export async function readImage(
   wanted: readonly string[],
 ): Promise<Image> {
   const what = byDigest(source, digest);
-  const manifest = await read(client, source, { digest, size: most.bytesOfManifests });
+  const manifest = await read(client, source, { digest, size: maxSize.bytesOfManifests });
   const found = new Map<string, Found>();
   const listed = new Set<string>();
   const blobs = new Map<string, Blob>();
@@ -72,7 +72,7 @@ export async function readImage(
         blobs.set(digest, { digest, size });
       }
       found.set(read.digest, { children: undefined });
-      assertWithin(blobs.size, most.blobs, "configs and layers", what);
+      assertWithin(blobs.size, maxSize.blobs, "configs and layers", what);
       return [];
     }
     for (const { platform } of content.manifests) {
@@ -85,14 +85,14 @@ export async function readImage(
     // One image may stand for several platforms.
     const news = content.manifests.filter((child) => !listed.has(child.digest) && listed.add(child.digest));
     bytes += news.reduce((sum, { size }) => sum + size, 0);
-    assertWithin(listed.size, most.manifests, "manifests", what);
-    assertWithin(bytes, most.bytesOfManifests, "bytes of manifests", what);
+    assertWithin(listed.size, maxSize.manifests, "manifests", what);
+    assertWithin(bytes, maxSize.bytesOfManifests, "bytes of manifests", what);
     return news;
   };
 
   const content = contentOf(manifest, source);
   for (let layer = note(manifest, content); layer.length > 0; ) {
-    const below = await settleAll(layer, 4, async (descriptor) => {
+    const below = await mapLimit(layer, 4, async (descriptor) => {
       const child = await read(client, source, descriptor);
       return note(child, contentOf(child, source));
     });
@@ -111,7 +111,7 @@ export async function readImage(
 /** Of a manifest: an index is kept, since it may have to be put as it is. */
 type Found = { readonly children: undefined } | { readonly children: readonly string[]; readonly manifest: Manifest };
 
-/** @throws LoginError `source-not-found`, `copy-failed` where it is larger than was said, which the bounds have counted on */
+/** @throws ExplainedError `source-not-found`, `copy-failed` where it is larger than was said, which the bounds have counted on */
 async function read(
   client: RegistryClient,
   source: Repository,
@@ -122,9 +122,13 @@ async function read(
     throw notFound(byDigest(source, digest));
   }
   if (Buffer.byteLength(manifest.text) > size) {
-    throw new LoginError("copy-failed", `${byDigest(source, digest)} is larger than the ${size} bytes of its index.`, {
-      remedy: ["Build and push the index anew: some tools refuse one that tells a wrong size."],
-    });
+    throw new ExplainedError(
+      "copy-failed",
+      `${byDigest(source, digest)} is larger than the ${size} bytes of its index.`,
+      {
+        remedy: ["Build and push the index anew: some tools refuse one that tells a wrong size."],
+      },
+    );
   }
   return manifest;
 }
@@ -144,23 +148,31 @@ function partsOf(digest: string, found: ReadonlyMap<string, Found>, done = new S
 
 function assertWithin(count: number, bound: number, of: string, what: string): void {
   if (count > bound) {
-    throw new LoginError("copy-failed", `${what} has more than ${bound} ${of}: that is no image that anybody runs.`, {
-      remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
-    });
+    throw new ExplainedError(
+      "copy-failed",
+      `${what} has more than ${bound} ${of}: that is no image that anybody runs.`,
+      {
+        remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
+      },
+    );
   }
 }
 
-/** @throws LoginError `copy-failed` */
+/** @throws ExplainedError `copy-failed` */
 function contentOf({ text, mediaType, digest }: Manifest, repository: Repository): ManifestContent {
   const what = byDigest(repository, digest);
   if (mediaType.startsWith("application/vnd.docker.distribution.manifest.v1+")) {
-    throw new LoginError("copy-failed", `${what} is in Docker's first format, whose digest does not survive a copy.`, {
-      remedy: ["Build and push it anew with a tool of this decade."],
-    });
+    throw new ExplainedError(
+      "copy-failed",
+      `${what} is in Docker's first format, whose digest does not survive a copy.`,
+      {
+        remedy: ["Build and push it anew with a tool of this decade."],
+      },
+    );
   }
   const content = readManifest(text);
   if (content === undefined) {
-    throw new LoginError("copy-failed", `${what} is neither an image nor an index: its type is ${mediaType}.`, {
+    throw new ExplainedError("copy-failed", `${what} is neither an image nor an index: its type is ${mediaType}.`, {
       remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
     });
   }
@@ -173,7 +185,7 @@ function assertPlatforms(found: readonly string[], wanted: readonly string[], wh
     (platform) => !found.some((each) => each === platform || each.startsWith(`${platform}/`)),
   );
   if (missing.length > 0) {
-    throw new LoginError("platform-missing", `${what} is not there for ${missing.join(", ")}.`, {
+    throw new ExplainedError("platform-missing", `${what} is not there for ${missing.join(", ")}.`, {
       remedy: [`It is there for ${found.join(", ") || "no platform that it names"}. Build it for all that are wanted.`],
     });
   }
@@ -191,13 +203,13 @@ export const keepATag =
   "Quay deletes an image, with its signatures, the moment its last tag moves to another: always keep a version tag on it, and promote that.";
 
 /** What was there when the promotion began. */
-export const sourceGone = (what: string): LoginError =>
-  new LoginError("source-not-found", `${what} has gone since the promotion began.`, {
+export const sourceGone = (what: string): ExplainedError =>
+  new ExplainedError("source-not-found", `${what} has gone since the promotion began.`, {
     remedy: [keepATag],
   });
 
-function notFound(what: string): LoginError {
-  return new LoginError("source-not-found", `There is no ${what}.`, {
+function notFound(what: string): ExplainedError {
+  return new ExplainedError("source-not-found", `There is no ${what}.`, {
     remedy: ["Check the option source (or the file's entry): repository, and digest or tag.", keepATag],
   });
 }

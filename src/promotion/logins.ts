@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { type LoginResult, login } from "../login/login.ts";
 import { logout } from "../login/logout.ts";
-import { keepFresh, sourceOf } from "../login/renewal.ts";
+import { renewUntilStopped, sourceOf } from "../login/renewal.ts";
 import type { LoginRequest } from "../login/request.ts";
 import type { Session } from "../login/session.ts";
-import { settleAll } from "../platform/concurrency.ts";
-import { LoginError, reworded } from "../platform/errors.ts";
+import { mapLimit } from "../platform/concurrency.ts";
+import { ExplainedError, reworded } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { newId } from "../platform/replace.ts";
 import type { Reporter } from "../platform/reporter.ts";
@@ -14,7 +14,7 @@ import type { RobotToken } from "../quay/exchange.ts";
 import type { Realm } from "../registry/realm.ts";
 import { standInForHelpers } from "../tools/helpers.ts";
 import type { PromotionRequest } from "./request.ts";
-import type { Surroundings } from "./result.ts";
+import type { PromotionContext } from "./result.ts";
 import { readSourceLogins, type SourceLogin, writeSourceLogins } from "./source-login.ts";
 
 /** Who reads, or who writes. */
@@ -51,11 +51,11 @@ export interface Sides {
 
 /**
  * Logs both sides in at the same time; one robot of one registry logs in once.
- * @throws LoginError as `login` does; nothing is left then
+ * @throws ExplainedError as `login` does; nothing is left then
  */
 export async function openSides(
   request: PromotionRequest,
-  surroundings: Surroundings,
+  context: PromotionContext,
   platform: Platform,
 ): Promise<Sides> {
   const [first] = request.promotions;
@@ -96,8 +96,8 @@ export async function openSides(
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
   let ofOthers: string | undefined;
   try {
-    await settleAll(parties, parties.length, async (party, index) => {
-      open[index] = await logIn(party, request, surroundings, quietly);
+    await mapLimit(parties, parties.length, async (party, index) => {
+      open[index] = await logIn(party, request, context, quietly);
     });
     const [{ session } = {}] = open;
     if (session && others.size > 0) {
@@ -109,7 +109,7 @@ export async function openSides(
     throw error;
   }
   const [writing, reading = same ? writing : undefined] = open;
-  const { roots } = surroundings.place;
+  const { roots } = context.workplace;
   return {
     source: { name: "source", login: reading, authFile: reading?.authFile ?? ofOthers, others },
     destination: { name: "destination", login: writing, authFile: writing?.authFile, others: new Map() },
@@ -120,7 +120,7 @@ export async function openSides(
 }
 
 /** Says which of the two logins it was, and names the options as they are called here. */
-const ofSide = (name: Side["name"], error: LoginError): LoginError =>
+const ofSide = (name: Side["name"], error: ExplainedError): ExplainedError =>
   reworded(error, {
     message: (text) => `The login to the ${name} failed. ${text}`,
     remedy: (lines) =>
@@ -157,12 +157,12 @@ interface LiveLogin extends SideLogin {
 async function logIn(
   party: Party,
   request: PromotionRequest,
-  { place, createPlatform }: Surroundings,
+  { workplace, createPlatform }: PromotionContext,
   { clock, reporter, signal }: Platform,
 ): Promise<LiveLogin> {
   const { name, registry, robot } = party;
   // A file of its own: among others' logins a more specific one would be taken instead.
-  const authFile = join(place.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
+  const authFile = join(workplace.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
   const loginRequest = asLogin(request, party, authFile);
   const ended = new AbortController();
   let folder: string | undefined;
@@ -172,11 +172,11 @@ async function logIn(
     endAttempt = own.close;
     const onSession = (session: Session) => {
       folder = session.folder;
-      place.onSession(session);
+      workplace.onSession(session);
     };
     try {
       const stoppable = { ...own, reporter, signal: AbortSignal.any([own.signal, ended.signal]) };
-      return await login(loginRequest, { ...place, onSession }, stoppable, renews);
+      return await login(loginRequest, { ...workplace, onSession }, stoppable, renews);
     } finally {
       own.close();
     }
@@ -193,13 +193,13 @@ async function logIn(
     current = await attempt();
   } catch (error) {
     await takeBack();
-    throw error instanceof LoginError ? ofSide(name, error) : error;
+    throw error instanceof ExplainedError ? ofSide(name, error) : error;
   }
   const renew = async (session: Session) => {
     current = await attempt(session);
     return current.session;
   };
-  const upkeep = keepFresh(
+  const upkeep = renewUntilStopped(
     current.session,
     { ...sourceOf(current), onLapse: "retry", renew },
     { clock, reporter, signal: AbortSignal.any([signal, ended.signal]) },
@@ -216,7 +216,7 @@ async function logIn(
     credential: () => {
       const [token] = current.tokens;
       if (token === undefined) {
-        throw new LoginError("not-logged-in", `${robot} is not logged in.`, { remedy: ["Run the same again."] });
+        throw new ExplainedError("not-logged-in", `${robot} is not logged in.`, { remedy: ["Run the same again."] });
       }
       return token;
     },

@@ -1,7 +1,7 @@
 /** The story of a promotion: log in on both sides -> plan -> copy by digest -> signatures -> tags -> read back. */
 
-import { createGate, settleAll, together } from "../platform/concurrency.ts";
-import { asLoginError, LoginError } from "../platform/errors.ts";
+import { createLimit, mapLimit, together } from "../platform/concurrency.ts";
+import { asExplainedError, ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { assertMayPush, createRegistryClient, isThere, type RegistryClient } from "../registry/client.ts";
 import { findTool } from "../tools/tools.ts";
@@ -12,36 +12,36 @@ import { type Image, readImage, resolve, sourceGone } from "./image.ts";
 import { openSides, type Side, type Sides } from "./logins.ts";
 import { byDigest, pathOf, type Reference, type Repository } from "./reference.ts";
 import type { ExistingTags, Promotion, PromotionRequest } from "./request.ts";
-import type { ArtifactResult, Progress, PromotionResult, Surroundings, TagResult } from "./result.ts";
+import type { ArtifactResult, Progress, PromotionContext, PromotionResult, TagResult } from "./result.ts";
 import { assertFree, lookAtTags, setTags } from "./tags.ts";
 import { verify } from "./verify.ts";
 
 /**
  * Promotes everything in the request.
  * @returns a result for each promotion, in order, also for those that failed
- * @throws LoginError what concerns them all: a login that failed, no skopeo
+ * @throws ExplainedError what concerns them all: a login that failed, no skopeo
  */
 export async function promote(
   request: PromotionRequest,
-  surroundings: Surroundings,
+  context: PromotionContext,
 ): Promise<readonly PromotionResult[]> {
-  const platform = surroundings.createPlatform(undefined);
+  const platform = context.createPlatform(undefined);
   try {
     const tool = await findTool("skopeo", false, platform.env);
-    const sides = await openSides(request, surroundings, platform);
+    const sides = await openSides(request, context, platform);
     try {
-      const gate = createGate(request.parallel);
+      const gate = createLimit(request.parallel);
       const run: Run = {
         request,
         sides,
         clientOf: clientsOf(request, platform),
-        look: createGate(request.parallel),
+        look: createLimit(request.parallel),
         copy: (image) => gate(() => copyByDigest(tool, sides, image, 5 * request.timeoutSeconds, platform)),
         platform,
       };
       // While as many as may be are copied, the next ones are looked at.
-      return await settleAll(request.promotions, 2 * request.parallel, (promotion, index) =>
-        promoteOne(promotion, run, (progress) => surroundings.onProgress(index, progress)),
+      return await mapLimit(request.promotions, 2 * request.parallel, (promotion, index) =>
+        promoteOne(promotion, run, (progress) => context.onProgress(index, progress)),
       );
     } finally {
       await sides.close();
@@ -110,7 +110,7 @@ async function promoteOne(
     await perform(promotion, run, result, onProgress);
     onProgress({ phase: "done" });
   } catch (error) {
-    result.failure = asLoginError(error);
+    result.failure = asExplainedError(error);
     onProgress({ phase: "failed" });
   }
   result.milliseconds = Math.round(clock.elapsed() - began);
@@ -137,8 +137,8 @@ async function whetherGone(
   source: Reference,
   { digest }: Image,
   { sides, clientOf }: Run,
-): Promise<LoginError | undefined> {
-  if (!(error instanceof LoginError) || error.code !== "copy-failed") {
+): Promise<ExplainedError | undefined> {
+  if (!(error instanceof ExplainedError) || error.code !== "copy-failed") {
     return undefined;
   }
   const reader = clientOf(sides.source, source);
@@ -304,7 +304,7 @@ async function missingBlobs(
   if ((await client.digestOf(repository, digest)) !== undefined) {
     return undefined;
   }
-  const sizes = await settleAll(blobs, 4, async (blob) =>
+  const sizes = await mapLimit(blobs, 4, async (blob) =>
     (await client.hasBlob(repository, blob.digest)) ? 0 : blob.size,
   );
   return { bytes: sizes.reduce((sum, size) => sum + size, 0) };

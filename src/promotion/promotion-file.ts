@@ -1,7 +1,7 @@
 /** The file of promotions: YAML, a list with source, destination and tags in each entry. Every value in it is text. */
 import type { YAMLMap } from "yaml";
 import { nearest } from "../options/closest.ts";
-import { invalidInput, LoginError } from "../platform/errors.ts";
+import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { FileFailure, readFileOrPipeWithin } from "../platform/files.ts";
 import { asGiven } from "../platform/text.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
@@ -26,7 +26,7 @@ const maximumTags = 10_000;
 
 /**
  * @param signal ends the wait for a pipe that nobody writes to
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export async function readPromotionFile(wanted: FileWanted, signal: AbortSignal): Promise<readonly Promotion[]> {
   const text = await readText(wanted.path, signal);
@@ -58,7 +58,7 @@ async function readText(path: string, signal: AbortSignal): Promise<string> {
 
 /**
  * @param yaml the library, which is loaded for this alone
- * @throws LoginError `invalid-input`, naming the entry
+ * @throws ExplainedError `invalid-input`, naming the entry
  */
 export function parsePromotionFile(yaml: Yaml, text: string, wanted: FileWanted): readonly Promotion[] {
   const { document, lineOf } = compose(yaml, text, wanted.path);
@@ -156,12 +156,12 @@ const quoted = (tag = ""): string => `[${JSON.stringify(tag)}]`;
 
 const writeInFile = (key: Key, value: string): string => `Write in the file, for example, ${key}: ${value}`;
 
-type Fail = (problem: string, remedy: string) => LoginError;
+type Fail = (problem: string, remedy: string) => ExplainedError;
 
 const failing =
   (path: string, place: string): Fail =>
   (problem, remedy) =>
-    new LoginError("invalid-input", `${nameOf(path)}, ${place}: ${problem}.`, { remedy: [remedy] });
+    new ExplainedError("invalid-input", `${nameOf(path)}, ${place}: ${problem}.`, { remedy: [remedy] });
 
 const nameOf = (path: string): string => JSON.stringify(asGiven(path)).slice(1, -1);
 

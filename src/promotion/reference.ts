@@ -1,5 +1,5 @@
 /** References to images: `registry/organization/repository`, with a tag or a digest. Pure. */
-import type { LoginError } from "../platform/errors.ts";
+import type { ExplainedError } from "../platform/errors.ts";
 import { withoutSecrets } from "../platform/text.ts";
 import { isHost, withoutUserinfo } from "../quay/scope.ts";
 
@@ -26,7 +26,7 @@ export const formatReference = (reference: Reference): string =>
   "digest" in reference.by ? byDigest(reference, reference.by.digest) : byTag(reference, reference.by.tag);
 
 /** Makes the error for a value that can't be; `example`: a value that can. */
-export type Refuse = (shown: string, problem: string, example: string) => LoginError;
+export type Refuse = (shown: string, problem: string, example: string) => ExplainedError;
 
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests, which skopeo holds to as well.
 const component = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
@@ -105,7 +105,7 @@ export function parseTags(texts: readonly string[], refuse: Refuse): readonly st
 /** Fit to be shown, which what may be a secret is not. */
 const exampleTag = (tag = ""): string => (tagName.test(tag) && withoutSecrets(tag) === tag ? tag : "1.0");
 
-function checkTag(tag: string, fail: (problem: string) => LoginError): void {
+function checkTag(tag: string, fail: (problem: string) => ExplainedError): void {
   if (!tagName.test(tag)) {
     throw fail(tag === "" ? "a colon stands at its end, and no tag" : whatATagIs);
   }
@@ -145,7 +145,11 @@ function split(text: string, refuse: Refuse): Parts {
 /** As docker tells a host from an organization: by a dot, a port, or that it is localhost. */
 const looksLikeHost = (first: string): boolean => /[.:[]/.test(first) || first.toLowerCase() === "localhost";
 
-function parseName(text: string, registry: string, fail: (problem: string, better: string) => LoginError): Repository {
+function parseName(
+  text: string,
+  registry: string,
+  fail: (problem: string, better: string) => ExplainedError,
+): Repository {
   const [first = "", ...others] = text.split("/");
   const hasHost = others.length > 0 && looksLikeHost(first);
   const host = hasHost ? first.toLowerCase() : registry;

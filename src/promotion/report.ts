@@ -1,7 +1,7 @@
-/** What became of the promotions, for people and for programs: the faces lay it out. Pure. */
+/** What became of the promotions, for people and for programs: the entryPoints lay it out. Pure. */
 
 import { options, optionsOf, type PromotionOutputName } from "../options/table.ts";
-import { type FailureObject, type LoginError, reworded } from "../platform/errors.ts";
+import { type ExplainedError, type FailureObject, reworded } from "../platform/errors.ts";
 import { byDigest, byTag, formatReference, pathOf } from "./reference.ts";
 import type { Promotion, PromotionRequest } from "./request.ts";
 import type { ArtifactResult, PromotionResult, TagResult } from "./result.ts";
@@ -126,9 +126,9 @@ function planned({ failure, tags, bytes }: PromotionResult): string {
 
 /**
  * One promotion, for a program.
- * @param tell how this face words a failure
+ * @param tell how this entry point words a failure
  */
-export function objectOf(result: PromotionResult, tell: (failure: LoginError) => FailureObject) {
+export function objectOf(result: PromotionResult, tell: (failure: ExplainedError) => FailureObject) {
   const { promotion, digest, platforms, artifacts, changed, bytes, milliseconds, failure } = result;
   const { source, destination } = promotion;
   return {
@@ -154,7 +154,7 @@ export function objectOf(result: PromotionResult, tell: (failure: LoginError) =>
  */
 export function promotionOutputsOf(
   results: readonly PromotionResult[],
-  { dryRun, tell }: { readonly dryRun: boolean; readonly tell: (failure: LoginError) => FailureObject },
+  { dryRun, tell }: { readonly dryRun: boolean; readonly tell: (failure: ExplainedError) => FailureObject },
 ): Readonly<Record<PromotionOutputName, string>> {
   const done = dryRun ? [] : results.filter(({ failure, digest }) => failure === undefined && digest !== undefined);
   const single = results.length === 1 ? done[0] : undefined;
@@ -173,16 +173,16 @@ const others = options.map(({ name }) => name).filter((name) => name.includes("-
 const advisesOther = new RegExp(`(?<![\\w-])(?:${others.join("|")}): `);
 
 /** What a login advises may be an option that a promotion does not have. */
-export const advised = (error: LoginError): LoginError =>
+export const advised = (error: ExplainedError): ExplainedError =>
   reworded(error, { remedy: (lines) => lines.filter((line) => !advisesOther.test(line)) });
 
 /**
  * The failures, each once, with the promotions that it belongs to where there are several.
  * @returns those of the promotions in order
  */
-export function failuresOf(results: readonly PromotionResult[]): readonly LoginError[] {
+export function failuresOf(results: readonly PromotionResult[]): readonly ExplainedError[] {
   const names = namesOf(results.map(({ promotion }) => promotion));
-  const found = new Map<string, { readonly failure: LoginError; readonly names: string[] }>();
+  const found = new Map<string, { readonly failure: ExplainedError; readonly names: string[] }>();
   for (const [index, { failure }] of results.entries()) {
     if (failure) {
       const key = JSON.stringify([failure.code, failure.message, failure.remedy]);

@@ -40,7 +40,7 @@ export interface PromotionRequest extends IdentityRequest {
 
 /**
  * Reads the file that the option file names, and changes nothing.
- * @throws LoginError `invalid-input`, naming the option or the file's entry, the value and an example that works
+ * @throws ExplainedError `invalid-input`, naming the option or the file's entry, the value and an example that works
  */
 export async function readPromotionRequest(values: OptionValues): Promise<PromotionRequest> {
   const reader = readOptions(values);

@@ -1,7 +1,7 @@
 /** What a promotion has done or would do, and what it is at. Types alone. */
 
-import type { Place } from "../login/workplace.ts";
-import type { LoginError } from "../platform/errors.ts";
+import type { Workplace } from "../login/workplace.ts";
+import type { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Promotion } from "./request.ts";
 
@@ -36,7 +36,7 @@ export interface PromotionResult {
   /** Bytes of blobs that the destination did not have. */
   readonly bytes: number;
   readonly milliseconds: number;
-  readonly failure: LoginError | undefined;
+  readonly failure: ExplainedError | undefined;
 }
 
 /** What a promotion is at, for whoever watches. */
@@ -48,8 +48,8 @@ export interface Progress {
   readonly bytes?: { readonly sent: number; readonly all: number };
 }
 
-export interface Surroundings {
-  readonly place: Place;
+export interface PromotionContext {
+  readonly workplace: Workplace;
   /** One for each login, with its time limit; without a limit: the one that the copies run on. Ended by its `close`. */
   readonly createPlatform: (timeoutSeconds: number | undefined) => Platform & { close(): void };
   /** Told of each step of the promotion with this index. */

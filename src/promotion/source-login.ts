@@ -1,8 +1,8 @@
 /** The login of a source that no robot reads, out of an auth file that another step has written. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type AuthEntry, own, readAuthFile } from "../authfile/read.ts";
-import { invalidInput, LoginError } from "../platform/errors.ts";
+import { type AuthEntry, getOwn, readAuthFile } from "../authfile/read.ts";
+import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
 import { pathOf, type Repository } from "./reference.ts";
 
@@ -16,7 +16,7 @@ export interface SourceLogin {
 /**
  * The most specific entry for each of the sources, as the containers tools choose it; nothing else of the file.
  * @returns by `registry/organization/repository`
- * @throws LoginError `invalid-input`, `auth-file-unusable`, `credential-helper`, `not-logged-in`
+ * @throws ExplainedError `invalid-input`, `auth-file-unusable`, `credential-helper`, `not-logged-in`
  */
 export async function readSourceLogins(
   path: string,
@@ -35,19 +35,19 @@ export async function readSourceLogins(
         "Then name that file: source-auth-file: source.json",
       ];
       // A helper is asked before the entries, as the tools do it.
-      if (own(credHelpers, registry) !== undefined) {
+      if (getOwn(credHelpers, registry) !== undefined) {
         const message = `${path} leaves the login for ${registry} to a credential helper (credHelpers), which is not asked for it.`;
-        throw new LoginError("credential-helper", message, { remedy });
+        throw new ExplainedError("credential-helper", message, { remedy });
       }
       const [key, entry] = mostSpecific(auths, pathOf(source)) ?? [];
       const auth = entry?.auth;
       if (key === undefined || (auth === undefined && credsStore === undefined)) {
-        throw new LoginError("not-logged-in", `${path} has no login for ${pathOf(source)}.`, { remedy });
+        throw new ExplainedError("not-logged-in", `${path} has no login for ${pathOf(source)}.`, { remedy });
       }
       const isPassword = typeof auth === "string" && /^[^:]+:./s.test(Buffer.from(auth, "base64").toString());
       if (!isPassword || entry?.identitytoken !== undefined) {
         const what = auth === undefined ? "leaves the login to a credential helper (credsStore)" : "has no password";
-        throw new LoginError("credential-helper", `${path} ${what} for ${pathOf(source)}.`, { remedy });
+        throw new ExplainedError("credential-helper", `${path} ${what} for ${pathOf(source)}.`, { remedy });
       }
       return [pathOf(source), { key, auth }];
     }),

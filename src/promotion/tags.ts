@@ -1,7 +1,7 @@
 /** Tags at the destination: looked at first, all of them, then set, and read back. */
 
-import { settleAll } from "../platform/concurrency.ts";
-import { LoginError, reworded } from "../platform/errors.ts";
+import { mapLimit } from "../platform/concurrency.ts";
+import { ExplainedError, reworded } from "../platform/errors.ts";
 import { tagImmutable } from "../quay/states.ts";
 import type { Manifest, RegistryClient } from "../registry/client.ts";
 import { byTag, type Repository } from "./reference.ts";
@@ -16,7 +16,7 @@ export async function lookAtTags(
   digest: string,
   existing: ExistingTags,
 ): Promise<readonly TagResult[]> {
-  return settleAll(tags, 4, async (tag): Promise<TagResult> => {
+  return mapLimit(tags, 4, async (tag): Promise<TagResult> => {
     const before = await client.digestOf(repository, tag);
     const isElsewhere = before !== undefined && before !== digest;
     const isImmutable = isElsewhere && existing !== "forbidden" && (await client.isImmutable(repository, tag));
@@ -34,7 +34,7 @@ function stateOf(before: string | undefined, digest: string, existing: ExistingT
   return before === digest ? "there" : existing === "move" ? "planned" : "refused";
 }
 
-/** @throws LoginError `tag-immutable`, `tag-taken`, with both digests */
+/** @throws ExplainedError `tag-immutable`, `tag-taken`, with both digests */
 export function assertFree(destination: Repository, tags: readonly TagResult[], digest: string): void {
   const immutable = tags.filter(({ state }) => state === "immutable");
   if (immutable.length > 0) {
@@ -53,7 +53,7 @@ export function assertFree(destination: Repository, tags: readonly TagResult[], 
       : `${byTag(destination, tag)} points to ${before}, not to ${digest}.`,
   );
   const onlyOlder = refused.every(({ before }) => before !== digest);
-  throw new LoginError("tag-taken", `${lines.join(" ")} No tag was changed.`, {
+  throw new ExplainedError("tag-taken", `${lines.join(" ")} No tag was changed.`, {
     remedy: [
       "Give the image a tag of its own.",
       ...(onlyOlder
@@ -66,7 +66,7 @@ export function assertFree(destination: Repository, tags: readonly TagResult[], 
 /**
  * Sets each tag that is planned, in their order, and reads all of them back.
  * @param onTag told as soon as a tag is set
- * @throws LoginError `tag-taken` where a tag has changed since it was looked at, `digest-differs`
+ * @throws ExplainedError `tag-taken` where a tag has changed since it was looked at, `digest-differs`
  */
 export async function setTags(
   client: RegistryClient,
@@ -76,11 +76,11 @@ export async function setTags(
   onTag: (result: TagResult) => void,
 ): Promise<void> {
   const { repository } = destination;
-  const now = await settleAll(planned, 4, ({ tag }) => client.digestOf(repository, tag));
+  const now = await mapLimit(planned, 4, ({ tag }) => client.digestOf(repository, tag));
   const changed = planned.filter(({ before }, index) => before !== now[index] && now[index] !== manifest.digest);
   if (changed.length > 0) {
     const names = changed.map(({ tag }) => byTag(destination, tag)).join(", ");
-    throw new LoginError(
+    throw new ExplainedError(
       "tag-taken",
       `Somebody else has changed ${names} while the image was copied. No tag was changed.`,
       {
@@ -91,14 +91,14 @@ export async function setTags(
   const toSet = planned.filter(({ state }) => state === "planned");
   for (const [index, { tag, before }] of toSet.entries()) {
     await client.putManifest(repository, tag, manifest).catch((error) => {
-      throw error instanceof LoginError ? sayingWhichAreSet(error, toSet, index) : error;
+      throw error instanceof ExplainedError ? sayingWhichAreSet(error, toSet, index) : error;
     });
     onTag({ tag, state: before === undefined ? "new" : "moved", before });
   }
-  await settleAll(planned, 4, async ({ tag }) => {
+  await mapLimit(planned, 4, async ({ tag }) => {
     const digest = await client.digestOf(repository, tag);
     if (digest !== manifest.digest) {
-      throw new LoginError(
+      throw new ExplainedError(
         "digest-differs",
         `${byTag(destination, tag)} was set to ${manifest.digest}, and is read back as ${digest ?? "missing"}.`,
         { remedy: ["Find out who else writes to this tag, or changes manifests on the way, and run the same again."] },
@@ -108,7 +108,7 @@ export async function setTags(
 }
 
 /** @param failed which of them could not be set; those before it are */
-function sayingWhichAreSet(error: LoginError, tags: readonly TagResult[], failed: number): LoginError {
+function sayingWhichAreSet(error: ExplainedError, tags: readonly TagResult[], failed: number): ExplainedError {
   const names = tags.map(({ tag }) => tag);
   const [set, left] = [names.slice(0, failed), names.slice(failed)];
   const told =

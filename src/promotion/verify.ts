@@ -1,6 +1,6 @@
 /** The user's own check of an image, before anything of it is promoted. */
 import { dirname } from "node:path";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { commandEnvironment } from "../tools/tool-environment.ts";
@@ -10,7 +10,7 @@ import type { Sides } from "./logins.ts";
  * Runs `command` in a shell that ends at the first failure, with the reference as `$1` and the source's login in its
  * environment. What it has left running ends with it.
  * @param seconds that it may take
- * @throws LoginError `verify-failed`
+ * @throws ExplainedError `verify-failed`
  */
 export async function verify(
   command: string,
@@ -53,13 +53,17 @@ export async function verify(
     const byHand = command.includes("\n")
       ? `it by hand, with ${reference} as $1.`
       : `it by hand: ${command} ${reference}`;
-    throw new LoginError("verify-failed", `The option verify-command ${how} for ${reference}, so it is not promoted.`, {
-      remedy: [
-        ...(last.length > 0 ? ["It said at the end:", ...last] : []),
-        ...(isLate ? ["If it needs that long, give it more: timeout: 600"] : []),
-        `Try ${byHand}`,
-      ],
-    });
+    throw new ExplainedError(
+      "verify-failed",
+      `The option verify-command ${how} for ${reference}, so it is not promoted.`,
+      {
+        remedy: [
+          ...(last.length > 0 ? ["It said at the end:", ...last] : []),
+          ...(isLate ? ["If it needs that long, give it more: timeout: 600"] : []),
+          `Try ${byHand}`,
+        ],
+      },
+    );
   }
   reporter.info(`The option verify-command accepts ${reference}.`);
 }

@@ -1,6 +1,6 @@
 /** YAML as it comes in: its one document, within bounds that keep the library from running long or out of stack. */
 import type { Alias, Document, ErrorCode, Node, YAMLParseError } from "yaml";
-import { invalidInput, type LoginError } from "../platform/errors.ts";
+import { type ExplainedError, invalidInput } from "../platform/errors.ts";
 
 /** The library, which is loaded by those alone who have a file. */
 export type Yaml = typeof import("yaml");
@@ -13,7 +13,7 @@ const maximumDepth = 40;
 
 export const example = "a list in which each entry has source, destination and tags";
 
-export const notYaml = (path: string, problem: string): LoginError =>
+export const notYaml = (path: string, problem: string): ExplainedError =>
   invalidInput("file", path, `it is not YAML, ${problem}`, example);
 
 export interface Composed {
@@ -23,7 +23,7 @@ export interface Composed {
 
 /**
  * The one document of the file. By hand what the library's `parseDocument` does, within bounds.
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function compose(yaml: Yaml, text: string, path: string): Composed {
   const lines = new yaml.LineCounter();
@@ -81,7 +81,7 @@ const wording: Partial<Record<ErrorCode, string>> = {
 export type Resolve = (node: unknown) => unknown;
 
 /** What aliases stand for. The library's `resolve` goes through the whole document for each of them. */
-export function anchorsOf(yaml: Yaml, document: Document, fail: (alias: Alias) => LoginError): Resolve {
+export function anchorsOf(yaml: Yaml, document: Document, fail: (alias: Alias) => ExplainedError): Resolve {
   const anchors = new Map<string, Node>();
   const found = new Map<Alias, Node>();
   yaml.visit(document, {

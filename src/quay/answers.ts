@@ -121,10 +121,10 @@ function readRedirect(answer: HttpAnswer): ExchangeResult {
 }
 
 /** Seconds; 24 times what Quay gives. A login that lives on for years is none that ends. */
-const longestLife = 86_400;
+const maxLifeSeconds = 86_400;
 
 /** Longer, and no tool could use it: it stands in the same header as an identity token does. */
-const longestToken = 6_000;
+const maxTokenLength = 6_000;
 
 /** @param now seconds since 1970, by Quay's clock, which need not be ours */
 function readRobotToken(body: string, robot: string, now: number): ExchangeResult {
@@ -136,7 +136,7 @@ function readRobotToken(body: string, robot: string, now: number): ExchangeResul
   if (!isJwt(token)) {
     return unusable("its token is not a JWT");
   }
-  if (token.length > longestToken) {
+  if (token.length > maxTokenLength) {
     return unusable(`its token has ${token.length} characters, too many for a tool to use it`);
   }
   let claims: JWTPayload;
@@ -160,7 +160,7 @@ function readRobotToken(body: string, robot: string, now: number): ExchangeResul
     return unusable(`its token had ended when it came, at ${isoTime(exp)}`);
   }
   const lifeSeconds = began === undefined ? usualLife : exp - began;
-  if (exp - now > longestLife || lifeSeconds > longestLife) {
+  if (exp - now > maxLifeSeconds || lifeSeconds > maxLifeSeconds) {
     return unusable(`its token would live until ${isoTime(exp)}, and should for an hour`);
   }
   return { kind: "token", token, expiresAt: exp, lifeSeconds };

@@ -28,7 +28,7 @@ export function connect(registry: string, platform: Platform): PendingRequest {
  * of times until it expires, so trying again is safe.
  * @param currentIdentity gives a token that still lives, at each attempt
  * @param opened a connection to use for the first attempt
- * @throws LoginError that explains Quay's refusal with the identity as it is
+ * @throws ExplainedError that explains Quay's refusal with the identity as it is
  */
 export async function exchange(
   registry: string,

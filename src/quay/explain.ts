@@ -5,7 +5,7 @@ import { explainFinding } from "../identity/explain-issuer.ts";
 import type { IssuerFinding } from "../identity/issuer.ts";
 import { lastingInstead } from "../identity/subject.ts";
 import { bindingOf, type Identity, isoTime } from "../identity/token.ts";
-import { formatBinding, LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
+import { ExplainedError, formatBinding, privateAuthority, unreachable } from "../platform/errors.ts";
 import type { HttpFailure } from "../platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "./answers.ts";
 
@@ -33,7 +33,7 @@ export const remedies = {
     `Robot accounts are turned off on ${registry} (ROBOTS_DISALLOW). Only its administrator can turn them on.`,
 } as const;
 
-export function explainResult(result: Failed, context: ExchangeContext): LoginError {
+export function explainResult(result: Failed, context: ExchangeContext): ExplainedError {
   const { registry, robot, identity } = context;
   switch (result.kind) {
     case "refused": {
@@ -44,20 +44,20 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
       if (lasting) {
         const [fault = ""] = remedy;
         const enter = `Then add to ${robot}, ${dialog(robot)}`;
-        return new LoginError(result.code, message, {
+        return new ExplainedError(result.code, message, {
           remedy: [fault, ...lasting.advice, ...(lasting.subject ? [enter] : [])],
           binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
         });
       }
       // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
       const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
-      return new LoginError(result.code, message, {
+      return new ExplainedError(result.code, message, {
         remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
         binding: binding && bindingOf(identity),
       });
     }
     case "unclear":
-      return new LoginError(
+      return new ExplainedError(
         "quay-unavailable",
         `Quay at ${registry} answered ${result.status}, which has no reason in it.`,
         {
@@ -65,11 +65,11 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
         },
       );
     case "busy":
-      return new LoginError(result.code, busy[result.code](registry, result.status), {
+      return new ExplainedError(result.code, busy[result.code](registry, result.status), {
         remedy: busyRemedy[result.code],
       });
     case "without-federation":
-      return new LoginError(
+      return new ExplainedError(
         "quay-without-federation",
         `${registry} has no robot federation: it does not know the exchange's address.`,
         {
@@ -80,7 +80,7 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
         },
       );
     case "too-big":
-      return new LoginError(
+      return new ExplainedError(
         "token-too-big",
         `${registry} refused the identity token's size: ${identity.token.length} characters.`,
         {
@@ -90,7 +90,7 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
         },
       );
     case "unusable":
-      return new LoginError(
+      return new ExplainedError(
         "quay-answer-unusable",
         `${registry} answered the exchange with something else than a robot token: ${result.why}.`,
         {
@@ -103,10 +103,10 @@ export function explainResult(result: Failed, context: ExchangeContext): LoginEr
 }
 
 /** Below HTTP: names, connections, certificates, limits. */
-export function explainFailure(failure: HttpFailure, { registry }: Pick<ExchangeContext, "registry">): LoginError {
+export function explainFailure(failure: HttpFailure, { registry }: Pick<ExchangeContext, "registry">): ExplainedError {
   switch (failure.kind) {
     case "untrusted":
-      return new LoginError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
+      return new ExplainedError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
         remedy: [
           privateAuthority,
           "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either: tokens would go to whoever answers.",
@@ -114,7 +114,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
         cause: failure,
       });
     case "without-tls":
-      return new LoginError("quay-answer-unusable", `Quay cannot be spoken to: ${failure.message}.`, {
+      return new ExplainedError("quay-answer-unusable", `Quay cannot be spoken to: ${failure.message}.`, {
         remedy: [
           `Check the option registry (${registry}): it names the port where Quay speaks https, as in registry: quay.example.com:8443. Without a port, 443 is meant.`,
         ],
@@ -122,7 +122,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
       });
     case "too-big":
     case "cut":
-      return new LoginError(
+      return new ExplainedError(
         "quay-answer-unusable",
         `${registry} answered the exchange with something unusable: ${failure.message}.`,
         {
@@ -133,7 +133,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "unknown-name":
     case "unreachable":
     case "timeout":
-      return new LoginError("quay-unreachable", `Quay cannot be reached: ${failure.message}.`, {
+      return new ExplainedError("quay-unreachable", `Quay cannot be reached: ${failure.message}.`, {
         remedy: [
           `Check the option registry (${registry}), and the way there: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
         ],
@@ -257,10 +257,10 @@ export function explainIssuer(
   finding: IssuerFinding,
   status: number,
   { registry, identity }: ExchangeContext,
-): LoginError {
+): ExplainedError {
   const because = `Quay at ${registry} answered ${status}`;
   if (finding.kind === "sound") {
-    return new LoginError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
+    return new ExplainedError("quay-unavailable", `${because}, and the issuer looks right from here.`, {
       remedy:
         status === 502
           ? [

@@ -6,7 +6,7 @@ import { invalidInput } from "../platform/errors.ts";
 
 /**
  * @returns host or host:port, lower case
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function parseRegistry(value: string, option: OptionName = "registry"): string {
   const example = `${option}: quay.example.com:8443`;
@@ -26,7 +26,7 @@ export function parseRegistry(value: string, option: OptionName = "registry"): s
   return host;
 }
 
-/** @throws LoginError `invalid-input` */
+/** @throws ExplainedError `invalid-input` */
 export function parseOptionalHost({ optional }: OptionReader, option: OptionName): string | undefined {
   const value = optional(option);
   return value === undefined ? undefined : parseRegistry(value, option);
@@ -54,7 +54,7 @@ const whatAScopeIs = "a scope is a host, host/organization or host/organization/
 
 /**
  * @returns the scope with its host in lower case, as registry is
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function parseScope({ option, text, registry, shown, example }: ScopeText): string {
   const scope = text.replace(/^[^/]*/, (host) => host.toLowerCase());
@@ -74,7 +74,7 @@ export function parseScope({ option, text, registry, shown, example }: ScopeText
 
 /**
  * The options registry and scope where they look for logins: a scope brings its host along.
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function parseScopes(values: OptionValues): { readonly registry: string; readonly scopes: readonly string[] } {
   const reader = readOptions(values);
@@ -110,7 +110,7 @@ const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
 /**
  * @param option that names the robot
- * @throws LoginError `invalid-input`
+ * @throws ExplainedError `invalid-input`
  */
 export function parseRobot(robot: string, option: OptionName = "robot"): string {
   const [organization = "", name, ...rest] = robot.split("+");

@@ -1,5 +1,5 @@
 /** What Quay says to a push that it does not take now, or here, whatever the robot may. Pure. */
-import { type ErrorCode, LoginError } from "../platform/errors.ts";
+import { type ErrorCode, ExplainedError } from "../platform/errors.ts";
 
 type State = Extract<ErrorCode, "quay-read-only" | "tag-immutable" | "quota-exceeded">;
 
@@ -20,13 +20,13 @@ export interface Refused {
  * @param words of an answer that is a failure, or of a tool that has had one
  * @returns undefined where they name none of these states
  */
-export function explainState(words: string, { registry, what }: Refused): LoginError | undefined {
+export function explainState(words: string, { registry, what }: Refused): ExplainedError | undefined {
   const state = wordings.find(([pattern]) => pattern.test(words))?.[1];
   switch (state) {
     case undefined:
       return undefined;
     case "quay-read-only":
-      return new LoginError(
+      return new ExplainedError(
         "quay-read-only",
         `${registry} is in read-only mode: it takes no pushes, and did not take ${what}.`,
         {
@@ -36,7 +36,7 @@ export function explainState(words: string, { registry, what }: Refused): LoginE
     case "tag-immutable":
       return tagImmutable(`${registry} did not take ${what}`);
     case "quota-exceeded":
-      return new LoginError(
+      return new ExplainedError(
         "quota-exceeded",
         `${registry} did not take ${what}: the quota of the organization is used up.`,
         {
@@ -49,8 +49,8 @@ export function explainState(words: string, { registry, what }: Refused): LoginE
 }
 
 /** @param what happened, or would */
-export const tagImmutable = (what: string): LoginError =>
-  new LoginError("tag-immutable", `${what}: the tag is immutable.`, {
+export const tagImmutable = (what: string): ExplainedError =>
+  new ExplainedError("tag-immutable", `${what}: the tag is immutable.`, {
     remedy: [
       "Give the image a tag of its own: an immutable one points to the same image for ever.",
       "If the tag was made immutable by mistake, somebody with Admin for the repository can take that back in Quay.",

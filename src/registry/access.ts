@@ -1,7 +1,7 @@
 /** What a robot token may really do: Quay's login says nothing about it, but the token of `/v2/auth` lists it. */
 import { decodeJwt } from "jose/jwt/decode";
-import { settleAll } from "../platform/concurrency.ts";
-import { LoginError } from "../platform/errors.ts";
+import { mapLimit } from "../platform/concurrency.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
@@ -18,11 +18,11 @@ export interface AccessWanted {
 }
 
 /** Questions at the same time: each is a connection of its own. */
-const atOnce = 20;
+const maxConcurrentQuestions = 20;
 
 /**
  * Makes no repository, whatever the robot may.
- * @throws LoginError `access-missing`, naming robot, repository and the permission to give; several are chained in `also`
+ * @throws ExplainedError `access-missing`, naming robot, repository and the permission to give; several are chained in `also`
  */
 export async function assertAccess(
   registry: string,
@@ -33,7 +33,7 @@ export async function assertAccess(
   platform: Platform,
 ): Promise<void> {
   let hasFailed = false;
-  const missing = await settleAll(wanted, atOnce, async ({ repository, actions }) => {
+  const missing = await mapLimit(wanted, maxConcurrentQuestions, async ({ repository, actions }) => {
     const robot = robotFor(repository, registry, robots)?.robot;
     const token = tokens.find((candidate) => candidate.robot === robot);
     if (token === undefined || hasFailed) {
@@ -83,7 +83,7 @@ async function grantedActions(
     if (granted !== undefined) {
       return { value: granted };
     }
-    const error = new LoginError(
+    const error = new ExplainedError(
       "quay-unavailable",
       `${registry} did not tell the permissions of ${credential.robot}: it answered ${answer.status}.`,
       {
@@ -136,13 +136,13 @@ export interface AccessMissing {
   readonly side?: "source" | "destination";
 }
 
-export function accessMissing({ registry, robot, repository, lacking, granted, side }: AccessMissing): LoginError {
+export function accessMissing({ registry, robot, repository, lacking, granted, side }: AccessMissing): ExplainedError {
   const pushes = lacking.includes("push");
   const level = pushes || side === "destination" ? "Write" : "Read";
   const where = side === undefined ? registry : `${registry}, the ${side}`;
   const end =
     granted.length === 0 ? `, or ${repository} does not exist.` : `; it may ${oneLine(granted.join(" and "))}.`;
-  return new LoginError(
+  return new ExplainedError(
     "access-missing",
     `${robot} may not ${lacking.join(" and ")} ${pushes ? "to" : "from"} ${repository} on ${where}${end}`,
     {
@@ -192,7 +192,7 @@ export async function whyRefused(
   credential: RobotToken,
   realm: Realm,
   platform: Platform,
-): Promise<LoginError | undefined> {
+): Promise<ExplainedError | undefined> {
   try {
     return explainRefusal(await askRealm(realm, credential, platform), registry, credential.robot);
   } catch {
@@ -201,13 +201,13 @@ export async function whyRefused(
 }
 
 /** @returns undefined where the answer holds no reason */
-export function explainRefusal({ body }: HttpAnswer, registry: string, robot: string): LoginError | undefined {
+export function explainRefusal({ body }: HttpAnswer, registry: string, robot: string): ExplainedError | undefined {
   const reason = registryReason(body);
   if (reason === undefined) {
     return undefined;
   }
   const disabled = /have been disabled/.test(reason);
-  return new LoginError(
+  return new ExplainedError(
     disabled ? "robots-disabled" : "login-refused",
     `Quay gave a robot token and does not accept it: "${reason}"`,
     {

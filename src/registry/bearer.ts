@@ -1,7 +1,7 @@
 /** The bearer tokens of one registry: got where it is right to ask, kept as long as they are accepted. */
 
 import { isoTime } from "../identity/token.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { shortestSecret } from "../platform/reporter.ts";
@@ -150,7 +150,7 @@ function explainAnswer(
           ? notPublic(asker)
           : passwordRefused(asker, status)
         : (explainRefusal(answer, registry, credential.robot) ??
-          new LoginError(
+          new ExplainedError(
             "login-refused",
             `${registry}, the ${side}, answered ${status} to ${credential.robot}'s login.`,
             {
@@ -161,7 +161,7 @@ function explainAnswer(
   }
   return {
     retry: "no",
-    error: new LoginError(
+    error: new ExplainedError(
       "quay-answer-unusable",
       `${registry}, the ${side}, gave no bearer token: it answered ${status} with something else.`,
       { remedy: [remedies.checkRegistry] },
@@ -169,18 +169,18 @@ function explainAnswer(
   };
 }
 
-function tooShort({ registry, side }: Asker): LoginError {
-  return new LoginError(
+function tooShort({ registry, side }: Asker): ExplainedError {
+  return new ExplainedError(
     "quay-answer-unusable",
     `${registry}, the ${side}, gave a bearer token of fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden.`,
     { remedy: [remedies.checkRegistry] },
   );
 }
 
-function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now: number): LoginError | undefined {
+function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now: number): ExplainedError | undefined {
   return expiresAt * 1000 > now
     ? undefined
-    : new LoginError(
+    : new ExplainedError(
         "login-lapsed",
         `The login of ${robot} to ${registry}, the ${side}, ended at ${isoTime(expiresAt)}.`,
         {
@@ -189,8 +189,8 @@ function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now
       );
 }
 
-function passwordRefused({ registry, side }: Asker, status: number): LoginError {
-  return new LoginError(
+function passwordRefused({ registry, side }: Asker, status: number): ExplainedError {
+  return new ExplainedError(
     "login-refused",
     `${registry}, the ${side}, does not accept the login of the option source-auth-file: it answered ${status}.`,
     {
@@ -203,10 +203,10 @@ function passwordRefused({ registry, side }: Asker, status: number): LoginError 
 }
 
 /** @param repository undefined: all of it */
-export function notPublic({ registry, side, basic }: Asker, repository = "this repository"): LoginError {
+export function notPublic({ registry, side, basic }: Asker, repository = "this repository"): ExplainedError {
   const where = `${registry}, the ${side}, does not let ${repository} be read`;
   if (basic !== undefined) {
-    return new LoginError(
+    return new ExplainedError(
       "access-missing",
       `${where} with the login of the option source-auth-file, or it does not exist.`,
       {
@@ -214,7 +214,7 @@ export function notPublic({ registry, side, basic }: Asker, repository = "this r
       },
     );
   }
-  return new LoginError("access-missing", `${where} without a login, or it does not exist.`, {
+  return new ExplainedError("access-missing", `${where} without a login, or it does not exist.`, {
     remedy: [
       `If it is private, in a Quay: set the option ${side}-robot to a robot account with the permission Read.`,
       // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
@@ -225,12 +225,18 @@ export function notPublic({ registry, side, basic }: Asker, repository = "this r
 }
 
 /** @param last what it answered last: a status, or a phrase that can follow a colon */
-export function unavailable({ registry, side }: Asker, last: number | string, cause?: unknown): LoginError {
+export function unavailable({ registry, side }: Asker, last: number | string, cause?: unknown): ExplainedError {
   const said = typeof last === "number" ? `it answered ${last}` : last;
-  return new LoginError("registry-unavailable", `${registry}, the ${side}, is not available at the moment: ${said}.`, {
-    remedy: ["Run the same again: what is there already is not copied twice. If it stays so, look at its status page."],
-    cause,
-  });
+  return new ExplainedError(
+    "registry-unavailable",
+    `${registry}, the ${side}, is not available at the moment: ${said}.`,
+    {
+      remedy: [
+        "Run the same again: what is there already is not copied twice. If it stays so, look at its status page.",
+      ],
+      cause,
+    },
+  );
 }
 
 /** What went wrong below HTTP. @throws what is no failure of that kind */

@@ -1,7 +1,7 @@
 /** A registry's HTTP API: tokens, retries, and digests that are checked wherever bytes come in. */
 import { createHash } from "node:crypto";
-import { createGate } from "../platform/concurrency.ts";
-import { LoginError } from "../platform/errors.ts";
+import { createLimit } from "../platform/concurrency.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
@@ -36,7 +36,7 @@ interface Sent {
 }
 
 /** As large as a manifest may be (OCI distribution specification, "Pushing manifests"). */
-const largestManifest = 4 * 1024 * 1024;
+const maxManifestBytes = 4 * 1024 * 1024;
 
 const manifestTypes = [
   "application/vnd.oci.image.index.v1+json",
@@ -46,7 +46,7 @@ const manifestTypes = [
 ].join(", ");
 
 /** Requests at the same time, as many as images may be copied: each is a connection, and an answer in memory. */
-const atOnce = 32;
+const maxConcurrentQuestions = 32;
 
 /**
  * Said to a manifest. The distribution project's registry empties a link before it writes it anew, and so finds no digest where
@@ -57,7 +57,11 @@ const linkBeingWritten = "provided digest did not match uploaded content";
 const redirects = [301, 302, 303, 307, 308];
 
 export function createRegistryClient(options: ClientOptions, platform: Platform): RegistryClient {
-  const shared = { bearers: createBearers(options, platform), adding: new Map(), gate: createGate(atOnce) };
+  const shared = {
+    bearers: createBearers(options, platform),
+    adding: new Map(),
+    gate: createLimit(maxConcurrentQuestions),
+  };
   return clientWith(shared, options, platform);
 }
 
@@ -66,7 +70,7 @@ interface Shared {
   readonly bearers: Bearers;
   /** To the lists under fallback tags. */
   readonly adding: Map<string, Promise<void>>;
-  readonly gate: ReturnType<typeof createGate>;
+  readonly gate: ReturnType<typeof createLimit>;
 }
 
 function clientWith(shared: Shared, options: ClientOptions, platform: Platform): RegistryClient {
@@ -77,7 +81,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
   const base = new URL(`https://${isDocker ? "registry-1.docker.io" : registry}/v2/`);
   const nameOf = (repository: string) => (isDocker && !repository.includes("/") ? `library/${repository}` : repository);
   const { signal } = platform;
-  const limits = { timeoutMs: Math.min(30, timeoutSeconds) * 1000, maxBytes: largestManifest, signal };
+  const limits = { timeoutMs: Math.min(30, timeoutSeconds) * 1000, maxBytes: maxManifestBytes, signal };
 
   function patiently<T>(what: string, work: () => Promise<Attempt<T>>): Promise<T> {
     const deadline = Math.min(platform.deadline, platform.clock.now() + timeoutSeconds * 1000);
@@ -149,10 +153,10 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
   const naming = (repository: string, reference: string) =>
     `${place(repository)}${reference.includes(":") ? "@" : ":"}${reference}`;
 
-  function unforeseen({ what }: Question, { status, body }: HttpAnswer): LoginError {
+  function unforeseen({ what }: Question, { status, body }: HttpAnswer): ExplainedError {
     const words = registryReason(body);
     const said = words === undefined ? "" : ` It said: ${JSON.stringify(words)}`;
-    return new LoginError("copy-failed", `${registry}, the ${side}, answered ${status} for ${what}.${said}`, {
+    return new ExplainedError("copy-failed", `${registry}, the ${side}, answered ${status} for ${what}.${said}`, {
       remedy: [`Check that ${registry} is a registry, without a login portal or a proxy in front of it.`],
     });
   }
@@ -161,7 +165,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     return failure instanceof HttpFailure && failure.kind === "too-big"
       ? {
           retry: "no",
-          error: new LoginError("copy-failed", `${capital(what)} is not usable: ${failure.message}.`, {
+          error: new ExplainedError("copy-failed", `${capital(what)} is not usable: ${failure.message}.`, {
             remedy: ["A registry should take manifests of up to 4 MiB. Look at how the image was built."],
             cause: failure,
           }),
@@ -169,7 +173,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
       : undefined;
   }
 
-  function denied(question: Question, actions: readonly Action[], answer: HttpAnswer, bearer: Bearer): LoginError {
+  function denied(question: Question, actions: readonly Action[], answer: HttpAnswer, bearer: Bearer): ExplainedError {
     const { repository } = question;
     const granted = bearer === undefined ? [] : (grantIn(bearer, nameOf(repository)) ?? []);
     // With all that was asked for, it is something else.
@@ -178,7 +182,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
       : lacksAccess(repository, actions, granted);
   }
 
-  function lacksAccess(repository: string, actions: readonly Action[], granted: readonly string[]): LoginError {
+  function lacksAccess(repository: string, actions: readonly Action[], granted: readonly string[]): ExplainedError {
     const lacking = actions.filter((action) => !granted.includes(action));
     return robot === undefined
       ? notPublic(options, repository)
@@ -190,11 +194,15 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     const algorithm = stated?.startsWith("sha512:") ? "sha512" : "sha256";
     const digest = `${algorithm}:${createHash(algorithm).update(text, "utf8").digest("hex")}`;
     if (stated !== undefined && stated !== digest) {
-      throw new LoginError("digest-differs", `${capital(what)} has other bytes than ${stated}: they make ${digest}.`, {
-        remedy: [
-          `Something on the way to ${registry} changes what it gives, or its storage is damaged. Nothing was promoted.`,
-        ],
-      });
+      throw new ExplainedError(
+        "digest-differs",
+        `${capital(what)} has other bytes than ${stated}: they make ${digest}.`,
+        {
+          remedy: [
+            `Something on the way to ${registry} changes what it gives, or its storage is damaged. Nothing was promoted.`,
+          ],
+        },
+      );
     }
     return digest;
   }
@@ -250,9 +258,13 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
     });
     const stored = digestIn(headers) ?? digest;
     if (stored !== digest) {
-      throw new LoginError("digest-differs", `${capital(what)} was sent as ${digest}, and is stored as ${stored}.`, {
-        remedy: [`Something on the way to ${registry} changes what it gets. Run the same again from elsewhere.`],
-      });
+      throw new ExplainedError(
+        "digest-differs",
+        `${capital(what)} was sent as ${digest}, and is stored as ${stored}.`,
+        {
+          remedy: [`Something on the way to ${registry} changes what it gets. Run the same again from elsewhere.`],
+        },
+      );
     }
     return { indexesSubject: headers["oci-subject"] !== undefined };
   }
@@ -336,7 +348,7 @@ function clientWith(shared: Shared, options: ClientOptions, platform: Platform):
 
 /**
  * What Quay will allow is found out before anything is copied; a missing repository is made by that, where the robot may.
- * @throws LoginError `access-missing`
+ * @throws ExplainedError `access-missing`
  */
 export const assertMayPush = (client: RegistryClient, repository: string): Promise<void> =>
   client.assertGranted(repository, ["pull", "push"]);

@@ -4,7 +4,7 @@
  */
 
 import { basicAuthorization } from "../identity/token.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
@@ -30,7 +30,7 @@ export const openRegistry = (registry: string, platform: Platform): PendingReque
  * Asks now, and judges when it is wanted to know.
  * @param tokenHost where the registry may send its clients besides itself
  * @param opened from `openRegistry`
- * @returns gives the realm, always the same. @throws LoginError `realm-refused`, `quay-unavailable`, or why Quay can't be reached
+ * @returns gives the realm, always the same. @throws ExplainedError `realm-refused`, `quay-unavailable`, or why Quay can't be reached
  */
 export function findRealm(
   registry: string,
@@ -69,7 +69,7 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
       status === 429
         ? `The registry of Quay at ${registry} has had too many requests from here (429).`
         : `The registry part of Quay at ${registry} is not up: it answered ${status}.`;
-    const error = new LoginError("quay-unavailable", message, {
+    const error = new ExplainedError("quay-unavailable", message, {
       remedy: ["Run the job again; if it stays so, look at the status page of this Quay."],
     });
     return { retry: "patient", error, answer };
@@ -111,8 +111,8 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
   return { value: realm };
 }
 
-function refused(registry: string, problem: string, ...remedy: string[]): LoginError {
-  return new LoginError("realm-refused", `${registry} ${problem}: the robot token is not given to it.`, {
+function refused(registry: string, problem: string, ...remedy: string[]): ExplainedError {
+  return new ExplainedError("realm-refused", `${registry} ${problem}: the robot token is not given to it.`, {
     remedy: remedy.length > 0 ? remedy : [remedies.checkRegistry],
   });
 }

@@ -1,6 +1,6 @@
 /** What refers to a manifest: by the API that OCI 1.1 brought, or by the tag that stands in for it. */
 import { createHash } from "node:crypto";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { type Descriptor, parseObject, readDescriptors } from "./manifest.ts";
 import type { Ask, Manifest, PathTo, RegistryClient } from "./types.ts";
 
@@ -28,15 +28,15 @@ interface Index {
 }
 
 /** No registry has that many; one that leads in a circle does. */
-const mostPages = 100;
+const maxPages = 100;
 
 /** More than anybody makes for one image: a registry that goes on for ever ends here, before anything is asked about them. */
-export const mostReferrers = 1_000;
+export const maxReferrers = 1_000;
 
 /**
  * `GET /v2/<name>/referrers/<digest>`, all pages. A registry without it answers 404, and some 400, 405 or 406: then the index
  * under the fallback tag counts (OCI distribution specification, "Listing Referrers" and "Referrers Tag Schema").
- * @throws LoginError `copy-failed` where the answer is no index
+ * @throws ExplainedError `copy-failed` where the answer is no index
  */
 export async function readReferrers(
   registry: Reading,
@@ -56,8 +56,8 @@ export async function readReferrers(
     }
     const index = parseIndex(answer.body);
     const next = nextPage(answer.headers.link, url);
-    if (index === undefined || (next !== undefined && next.origin !== base.origin) || page === mostPages) {
-      throw new LoginError("copy-failed", `${base.host} answered with something else than ${what}.`, {
+    if (index === undefined || (next !== undefined && next.origin !== base.origin) || page === maxPages) {
+      throw new ExplainedError("copy-failed", `${base.host} answered with something else than ${what}.`, {
         remedy: ["Have the registry's administrator look at its API for referrers, or leave with-signatures out."],
       });
     }
@@ -71,15 +71,15 @@ export async function readReferrers(
 }
 
 function withinBound(found: readonly Descriptor[], place: string, digest: string): readonly Descriptor[] {
-  if (found.length > mostReferrers) {
-    throw tooManyReferrers(`${place}@${digest}`, `${mostReferrers} artifacts`);
+  if (found.length > maxReferrers) {
+    throw tooManyReferrers(`${place}@${digest}`, `${maxReferrers} artifacts`);
   }
   return found;
 }
 
 /** @param image as a reference @param bound what is exceeded */
-export function tooManyReferrers(image: string, bound: string): LoginError {
-  return new LoginError("copy-failed", `More than ${bound} refer to ${image}.`, {
+export function tooManyReferrers(image: string, bound: string): ExplainedError {
+  return new ExplainedError("copy-failed", `More than ${bound} refer to ${image}.`, {
     remedy: ["Look at what the registry lists as its referrers: oras discover. Or leave with-signatures out."],
   });
 }
@@ -87,7 +87,7 @@ export function tooManyReferrers(image: string, bound: string): LoginError {
 /**
  * The tag's index with these added. Nobody can lock it: so it is read again afterwards, and written again where somebody
  * else's writing has come in between.
- * @throws LoginError `copy-failed` where the tag holds no index, or never what was written
+ * @throws ExplainedError `copy-failed` where the tag holds no index, or never what was written
  */
 export async function addToFallback(
   registry: Writing,
@@ -100,7 +100,7 @@ export async function addToFallback(
     const held = await registry.manifest(repository, tag);
     const index = held === undefined ? { manifests: [], raw: {} } : parseIndex(held.text);
     if (index === undefined || (index.raw.mediaType ?? indexType) !== indexType) {
-      throw new LoginError(
+      throw new ExplainedError(
         "copy-failed",
         `The tag ${registry.place(repository)}:${tag} should list what refers to ${digest}, and holds something else.`,
         { remedy: ["Delete that tag if nobody needs it, and run the same again."] },
@@ -114,7 +114,7 @@ export async function addToFallback(
     const manifests = [...(Array.isArray(index.raw.manifests) ? index.raw.manifests : []), ...missing];
     await registry.putManifest(repository, tag, indexOf({ ...index.raw, manifests }));
   }
-  throw new LoginError(
+  throw new ExplainedError(
     "copy-failed",
     `The tag ${registry.place(repository)}:${tag} does not keep what is written to it: somebody else writes to it too.`,
     { remedy: ["Run the same again when the other job has ended."] },

@@ -14,15 +14,15 @@ export interface Manifest {
 }
 
 /**
- * A question without an answer is a LoginError: `access-missing`, `registry-unavailable`, `tls-untrusted`, `login-lapsed`,
+ * A question without an answer is a ExplainedError: `access-missing`, `registry-unavailable`, `tls-untrusted`, `login-lapsed`,
  * `login-refused`, `robots-disabled`; `copy-failed` for an answer that no registry should give.
  */
 export interface RegistryClient {
   /** What a tag points to, or the digest itself. undefined: not there */
   digestOf(repository: string, reference: string): Promise<string | undefined>;
-  /** @returns undefined: not there @throws LoginError `digest-differs` too */
+  /** @returns undefined: not there @throws ExplainedError `digest-differs` too */
   manifest(repository: string, reference: string): Promise<Manifest | undefined>;
-  /** A small blob as text: an image's config. undefined: not there @throws LoginError `digest-differs` too */
+  /** A small blob as text: an image's config. undefined: not there @throws ExplainedError `digest-differs` too */
   blob(repository: string, digest: string): Promise<string | undefined>;
   hasBlob(repository: string, digest: string): Promise<boolean>;
   /** @returns whether the registry has noted what the manifest refers to, so that its API for referrers will tell */
@@ -41,7 +41,7 @@ export interface RegistryClient {
    * Asking for `push` makes Quay create a repository that is missing.
    */
   granted(repository: string, actions: readonly Action[]): Promise<readonly string[] | undefined>;
-  /** The same, and an error where one of them is lacking. @throws LoginError `access-missing` */
+  /** The same, and an error where one of them is lacking. @throws ExplainedError `access-missing` */
   assertGranted(repository: string, actions: readonly Action[]): Promise<void>;
   /** The same client, for questions that end with this signal; what it has found out about its rights is shared. */
   until(ended: AbortSignal): RegistryClient;

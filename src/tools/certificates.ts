@@ -3,19 +3,19 @@ import { createHash, X509Certificate } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { invalidInput } from "../platform/errors.ts";
-import { FileFailure, most, readOwnFile, readTextWithin } from "../platform/files.ts";
+import { FileFailure, maxSize, readOwnFile, readTextWithin } from "../platform/files.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/fs.ts";
 import { removeLeftovers, replaceFile } from "../platform/replace.ts";
 
 /**
  * @returns the PEM text
- * @throws LoginError `invalid-input`: unreadable, empty, not PEM, a certificate that can't be parsed
+ * @throws ExplainedError `invalid-input`: unreadable, empty, not PEM, a certificate that can't be parsed
  */
 export async function readRoots(path: string): Promise<string> {
   const example = "ca-file: /path/to/root.pem";
   let text: string;
   try {
-    text = await readTextWithin(path, most.certificates);
+    text = await readTextWithin(path, maxSize.certificates);
   } catch (error) {
     throw error instanceof FileFailure ? invalidInput("ca-file", path, `the file ${error.message}`, example) : error;
   }
@@ -82,7 +82,7 @@ export const isCertificateOf = (path: string, id: string): boolean =>
  */
 export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<boolean> {
   await removeLeftovers(path);
-  const found = await readOwnFile(path, most.certificates).catch((error: FileFailure) => {
+  const found = await readOwnFile(path, maxSize.certificates).catch((error: FileFailure) => {
     // It was written down, and then could not be made.
     if (error.code !== "ENOENT" && error.code !== "ENOTDIR") {
       throw error;
@@ -102,7 +102,7 @@ async function leaveFolder(left: string, made: readonly string[]): Promise<void>
   const isAnothers = (name: string) => /^quay-keyless-login-[0-9a-f]+\.crt$/.test(name) && name !== basename(left);
   const note = join(folder, ".quay-keyless-login-folders"); // no tool reads a name without .crt, .cert or .key
   const isUsed = async () => (await readdir(folder).catch(() => [])).some(isAnothers);
-  const read = await readOwnFile(note, most.certificates).catch(() => undefined);
+  const read = await readOwnFile(note, maxSize.certificates).catch(() => undefined);
   const noted = String(read?.bytes ?? "")
     .split("\n")
     .filter(Boolean);

@@ -105,10 +105,10 @@ const kinds: readonly (readonly [ToolFailure, readonly RegExp[]])[] = [
 ];
 
 /** Characters: what a registry says may be of any length. */
-const mostRead = 4_000;
+const maxRead = 4_000;
 
 function kindOf(message: string): ToolFailure {
   // The cause stands at the end.
-  const text = names.reduce((rest, name) => rest.replaceAll(name, "…"), message.slice(-mostRead));
+  const text = names.reduce((rest, name) => rest.replaceAll(name, "…"), message.slice(-maxRead));
   return kinds.find(([, patterns]) => patterns.some((pattern) => pattern.test(text)))?.[0] ?? "other";
 }

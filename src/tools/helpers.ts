@@ -7,8 +7,8 @@ import { access, constants, readdir, rm } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
-import { most, readTextWithin } from "../platform/files.ts";
+import { ExplainedError } from "../platform/errors.ts";
+import { maxSize, readTextWithin } from "../platform/files.ts";
 import { makeFolders } from "../platform/fs.ts";
 import { replaceFile } from "../platform/replace.ts";
 
@@ -26,7 +26,7 @@ exit 1
  * Stand-ins for the helpers that are on PATH, where a registries.conf names any.
  * @param folder for them; made where there are any
  * @returns the folder, undefined where there are none
- * @throws LoginError `credential-helper` where no program can run in `folder`: the tools would go on to the helper itself
+ * @throws ExplainedError `credential-helper` where no program can run in `folder`: the tools would go on to the helper itself
  */
 export async function standInForHelpers(env: Environment, folder: string): Promise<string | undefined> {
   const files = await filesThatSet(env);
@@ -49,7 +49,10 @@ export async function standInForHelpers(env: Environment, folder: string): Promi
     await rm(folder, { recursive: true, force: true });
     const message = `No program can be run in ${folder} (noexec): nothing there keeps credential helpers from getting the robot token.`;
     const elsewhere = "Or have the temporary folder (RUNNER_TEMP, TMPDIR) where programs can be run.";
-    throw new LoginError("credential-helper", message, { remedy: [...withoutHelpers(files), elsewhere], cause: error });
+    throw new ExplainedError("credential-helper", message, {
+      remedy: [...withoutHelpers(files), elsewhere],
+      cause: error,
+    });
   }
   return folder;
 }
@@ -73,7 +76,7 @@ export async function explainHelper(
   words: string,
   folder: string | undefined,
   env: Environment,
-): Promise<LoginError | undefined> {
+): Promise<ExplainedError | undefined> {
   if (!/error (?:getting|storing) credentials - err: /.test(words)) {
     return undefined;
   }
@@ -84,7 +87,7 @@ export async function explainHelper(
     missing === undefined
       ? `${tool} keeps logins in ${names.length > 0 ? `the credential helper ${names.join(", ")}` : "a credential helper"} alone, and would not read one in a file.`
       : `${tool} asks the credential helper ${missing}, which is not installed, before each login and pull.`;
-  return new LoginError("credential-helper", `${message} The helper has not got the robot token.`, {
+  return new ExplainedError("credential-helper", `${message} The helper has not got the robot token.`, {
     remedy: withoutHelpers(files),
   });
 }
@@ -134,7 +137,7 @@ async function filesThatSet(env: Environment): Promise<readonly string[]> {
     ...dropIns.flat(),
   ];
   const sets = await Promise.all(
-    candidates.map(async (file) => namesHelpers(await readTextWithin(file, most.logins).catch(() => ""))),
+    candidates.map(async (file) => namesHelpers(await readTextWithin(file, maxSize.logins).catch(() => ""))),
   );
   return candidates.filter((_, index) => sets[index]);
 }

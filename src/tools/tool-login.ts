@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import type { AuthEntry } from "../authfile/read.ts";
 import { basicCredentials } from "../identity/token.ts";
 import type { Environment } from "../platform/environment.ts";
-import { type ErrorCode, LoginError, privateAuthority, unreachable } from "../platform/errors.ts";
+import { type ErrorCode, ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { type Running, start } from "../platform/exec.ts";
 import { isThere } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -22,7 +22,7 @@ export interface ToolLogin {
   /**
    * Hands over the robot token and waits until the tool has logged in.
    * @returns the entry that the tool wrote
-   * @throws LoginError `login-refused`, `tls-untrusted`, `credential-helper`, `registry-unavailable`, `tool-failed`,
+   * @throws ExplainedError `login-refused`, `tls-untrusted`, `credential-helper`, `registry-unavailable`, `tool-failed`,
    * `robots-disabled`, or why there is no realm
    */
   finish(token: RobotToken): Promise<AuthEntry>;
@@ -98,10 +98,14 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
 }
 
 /** Somebody has tidied up during the login: what the tool then says would lead astray. */
-function emptied(folder: string): LoginError {
-  return new LoginError("auth-file-unusable", `The temporary folder was emptied during the login: ${folder} is gone.`, {
-    remedy: ["Let nothing delete files there while a login runs, and run the job again."],
-  });
+function emptied(folder: string): ExplainedError {
+  return new ExplainedError(
+    "auth-file-unusable",
+    `The temporary folder was emptied during the login: ${folder} is gone.`,
+    {
+      remedy: ["Let nothing delete files there while a login runs, and run the job again."],
+    },
+  );
 }
 
 const needsHome =
@@ -119,9 +123,9 @@ function explainToolFailure(
   exitCode: number | undefined,
   { kind, words }: ToolWords,
   homeless: readonly string[],
-  askQuay: () => Promise<LoginError | undefined>,
+  askQuay: () => Promise<ExplainedError | undefined>,
 ): Attempt<AuthEntry> {
-  const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new LoginError(code, message, { remedy });
+  const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new ExplainedError(code, message, { remedy });
   const another = "Or choose another tool with the option tool.";
   if (exitCode === 0) {
     const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;

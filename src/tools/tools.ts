@@ -3,9 +3,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { AuthContent, AuthEntry } from "../authfile/read.ts";
 import type { Environment } from "../platform/environment.ts";
-import { LoginError } from "../platform/errors.ts";
+import { ExplainedError } from "../platform/errors.ts";
 import { which } from "../platform/exec.ts";
-import { most, readTextWithin } from "../platform/files.ts";
+import { maxSize, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
 
 export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
@@ -55,7 +55,7 @@ const ways: Readonly<Record<ToolName, Way>> = {
 
 /**
  * The tool asked for, or the first installed.
- * @throws LoginError `tool-not-found`
+ * @throws ExplainedError `tool-not-found`
  */
 export async function findTool(wanted: ToolName | "auto", namespaced: boolean, env: Environment): Promise<Tool> {
   // docker keeps one login per host, so it is no choice for a login to an organization.
@@ -66,9 +66,13 @@ export async function findTool(wanted: ToolName | "auto", namespaced: boolean, e
       return { name, file };
     }
   }
-  throw new LoginError("tool-not-found", `None of these is installed here: ${names.join(", ")} (looked for on PATH).`, {
-    remedy: ["Install one in a step before this one: sudo apt-get install --yes skopeo"],
-  });
+  throw new ExplainedError(
+    "tool-not-found",
+    `None of these is installed here: ${names.join(", ")} (looked for on PATH).`,
+    {
+      remedy: ["Install one in a step before this one: sudo apt-get install --yes skopeo"],
+    },
+  );
 }
 
 /** A fresh folder for one login, and the arguments for it. */
@@ -89,7 +93,7 @@ export async function prepareLogin(
 /** The entry that the tool wrote; undefined where it wrote none. */
 export async function readLogin(tool: Tool, folder: string, scope: string): Promise<AuthEntry | undefined> {
   try {
-    const content: AuthContent = JSON.parse(await readTextWithin(join(folder, ways[tool.name].writes), most.logins));
+    const content: AuthContent = JSON.parse(await readTextWithin(join(folder, ways[tool.name].writes), maxSize.logins));
     return content.auths?.[scope];
   } catch {
     return undefined;

@@ -22,7 +22,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { areThere, type Change, type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
+import { type Change, type FileRecord, hasAllEntries, mergeEntries } from "../../src/authfile/change.ts";
 import { readAuthFile } from "../../src/authfile/read.ts";
 import { assertReplaceable } from "../../src/authfile/replaceable.ts";
 import { restoreEntries } from "../../src/authfile/restore.ts";
@@ -366,12 +366,12 @@ describe("whether something stands there for a login", () => {
   test("for each of its scopes: ours, or what somebody has put in its place", async () => {
     const path = await makeFile('{"auths": {"ghcr.io": {}}}');
     const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
-    expect(await areThere(record)).toBe(true);
+    expect(await hasAllEntries(record)).toBe(true);
     await writeFile(path, JSON.stringify({ auths: { "quay.io": theirs, "quay.io/acme": ours } }));
-    expect(await areThere(record)).toBe(true);
+    expect(await hasAllEntries(record)).toBe(true);
     // Looked at only: a file that may not be written to says as much.
     await chmod(path, 0o400);
-    expect(await areThere(record)).toBe(true);
+    expect(await hasAllEntries(record)).toBe(true);
   });
 
   test.each([
@@ -384,7 +384,7 @@ describe("whether something stands there for a login", () => {
     const path = await makeFile("{}");
     const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
     await (text === undefined ? rm(path) : writeFile(path, text));
-    expect(await areThere(record)).toBe(false);
+    expect(await hasAllEntries(record)).toBe(false);
   });
 });
 

@@ -6,14 +6,14 @@ import { chooseIdentity } from "../../src/identity/index.ts";
 import { parseIdentityRequest } from "../../src/identity/source.ts";
 import { readOptions } from "../../src/options/reader.ts";
 import { optionsOf } from "../../src/options/table.ts";
-import { type ErrorCode, errorCodes, failureObject, formatError, LoginError } from "../../src/platform/errors.ts";
+import { type ErrorCode, ExplainedError, errorCodes, failureObject, formatError } from "../../src/platform/errors.ts";
 import { failure, testPlatform } from "../fixtures.ts";
 
-const errorOf = (remedy: string[], message = "Headline.") => new LoginError("invalid-input", message, { remedy });
+const errorOf = (remedy: string[], message = "Headline.") => new ExplainedError("invalid-input", message, { remedy });
 const remedyOf = (line: string) => withFlags(errorOf([line])).remedy;
 
 describe("the exit code", () => {
-  const codeOf = (code: ErrorCode) => exitCodeOf(new LoginError(code, "", { remedy: [] }));
+  const codeOf = (code: ErrorCode) => exitCodeOf(new ExplainedError(code, "", { remedy: [] }));
 
   test.each<[number, ErrorCode[]]>([
     [2, ["invalid-input"]],
@@ -29,17 +29,17 @@ describe("the exit code", () => {
 
   test("of several failures: may pass by itself only where all may", () => {
     const both = (first: ErrorCode, ...others: ErrorCode[]) => {
-      const error = new LoginError(first, "", { remedy: [] });
-      error.also = others.map((code) => new LoginError(code, "", { remedy: [] }));
+      const error = new ExplainedError(first, "", { remedy: [] });
+      error.also = others.map((code) => new ExplainedError(code, "", { remedy: [] }));
       return exitCodeOf(error);
     };
     expect(both("timeout", "rate-limited", "registry-unavailable")).toBe(75);
     expect(both("timeout", "rate-limited", "tag-taken")).toBe(1);
     expect(both("tag-taken", "timeout")).toBe(1);
-    const nested = new LoginError("timeout", "", { remedy: [] });
-    const middle = new LoginError("timeout", "", { remedy: [] });
+    const nested = new ExplainedError("timeout", "", { remedy: [] });
+    const middle = new ExplainedError("timeout", "", { remedy: [] });
     nested.also = [middle];
-    middle.also = [new LoginError("verify-failed", "", { remedy: [] })];
+    middle.also = [new ExplainedError("verify-failed", "", { remedy: [] })];
     expect(exitCodeOf(nested)).toBe(1);
   });
 
@@ -121,7 +121,7 @@ describe("options as they are typed here", () => {
   test("all else of the error goes along, and so do its companions", () => {
     const cause = new Error("below");
     const binding = { issuer: "https://i", subject: "s", audience: "quay" };
-    const error = new LoginError("issuer-not-bound", "M", { remedy: ["robot: a+b"], binding, cause });
+    const error = new ExplainedError("issuer-not-bound", "M", { remedy: ["robot: a+b"], binding, cause });
     error.also = [errorOf(["tool: skopeo"])];
     const told = withFlags(error);
     expect(told).toMatchObject({ code: "issuer-not-bound", message: "M", remedy: ["--robot a+b"], binding, cause });
@@ -152,14 +152,14 @@ describe("options as they are typed here", () => {
 
 describe("as JSON", () => {
   test("what there is of it, and never the cause", () => {
-    const error = new LoginError("timeout", "Late.", { remedy: ["Wait"], cause: new Error("secret") });
+    const error = new ExplainedError("timeout", "Late.", { remedy: ["Wait"], cause: new Error("secret") });
     expect(failureObject(error)).toEqual({ code: "timeout", message: "Late.", remedy: ["Wait"] });
     expect(Object.keys(failureObject(error))).toEqual(["code", "message", "remedy"]);
   });
 
   test("with a binding, and the failures of other robots", () => {
     const binding = { issuer: "https://i", subject: "s", audience: "quay" };
-    const error = new LoginError("issuer-not-bound", "M", { remedy: [], binding });
+    const error = new ExplainedError("issuer-not-bound", "M", { remedy: [], binding });
     error.also = [errorOf(["x"])];
     expect(JSON.parse(JSON.stringify(failureObject(error)))).toEqual({
       code: "issuer-not-bound",

@@ -77,7 +77,7 @@ describe("a secret", () => {
   test("is handed out where it was asked for, alone on standard output", () => {
     const { terminal, out, err } = listenTo(true);
     terminal.secret("eyJ.abc.def");
-    terminal.handOut("eyJ.abc.def");
+    terminal.printSecret("eyJ.abc.def");
     expect(out()).toBe("eyJ.abc.def\n");
     expect(err()).toBe("");
   });

@@ -14,7 +14,7 @@ import { examineIssuer } from "../../src/identity/issuer.ts";
 import { asIdentity, audienceWarning, bindingOf, readToken } from "../../src/identity/token.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { readStatus } from "../../src/login/status.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { connect, exchange } from "../../src/quay/exchange.ts";
 import { assertAccess } from "../../src/registry/access.ts";
 import { createRegistryClient } from "../../src/registry/client.ts";
@@ -156,7 +156,9 @@ test("GitHub's endpoint, and the event of a run", async () => {
     async (payload) => {
       await writeFile(event, written(payload));
       const run = { GITHUB_ACTIONS: "true", GITHUB_EVENT_NAME: "pull_request", GITHUB_EVENT_PATH: event };
-      expect(await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), platform(run))).toBeInstanceOf(LoginError);
+      expect(await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), platform(run))).toBeInstanceOf(
+        ExplainedError,
+      );
     },
   );
   for (const address of ["x", "ftp://x/", "https://%zz@localhost:1/", ""]) {
@@ -232,7 +234,7 @@ test("a redirect, a list's next page, a manifest's type: addresses and headers t
     );
     replies = [{ ...json({ mediaType }), headers: { "content-type": "application/json" } }];
     const manifest = await outcomeAsync(() => client.manifest("acme/app", "1.0"));
-    if (manifest instanceof LoginError || manifest === undefined) throw manifest;
+    if (manifest instanceof ExplainedError || manifest === undefined) throw manifest;
     expect(manifest.mediaType).toBe("application/json");
     await outcomeAsync(() => client.putManifest("acme/app", "1.0", manifest));
   }

@@ -10,7 +10,7 @@ import { removeEntries, restoreEntries } from "../../src/authfile/restore.ts";
 import { readSession } from "../../src/login/session.ts";
 import { readStatus } from "../../src/login/status.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { createRecorder, entryOf, makeFolder, robotToken } from "../fixtures.ts";
 import { expectUnsaid, forAllAsync, outcomeAsync } from "./property.ts";
 import { endless, hostile, nearly, secret } from "./values.ts";
@@ -84,7 +84,7 @@ test("of any bytes come logins, or an error that repeats none of them", async ()
       await writeFile(path, bytes);
       for (const work of [() => readAuthFile(path), () => readStatus(wanted, path, {})]) {
         const result = await outcomeAsync<unknown>(work);
-        if (result instanceof LoginError) {
+        if (result instanceof ExplainedError) {
           expect(result.code).toBe("auth-file-unusable");
           expectUnsaid(result, secret);
         } else {
@@ -192,7 +192,7 @@ test("a session's record that is damaged in any way is a session, or said to be 
     async (text) => {
       await writeFile(join(folder, "session.json"), text);
       const result = await outcomeAsync(() => readSession(folder));
-      if (result instanceof LoginError) {
+      if (result instanceof ExplainedError) {
         expect(result.code).toBe("logout-incomplete");
         expectUnsaid(result, secret);
       }

@@ -8,7 +8,7 @@ import { createRunner } from "../../src/github/runner.ts";
 import { failureSummary } from "../../src/github/summary.ts";
 import { readToken } from "../../src/identity/token.ts";
 import { readTokenText } from "../../src/identity/token-text.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { parseSource, shownOf } from "../../src/promotion/reference.ts";
 import { advised } from "../../src/promotion/report.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
@@ -48,7 +48,7 @@ const parts = [
 ];
 
 const answer = (body: string, status = 400) => ({ status, headers: { location: body.slice(0, 16_000) }, body });
-const refuse = () => new LoginError("invalid-input", "", { remedy: [] });
+const refuse = () => new ExplainedError("invalid-input", "", { remedy: [] });
 const reporter = createReporter(createRunner({}));
 const terminal = createTerminal(true);
 
@@ -56,9 +56,9 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   "the log of GitHub's runner": reporter.info,
   "its warnings": reporter.warning,
   "a terminal": terminal.info,
-  "a summary": (text) => failureSummary(new LoginError("quay-refused", text, { remedy: [text] })),
-  "flags in an error": (text) => withFlags(new LoginError("quay-refused", text, { remedy: [text] })),
-  "an error of a promotion": (text) => advised(new LoginError("quay-refused", text, { remedy: [text] })),
+  "a summary": (text) => failureSummary(new ExplainedError("quay-refused", text, { remedy: [text] })),
+  "flags in an error": (text) => withFlags(new ExplainedError("quay-refused", text, { remedy: [text] })),
+  "an error of a promotion": (text) => advised(new ExplainedError("quay-refused", text, { remedy: [text] })),
   "an identity token": (text) => readToken(text, { source: "file", origin: "a test", wantedAudience: "quay" }),
   "the file of a token": readTokenText,
   "an answer of Quay's": (text) => readExchangeAnswer(answer(text), "acme+ci", 0),

@@ -10,7 +10,7 @@ import { parseEndpoint } from "../../src/identity/spiffe/endpoint.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { readOptions } from "../../src/options/reader.ts";
 import { type Command, type OptionName, type OptionValues, options, optionsOf } from "../../src/options/table.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { parseScopes, robotFor } from "../../src/quay/scope.ts";
 import { toolNames } from "../../src/tools/tools.ts";
 import { makeFolder } from "../fixtures.ts";
@@ -58,7 +58,7 @@ test.each([
   const names = options.map(({ name }) => name);
   forAll(anyValues, (values) => {
     const result = outcome<unknown>(() => parse(values));
-    if (result instanceof LoginError) {
+    if (result instanceof ExplainedError) {
       expect(result.code).toBe("invalid-input");
       expect(names).toContain(/^The option "([\w-]+)" is "/.exec(result.message)?.[1]);
       expect(result.message + result.remedy.join("")).not.toMatch(/[\r\n]/);
@@ -77,7 +77,7 @@ test("of options that were right but for one, too", () => {
     one,
     (values) => {
       for (const parse of [byRequest, byIdentity, byScopes]) {
-        right += Number(!(outcome<unknown>(() => parse(values)) instanceof LoginError));
+        right += Number(!(outcome<unknown>(() => parse(values)) instanceof ExplainedError));
       }
     },
     600,
@@ -136,13 +136,13 @@ test("a request says what its options say, however they are written", () => {
 test("what a parser has accepted it accepts again, unchanged", () => {
   forAll(like("quay.io", "QUAY.example:8443", "[::1]:1"), (registry) => {
     const once = outcome(() => parseScopes({ registry }));
-    if (!(once instanceof LoginError)) {
+    if (!(once instanceof ExplainedError)) {
       expect(parseScopes({ registry: once.registry })).toEqual(once);
     }
   });
   forAll(like("quay.io/acme", "QUAY.io", "quay.io/acme/app.x"), (scope) => {
     const once = outcome(() => parseScopes({ scope }));
-    if (!(once instanceof LoginError)) {
+    if (!(once instanceof ExplainedError)) {
       expect(parseScopes({ registry: once.registry, scope: once.scopes.join("\n") })).toEqual(once);
     }
   });
@@ -164,7 +164,7 @@ test("a password before a host is never repeated, nor a token in the place of a 
   forAll(fc.tuple(userinfo, where), ([text, build]) => {
     for (const parse of [byRequest, byScopes]) {
       const result = outcome<unknown>(() => parse(build(text)));
-      if (result instanceof LoginError) {
+      if (result instanceof ExplainedError) {
         expectUnsaid(result, secret);
       }
     }
@@ -172,8 +172,8 @@ test("a password before a host is never repeated, nor a token in the place of a 
   const token = fc.tuple(fc.constantFrom("eyJh.", "-", "ü"), hostile).map(([start, end]) => `${start}${secret}${end}`);
   forAll(fc.tuple(token, fc.constantFrom("auto", "environment", "github", "file")), ([variable, identity]) => {
     const result = outcome(() => parseRequest({ robot: "acme+ci", identity, "token-env": variable }));
-    expect(result).toBeInstanceOf(LoginError);
-    expectUnsaid(result as LoginError, secret);
+    expect(result).toBeInstanceOf(ExplainedError);
+    expectUnsaid(result as ExplainedError, secret);
   });
 });
 
@@ -225,7 +225,7 @@ test("of any arguments come a command and its options, or an error that says wha
     fc.tuple(fc.option(fc.constantFrom(...commands), { nil: undefined }), fc.array(argument, { maxLength: 6 })),
     ([command, rest]) => {
       const result = outcome(() => parseArguments(command === undefined ? rest : [command, ...rest]));
-      if (result instanceof LoginError) {
+      if (result instanceof ExplainedError) {
         expect(result.code).toBe("invalid-input");
         expect(result.remedy.length).toBeGreaterThan(0);
         expect(result.message.length).toBeLessThan(2_000);

@@ -9,7 +9,7 @@ import { createTerminal } from "../../src/cli/terminal.ts";
 import { createReporter, reportFailure } from "../../src/github/annotations.ts";
 import { createRunner } from "../../src/github/runner.ts";
 import { failureSummary, skippedSummary } from "../../src/github/summary.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { plain } from "../../src/platform/text.ts";
 import { parseFileCommands } from "../support/workflow-commands.ts";
 import { forAll } from "./property.ts";
@@ -112,7 +112,7 @@ test("a failure is one command, whatever is in it", () => {
   const parts = fc.record({ message, remedy: fc.array(message, { maxLength: 3 }), subject: message });
   forAll(parts, ({ message, remedy, subject }) => {
     const binding = { issuer: subject, subject, audience: subject };
-    const error = new LoginError("subject-not-bound", message, { remedy, binding });
+    const error = new ExplainedError("subject-not-bound", message, { remedy, binding });
     const output = printed(() => reportFailure(runner, error));
     expect(commandsIn(output)).toHaveLength(1);
     expect(output.trimEnd().split(/[\r\n]/)).toHaveLength(1);
@@ -163,7 +163,7 @@ test("nothing that is said moves a terminal's cursor, and no secret is said, eve
 
 test("in a summary everything from outside is text", () => {
   forAll(message, (text) => {
-    const error = new LoginError("quay-refused", text, { remedy: [text] });
+    const error = new ExplainedError("quay-refused", text, { remedy: [text] });
     const inside = /^### Not signed in to Quay\n\n<pre>(.*)<\/pre>\n\n$/s.exec(failureSummary(error))?.[1];
     expect(inside).toBeDefined();
     expect(inside).not.toMatch(/[<>]/);
@@ -179,7 +179,7 @@ test("an error's own words may be anything, and the flags that are put into them
     nearly("the option registry, as in registry: quay.io", "Write, for example, robot: a+b"),
   );
   forAll(fc.tuple(spoken, fc.array(spoken, { maxLength: 3 })), ([text, remedy]) => {
-    const once = withFlags(new LoginError("invalid-input", text, { remedy }));
+    const once = withFlags(new ExplainedError("invalid-input", text, { remedy }));
     expect(once.code).toBe("invalid-input");
     expect(once.message.length).toBeLessThanOrEqual(text.length * 2);
     expect(withFlags(once).message).toBe(once.message);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as yaml from "yaml";
 import { type OptionName, type OptionValues, options } from "../../src/options/table.ts";
-import { invalidInput, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, invalidInput } from "../../src/platform/errors.ts";
 import type { Promotion } from "../../src/promotion/promotion.ts";
 import { parsePromotionFile } from "../../src/promotion/promotion-file.ts";
 import {
@@ -43,7 +43,7 @@ const tag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,20}$/);
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/).map((text) => `sha256:${text}`);
 
 /** On one line, not endless, and of a known kind. */
-function expectTold(error: LoginError): void {
+function expectTold(error: ExplainedError): void {
   expect(error.code).toBe("invalid-input");
   expect(error.message + error.remedy.join("")).not.toMatch(/[\r\n]/);
   expect(error.message.length).toBeLessThan(1_000);
@@ -57,14 +57,14 @@ test("of any text comes a reference that reads the same again, or an error on on
     like(...sources, ...destinations),
     (text) => {
       const image = outcome(() => source(text));
-      if (image instanceof LoginError) {
+      if (image instanceof ExplainedError) {
         expectTold(image);
       } else {
         right += 1;
         expect(source(formatReference(image))).toEqual(image);
       }
       const place = outcome(() => destination(text));
-      if (place instanceof LoginError) {
+      if (place instanceof ExplainedError) {
         expectTold(place);
       } else {
         expect(destination(pathOf(place))).toEqual(place);
@@ -90,7 +90,7 @@ test("a reference says what its parts say, however it is written", () => {
 test("tags stay as they are, or one of them is told", () => {
   forAll(fc.array(like("1.0", "latest", "v1.2-rc_3"), { maxLength: 4 }), (texts) => {
     const tags = outcome(() => parseTags(texts, refuse));
-    if (tags instanceof LoginError) {
+    if (tags instanceof ExplainedError) {
       expectTold(tags);
     } else {
       expect(tags).toEqual(texts);
@@ -104,10 +104,11 @@ test("the example of an error about a reference is one", () => {
     nearly(...sources),
     (text) => {
       const error = outcome(() => source(text));
-      const example = error instanceof LoginError ? error.remedy[0]?.replace("Write, for example, ", "") : undefined;
+      const example =
+        error instanceof ExplainedError ? error.remedy[0]?.replace("Write, for example, ", "") : undefined;
       // Without sign of what was meant it is a repository alone.
       if (example !== undefined && !/(?:no scheme|no user or password|one name without blanks)/.test(String(error))) {
-        expect(outcome(() => source(example))).not.toBeInstanceOf(LoginError);
+        expect(outcome(() => source(example))).not.toBeInstanceOf(ExplainedError);
       }
     },
     1000,
@@ -143,7 +144,7 @@ test("of any options comes a request, or an error that names one of them", async
     fc.oneof<fc.Arbitrary<OptionValues>[]>(one, any),
     async (values) => {
       const result = await outcomeAsync(() => readPromotionRequest(values));
-      if (result instanceof LoginError) {
+      if (result instanceof ExplainedError) {
         expectTold(result);
         expect(names).toContain(/^The option "([\w-]+)" is "/.exec(result.message)?.[1]);
         return;
@@ -198,7 +199,7 @@ test("of any file come promotions, or an error that names the file", () => {
     fc.tuple(text, fc.boolean()),
     ([content, hasSourceRobot]) => {
       const result = outcome(file(content, hasSourceRobot));
-      if (result instanceof LoginError) {
+      if (result instanceof ExplainedError) {
         expectTold(result);
         expect(result.message).toMatch(
           /^(?:The option "file" is "release\.yaml": |release\.yaml, entry \d+ \(line \d+\): )/,
@@ -233,7 +234,7 @@ test("a file says what was written into it, by whatever writes YAML or JSON", ()
           ? yaml.stringify(list, { collectionStyle: "flow" })
           : JSON.stringify(list, undefined, how === "pretty" ? 2 : 0);
     const result = outcome(file(text, true));
-    expect(result instanceof LoginError ? result.message : result.map(written)).toEqual(list);
+    expect(result instanceof ExplainedError ? result.message : result.map(written)).toEqual(list);
   });
 });
 
@@ -265,8 +266,8 @@ test("a password before a host is never repeated, in options nor in a file", asy
       // Broken YAML: the library quotes what it did not expect.
       const broken = outcome(file(`- source: ${text}\n] ${text}`, false));
       for (const result of [alone, both, inFile, broken]) {
-        expect(result).toBeInstanceOf(LoginError);
-        expectUnsaid(result as LoginError, secret);
+        expect(result).toBeInstanceOf(ExplainedError);
+        expectUnsaid(result as ExplainedError, secret);
       }
     },
     300,

@@ -5,7 +5,7 @@
 import { runInThisContext } from "node:vm";
 import fc from "fast-check";
 import { expect } from "vitest";
-import { formatError, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 
 const fixed = process.env.FUZZ_SEED ?? (process.env.CI ? "20261124" : undefined);
 const seed = fixed === undefined ? Date.now() % 2 ** 31 : Number(fixed);
@@ -46,7 +46,7 @@ export function forAllAsync<T>(
 }
 
 /** @returns what `work` gives, or the error that it ends with, which is one of ours and foreseen, or the test fails */
-export function outcome<T>(work: () => T): T | LoginError {
+export function outcome<T>(work: () => T): T | ExplainedError {
   try {
     return work();
   } catch (error) {
@@ -54,19 +54,19 @@ export function outcome<T>(work: () => T): T | LoginError {
   }
 }
 
-export function outcomeAsync<T>(work: () => Promise<T>): Promise<T | LoginError> {
+export function outcomeAsync<T>(work: () => Promise<T>): Promise<T | ExplainedError> {
   return work().catch(foreseen);
 }
 
-function foreseen(error: unknown): LoginError {
-  if (!(error instanceof LoginError) || error.code === "unforeseen") {
+function foreseen(error: unknown): ExplainedError {
+  if (!(error instanceof ExplainedError) || error.code === "unforeseen") {
     throw error;
   }
   return error;
 }
 
 /** Neither the text that people see nor what a debugger would show (stack, causes) holds the secret, in plain or base64. */
-export function expectUnsaid(error: LoginError, secret: string): void {
+export function expectUnsaid(error: ExplainedError, secret: string): void {
   const causes: unknown[] = [];
   for (let cause: unknown = error; cause !== undefined; cause = (cause as Error).cause) {
     causes.push(cause instanceof Error ? `${cause.message}\n${cause.stack}` : cause);

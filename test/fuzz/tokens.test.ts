@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { decodeResponse, encodeRequest } from "../../src/identity/spiffe/wire.ts";
 import { asIdentity, assertUsable, audienceWarning, bindingOf, isoTime, readToken } from "../../src/identity/token.ts";
 import { readTokenText } from "../../src/identity/token-text.ts";
-import { formatError, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 import { type Attempt, retry } from "../../src/platform/retry.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
 import { explainResult } from "../../src/quay/explain.ts";
@@ -67,7 +67,7 @@ test("of any text comes an identity that can be used, or an error that does not 
   const inputs = fc.tuple(nearlyJwt, fc.boolean(), fc.integer({ min: 0, max: 2 ** 43 }));
   const judge = ([token, fresh, now]: [string, boolean, number]) => {
     const result = outcome(() => asIdentity(readToken(token, provenance(fresh ? "github" : "file"))));
-    if (result instanceof LoginError) {
+    if (result instanceof ExplainedError) {
       expect(codes).toContain(result.code);
       expectUnsaid(result, secret);
       return;
@@ -78,7 +78,7 @@ test("of any text comes an identity that can be used, or an error that does not 
     expect([binding.issuer, binding.subject]).toEqual([result.issuer, result.subject]);
     expect(audienceWarning(result) ?? "").not.toContain(secret);
     const usable = outcome(() => assertUsable(result, ["acme+ci"], now));
-    if (usable instanceof LoginError) {
+    if (usable instanceof ExplainedError) {
       expect(["token-expired", "token-too-big"]).toContain(usable.code);
       expectUnsaid(usable, secret);
     }
@@ -229,7 +229,7 @@ test("whatever Retry-After says, the wait is finite and within the time", async 
       const clock = fakeClock(start);
       let attempts = 0;
       const answer = { status: 429, headers: { "retry-after": header }, body: "" };
-      const error = new LoginError("rate-limited", "Busy.", { remedy: [] });
+      const error = new ExplainedError("rate-limited", "Busy.", { remedy: [] });
       const attempt = async (): Promise<Attempt<string>> =>
         ++attempts === 1 ? { retry: "patient", error, answer } : { value: "done" };
       const result = await retry({ ...platform, clock, deadline: start + left }, "it", attempt).catch(

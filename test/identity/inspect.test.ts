@@ -7,7 +7,7 @@ import { type Inspection, inspectIdentity } from "../../src/identity/inspect.ts"
 import { parseIdentityRequest } from "../../src/identity/source.ts";
 import { readOptions } from "../../src/options/reader.ts";
 import type { OptionValues } from "../../src/options/table.ts";
-import { formatError, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 import { claims, failure, makeFolder, now, type TestPlatform, testPlatform, unsignedJwt } from "../fixtures.ts";
 import { type Behaviour, type Issuer, type IssuerServer, startIssuer } from "../support/issuer.ts";
 import { listen } from "../support/listen.ts";
@@ -188,7 +188,7 @@ test("the end of the time is no finding about the identity", async () => {
   const platform = testPlatform({ env: { T: token }, roots: authority.ca, signal: controller.signal });
   const looking = inspectIdentity(request({ "token-env": "T" }), platform);
   await asked;
-  const reason = new LoginError("timeout", "Late.", { remedy: [] });
+  const reason = new ExplainedError("timeout", "Late.", { remedy: [] });
   controller.abort(reason);
   expect(await failure(looking)).toBe(reason);
 });

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type Destinations, planDestinations, storeLogins } from "../../src/login/destinations.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { type JobLogin, openSession, privateFile } from "../../src/login/session.ts";
-import type { Place } from "../../src/login/workplace.ts";
+import type { Workplace } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import type { ToolName } from "../../src/tools/tools.ts";
@@ -30,9 +30,9 @@ async function makeHome() {
       await writeFile(path, JSON.stringify(content));
     },
     /** The paths of the plan. */
-    plan: async (options: OptionValues = {}, tool: ToolName = "skopeo", env = usual, more: Partial<Place> = {}) => {
+    plan: async (options: OptionValues = {}, tool: ToolName = "skopeo", env = usual, more: Partial<Workplace> = {}) => {
       const request = parseRequest({ robot: "acme+ci", ...options });
-      const place: Place = {
+      const workplace: Workplace = {
         temporaryFolder: base,
         sessionFolder: undefined,
         willLogOut: false,
@@ -45,7 +45,7 @@ async function makeHome() {
       };
       const platform = testPlatform({ env });
       warnings = platform.reporter.warnings;
-      const plan = await planDestinations(request, { name: tool, file: `/usr/bin/${tool}` }, place, platform);
+      const plan = await planDestinations(request, { name: tool, file: `/usr/bin/${tool}` }, workplace, platform);
       return { authFile: plan.authFile?.path, docker: plan.docker?.path, start: plan.start };
     },
     /** What the last plan warned of. */
@@ -187,8 +187,8 @@ describe("in the workspace, whatever path leads there", () => {
     ["a link to a file in it", "file-link.json"],
   ])("%s", async (_, name) => {
     const { plan, usual, base, workspace, path } = await way(name);
-    for (const place of [{ workspace }, { workspace: join(base, "link") }]) {
-      const error = await failure(plan({ "auth-file": path }, "skopeo", usual, place));
+    for (const workplace of [{ workspace }, { workspace: join(base, "link") }]) {
+      const error = await failure(plan({ "auth-file": path }, "skopeo", usual, workplace));
       expect([error.code, error.message]).toEqual(["invalid-input", expect.stringContaining("is in the workspace")]);
       expect(error.message).toContain('"auth-file"');
     }
@@ -382,12 +382,12 @@ describe("the private file of an earlier step", () => {
     const path = privateFile((await openSession(made.base, undefined, job)).folder);
     await made.put(path, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
     await chmod(path, mode);
-    const place = { keepsLogins: "privately", job: jobLogin } as const;
+    const workplace = { keepsLogins: "privately", job: jobLogin } as const;
     const env = { ...made.usual, REGISTRY_AUTH_FILE: path };
     return {
       ...made,
       path,
-      next: (options: OptionValues = {}, more = {}) => made.plan(options, "skopeo", env, { ...place, ...more }),
+      next: (options: OptionValues = {}, more = {}) => made.plan(options, "skopeo", env, { ...workplace, ...more }),
     };
   };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { keepIdentity } from "../../src/login/identity-cache.ts";
+import { cacheIdentity } from "../../src/login/identity-cache.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { claims, now, testPlatform, unsignedJwt } from "../fixtures.ts";
 
@@ -9,7 +9,7 @@ function keep(expiresAt: number) {
   const platform = testPlatform({ env: { TOKEN: token } });
   const request = parseRequest({ robot: "a1+ci\nb1+ci\nc1+ci", "token-env": "TOKEN" });
   const choice = { source: "environment", variable: "TOKEN", why: "the variable TOKEN" } as const;
-  const identities = keepIdentity(request, choice, undefined, platform);
+  const identities = cacheIdentity(request, choice, undefined, platform);
   const askAll = () => Promise.all(request.robots.map(identities.current));
   return { platform, identities, askAll, fetches: () => platform.reporter.secrets.length };
 }

@@ -8,10 +8,10 @@ import { type LoginResult, login } from "../../src/login/login.ts";
 import { logout } from "../../src/login/logout.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { removeSession, type Session } from "../../src/login/session.ts";
-import type { Place } from "../../src/login/workplace.ts";
+import type { Workplace } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import type { Clock } from "../../src/platform/clock.ts";
-import { formatError, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 import { failure, fakeClock, fakeTool, makeFolder, type TestPlatform, testPlatform } from "../fixtures.ts";
 import { listen } from "../support/listen.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "../support/peers.ts";
@@ -37,9 +37,14 @@ interface Job {
   temporary: string;
   workspace: string;
   platform: TestPlatform;
-  /** Folders of sessions, as the face heard of them. */
+  /** Folders of sessions, as the entry point heard of them. */
   sessions: string[];
-  run(options?: OptionValues, place?: Partial<Place>, renews?: Session, signal?: AbortSignal): Promise<LoginResult>;
+  run(
+    options?: OptionValues,
+    workplace?: Partial<Workplace>,
+    renews?: Session,
+    signal?: AbortSignal,
+  ): Promise<LoginResult>;
   logout(): Promise<void>;
 }
 
@@ -74,7 +79,7 @@ async function startJob({ env = {}, clock, signal, trusted = true }: JobOptions 
     workspace,
     platform,
     sessions,
-    run: (options = {}, place = {}, renews = undefined, signal = platform.signal) =>
+    run: (options = {}, workplace = {}, renews = undefined, signal = platform.signal) =>
       login(
         parseRequest({ registry: peers.registryHost, robot: "acme+ci", ...options }),
         {
@@ -86,7 +91,7 @@ async function startJob({ env = {}, clock, signal, trusted = true }: JobOptions 
           isDisposable: false,
           roots: peers.authority.ca,
           onSession: ({ folder }) => void (sessions.includes(folder) || sessions.push(folder)),
-          ...place,
+          ...workplace,
         },
         { ...platform, signal },
         renews,
@@ -387,13 +392,13 @@ describe("docker's config", () => {
 describe("a login as the command line makes it", () => {
   /** Where the tool looks by itself, in the job's runtime folder. */
   const usual = (job: Job) => join(job.home, "../run/containers/auth.json");
-  const place = { keepsLogins: "where-the-tool-looks", willLogOut: false } as const;
+  const workplace = { keepsLogins: "where-the-tool-looks", willLogOut: false } as const;
 
   test("stands where the tool looks by itself, beside what is there, and leaves no roots", async () => {
     const job = await startJob();
     await mkdir(join(usual(job), ".."), { recursive: true });
     await writeFile(usual(job), JSON.stringify({ auths: { "ghcr.io": theirs } }), { mode: 0o640 });
-    const result = await job.run({}, place);
+    const result = await job.run({}, workplace);
     expect(result).toMatchObject({ authFile: usual(job), files: [usual(job)] });
     expect(await read(usual(job))).toEqual({
       auths: { "ghcr.io": theirs, [host()]: { auth: authOf("acme+ci", result.tokens[0]?.token) } },
@@ -412,7 +417,7 @@ describe("a login as the command line makes it", () => {
   test("docker's stands in its configuration, once", async () => {
     const job = await startJob();
     const config = join(job.home, ".docker/config.json");
-    expect(await job.run({ tool: "docker" }, place)).toMatchObject({ authFile: config, files: [config] });
+    expect(await job.run({ tool: "docker" }, workplace)).toMatchObject({ authFile: config, files: [config] });
     expect(existsSync(usual(job))).toBe(false);
     await job.logout();
     expect(await readdir(job.home)).toEqual([]);
@@ -421,13 +426,15 @@ describe("a login as the command line makes it", () => {
   test("with a folder for its session leaves roots, and all is put back from there", async () => {
     const job = await startJob();
     const sessionFolder = join(job.home, "session");
-    const { session } = await job.run({}, { ...place, willLogOut: true, sessionFolder });
+    const { session } = await job.run({}, { ...workplace, willLogOut: true, sessionFolder });
     expect(session).toMatchObject({ folder: sessionFolder, named: true });
     expect(job.sessions).toEqual([sessionFolder]);
     expect(await readdir(certificates(job))).toHaveLength(1);
     expect(await readdir(job.temporary)).toEqual([]);
     // An earlier session is not written over.
-    expect((await failure(job.run({}, { ...place, sessionFolder }))).message).toContain("the folder holds other files");
+    expect((await failure(job.run({}, { ...workplace, sessionFolder }))).message).toContain(
+      "the folder holds other files",
+    );
     await job.logout();
     expect(await readdir(job.home)).toEqual([]);
     expect(existsSync(usual(job))).toBe(false);
@@ -436,7 +443,7 @@ describe("a login as the command line makes it", () => {
   test("that fails leaves its session to be taken back, and nothing else", async () => {
     const job = await startJob();
     const sessionFolder = join(job.home, "session");
-    const error = await failure(job.run({ robot: "acme+bare" }, { ...place, willLogOut: true, sessionFolder }));
+    const error = await failure(job.run({ robot: "acme+bare" }, { ...workplace, willLogOut: true, sessionFolder }));
     expect(error.code).toBe("robot-not-federated");
     expect(existsSync(usual(job))).toBe(false);
     expect(job.sessions).toEqual([sessionFolder]);
@@ -447,7 +454,7 @@ describe("a login as the command line makes it", () => {
   test("whose session has no place sends nothing", async () => {
     const job = await startJob();
     await writeFile(join(job.home, "file"), "");
-    const error = await failure(job.run({}, { ...place, sessionFolder: join(job.home, "file") }));
+    const error = await failure(job.run({}, { ...workplace, sessionFolder: join(job.home, "file") }));
     expect(error.code).toBe("invalid-input");
     expect(error.message).toContain('The option "session" is');
     expect([...peers.github.requests, ...peers.quay.requests]).toEqual([]);
@@ -752,7 +759,7 @@ describe("a renewal", () => {
     newLife();
     const renewing = failure(job.run(options, {}, first.session, time.signal));
     await vi.waitUntil(async () => (await readFile(file, "utf8")) !== (await readFile(docker, "utf8")), 10_000);
-    time.abort(new LoginError("timeout", "The time is over.", { remedy: [] }));
+    time.abort(new ExplainedError("timeout", "The time is over.", { remedy: [] }));
     expect((await renewing).code).toBe("timeout");
     await rm(lock, { recursive: true });
     expect(await readFile(docker)).toEqual(held);

@@ -3,9 +3,9 @@ import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isoTime } from "../../src/identity/token.ts";
-import { keepFresh, sourceOf, type Upkeep } from "../../src/login/renewal.ts";
+import { type RenewalOptions, renewUntilStopped, sourceOf } from "../../src/login/renewal.ts";
 import type { Session } from "../../src/login/session.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { createRecorder, failure, fakeClock, makeFolder, testIdentity } from "../fixtures.ts";
 
 /** On a full second, as the end of a token is. */
@@ -20,7 +20,7 @@ interface Call {
   readonly session: Session;
 }
 
-interface WorldOptions extends Partial<Pick<Upkeep, "tokenFile" | "identityEnds" | "onLapse">> {
+interface WorldOptions extends Partial<Pick<RenewalOptions, "tokenFile" | "identityEnds" | "onLapse">> {
   /** Of a robot token, milliseconds. */
   readonly life?: number;
   /** This clock minus Quay's, milliseconds. */
@@ -35,7 +35,7 @@ interface WorldOptions extends Partial<Pick<Upkeep, "tokenFile" | "identityEnds"
 type Attempt = (call: Call) => void | Promise<void>;
 
 const unavailable = (message = "Quay is down.") =>
-  new LoginError("quay-unavailable", message, { remedy: ["Wait until it is there again."] });
+  new ExplainedError("quay-unavailable", message, { remedy: ["Wait until it is there again."] });
 
 /** A keeper at work, whose time goes on by its sleeping alone. */
 function createWorld(options: WorldOptions = {}) {
@@ -46,7 +46,7 @@ function createWorld(options: WorldOptions = {}) {
   const reporter = createRecorder();
   const stop = new AbortController();
   const calls: Call[] = [];
-  const lapses: LoginError[] = [];
+  const lapses: ExplainedError[] = [];
   const attempts: Attempt[] = [];
   let otherwise: Attempt = () => {};
   let slept = 0;
@@ -118,10 +118,10 @@ function createWorld(options: WorldOptions = {}) {
         tokenFile,
         identityEnds,
         onLapse,
-        ...(listened && { onLapsed: (lapse: LoginError) => void lapses.push(lapse) }),
+        ...(listened && { onLapsed: (lapse: ExplainedError) => void lapses.push(lapse) }),
       };
       const platform = { clock: { ...clock, sleep: ticking }, reporter, signal: stop.signal };
-      return keepFresh(first, upkeep, platform).catch((error: unknown) => error);
+      return renewUntilStopped(first, upkeep, platform).catch((error: unknown) => error);
     },
   };
 }
@@ -419,7 +419,7 @@ describe("a renewal that fails", () => {
 
   test("for the same reason as before says so in one line; another reason is told whole", async () => {
     const world = createWorld();
-    const other = new LoginError("quay-unreachable", "Quay is gone.", { remedy: ["Look for it."] });
+    const other = new ExplainedError("quay-unreachable", "Quay is gone.", { remedy: ["Look for it."] });
     world.next(fail(), fail(), fail(other), fail(), () => {}, fail());
     await world.run({ calls: 7 });
     // After a renewal, whoever reads the log may have forgotten.
@@ -448,7 +448,7 @@ describe("a renewal that fails", () => {
 
   test("since somebody has logged out meanwhile is the end", async () => {
     const world = createWorld({ onLapse: "retry" });
-    world.next(fail(new LoginError("not-logged-in", "The login was taken back.", { remedy: [] })));
+    world.next(fail(new ExplainedError("not-logged-in", "The login was taken back.", { remedy: [] })));
     expect(await world.run({ ms: 2 * hour })).toMatchObject({ code: "not-logged-in" });
     expect(world.calls).toHaveLength(1);
   });
@@ -586,19 +586,19 @@ describe("an identity that can't be fetched again", () => {
 describe("told to end", () => {
   test("does so at once while it waits", async () => {
     const world = createWorld();
-    const reason = new LoginError("cancelled", "Told to end.", { remedy: [] });
+    const reason = new ExplainedError("cancelled", "Told to end.", { remedy: [] });
     world.at(5 * minute, () => world.stop.abort(reason));
     expect(await world.run({ ms: hour })).toBe(reason);
     expect([world.clock.elapsed(), world.calls, world.reporter.warnings]).toEqual([5 * minute, [], []]);
   });
 
   test.each<[string, Error]>([
-    ["a renewal that was broken off", new LoginError("cancelled", "broken off", { remedy: [] })],
+    ["a renewal that was broken off", new ExplainedError("cancelled", "broken off", { remedy: [] })],
     ["one that failed otherwise at this moment", unavailable()],
     ["one that does not know", new TypeError("socket")],
   ])("during %s, with the reason it was given", async (_, error) => {
     const world = createWorld();
-    const reason = new LoginError("cancelled", "Told to end.", { remedy: [] });
+    const reason = new ExplainedError("cancelled", "Told to end.", { remedy: [] });
     world.next(() => {
       world.stop.abort(reason);
       throw error;

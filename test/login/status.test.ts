@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isoTime } from "../../src/identity/token.ts";
-import { assertLasting, readStatus, type Standing } from "../../src/login/status.ts";
+import { type AuthFileStatus, assertLasting, readStatus } from "../../src/login/status.ts";
 import { formatError } from "../../src/platform/errors.ts";
 import { entryOf, failure, makeFolder, now, robotToken } from "../fixtures.ts";
 
@@ -131,7 +131,7 @@ describe("whether the logins last", () => {
     robot: "acme+ci",
     expiresAt: left === undefined ? undefined : now + left,
   });
-  const check = (logins: Standing["logins"], seconds: number, scopes: string[] = [], at = ms) =>
+  const check = (logins: AuthFileStatus["logins"], seconds: number, scopes: string[] = [], at = ms) =>
     assertLasting({ authFile: "/a.json", logins }, { registry: "quay.io", scopes }, at, seconds);
 
   test.each<[string, ReturnType<typeof login>[], number, string[]]>([

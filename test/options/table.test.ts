@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { parseRequest } from "../../src/login/request.ts";
 import {
-  type Face,
+  type EntryPoint,
   type Option,
   type OptionValues,
   options,
@@ -21,13 +21,13 @@ const all: readonly Option[] = options;
 const ofTheAction = optionsOf("action");
 
 const actionFiles = [
-  { file: "action.yml", face: "action", has: outputs },
-  { file: "promote/action.yml", face: "promote-action", has: promotionOutputs },
+  { file: "action.yml", entryPoint: "action", has: outputs },
+  { file: "promote/action.yml", entryPoint: "promote-action", has: promotionOutputs },
 ] as const;
 
-describe.each(actionFiles)("$file", ({ file, face, has }) => {
+describe.each(actionFiles)("$file", ({ file, entryPoint, has }) => {
   test("its inputs are the options that the Action has", () => {
-    const inputs = optionsOf(face).map((option) => [
+    const inputs = optionsOf(entryPoint).map((option) => [
       option.name,
       {
         description: option.description,
@@ -99,8 +99,11 @@ describe("README.md", () => {
   });
 
   test("its table of flags: what only the command line has", () => {
-    const login: readonly Face[] = ["login", "logout", "status", "identity"];
-    const others = all.filter(({ faces }) => !faces.includes("action") && faces.some((face) => login.includes(face)));
+    const login: readonly EntryPoint[] = ["login", "logout", "status", "identity"];
+    const others = all.filter(
+      ({ entryPoints }) =>
+        !entryPoints.includes("action") && entryPoints.some((entryPoint) => login.includes(entryPoint)),
+    );
     expect(tableIn(readme, "| flag | default | meaning |")).toEqual(others.map((option) => rowOf(option, "--")));
   });
 
@@ -127,12 +130,12 @@ describe("docs/promotion.md", () => {
 });
 
 describe("the table itself", () => {
-  test("names are unique; every option has a face, and on the command line a word for its value", () => {
+  test("names are unique; every option has an entry point, and on the command line a word for its value", () => {
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
-    for (const { name, faces, takes, value } of all) {
-      expect(faces.length, name).toBeGreaterThan(0);
-      expect(new Set(faces).size, name).toBe(faces.length);
-      const typed = faces.some((face) => face !== "action" && face !== "promote-action");
+    for (const { name, entryPoints, takes, value } of all) {
+      expect(entryPoints.length, name).toBeGreaterThan(0);
+      expect(new Set(entryPoints).size, name).toBe(entryPoints.length);
+      const typed = entryPoints.some((entryPoint) => entryPoint !== "action" && entryPoint !== "promote-action");
       expect(value === undefined, name).toBe(!typed || takes === "flag");
     }
   });
@@ -144,10 +147,10 @@ describe("the table itself", () => {
     }
   });
 
-  const namesOf = (face: Face): string[] => optionsOf(face).map(({ name }) => name);
+  const namesOf = (entryPoint: EntryPoint): string[] => optionsOf(entryPoint).map(({ name }) => name);
   const everywhere = ["output", "verbose"];
 
-  test.each<[Face, string[]]>([
+  test.each<[EntryPoint, string[]]>([
     ["logout", ["registry", "auth-file", "session", "scope", ...everywhere]],
     ["status", ["registry", "auth-file", "scope", "for", ...everywhere]],
     [
@@ -157,8 +160,8 @@ describe("the table itself", () => {
         ...["ca-file", "timeout", ...everywhere],
       ],
     ],
-  ])("%s has just these", (face, names) => {
-    expect(namesOf(face)).toEqual(names);
+  ])("%s has just these", (entryPoint, names) => {
+    expect(namesOf(entryPoint)).toEqual(names);
   });
 
   test("promote has those of its Action, and what the command line adds; the exchange is that of login", () => {
@@ -174,7 +177,8 @@ describe("the table itself", () => {
   });
 
   test("for promotions, an option that means something else there says so, and nowhere else", () => {
-    const described = (face: Face) => new Map(optionsOf(face).map(({ name, description }) => [name, description]));
+    const described = (entryPoint: EntryPoint) =>
+      new Map(optionsOf(entryPoint).map(({ name, description }) => [name, description]));
     const [login, promote, action] = [described("login"), described("promote"), described("promote-action")];
     const others = [...promote.keys()].filter((name) => login.has(name) && login.get(name) !== promote.get(name));
     expect(others).toEqual(["registry", "ca-file", "timeout"]);

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { settleAll, together } from "../../src/platform/concurrency.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { mapLimit, together } from "../../src/platform/concurrency.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { failure } from "../fixtures.ts";
 
-const bad = (message: string) => new LoginError("robot-not-found", message, { remedy: [] });
+const bad = (message: string) => new ExplainedError("robot-not-found", message, { remedy: [] });
 
 test("results stand in the order of the items, at most so many run at a time", async () => {
   let running = 0;
   let most = 0;
-  const results = await settleAll([30, 10, 20, 5, 1, 15], 4, async (ms, index) => {
+  const results = await mapLimit([30, 10, 20, 5, 1, 15], 4, async (ms, index) => {
     most = Math.max(most, ++running);
     await sleep(ms);
     running--;
@@ -20,13 +20,13 @@ test("results stand in the order of the items, at most so many run at a time", a
 });
 
 test("nothing to do", async () => {
-  expect(await settleAll([], 4, async () => 1)).toEqual([]);
+  expect(await mapLimit([], 4, async () => 1)).toEqual([]);
 });
 
 test("every item is tried; the first failure by order carries the others", async () => {
   const done: number[] = [];
   const error = await failure(
-    settleAll([20, 1, 10, 5], 2, async (ms, index) => {
+    mapLimit([20, 1, 10, 5], 2, async (ms, index) => {
       await sleep(ms);
       done.push(index);
       if (index !== 2) {
@@ -41,7 +41,7 @@ test("every item is tried; the first failure by order carries the others", async
 
 test("a failure that all share is told once", async () => {
   const shared = bad("no identity");
-  const error = await failure(settleAll([1, 2, 3], 4, () => Promise.reject(shared)));
+  const error = await failure(mapLimit([1, 2, 3], 4, () => Promise.reject(shared)));
   expect(error).toBe(shared);
   expect(error.also).toEqual([]);
 });
@@ -50,7 +50,7 @@ test("a mistake in the program goes before all else", async () => {
   const work = async (item: number) => {
     throw item === 2 ? new TypeError("mistake") : bad(`robot ${item}`);
   };
-  await expect(settleAll([1, 2, 3], 1, work)).rejects.toThrow(TypeError);
+  await expect(mapLimit([1, 2, 3], 1, work)).rejects.toThrow(TypeError);
 });
 
 test("together: results in their order, all at the same time", async () => {

@@ -3,13 +3,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
-  asLoginError,
+  asExplainedError,
+  ExplainedError,
   errorCodes,
   failureObject,
   formatBinding,
   formatError,
   invalidInput,
-  LoginError,
   oneOfTheTwo,
   reworded,
   unreachable,
@@ -45,7 +45,7 @@ test("every code is one that something throws", () => {
         (file !== "platform/errors.ts" || code === "unforeseen") &&
         // Quay's answers come with their code from a table.
         ((file === "quay/answers.ts" && text.includes(`"${code}"`)) ||
-          new RegExp(`(?:new LoginError|fail)\\(\\s*(?:[^,;()]*[?:]\\s*)?"${code}"`).test(text) ||
+          new RegExp(`(?:new ExplainedError|fail)\\(\\s*(?:[^,;()]*[?:]\\s*)?"${code}"`).test(text) ||
           (code === "invalid-input" && text.includes("throw invalidInput("))),
     );
   expect(codes.filter((code) => !isThrown(code))).toEqual([]);
@@ -61,12 +61,12 @@ test("an invalid input names the option, the value and an example; a long value 
 
 test("the text holds headline, remedy, binding, code, and the failures of other robots", () => {
   const cause = new Error("below");
-  const error = new LoginError("issuer-not-bound", "Headline.", {
+  const error = new ExplainedError("issuer-not-bound", "Headline.", {
     remedy: ["Do this:", "and that"],
     binding: { issuer: "https://i", subject: "s", audience: "quay" },
     cause,
   });
-  error.also = [new LoginError("robot-not-found", "Other.", { remedy: ["Look"] })];
+  error.also = [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })];
   expect(formatError(error)).toBe(
     [
       "Headline.",
@@ -82,7 +82,7 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
     ].join("\n"),
   );
   expect(error).toBeInstanceOf(Error);
-  expect(error.name).toBe("LoginError");
+  expect(error.name).toBe("ExplainedError");
   expect(error.cause).toBe(cause);
   expect(error.also[0]).not.toHaveProperty("cause");
   expect(formatBinding({ issuer: "https://i", subject: "s", audience: "quay" })).toHaveLength(3);
@@ -97,13 +97,13 @@ describe("for a program that reads JSON", () => {
   const binding = { issuer: "https://i", subject: "s", audience: "quay" };
 
   test("a failure is its code, message and remedy", () => {
-    const error = new LoginError("timeout", "Late.", { remedy: ["Wait."], cause: new Error("geheim") });
+    const error = new ExplainedError("timeout", "Late.", { remedy: ["Wait."], cause: new Error("geheim") });
     expect(failureObject(error)).toStrictEqual({ code: "timeout", message: "Late.", remedy: ["Wait."] });
   });
 
   test("the binding and the failures of other robots stand in it where there are any", () => {
-    const error = new LoginError("issuer-not-bound", "Headline.", { remedy: [], binding });
-    error.also = [new LoginError("robot-not-found", "Other.", { remedy: ["Look"] })];
+    const error = new ExplainedError("issuer-not-bound", "Headline.", { remedy: [], binding });
+    error.also = [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })];
     expect(failureObject(error)).toStrictEqual({
       code: "issuer-not-bound",
       message: "Headline.",
@@ -116,8 +116,8 @@ describe("for a program that reads JSON", () => {
 
 describe("in other words", () => {
   const cause = new Error("below");
-  const error = new LoginError("login-refused", "No.", { remedy: ["Do this."], cause });
-  error.also = [new LoginError("timeout", "Late.", { remedy: ["Wait."] })];
+  const error = new ExplainedError("login-refused", "No.", { remedy: ["Do this."], cause });
+  error.also = [new ExplainedError("timeout", "Late.", { remedy: ["Wait."] })];
 
   test("an error keeps its code and cause, and those of other robots are told in the same way", () => {
     const told = reworded(error, { message: (text) => `Source: ${text}` });
@@ -135,8 +135,8 @@ describe("in other words", () => {
 
 describe("an error of any kind becomes one of ours", () => {
   test("one that is stays itself", () => {
-    const error = new LoginError("timeout", "Late.", { remedy: [] });
-    expect(asLoginError(error)).toBe(error);
+    const error = new ExplainedError("timeout", "Late.", { remedy: [] });
+    expect(asExplainedError(error)).toBe(error);
   });
 
   test.each<[unknown, string]>([
@@ -145,8 +145,8 @@ describe("an error of any kind becomes one of ours", () => {
     [undefined, "Error: undefined"],
     [{ message: "no Error" }, "Error: [object Object]"],
   ])("%s", (thrown, message) => {
-    const error = asLoginError(thrown);
-    expect(error).toBeInstanceOf(LoginError);
+    const error = asExplainedError(thrown);
+    expect(error).toBeInstanceOf(ExplainedError);
     expect(error).toMatchObject({ code: "unforeseen", message });
     expect(error.cause).toBe(thrown);
     expect(error.remedy.join()).toContain("please report it");
@@ -154,7 +154,7 @@ describe("an error of any kind becomes one of ours", () => {
 
   test("a file that can't be used is named", async () => {
     const thrown = await readFile("/nowhere/at-all").catch((error: unknown) => error);
-    expect(asLoginError(thrown)).toMatchObject({
+    expect(asExplainedError(thrown)).toMatchObject({
       code: "auth-file-unusable",
       message: "/nowhere/at-all can't be used (open: ENOENT).",
       remedy: [expect.stringContaining("auth-file: /path/auth.json")],
@@ -167,7 +167,7 @@ describe("an error of any kind becomes one of ours", () => {
     ["a call that names no file", { code: "EBADF", syscall: "read" }],
     ["a file without a call", { code: "ENOENT", path: "/nowhere" }],
   ])("%s is not taken for a file that can't be used", (_, parts) => {
-    expect(asLoginError(Object.assign(new Error("no"), parts))).toMatchObject({
+    expect(asExplainedError(Object.assign(new Error("no"), parts))).toMatchObject({
       code: "unforeseen",
       message: "Error: no",
     });

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   existingFolder,
+  fingerprint,
   isThere,
   makeFolders,
-  markOf,
   missingFolders,
   pathAsGiven,
   removeFolders,
@@ -79,21 +79,21 @@ describe("the mark of a file", () => {
 
   test("stays while nobody writes to it, and is another one after each way to write", async () => {
     const path = join(await makeFolder(), "file");
-    const none = markOf(path);
-    expect(markOf(path)).toBe(none);
+    const none = fingerprint(path);
+    expect(fingerprint(path)).toBe(none);
     await write(path, "one");
-    const marks = [none, markOf(path)];
-    expect(markOf(path)).toBe(marks[1]);
+    const marks = [none, fingerprint(path)];
+    expect(fingerprint(path)).toBe(marks[1]);
     await write(path, "three"); // by its size alone
-    marks.push(markOf(path));
+    marks.push(fingerprint(path));
     await write(path, "four!", new Date(date.getTime() + 1)); // by its time alone
-    marks.push(markOf(path));
+    marks.push(fingerprint(path));
     await write(`${path}.new`, "four!", new Date(date.getTime() + 1));
     await rename(`${path}.new`, path); // by being another file
-    marks.push(markOf(path));
+    marks.push(fingerprint(path));
     expect(new Set(marks).size).toBe(5);
     await rm(path);
-    expect(markOf(path)).toBe(none);
+    expect(fingerprint(path)).toBe(none);
   });
 
   test("is that of what a link leads to", async () => {
@@ -102,19 +102,19 @@ describe("the mark of a file", () => {
     await write(one, "text");
     await write(two, "text");
     await symlink("one", link);
-    expect(markOf(link)).toBe(markOf(one));
+    expect(fingerprint(link)).toBe(fingerprint(one));
     await symlink("two", `${link}.new`);
     await rename(`${link}.new`, link);
-    expect(markOf(link)).toBe(markOf(two));
-    expect(markOf(two)).not.toBe(markOf(one));
+    expect(fingerprint(link)).toBe(fingerprint(two));
+    expect(fingerprint(two)).not.toBe(fingerprint(one));
   });
 
   test("that can't be reached is one as well: why it can't", async () => {
     const folder = await makeFolder();
     await write(join(folder, "file"), "");
     await symlink("self", join(folder, "self"));
-    expect(markOf(join(folder, "self"))).toBe("ELOOP");
-    expect(markOf(join(folder, "file/below"))).toBe(markOf(join(folder, "nothing")));
+    expect(fingerprint(join(folder, "self"))).toBe("ELOOP");
+    expect(fingerprint(join(folder, "file/below"))).toBe(fingerprint(join(folder, "nothing")));
   });
 });
 

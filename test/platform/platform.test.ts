@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
 import { retry } from "../../src/platform/retry.ts";
 import { createRecorder, failure } from "../fixtures.ts";
@@ -31,7 +31,7 @@ test("a closed one ends whatever still runs under it, which has nothing more to 
     retry(platform, path, async () => {
       const url = new URL(`http://127.0.0.1:${port}${path}`);
       const { status } = await platform.http.open(url, { timeoutMs: 5_000, maxBytes: 1_000 }).send();
-      return { retry: "patient", error: new LoginError("quay-unavailable", `${status}.`, { remedy: [] }) };
+      return { retry: "patient", error: new ExplainedError("quay-unavailable", `${status}.`, { remedy: [] }) };
     });
   const asking = ["/503", "/nothing"].map((path) => failure(ask(path)));
   await expect.poll(() => reporter.text()).toContain("Trying again");
@@ -70,7 +70,7 @@ test("its time ends, with a reason that people understand", async () => {
   await sleep(100);
   const reason = platform.signal.reason;
   platform.close();
-  expect(reason).toBeInstanceOf(LoginError);
+  expect(reason).toBeInstanceOf(ExplainedError);
   expect(reason.code).toBe("timeout");
   expect(reason.message).toBe("The login was not done within 0.05 seconds.");
   expect(reason.remedy.join()).toContain("option timeout");
@@ -80,7 +80,7 @@ test("a cancellation comes through with its own reason", async () => {
   const cancelled = new AbortController();
   const platform = make({ cancelled: cancelled.signal });
   const sleeping = platform.clock.sleep(60_000, platform.signal);
-  cancelled.abort(new LoginError("cancelled", "The job was cancelled.", { remedy: [] }));
+  cancelled.abort(new ExplainedError("cancelled", "The job was cancelled.", { remedy: [] }));
   expect((await failure(sleeping)).code).toBe("cancelled");
   platform.close();
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { assertNoSecret, createSecrets, withoutSecretsOf } from "../../src/platform/reporter.ts";
 import { failure } from "../fixtures.ts";
 
@@ -28,8 +28,8 @@ describe("secrets", () => {
   test("an error is told without them, those of other robots too", () => {
     const secrets = createSecrets();
     secrets.add(secret);
-    const error = new LoginError("quay-refused", `no ${secret}`, { remedy: [`not ${secret}`] });
-    error.also = [new LoginError("quay-refused", `nor ${secret}`, { remedy: [] })];
+    const error = new ExplainedError("quay-refused", `no ${secret}`, { remedy: [`not ${secret}`] });
+    error.also = [new ExplainedError("quay-refused", `nor ${secret}`, { remedy: [] })];
     const told = withoutSecretsOf(secrets, error);
     expect([told.message, told.remedy, told.also[0]?.message]).toEqual(["no ***", ["not ***"], "nor ***"]);
   });

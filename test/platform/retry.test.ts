@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
 import { type Attempt, backoffMs, type Persistence, persistenceOf, retry, schedule } from "../../src/platform/retry.ts";
 import { type FakeClock, failure, fakeClock, testPlatform } from "../fixtures.ts";
 
-const error = new LoginError("quay-unavailable", "Quay is away.", { remedy: [] });
+const error = new ExplainedError("quay-unavailable", "Quay is away.", { remedy: [] });
 const answer = (retryAfter: string) => ({ status: 429, headers: { "retry-after": retryAfter }, body: "" });
 
 /** Fails `times` times, then gives "done". */
@@ -141,7 +141,7 @@ describe("Retry-After", () => {
 });
 
 describe("a costlier look for the cause", () => {
-  const better = new LoginError("issuer-broken", "It is the issuer.", { remedy: [] });
+  const better = new ExplainedError("issuer-broken", "It is the issuer.", { remedy: [] });
 
   test("is taken once, after the last attempt", async () => {
     let looks = 0;
@@ -189,7 +189,7 @@ describe("a costlier look for the cause", () => {
 });
 
 describe("the end of the time", () => {
-  const reason = new LoginError("timeout", "The login was not done within 5 seconds.", { remedy: ["Raise it."] });
+  const reason = new ExplainedError("timeout", "The login was not done within 5 seconds.", { remedy: ["Raise it."] });
 
   test("in the middle of a wait stops it", async () => {
     const platform = testPlatform({ signal: AbortSignal.abort(reason) });
@@ -205,7 +205,7 @@ describe("the end of the time", () => {
   });
 
   test("a cancellation and a mistake in the program pass as they are", async () => {
-    const cancelled = new LoginError("cancelled", "The job was cancelled.", { remedy: [] });
+    const cancelled = new ExplainedError("cancelled", "The job was cancelled.", { remedy: [] });
     const platform = testPlatform({ signal: AbortSignal.abort(cancelled) });
     expect(await failure(retry(platform, "x", () => Promise.reject(cancelled)))).toBe(cancelled);
     await expect(retry(platform, "x", () => Promise.reject(new TypeError("oh")))).rejects.toThrow(TypeError);

@@ -1,6 +1,6 @@
 /** Words of others are one line of printable characters; what looks like a secret is not shown. */
 import { describe, expect, test } from "vitest";
-import { invalidInput, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, invalidInput } from "../../src/platform/errors.ts";
 import { asGiven, oneLine, plain, reasonIn } from "../../src/platform/text.ts";
 
 describe("words of others", () => {
@@ -35,7 +35,7 @@ describe("words of others", () => {
 
   test("are one line in each part of an error; the binding is what it is", () => {
     const evil = "x\n::error::y\u202e\u001b[2J";
-    const error = new LoginError("quay-refused", evil, {
+    const error = new ExplainedError("quay-refused", evil, {
       remedy: [`  ${evil}`],
       binding: { issuer: evil, subject: evil, audience: evil },
     });
@@ -126,11 +126,11 @@ describe("what looks like a secret", () => {
     expect(asGiven(value)).toBe(value);
   });
 
-  test("tokens of a known form are in nothing that a face says; identifiers are", () => {
+  test("tokens of a known form are in nothing that an entry point says; identifiers are", () => {
     expect(plain(`a ${jwt} b`)).toBe("a … b");
     const keyId = "FoctWQ0bLx9Gf2Jv7Kz3Np8Qr5St1Uw4Xy6Za0Bc2De";
     const words = `kid ${keyId}, subject repo:acme/app:ref:refs/heads/main of https://issuer.example/realms/acme`;
     expect(plain(words)).toBe(words);
-    expect(new LoginError("key-not-published", words, { remedy: [] }).message).toBe(words);
+    expect(new ExplainedError("key-not-published", words, { remedy: [] }).message).toBe(words);
   });
 });

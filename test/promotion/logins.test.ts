@@ -4,7 +4,7 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Session } from "../../src/login/session.ts";
-import type { Place } from "../../src/login/workplace.ts";
+import type { Workplace } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { createPlatform } from "../../src/platform/platform.ts";
 import { openSides, type Sides } from "../../src/promotion/logins.ts";
@@ -48,7 +48,7 @@ async function start(values: OptionValues = {}, { roots = true, cancelled, path 
   });
   const extraRoots = await readFile(peers.caFile, "utf8");
   const sessions: Session[] = [];
-  const place: Place = {
+  const workplace: Workplace = {
     ...{ temporaryFolder: folder, sessionFolder: undefined, willLogOut: false, keepsLogins: "privately" },
     ...{ workspace: undefined, isDisposable: false, roots: roots ? extraRoots : undefined },
     onSession: (session) => void sessions.push(session),
@@ -58,9 +58,9 @@ async function start(values: OptionValues = {}, { roots = true, cancelled, path 
   const create = (timeoutSeconds: number | undefined) =>
     createPlatform({ env, reporter, timeoutSeconds, extraRoots, ...(cancelled && { cancelled }) });
   const platform = create(undefined);
-  const surroundings = { place, createPlatform: create, onProgress: () => {} };
+  const context = { workplace, createPlatform: create, onProgress: () => {} };
   return {
-    opened: openSides(request, surroundings, platform),
+    opened: openSides(request, context, platform),
     reporter,
     sessions,
     /** Names of what still lies in the job's folder. */

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Place } from "../../src/login/workplace.ts";
+import type { Workplace } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { createPlatform } from "../../src/platform/platform.ts";
 import { promote } from "../../src/promotion/promote.ts";
@@ -81,7 +81,7 @@ async function run(each: Scenario, values: OptionValues, path = systemPath): Pro
   const reporter = createRecorder();
   const roots = await readFile(world.peers.caFile, "utf8");
   const env = { PATH: path, HOME: folder, TMPDIR: folder };
-  const place: Place = {
+  const workplace: Workplace = {
     temporaryFolder: folder,
     sessionFolder: undefined,
     willLogOut: false,
@@ -99,7 +99,7 @@ async function run(each: Scenario, values: OptionValues, path = systemPath): Pro
     ...values,
   });
   const [result] = await promote(request, {
-    place,
+    workplace,
     createPlatform: (timeoutSeconds) => createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots }),
     onProgress: (_, state) => void progress.push(state),
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { optionsOf, promotionOutputs } from "../../src/options/table.ts";
-import { failureObject, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, failureObject } from "../../src/platform/errors.ts";
 import {
   advised,
   conclusion,
@@ -238,8 +238,8 @@ describe("failures", () => {
 
   test("keep what belongs to them, and the core's own errors stay as they were", () => {
     const binding = { issuer: "https://i", subject: "s", audience: "quay" };
-    const failure = new LoginError("issuer-not-bound", "M", { remedy: ["R"], binding, cause: new Error("below") });
-    failure.also = [new LoginError("timeout", "Late.", { remedy: [] })];
+    const failure = new ExplainedError("issuer-not-bound", "M", { remedy: ["R"], binding, cause: new Error("below") });
+    failure.also = [new ExplainedError("timeout", "Late.", { remedy: [] })];
     const [first] = failuresOf([resultOf("acme/a", { failure }), resultOf("acme/b")]);
     expect(first).toMatchObject({ message: "acme/a: M", remedy: ["R"], binding, cause: failure.cause });
     expect(first?.also).toMatchObject([{ code: "timeout", message: "acme/a: Late." }]);
@@ -249,8 +249,8 @@ describe("failures", () => {
   test("advise no option that a promotion does not have", () => {
     const names = new Set<string>(optionsOf("promote").map(({ name }) => name));
     const remedy = ["Do this.", "Name a file: auth-file: /a.json", "Or: without-identity: skip", "token-file: /t"];
-    const failure = new LoginError("github-fork", "M", { remedy });
-    failure.also = [new LoginError("timeout", "Late.", { remedy: ["docker-config: false", "Wait."] })];
+    const failure = new ExplainedError("github-fork", "M", { remedy });
+    failure.also = [new ExplainedError("timeout", "Late.", { remedy: ["docker-config: false", "Wait."] })];
     const fitting = advised(failure);
     expect(fitting.remedy).toEqual(["Do this.", "token-file: /t"]);
     expect(fitting.also[0]?.remedy).toEqual(["Wait."]);

@@ -1,5 +1,5 @@
 /** Results of promotions, for what only tells them. */
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import type { Promotion } from "../../src/promotion/request.ts";
 import type { ArtifactResult, PromotionResult } from "../../src/promotion/result.ts";
 
@@ -37,7 +37,7 @@ export function artifact(kind: ArtifactResult["kind"], copied = true): ArtifactR
 /** Where the source was not found. */
 export const failed = (
   name: string,
-  code: LoginError["code"] = "source-not-found",
+  code: ExplainedError["code"] = "source-not-found",
   message = "It is not there.",
 ): PromotionResult =>
   resultOf(name, {
@@ -46,5 +46,5 @@ export const failed = (
     changed: false,
     bytes: 0,
     milliseconds: 210,
-    failure: new LoginError(code, message, { remedy: ["Look for it."] }),
+    failure: new ExplainedError(code, message, { remedy: ["Look for it."] }),
   });

@@ -1,7 +1,7 @@
 /** The job's summary page about promotions: a table that reads well, in which all that comes from outside is text. */
 import { expect, test } from "vitest";
 import { promotionFailureSummary, promotionSummary } from "../../src/github/promotion-summary.ts";
-import { LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { failuresOf } from "../../src/promotion/report.ts";
 import { artifact, digest, failed, older, promotionOf, resultOf } from "./results.ts";
 
@@ -59,7 +59,7 @@ test("nothing from outside is markup", () => {
 });
 
 test("where nothing could be begun", () => {
-  const error = new LoginError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] });
+  const error = new ExplainedError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] });
   expect(promotionFailureSummary(error)).toBe(
     "### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: docs/troubleshooting.md#tool-not-found</pre>\n\n",
   );

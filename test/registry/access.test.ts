@@ -2,7 +2,7 @@
 import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type LoginRequest, parseRequest } from "../../src/login/request.ts";
-import type { LoginError } from "../../src/platform/errors.ts";
+import type { ExplainedError } from "../../src/platform/errors.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import { assertAccess, whyRefused } from "../../src/registry/access.ts";
 import type { Realm } from "../../src/registry/realm.ts";
@@ -44,7 +44,7 @@ async function check(access: string, { robot = "acme+ci", platform = local() } =
   await assertAccess(request.registry, request.robots, tokens, request.access, realm(), platform);
 }
 
-const missing = async (access: string, robot?: string): Promise<LoginError> => {
+const missing = async (access: string, robot?: string): Promise<ExplainedError> => {
   const error = await failure(check(access, robot === undefined ? {} : { robot }));
   expect(error.code).toBe("access-missing");
   return error;

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Environment } from "../../src/platform/environment.ts";
-import { errorCodes, LoginError } from "../../src/platform/errors.ts";
+import { ExplainedError, errorCodes } from "../../src/platform/errors.ts";
 import { which } from "../../src/platform/exec.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import type { Realm } from "../../src/registry/realm.ts";
@@ -65,7 +65,7 @@ async function setUp({ name = "skopeo", file, env = {}, signal = new AbortContro
 }
 
 /** Runs a login that fails. Neither error nor log may hold the robot token or its base64. */
-async function refused(setup: Setup): Promise<LoginError & { waits: number[] }> {
+async function refused(setup: Setup): Promise<ExplainedError & { waits: number[] }> {
   const { login, token, waits, folder, platform } = await setUp(setup);
   const error = await failure(login.finish(token));
   await login.abandon();
@@ -104,7 +104,7 @@ describe("a tool", () => {
 
   test("gets no password as long as nobody knows where it would take it", async () => {
     const base = await makeFolder();
-    const realm = () => Promise.reject(new LoginError("realm-refused", "another host", { remedy: [] }));
+    const realm = () => Promise.reject(new ExplainedError("realm-refused", "another host", { remedy: [] }));
     const error = await refused({ ...(await fake(`cat > ${base}/got; ${writeEntry}`)), realm });
     expect(error.code).toBe("realm-refused");
     expect(await readFile(`${base}/got`, "utf8").catch(() => "")).toBe("");

@@ -3,14 +3,14 @@ import { isoTime } from "../../identity/token.ts";
 import { type LoginResult, login as logIn } from "../../login/login.ts";
 import { logout } from "../../login/logout.ts";
 import { outputsOf } from "../../login/outputs.ts";
-import { keepFresh, sourceOf, type Upkeep } from "../../login/renewal.ts";
+import { type RenewalOptions, renewUntilStopped, sourceOf } from "../../login/renewal.ts";
 import { type LoginRequest, parseRequest } from "../../login/request.ts";
 import { removeSession, type Session } from "../../login/session.ts";
-import type { Place } from "../../login/workplace.ts";
+import type { Workplace } from "../../login/workplace.ts";
 import { type OptionReader, readOptions } from "../../options/reader.ts";
 import { type OutputName, outputs } from "../../options/table.ts";
 import { systemClock } from "../../platform/clock.ts";
-import { asLoginError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
+import { asExplainedError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
 import { assertNoSecret } from "../../platform/reporter.ts";
 import { readRoots } from "../../tools/certificates.ts";
 import { aligned, type Call, interruption, type Outcome, withPlatform } from "../command.ts";
@@ -43,7 +43,7 @@ export async function login(call: Call): Promise<Outcome> {
   }
 
   let begun: string | undefined;
-  const place: Place = {
+  const workplace: Workplace = {
     temporaryFolder: env.TMPDIR || "/tmp",
     sessionFolder,
     willLogOut: sessionFolder !== undefined || watching?.logoutOnExit === true,
@@ -57,7 +57,7 @@ export async function login(call: Call): Promise<Outcome> {
   };
   const logInOnce = (renews?: Session) =>
     withPlatform(call, { timeoutSeconds: request.timeoutSeconds, roots }, (platform) =>
-      logIn(request, place, platform, renews),
+      logIn(request, workplace, platform, renews),
     );
   const hand = async (result: LoginResult) => {
     const { token: _, ...outputs } = outputsOf(request, result);
@@ -70,7 +70,7 @@ export async function login(call: Call): Promise<Outcome> {
     await hand(result);
   } catch (error) {
     if (begun !== undefined) {
-      await takeBack(begun).catch((failure) => terminal.error(asLoginError(failure).message));
+      await takeBack(begun).catch((failure) => terminal.error(asExplainedError(failure).message));
     }
     throw error;
   }
@@ -93,14 +93,14 @@ export async function login(call: Call): Promise<Outcome> {
     await hand(renewed);
     return renewed.session;
   };
-  const goOn = async () => {
+  const afterOutput = async () => {
     try {
       await watch(result, { renew, onLapse: watching.onLapse }, terminal);
     } finally {
       await leave(result.session);
     }
   };
-  return { ...outcome, goOn };
+  return { ...outcome, afterOutput };
 }
 
 interface Watching {
@@ -130,12 +130,12 @@ function parseWatching(reader: OptionReader, { exportToken }: LoginRequest): Wat
 /** Until a signal ends it, or the login lapses. */
 async function watch(
   result: LoginResult,
-  upkeep: Pick<Upkeep, "renew" | "onLapse">,
+  upkeep: Pick<RenewalOptions, "renew" | "onLapse">,
   terminal: Call["terminal"],
 ): Promise<void> {
   const signal = interruption();
   try {
-    await keepFresh(
+    await renewUntilStopped(
       result.session,
       { ...sourceOf(result), ...upkeep },
       { clock: systemClock, reporter: terminal, signal },

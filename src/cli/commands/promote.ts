@@ -1,7 +1,7 @@
-import type { Place } from "../../login/workplace.ts";
+import type { Workplace } from "../../login/workplace.ts";
 import { promotionOutputs } from "../../options/table.ts";
 import { systemClock } from "../../platform/clock.ts";
-import { asLoginError, failureObject, type LoginError } from "../../platform/errors.ts";
+import { asExplainedError, type ExplainedError, failureObject } from "../../platform/errors.ts";
 import { createPlatform } from "../../platform/platform.ts";
 import { assertNoSecret, withoutSecretsOf } from "../../platform/reporter.ts";
 import { createCalmProgress } from "../../promotion/progress.ts";
@@ -26,7 +26,7 @@ export async function promote(call: Call): Promise<Outcome> {
     parseResults(values, resultNames, "image"),
     caFile === undefined ? undefined : readRoots(caFile),
   ]);
-  const place: Place = {
+  const workplace: Workplace = {
     temporaryFolder: env.TMPDIR || "/tmp",
     sessionFolder: undefined,
     willLogOut: false,
@@ -41,17 +41,17 @@ export async function promote(call: Call): Promise<Outcome> {
   let results: readonly PromotionResult[];
   try {
     results = await promoteAll(request, {
-      place,
+      workplace,
       createPlatform: (timeoutSeconds) =>
         createPlatform({ env, reporter: terminal, timeoutSeconds, extraRoots: roots, cancelled }),
       onProgress: progress.show,
     });
   } catch (error) {
-    throw advised(asLoginError(error));
+    throw advised(asExplainedError(error));
   } finally {
     progress.end();
   }
-  const tell = (failure: LoginError) => failureObject(withoutSecretsOf(terminal, withFlags(failure)));
+  const tell = (failure: ExplainedError) => failureObject(withoutSecretsOf(terminal, withFlags(failure)));
   const outputs = promotionOutputsOf(results, { dryRun, tell });
   const [failure, ...others] = failuresOf(results);
   const outcome = {
@@ -70,7 +70,7 @@ export async function promote(call: Call): Promise<Outcome> {
     await writeResults(files, outputs);
   } catch (error) {
     // All the same, what was done has to be told.
-    const unwritten = asLoginError(error);
+    const unwritten = asExplainedError(error);
     unwritten.also = failure ? [failure] : [];
     return { ...outcome, failure: unwritten };
   }

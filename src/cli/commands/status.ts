@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { assertReadFirst } from "../../authfile/hidden.ts";
 import { isoTime } from "../../identity/token.ts";
-import { assertLasting, readStatus, type StandingLogin } from "../../login/status.ts";
+import { assertLasting, readStatus, type StoredLogin } from "../../login/status.ts";
 import { readOptions } from "../../options/reader.ts";
 import { systemClock } from "../../platform/clock.ts";
-import { invalidInput, LoginError } from "../../platform/errors.ts";
+import { ExplainedError, invalidInput } from "../../platform/errors.ts";
 import { oneLine } from "../../platform/text.ts";
 import { parseScopes } from "../../quay/scope.ts";
 import { aligned, type Call, type Outcome } from "../command.ts";
@@ -48,7 +48,7 @@ const shown = (text: string): string =>
 
 const secondsLeft = (expiresAt: number, now: number): number => Math.max(0, Math.floor(expiresAt - now / 1000));
 
-function inWords({ expiresAt }: StandingLogin, now: number): string {
+function inWords({ expiresAt }: StoredLogin, now: number): string {
   if (expiresAt === undefined) {
     return "a stored password, without an end";
   }
@@ -65,12 +65,12 @@ function parseDuration(text: string): number {
   return Number(number) * { s: 1, m: 60, h: 3600 }[unit as "s" | "m" | "h"];
 }
 
-async function failureOf(check: () => Promise<void>): Promise<LoginError | undefined> {
+async function failureOf(check: () => Promise<void>): Promise<ExplainedError | undefined> {
   try {
     await check();
     return undefined;
   } catch (error) {
-    if (error instanceof LoginError) {
+    if (error instanceof ExplainedError) {
       return error;
     }
     throw error;

@@ -3,7 +3,7 @@ import { connect, type IncomingHttpHeaders } from "node:http2";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The longest that a call may take, milliseconds. An agent answers at once, or asks its server first. */
-export const longestCall = 10_000;
+export const maxCallMs = 10_000;
 
 /** Bytes. */
 const largestAnswer = 1024 * 1024;
@@ -49,7 +49,7 @@ export async function callWorkloadApi(
     // A server that was tricked into a request couldn't set it (SPIFFE Workload Endpoint, section 3).
     "workload.spiffe.io": "true",
   });
-  const late = setTimeout(() => resolve({ code: "ETIMEDOUT" }), longestCall);
+  const late = setTimeout(() => resolve({ code: "ETIMEDOUT" }), maxCallMs);
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort);
   const fields: IncomingHttpHeaders = {};

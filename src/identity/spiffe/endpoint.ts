@@ -21,7 +21,7 @@ export const usualSockets: readonly string[] = [
 ];
 
 /** What `sockaddr_un` of Linux has room for, the zero at its end left out. */
-const longestPath = 107;
+const maxSocketPath = 107;
 
 /**
  * `unix:///path`, `unix:/path` or `tcp://ip:port`; nothing else may stand in it.
@@ -63,8 +63,8 @@ function parseUnix(rest: string, wrong: Wrong): ReturnType<typeof parseEndpoint>
     return wrong("the socket's path has to be absolute");
   }
   const size = Buffer.byteLength(path);
-  return size > longestPath
-    ? wrong(`its path has ${size} bytes, and a socket's can have ${longestPath}`)
+  return size > maxSocketPath
+    ? wrong(`its path has ${size} bytes, and a socket's can have ${maxSocketPath}`)
     : { kind: "unix", path };
 }
 

@@ -1,11 +1,11 @@
 /** Why there is no SVID, and whether waiting helps. Loaded only then. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { LoginError } from "../../platform/errors.ts";
+import { ExplainedError } from "../../platform/errors.ts";
 import { isThere } from "../../platform/fs.ts";
 import type { Attempt, Persistence } from "../../platform/retry.ts";
 import { asGiven, oneLine } from "../../platform/text.ts";
-import { type Answer, longestCall, type NoAnswer } from "./call.ts";
+import { type Answer, maxCallMs, type NoAnswer } from "./call.ts";
 import { type SvidRequest, usualSockets } from "./endpoint.ts";
 import { decodeResponse, type JwtSvid } from "./wire.ts";
 
@@ -14,7 +14,7 @@ type Failed = Exclude<Attempt<never>, { value: never }>;
 export async function explainNoAnswer(failure: NoAnswer, request: SvidRequest): Promise<Failed> {
   switch (failure.code) {
     case "ETIMEDOUT":
-      return unavailable(request, "settling", `no answer within ${longestCall / 1000} s`, failure.cause);
+      return unavailable(request, "settling", `no answer within ${maxCallMs / 1000} s`, failure.cause);
     case "ECONNRESET":
     case "EPIPE":
       return unavailable(request, "settling", "the connection broke off", failure.cause);
@@ -30,7 +30,7 @@ export async function explainNoAnswer(failure: NoAnswer, request: SvidRequest): 
 async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: SvidRequest): Promise<Failed> {
   const fail = (retry: Persistence, problem: string, ...remedy: string[]): Failed => ({
     retry,
-    error: new LoginError("spiffe-socket-unusable", `The Workload API can't be reached: ${problem}.`, {
+    error: new ExplainedError("spiffe-socket-unusable", `The Workload API can't be reached: ${problem}.`, {
       remedy,
       cause,
     }),
@@ -130,14 +130,14 @@ export function explainChoice(svids: readonly JwtSvid[], fitting: number, { addr
   ];
   const error =
     fitting === 0
-      ? new LoginError(
+      ? new ExplainedError(
           "spiffe-no-identity",
           `The Workload API at ${address} issues identities, but not ${asGiven(id ?? "")}.`,
           {
             remedy,
           },
         )
-      : new LoginError(
+      : new ExplainedError(
           "spiffe-several-identities",
           `The Workload API at ${address} issues ${fitting} identities${id === undefined ? "" : ` for ${asGiven(id)}`}; one is to log in.`,
           { remedy },
@@ -147,7 +147,7 @@ export function explainChoice(svids: readonly JwtSvid[], fitting: number, { addr
 
 function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Failed {
   const user = endpoint.kind === "unix" ? ` (here unix:uid:${process.geteuid?.()})` : "";
-  const error = new LoginError(
+  const error = new ExplainedError(
     "spiffe-no-identity",
     `The Workload API at ${address} issues no identity to this process: ${words}.`,
     {
@@ -165,7 +165,7 @@ function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Fail
 }
 
 function refused({ address }: SvidRequest, words: string): Failed {
-  const error = new LoginError("spiffe-refused", `The Workload API at ${address} refuses the request: ${words}.`, {
+  const error = new ExplainedError("spiffe-refused", `The Workload API at ${address} refuses the request: ${words}.`, {
     remedy: [
       "Check the option audience and the option spiffe-id, and that the option spiffe-socket names the agent's socket for",
       "workloads, not one for administrators. The agent's log says more.",
@@ -175,15 +175,19 @@ function refused({ address }: SvidRequest, words: string): Failed {
 }
 
 function unavailable({ address }: SvidRequest, retry: Persistence, why: string, cause?: unknown): Failed {
-  const error = new LoginError("spiffe-unavailable", `The Workload API at ${address} gives no identity now: ${why}.`, {
-    remedy: ["Try again. If it stays so, see in the log of this node's SPIRE agent whether it reaches its server."],
-    cause,
-  });
+  const error = new ExplainedError(
+    "spiffe-unavailable",
+    `The Workload API at ${address} gives no identity now: ${why}.`,
+    {
+      remedy: ["Try again. If it stays so, see in the log of this node's SPIRE agent whether it reaches its server."],
+      cause,
+    },
+  );
   return { retry, error };
 }
 
 function unusable({ address }: SvidRequest, why: string, cause?: unknown): Failed {
-  const error = new LoginError("spiffe-answer-unusable", `${address} is of no use as a Workload API: ${why}.`, {
+  const error = new ExplainedError("spiffe-answer-unusable", `${address} is of no use as a Workload API: ${why}.`, {
     remedy: ["Check that the option spiffe-socket names the socket of a SPIFFE Workload API, such as a SPIRE agent's."],
     cause,
   });

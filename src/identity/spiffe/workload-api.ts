@@ -9,7 +9,7 @@ import { decodeResponse, encodeRequest } from "./wire.ts";
  * Fetches one. What may pass is tried again for some 20 seconds: a new registration entry takes its time to reach the
  * agent, and an agent that starts refuses connections. It may be one that has only half of its life left.
  * @returns the JWT: a secret
- * @throws LoginError `spiffe-socket-unusable`, `spiffe-no-identity`, `spiffe-several-identities`, `spiffe-refused`,
+ * @throws ExplainedError `spiffe-socket-unusable`, `spiffe-no-identity`, `spiffe-several-identities`, `spiffe-refused`,
  *   `spiffe-unavailable`, `spiffe-answer-unusable`
  */
 export function fetchJwtSvid(request: SvidRequest, audience: string, platform: Platform): Promise<string> {

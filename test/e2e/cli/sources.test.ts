@@ -58,7 +58,7 @@ describe.concurrent("identity", () => {
     expect(resultsOf(ran.stdout)).toMatchObject({ audience: robot.audience, subject: SUBJECT });
     const asked = peers().github.requests.filter(({ audience }) => audience === robot.audience);
     expect(asked).toEqual([{ audience: robot.audience, authorized: true }]);
-    // Its words for its own log are not for this face.
+    // Its words for its own log are not for this entry point.
     expect(ran.stdout + ran.stderr).not.toContain("::");
   });
 

@@ -234,12 +234,12 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     test("before the tags are set", async ({ expect }) => {
       const { scenario, made, remove } = await signed("gone");
       const { to, machine } = scenario;
-      const [begun, goOn] = [fileOf(machine, "begun"), fileOf(machine, "go-on")];
-      const wait = `touch ${begun}; until [ -e ${goOn} ]; do sleep 0.05; done; true`;
+      const [begun, afterOutput] = [fileOf(machine, "begun"), fileOf(machine, "go-on")];
+      const wait = `touch ${begun}; until [ -e ${afterOutput} ]; do sleep 0.05; done; true`;
       const running = await scenario.start([...args(scenario, made, "1.0"), "--verify-command", wait]);
       await eventually(() => existsSync(begun), "the promotion waits");
       await remove();
-      await writeFile(goOn, "");
+      await writeFile(afterOutput, "");
       const said = refused(expect, await running.ended(), "signatures-missing");
       expect(said).toContain("has gone since the promotion began. No tag was changed.");
       expect(said).toContain("always keep a version tag");
