@@ -27,7 +27,7 @@ export async function spiffeSizes(): Promise<SpiffeSizes> {
   await run("tsc", ["-p", "tsconfig.json", "--noCheck", "--outDir", at("out")]);
   await writeFile(at("package.json"), '{"type":"module"}');
   const folder = at("out/identity/spiffe");
-  await writeFile(join(folder, "all.js"), 'export * from "./client.js";\nexport * from "./endpoint.js";\n');
+  await writeFile(join(folder, "all.js"), 'export * from "./workload-api.js";\nexport * from "./endpoint.js";\n');
   const around = (await readdir(at("out"), { recursive: true }))
     .map((file) => relative(folder, at(join("out", file))))
     .filter((file) => file.startsWith("../") && file.endsWith(".js"));
@@ -36,6 +36,6 @@ export async function spiffeSizes(): Promise<SpiffeSizes> {
     await run("ncc", ["build", join(folder, name), ...options, "--out", at(`bundled-${name}`)]);
     return (await stat(join(at(`bundled-${name}`), "index.js"))).size;
   };
-  const [client, all] = await Promise.all([bundle("client.js", [...around, "./explain.js"]), bundle("all.js", around)]);
+  const [client, all] = await Promise.all([bundle("workload-api.js", [...around, "./explain-call.js"]), bundle("all.js", around)]);
   return { client, all };
 }
