@@ -1,6 +1,6 @@
 // The measuring part of script/benchmark. docs/performance.md says what is compared and how.
 import { loadavg } from "node:os";
-import { type Peers, startPeers } from "../test/support/peers.ts";
+import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
 import { enterJob, enterPod, type Name, type Place, script, verify, ways } from "./measure/commands.ts";
 import { largest, measurePromotion } from "./measure/promotion.ts";
 import { type Extras, intoDocument, type Result, report, type Setting } from "./measure/report.ts";

@@ -1,8 +1,9 @@
 // The telling part of script/demo. What it says about an outcome has been checked before: where something goes another
 // way than told, it stops and fails.
+
+import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
 import { removeJobs } from "../test/support/action.ts";
 import { kindsIn, type Secret, watch } from "../test/support/leaks.ts";
-import { type Peers, startPeers } from "../test/support/peers.ts";
 import { showJob } from "./show/job.ts";
 import { showPod } from "./show/pod.ts";
 import { act, chapter, expect, isInterrupted, quote, say, screen, Unexpected } from "./show/screen.ts";

@@ -187,7 +187,7 @@ install_node() {
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm : tests find it by its path (test/support/built.ts), since some programs have
+# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm : tests find it by its path (test/quay-stand-in/built.ts), since some programs have
 # the name of another: server is everybody's.
 need_go_tool() {
   local module program="$1" takes="up to a minute"
@@ -234,7 +234,7 @@ install_act() {
 }
 
 # need_go_program NAME@VERSION PROGRAM SOURCE TIME [OPTION…] : built from a folder with a go.mod. Tests find it by its path
-# (test/support/built.ts), since it may bear the name of a program that is on PATH.
+# (test/quay-stand-in/built.ts), since it may bear the name of a program that is on PATH.
 need_go_program() {
   local program="$tools/$1/$2"
   [[ -x $program ]] || alone "${program%/*}" install_go_program "$program" "${@:3}"
@@ -253,7 +253,7 @@ install_go_program() {
 
 # A registry with the referrers API: Debian's has none.
 need_referrers_registry() {
-  need_go_program referrers-registry@v0.22.1 referrers-registry test/support/referrers "a few seconds"
+  need_go_program referrers-registry@v0.22.1 referrers-registry test/quay-stand-in/referrers "a few seconds"
 }
 
 # Tekton's own validation.

@@ -1,8 +1,8 @@
 /** What is compared: the Action in a job, the command line in a pod, and the scripts that do the same by hand. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Peers } from "../../test/support/peers.ts";
-import { addRobot } from "../../test/support/quay/store.ts";
+import type { Peers } from "../../test/quay-stand-in/peers.ts";
+import { addRobot } from "../../test/quay-stand-in/quay/store.ts";
 import { inputVariables, runnerVariables, systemPath } from "../../test/support/runner.ts";
 import { parseActionFile, parseFileCommands } from "../../test/support/workflow-commands.ts";
 import { startWorkloadApi } from "../../test/support/workload-api.ts";

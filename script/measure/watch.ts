@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Peers } from "../../test/support/peers.ts";
+import type { Peers } from "../../test/quay-stand-in/peers.ts";
 import { enterPod } from "./commands.ts";
 import { at, start } from "./run.ts";
 

@@ -1,10 +1,10 @@
 /** The first act: a job on GitHub, with the Action. */
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { SUBJECT } from "../../test/quay-stand-in/issuer.ts";
+import type { Peers } from "../../test/quay-stand-in/peers.ts";
 import { createJob, type Job, type Step } from "../../test/support/action.ts";
 import { writeImage } from "../../test/support/image.ts";
-import { SUBJECT } from "../../test/support/issuer.ts";
-import type { Peers } from "../../test/support/peers.ts";
 import type { Finished } from "../../test/support/runner.ts";
 import { chapter, expect, heading, output, prompt, quote, say, type Told } from "./screen.ts";
 

@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import type { Peers } from "../../test/quay-stand-in/peers.ts";
+import { addRepository, addRobot } from "../../test/quay-stand-in/quay/store.ts";
 import { differences, readTree } from "../../test/support/leaks.ts";
-import type { Peers } from "../../test/support/peers.ts";
-import { addRepository, addRobot } from "../../test/support/quay/store.ts";
 import { type Finished, finish, systemPath } from "../../test/support/runner.ts";
 import { chapter, expect, output, prompt, say } from "./screen.ts";
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { type Peers, startPeers } from "../support/peers.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 
 const command = resolve(import.meta.dirname, "../../dist/cli/index.js");
 const lifeSeconds = 8;

@@ -12,7 +12,7 @@ import { restoreEntries } from "../../src/authfile/restore.ts";
 import { logout } from "../../src/login/logout.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createRecorder, entryOf, makeFolder } from "../fixtures.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { entriesIn, usePrograms } from "./processes.ts";
 
 vi.mock("node:fs/promises", { spy: true });

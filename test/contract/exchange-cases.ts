@@ -1,5 +1,5 @@
 /** The exchange, row by row, as recorded on a running Quay. */
-import { type SignOptions, SUBJECT } from "../support/issuer.ts";
+import { type SignOptions, SUBJECT } from "../quay-stand-in/issuer.ts";
 import { basic } from "./ask.ts";
 import type { World } from "./target.ts";
 import { type Expected, error, internalError, loading, message, token, unknownRobot } from "./wording.ts";

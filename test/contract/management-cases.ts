@@ -2,7 +2,7 @@
  * Setting a robot up, step by step, as recorded on a running Quay. The steps of one table run in order, since each
  * builds on those before it.
  */
-import { SUBJECT } from "../support/issuer.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { basic, type Question } from "./ask.ts";
 import type { World } from "./target.ts";
 import * as say from "./wording.ts";

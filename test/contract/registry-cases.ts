@@ -1,5 +1,5 @@
 /** The registry's side, row by row, as recorded on a running Quay. */
-import { spoil } from "../support/issuer.ts";
+import { spoil } from "../quay-stand-in/issuer.ts";
 import { basic, type Question } from "./ask.ts";
 import type { World } from "./target.ts";
 import * as say from "./wording.ts";

@@ -3,12 +3,12 @@
  * tokens, time, and what was only read in newer source (docs/quay.md). For the stand-in only.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type IssuerServer, SUBJECT, startIssuer } from "../support/issuer.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
-import { DEFAULTS, type Settings } from "../support/quay/settings.ts";
-import { addOauthToken, addOrganization, addRobot, type Binding } from "../support/quay/store.ts";
-import { page } from "../support/scripted.ts";
+import { type IssuerServer, SUBJECT, startIssuer } from "../quay-stand-in/issuer.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
+import { DEFAULTS, type Settings } from "../quay-stand-in/quay/settings.ts";
+import { addOauthToken, addOrganization, addRobot, type Binding } from "../quay-stand-in/quay/store.ts";
+import { page } from "../quay-stand-in/scripted.ts";
 import { type Answer, ask, basic, type Question } from "./ask.ts";
 import { foreign } from "./target.ts";
 import * as say from "./wording.ts";

@@ -5,9 +5,9 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { type IssuerServer, SUBJECT, startIssuer } from "../support/issuer.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { createAuthority } from "../support/tls.ts";
+import { type IssuerServer, SUBJECT, startIssuer } from "../quay-stand-in/issuer.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { createAuthority } from "../quay-stand-in/tls.ts";
 import { type Answer, ask, basic, type Question } from "./ask.ts";
 
 export interface Target {

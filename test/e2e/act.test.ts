@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { findBuilt } from "../support/built.ts";
+import { findBuilt } from "../quay-stand-in/built.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { writeImage } from "../support/image.ts";
-import { SUBJECT } from "../support/issuer.ts";
 import { differences, kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
 import { removeStorage, systemPath } from "../support/runner.ts";
 import { entryOf } from "./world.ts";
 

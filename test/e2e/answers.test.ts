@@ -1,11 +1,18 @@
 /** Answers that are no answers: from Quay, from GitHub's endpoint, from the tool's login. */
 import { afterAll, describe, test } from "vitest";
+import { LOADING, TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
+import {
+  type BadToken,
+  type Quay,
+  type QuayOptions,
+  startQuay,
+  tokenText,
+  tokenWith,
+} from "../quay-stand-in/quay/server.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
+import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../quay-stand-in/scripted.ts";
 import { createJob, runAction } from "../support/action.ts";
 import { differences } from "../support/leaks.ts";
-import { LOADING, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
-import { type BadToken, type Quay, type QuayOptions, startQuay, tokenText, tokenWith } from "../support/quay/server.ts";
-import { addRobot } from "../support/quay/store.ts";
-import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../support/scripted.ts";
 import { asking, failure, makeHomeFor, newRobot, of, once, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false });

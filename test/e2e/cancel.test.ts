@@ -4,10 +4,10 @@ import { watch } from "node:fs";
 import { readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { hang } from "../quay-stand-in/scripted.ts";
 import { createJob } from "../support/action.ts";
 import type { Job } from "../support/job.ts";
 import { differences } from "../support/leaks.ts";
-import { hang } from "../support/scripted.ts";
 import { asking, authsIn, entryOf, failure, newRobot, of, type Robot, until, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers({ registry: false });

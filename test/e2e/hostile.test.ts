@@ -1,10 +1,10 @@
 /** What Quay, a token, an auth file and a public registry say may be anything: nothing of it is believed or carried out. */
 import { join } from "node:path";
 import { afterAll, describe, test } from "vitest";
+import { tokenText, tokenWith } from "../quay-stand-in/quay/server.ts";
+import { answer } from "../quay-stand-in/scripted.ts";
 import { createJob } from "../support/action.ts";
 import { createMachine, removeMachines } from "../support/command.ts";
-import { tokenText, tokenWith } from "../support/quay/server.ts";
-import { answer } from "../support/scripted.ts";
 import { entryOf, failure, newRobot, of, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false });

@@ -2,10 +2,10 @@
 import { rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { answer } from "../quay-stand-in/scripted.ts";
 import { createJob, runAction } from "../support/action.ts";
-import { SUBJECT } from "../support/issuer.ts";
 import type { Job } from "../support/job.ts";
-import { answer } from "../support/scripted.ts";
 import { asking, failure, newRobot, once, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false });

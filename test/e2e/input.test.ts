@@ -1,11 +1,11 @@
 /** Bad input: each a clear error, before anything is changed and before anybody is asked. */
 import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { createJob, removeJobs } from "../support/action.ts";
 import { differences } from "../support/leaks.ts";
-import { listen } from "../support/listen.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
 import { cases } from "./input-cases.ts";
 import { failure } from "./world.ts";
 

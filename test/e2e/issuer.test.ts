@@ -1,9 +1,9 @@
 /** 500, 502, 504: answers of Quay without a reason. The Action looks at the issuer itself and says which it is. */
 import { afterAll, describe, test } from "vitest";
+import { type Issuer, SUBJECT, startIssuer } from "../quay-stand-in/issuer.ts";
+import { INTERNAL_ERROR, LOADING } from "../quay-stand-in/quay/pages.ts";
+import { answer } from "../quay-stand-in/scripted.ts";
 import { runAction } from "../support/action.ts";
-import { type Issuer, SUBJECT, startIssuer } from "../support/issuer.ts";
-import { INTERNAL_ERROR, LOADING } from "../support/quay/pages.ts";
-import { answer } from "../support/scripted.ts";
 import { asking, failure, newRobot, of, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false, quay: { issuerTimeoutMs: 400, gatewayTimeoutMs: 800 } });

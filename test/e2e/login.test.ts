@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { createJob, runAction } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
-import { SUBJECT } from "../support/issuer.ts";
 import { differences } from "../support/leaks.ts";
 import { findTool } from "../support/runner.ts";
 import { authsIn, digestIn, entryOf, makeHomeFor, newRobot, usePeers, userOf } from "./world.ts";

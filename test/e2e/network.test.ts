@@ -3,13 +3,13 @@ import { createServer } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, describe, test } from "vitest";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { type Listening, listen } from "../quay-stand-in/listen.ts";
+import { startQuay } from "../quay-stand-in/quay/server.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import { createJob, runAction } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
-import { SUBJECT } from "../support/issuer.ts";
-import { type Listening, listen } from "../support/listen.ts";
 import { startProxy } from "../support/proxy.ts";
-import { startQuay } from "../support/quay/server.ts";
-import { addRobot } from "../support/quay/store.ts";
 import { failure, newRobot, usePeers } from "./world.ts";
 
 const peers = usePeers();

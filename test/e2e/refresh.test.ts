@@ -6,13 +6,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, type ExpectStatic, test } from "vitest";
 import { makeFolder } from "../fixtures.ts";
+import { READ_ONLY } from "../quay-stand-in/quay/pages.ts";
+import { answer, hang, page } from "../quay-stand-in/scripted.ts";
 import { createJob } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
 import type { Background, Job, JobOptions, Main } from "../support/job.ts";
 import { differences, type Entry } from "../support/leaks.ts";
-import { READ_ONLY } from "../support/quay/pages.ts";
 import type { Inputs } from "../support/runner.ts";
-import { answer, hang, page } from "../support/scripted.ts";
 import { asking, authsIn, entryOf, newRobot, of, once, type Robot, until, usePeers, userOf } from "./world.ts";
 
 /** Seconds. A token's end is in whole ones: up to one less is left of it. */

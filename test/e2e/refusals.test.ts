@@ -1,11 +1,11 @@
 /** Every refusal of docs/quay.md that can reach the Action: its code, its explanation, the identity as it is. */
 import { describe, test } from "vitest";
+import { type Issuer, SUBJECT } from "../quay-stand-in/issuer.ts";
+import { HEADERS_TOO_LARGE, READ_ONLY, REQUEST_TOO_LARGE, type Reply } from "../quay-stand-in/quay/pages.ts";
+import type { Binding } from "../quay-stand-in/quay/store.ts";
+import { answer, type Scripted } from "../quay-stand-in/scripted.ts";
 import { createJob } from "../support/action.ts";
-import { type Issuer, SUBJECT } from "../support/issuer.ts";
 import { differences } from "../support/leaks.ts";
-import { HEADERS_TOO_LARGE, READ_ONLY, REQUEST_TOO_LARGE, type Reply } from "../support/quay/pages.ts";
-import type { Binding } from "../support/quay/store.ts";
-import { answer, type Scripted } from "../support/scripted.ts";
 import { asking, failure, newRobot, of, usePeers } from "./world.ts";
 
 const peers = usePeers({ registry: false });

@@ -1,9 +1,9 @@
 /** Several robots in one login, each for its scope; and what they are really allowed to do. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
 import { createJob, runAction } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
-import { addRepository, addRobot } from "../support/quay/store.ts";
 import { authsIn, failure, newRobot, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers();

@@ -2,11 +2,11 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
+import { hang } from "../quay-stand-in/scripted.ts";
 import { createJob } from "../support/action.ts";
 import type { Job, Main } from "../support/job.ts";
 import { differences } from "../support/leaks.ts";
 import type { Inputs } from "../support/runner.ts";
-import { hang } from "../support/scripted.ts";
 import { authsIn, entryOf, newRobot, of, until, usePeers, userOf } from "./world.ts";
 
 /** Seconds. */

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
 import { createJob } from "../support/action.ts";
 import type { Job } from "../support/job.ts";
-import { todaysSkopeo } from "../support/peers.ts";
-import { findTool, systemPath } from "../support/runner.ts";
+import { findTool, systemPath, todaysSkopeo } from "../support/runner.ts";
 import { authsIn, entryOf, newRobot, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers({ registry: false });

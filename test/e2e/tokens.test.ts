@@ -1,8 +1,8 @@
 /** Identity tokens that Quay could never accept: said in plain words, and not sent to anybody. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import type { Issuer } from "../quay-stand-in/issuer.ts";
 import { createJob } from "../support/action.ts";
-import type { Issuer } from "../support/issuer.ts";
 import type { Job, JobOptions } from "../support/job.ts";
 import { differences, secretsIn } from "../support/leaks.ts";
 import { isRoot, needsRoot } from "../support/root.ts";

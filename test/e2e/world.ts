@@ -3,11 +3,11 @@ import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, type ExpectStatic } from "vitest";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { type Peers, type PeersOptions, startPeers } from "../quay-stand-in/peers.ts";
+import { addRepository, addRobot, type Binding } from "../quay-stand-in/quay/store.ts";
 import { removeJobs } from "../support/action.ts";
-import { SUBJECT } from "../support/issuer.ts";
 import type { Job, Step } from "../support/job.ts";
-import { type Peers, type PeersOptions, startPeers } from "../support/peers.ts";
-import { addRepository, addRobot, type Binding } from "../support/quay/store.ts";
 import { isRoot } from "../support/root.ts";
 
 /** Peers for all tests of a file. */

@@ -8,8 +8,8 @@ import { promisify } from "node:util";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { authsIn, entryOf, of, until, userOf } from "../e2e/world.ts";
+import { slow } from "../quay-stand-in/scripted.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
-import { slow } from "../support/scripted.ts";
 import { exchangesOf, fault, foreignHost, keepsPromises, logIn, newWorld, type World } from "./world.ts";
 
 const peers = useWorld({ registry: false });

@@ -2,10 +2,10 @@
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { asking, once, type Robot, until } from "../e2e/world.ts";
-import { type Github, startGithub } from "../support/github.ts";
+import { type Github, startGithub } from "../quay-stand-in/github.ts";
+import { answer, cut, hang, huge, redirect, reset, type Scripted, slow, switching } from "../quay-stand-in/scripted.ts";
+import type { Flaw } from "../quay-stand-in/tls.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
-import { answer, cut, hang, huge, redirect, reset, type Scripted, slow, switching } from "../support/scripted.ts";
-import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, far, narrow, poisonedBy, resetting, shut, usePassages } from "./network.ts";
 import type { Fault } from "./row.ts";

@@ -5,12 +5,23 @@ import { connect, createServer as createTcpServer } from "node:net";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { newRobot, of } from "../e2e/world.ts";
-import { type Issuer, SUBJECT, startIssuer } from "../support/issuer.ts";
-import { type Listening, listen } from "../support/listen.ts";
-import { INTERNAL_ERROR } from "../support/quay/pages.ts";
+import { type Issuer, SUBJECT, startIssuer } from "../quay-stand-in/issuer.ts";
+import { type Listening, listen } from "../quay-stand-in/listen.ts";
+import { INTERNAL_ERROR } from "../quay-stand-in/quay/pages.ts";
+import {
+  answer,
+  cut,
+  hang,
+  huge,
+  page,
+  play,
+  redirect,
+  reset,
+  type Scripted,
+  switching,
+} from "../quay-stand-in/scripted.ts";
+import type { Flaw } from "../quay-stand-in/tls.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
-import { answer, cut, hang, huge, page, play, redirect, reset, type Scripted, switching } from "../support/scripted.ts";
-import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, freePort, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, poisonedBy, resetting, shut, usePassages } from "./network.ts";
 import type { Fault } from "./row.ts";

@@ -3,12 +3,23 @@ import { createServer } from "node:http";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { of, once, until } from "../e2e/world.ts";
-import { listen } from "../support/listen.ts";
-import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, READ_ONLY, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
-import { type Quay, startQuay } from "../support/quay/server.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, READ_ONLY, TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
+import { type Quay, startQuay } from "../quay-stand-in/quay/server.ts";
+import {
+  answer,
+  cut,
+  hang,
+  huge,
+  page,
+  redirect,
+  reset,
+  type Scripted,
+  slow,
+  switching,
+} from "../quay-stand-in/scripted.ts";
+import type { Flaw } from "../quay-stand-in/tls.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
-import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow, switching } from "../support/scripted.ts";
-import type { Flaw } from "../support/tls.ts";
 import { findToxiproxy, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, far, narrow, poisonedBy, resetting, shut, usePassages } from "./network.ts";
 import type { Fault } from "./row.ts";

@@ -2,11 +2,11 @@
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { newRobot } from "../e2e/world.ts";
-import { SUBJECT } from "../support/issuer.ts";
-import { LOADING } from "../support/quay/pages.ts";
-import { startQuay } from "../support/quay/server.ts";
-import { addRobot } from "../support/quay/store.ts";
-import { answer, hang, page, type Scripted, switching } from "../support/scripted.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { LOADING } from "../quay-stand-in/quay/pages.ts";
+import { startQuay } from "../quay-stand-in/quay/server.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
+import { answer, hang, page, type Scripted, switching } from "../quay-stand-in/scripted.ts";
 import { fault, logIn, newWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });

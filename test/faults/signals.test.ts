@@ -3,8 +3,8 @@ import { utimes } from "node:fs/promises";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { asking, of, type Robot, until } from "../e2e/world.ts";
+import { answer, hang } from "../quay-stand-in/scripted.ts";
 import { differences } from "../support/leaks.ts";
-import { answer, hang } from "../support/scripted.ts";
 import { startWorkloadApi } from "../support/workload-api.ts";
 import {
   exchangesOf,

@@ -3,10 +3,10 @@ import { rename, rm } from "node:fs/promises";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { asking, newRobot, of, once, type Robot, until } from "../e2e/world.ts";
-import { SUBJECT } from "../support/issuer.ts";
-import { startQuay } from "../support/quay/server.ts";
-import { addRobot } from "../support/quay/store.ts";
-import { answer, slow } from "../support/scripted.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { startQuay } from "../quay-stand-in/quay/server.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
+import { answer, slow } from "../quay-stand-in/scripted.ts";
 import { exchangesOf, fault, keepsPromises, logIn, newWorld, type World } from "./world.ts";
 
 const peers = useWorld({ registry: false });

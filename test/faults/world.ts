@@ -6,9 +6,9 @@ import { type ExpectStatic, type TestContext, test } from "vitest";
 import { type ErrorCode, errorCodes } from "../../src/platform/errors.ts";
 import { failed, machineWithToken, newRobot } from "../e2e/cli/world.ts";
 import { authsIn, entryOf, type Robot, until, userOf } from "../e2e/world.ts";
+import type { Peers } from "../quay-stand-in/peers.ts";
 import type { Machine, MachineOptions, Ran } from "../support/command.ts";
 import { differences, type Entry } from "../support/leaks.ts";
-import type { Peers } from "../support/peers.ts";
 import { faultOf } from "./matrix.ts";
 import type { Fault } from "./row.ts";
 

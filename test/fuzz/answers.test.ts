@@ -19,8 +19,8 @@ import { connect, exchange } from "../../src/quay/exchange.ts";
 import { assertAccess } from "../../src/registry/access.ts";
 import { createRegistryClient } from "../../src/registry/client.ts";
 import { claims, entryOf, fakeClock, makeFolder, robotToken, testIdentity, testPlatform } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { forAllAsync, outcome, outcomeAsync } from "./property.ts";
 import { hostile } from "./values.ts";
 

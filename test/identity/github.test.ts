@@ -6,10 +6,10 @@ import { parseRequest } from "../../src/login/request.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import type { ErrorCode } from "../../src/platform/errors.ts";
 import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
-import { type Github, startGithub } from "../support/github.ts";
-import { type IssuerServer, startIssuer } from "../support/issuer.ts";
-import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../support/scripted.ts";
-import { type Authority, createAuthority, trustAsMachine } from "../support/tls.ts";
+import { type Github, startGithub } from "../quay-stand-in/github.ts";
+import { type IssuerServer, startIssuer } from "../quay-stand-in/issuer.ts";
+import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../quay-stand-in/scripted.ts";
+import { type Authority, createAuthority, trustAsMachine } from "../quay-stand-in/tls.ts";
 
 let authority: Authority;
 /** Of GitHub's endpoint: the machine's roots have it, ca-file does not. */

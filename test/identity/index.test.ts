@@ -14,7 +14,7 @@ import { usualSockets } from "../../src/identity/spiffe/endpoint.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { failure, makeFolder, testPlatform } from "../fixtures.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { startWorkloadApi } from "../support/workload-api.ts";
 
 // The real place is the machine's: a file there would be seen by everything that runs beside this test.

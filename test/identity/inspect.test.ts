@@ -9,9 +9,9 @@ import { readOptions } from "../../src/options/reader.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 import { claims, failure, makeFolder, now, type TestPlatform, testPlatform, unsignedJwt } from "../fixtures.ts";
-import { type Behaviour, type Issuer, type IssuerServer, startIssuer } from "../support/issuer.ts";
-import { listen } from "../support/listen.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
+import { type Behaviour, type Issuer, type IssuerServer, startIssuer } from "../quay-stand-in/issuer.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { startWorkloadApi } from "../support/workload-api.ts";
 
 let authority: Authority;

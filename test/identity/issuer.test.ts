@@ -4,9 +4,9 @@ import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { examineIssuer, type IssuerFinding } from "../../src/identity/issuer.ts";
 import { readIdentity, testIdentity, testPlatform } from "../fixtures.ts";
-import { type Behaviour, type IssuerServer, type SignOptions, startIssuer } from "../support/issuer.ts";
-import { listen } from "../support/listen.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
+import { type Behaviour, type IssuerServer, type SignOptions, startIssuer } from "../quay-stand-in/issuer.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 
 let authority: Authority;
 let issuer: IssuerServer;

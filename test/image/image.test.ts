@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { writeImage } from "../support/image.ts";
 import { kindsIn, type Secret } from "../support/leaks.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
 import { becomesRoot, needsRoot } from "../support/root.ts";
 import { type Finished, finish } from "../support/runner.ts";
 

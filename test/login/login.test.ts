@@ -13,10 +13,10 @@ import type { OptionValues } from "../../src/options/table.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 import { failure, fakeClock, fakeTool, makeFolder, type TestPlatform, testPlatform } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
-import { type Peers, RELEASE_SUBJECT, startPeers } from "../support/peers.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Peers, RELEASE_SUBJECT, startPeers } from "../quay-stand-in/peers.ts";
+import { answer, hang, slow } from "../quay-stand-in/scripted.ts";
 import { startProxy } from "../support/proxy.ts";
-import { answer, hang, slow } from "../support/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {

@@ -19,10 +19,10 @@ import {
   type Trust,
 } from "../../src/platform/http.ts";
 import { failure, makeFolder } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { answer, cut, hang, huge, play, redirect, reset, type Scripted } from "../quay-stand-in/scripted.ts";
+import { type Authority, type Certificate, createAuthority } from "../quay-stand-in/tls.ts";
 import { type ProxyOptions, startProxy } from "../support/proxy.ts";
-import { answer, cut, hang, huge, play, redirect, reset, type Scripted } from "../support/scripted.ts";
-import { type Authority, type Certificate, createAuthority } from "../support/tls.ts";
 
 let authority: Authority;
 let stranger: Authority;

@@ -6,7 +6,7 @@ import { ExplainedError } from "../../src/platform/errors.ts";
 import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
 import { retry } from "../../src/platform/retry.ts";
 import { createRecorder, failure } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
+import { listen } from "../quay-stand-in/listen.ts";
 
 const make = (options: Partial<PlatformOptions> = {}) =>
   createPlatform({ env: {}, reporter: createRecorder(), timeoutSeconds: 60, ...options });

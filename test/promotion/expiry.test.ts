@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { assertLasting, type Labelled } from "../../src/promotion/expiry.ts";
 import { createRegistryClient } from "../../src/registry/client.ts";
 import { failureText, testPlatform } from "../fixtures.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { content, type Form, type ImageOptions, type Made, makeImage, types } from "../support/images.ts";
-import { listen } from "../support/listen.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
 
 const label = "quay.expires-after";
 

@@ -7,8 +7,8 @@ import { readImage } from "../../src/promotion/image.ts";
 import { setTags } from "../../src/promotion/tags.ts";
 import { createRegistryClient } from "../../src/registry/client.ts";
 import { failure, type TestPlatform, testPlatform } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 
 const types = {
   image: "application/vnd.oci.image.manifest.v1+json",

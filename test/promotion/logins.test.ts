@@ -10,9 +10,9 @@ import { createPlatform } from "../../src/platform/platform.ts";
 import { openSides, type Sides } from "../../src/promotion/logins.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import { createRecorder, entryOf, expectNoSecret, failure, makeFolder } from "../fixtures.ts";
-import { SUBJECT } from "../support/issuer.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { addRobot } from "../support/quay/store.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import { systemPath } from "../support/runner.ts";
 
 let peers: Peers;

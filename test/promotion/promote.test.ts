@@ -10,6 +10,7 @@ import { promote } from "../../src/promotion/promote.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import type { Progress, PromotionResult } from "../../src/promotion/result.ts";
 import { createRecorder, expectNoSecret, failure, fakeTool, makeFolder, type Recorder } from "../fixtures.ts";
+import { answer, slow } from "../quay-stand-in/scripted.ts";
 import {
   amd64,
   arm64,
@@ -25,7 +26,6 @@ import {
 } from "../support/images.ts";
 import { addPlace, bindRobot, type PromotionWorld, type Side, startPromotionWorld } from "../support/promotion.ts";
 import { systemPath } from "../support/runner.ts";
-import { answer, slow } from "../support/scripted.ts";
 
 let world: PromotionWorld;
 let folder: string;

@@ -17,7 +17,7 @@ import {
   slashRedirect,
   TOO_MANY_LOGINS,
   TOO_MANY_REQUESTS,
-} from "../support/quay/pages.ts";
+} from "../quay-stand-in/quay/pages.ts";
 
 const read = ({ status, body, headers = {} }: Reply, robot = "acme+ci"): ExchangeResult =>
   readExchangeAnswer({ status, body, headers }, robot, recorded.iat * 1000);

@@ -5,12 +5,18 @@ import type { Identity } from "../../src/identity/token.ts";
 import type { ErrorCode } from "../../src/platform/errors.ts";
 import { connect, exchange } from "../../src/quay/exchange.ts";
 import { failure, failureText, fakeClock, readIdentity, type TestPlatform, testPlatform } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
-import { type Peers, RELEASE_SUBJECT, startPeers } from "../support/peers.ts";
-import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, type Reply, TOO_MANY_REQUESTS } from "../support/quay/pages.ts";
-import { startQuay, tokenText, tokenWith } from "../support/quay/server.ts";
-import { addRobot } from "../support/quay/store.ts";
-import { answer, cut, hang, huge, notJson, pass, redirect, reset, slow } from "../support/scripted.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Peers, RELEASE_SUBJECT, startPeers } from "../quay-stand-in/peers.ts";
+import {
+  GATEWAY_TIMEOUT,
+  INTERNAL_ERROR,
+  LOADING,
+  type Reply,
+  TOO_MANY_REQUESTS,
+} from "../quay-stand-in/quay/pages.ts";
+import { startQuay, tokenText, tokenWith } from "../quay-stand-in/quay/server.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
+import { answer, cut, hang, huge, notJson, pass, redirect, reset, slow } from "../quay-stand-in/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {

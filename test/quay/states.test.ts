@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { exitCodeOf } from "../../src/cli/failure.ts";
 import { explainState } from "../../src/quay/states.ts";
-import { QUOTA_EXCEEDED, READ_ONLY, REGISTRY_READ_ONLY, tagImmutable } from "../support/quay/pages.ts";
+import { QUOTA_EXCEEDED, READ_ONLY, REGISTRY_READ_ONLY, tagImmutable } from "../quay-stand-in/quay/pages.ts";
 
 const suspended = "System is currently read-only. Pulls will succeed but all write operations are currently suspended.";
 

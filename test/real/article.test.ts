@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ask } from "../contract/ask.ts";
+import { addOrganization } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   clusterScript,
@@ -19,7 +20,6 @@ import {
   startQuayForPods,
   startSpireForPods,
 } from "../support/cluster.ts";
-import { addOrganization } from "../support/quay/store.ts";
 import { caConfigMap, LOGIN_IMAGE, ociArchive, withWorkloadApi } from "./tekton.ts";
 
 const ROBOT = "quay_federation+keyless";

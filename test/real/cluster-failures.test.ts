@@ -1,6 +1,7 @@
 /** What people see of a Task in the real cluster when something is missing or wrong. */
 import { createSign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   clusterSigningKey,
@@ -10,7 +11,6 @@ import {
   type QuayForPods,
   startQuayForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import {
   BUSYBOX_IMAGE,
   CA_WORKSPACE,

@@ -3,6 +3,7 @@
  * `restricted`.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   createNamespace,
@@ -12,7 +13,6 @@ import {
   type QuayForPods,
   startQuayForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import {
   CA_WORKSPACE,
   caConfigMap,

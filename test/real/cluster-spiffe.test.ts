@@ -1,5 +1,6 @@
 /** The Task for SPIFFE with a real SPIRE, whose agent finds out from the kubelet which pod asks. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   clusterScript,
   createNamespace,
@@ -10,7 +11,6 @@ import {
   startQuayForPods,
   startSpireForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import { CA_WORKSPACE, caConfigMap, LOGIN_IMAGE, serviceAccount, task, taskRun, withWorkloadApi } from "./tekton.ts";
 
 let peers: QuayForPods;

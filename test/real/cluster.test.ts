@@ -1,5 +1,6 @@
 /** The Tasks for service accounts, run by Tekton in the real cluster: tokens of its API server, real skopeo and buildah. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   createNamespace,
@@ -9,7 +10,6 @@ import {
   type QuayForPods,
   startQuayForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import {
   BUSYBOX_IMAGE,
   CA_WORKSPACE,

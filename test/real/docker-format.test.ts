@@ -2,12 +2,12 @@
 import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
 import { entryOf, newRobot, usePeers } from "../e2e/world.ts";
+import { findBuilt } from "../quay-stand-in/built.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { addOrganization, addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
 import { createJob } from "../support/action.ts";
-import { findBuilt } from "../support/built.ts";
 import { writeImage } from "../support/image.ts";
-import { SUBJECT } from "../support/issuer.ts";
 import type { Job } from "../support/job.ts";
-import { addOrganization, addRepository, addRobot } from "../support/quay/store.ts";
 
 const peers = usePeers();
 

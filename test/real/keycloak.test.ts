@@ -1,12 +1,12 @@
 /** The command line and a real Keycloak: its tokens from a variable, its keys, its restart. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
 import { createMachine, type Machine, removeMachines } from "../support/command.ts";
 import { writeImage } from "../support/image.ts";
 import { type Keycloak, startKeycloak } from "../support/keycloak.ts";
 import type { Secret } from "../support/leaks.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { addRepository, addRobot } from "../support/quay/store.ts";
 
 let peers: Peers;
 let keycloak: Keycloak;

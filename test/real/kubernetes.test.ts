@@ -1,5 +1,6 @@
 /** The Deployments of kubernetes/ in a real cluster: the login in one container, skopeo in another, under another user. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   clusterScript,
@@ -11,7 +12,6 @@ import {
   startQuayForPods,
   startSpireForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import { deploy, useIt } from "./deployment.ts";
 import { OPENSHIFT_USER } from "./tekton.ts";
 

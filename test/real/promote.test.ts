@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
+import { addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   clusterScript,
@@ -18,7 +19,6 @@ import {
   startQuayForPods,
   startSpireForPods,
 } from "../support/cluster.ts";
-import { addRepository, addRobot } from "../support/quay/store.ts";
 import {
   CA_WORKSPACE,
   caConfigMap,

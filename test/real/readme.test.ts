@@ -1,6 +1,7 @@
 /** The README's Pipeline, as it stands there, run by Tekton in the real cluster. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   createNamespace,
@@ -10,7 +11,6 @@ import {
   type QuayForPods,
   startQuayForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import { readmeBlock, substitute } from "../support/readme.ts";
 import { CA_WORKSPACE, caConfigMap, serviceAccount, TOOLS_IMAGE, task, workspaces } from "./tekton.ts";
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
   createNamespace,
@@ -12,7 +13,6 @@ import {
   type QuayForPods,
   startQuayForPods,
 } from "../support/cluster.ts";
-import { addRobot } from "../support/quay/store.ts";
 import { build, deploy, inWorkload, type Overlay, useIt } from "./deployment.ts";
 import {
   BUSYBOX_IMAGE,

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { newScenario, type Place, type Promoted, type Scenario, usePromotionWorld } from "../e2e/promote/world.ts";
-import { findBuilt } from "../support/built.ts";
+import { findBuilt } from "../quay-stand-in/built.ts";
 import { cosignTag, type Made, makeTwoPlatforms } from "../support/images.ts";
 import { addPlace, type PromotionWorld, type Side } from "../support/promotion.ts";
 

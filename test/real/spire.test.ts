@@ -1,11 +1,11 @@
 /** The command line and a real SPIRE: its JWT-SVIDs, its keys as its discovery provider publishes them, its refusals. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
 import { createMachine, type Machine, removeMachines } from "../support/command.ts";
 import { writeImage } from "../support/image.ts";
 import type { Secret } from "../support/leaks.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { addRepository, addRobot } from "../support/quay/store.ts";
 import { type Spire, startSpire } from "../support/spire.ts";
 
 let peers: Peers;

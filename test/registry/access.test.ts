@@ -7,11 +7,11 @@ import type { RobotToken } from "../../src/quay/exchange.ts";
 import { assertAccess, whyRefused } from "../../src/registry/access.ts";
 import type { Realm } from "../../src/registry/realm.ts";
 import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { INTERNAL_ERROR } from "../support/quay/pages.ts";
-import { addRepository } from "../support/quay/store.ts";
-import { answer, huge, notJson, reset } from "../support/scripted.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { INTERNAL_ERROR } from "../quay-stand-in/quay/pages.ts";
+import { addRepository } from "../quay-stand-in/quay/store.ts";
+import { answer, huge, notJson, reset } from "../quay-stand-in/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {

@@ -14,12 +14,12 @@ import {
 } from "../../src/registry/client.ts";
 import { ask } from "../contract/ask.ts";
 import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
-import { listen } from "../support/listen.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { INTERNAL_ERROR } from "../support/quay/pages.ts";
-import { addOrganization, addRepository, addRobot } from "../support/quay/store.ts";
-import type { RegistryKind } from "../support/registry.ts";
-import { answer, cut, hang, huge, notJson, play, redirect, reset, type Scripted } from "../support/scripted.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { INTERNAL_ERROR } from "../quay-stand-in/quay/pages.ts";
+import { addOrganization, addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
+import type { RegistryKind } from "../quay-stand-in/registry.ts";
+import { answer, cut, hang, huge, notJson, play, redirect, reset, type Scripted } from "../quay-stand-in/scripted.ts";
 
 const kinds = ["2.8.2", "referrers"] as const;
 const worlds = {} as Record<RegistryKind, Peers>;

@@ -2,9 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { findRealm, openRegistry, parseChallenges, type Realm, realmForAnyone } from "../../src/registry/realm.ts";
 import { failure, fakeClock, testPlatform } from "../fixtures.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
-import { LOADING } from "../support/quay/pages.ts";
-import { answer, cut, huge, page, redirect, reset, type Scripted, switching } from "../support/scripted.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { LOADING } from "../quay-stand-in/quay/pages.ts";
+import { answer, cut, huge, page, redirect, reset, type Scripted, switching } from "../quay-stand-in/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {

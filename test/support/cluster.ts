@@ -7,8 +7,8 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type Peers, type PeersOptions, startPeers } from "../quay-stand-in/peers.ts";
 import { kindsIn, type Secret, secretsIn, watch } from "./leaks.ts";
-import { type Peers, type PeersOptions, startPeers } from "./peers.ts";
 
 const { env } = process;
 const scripts = join(import.meta.dirname, "..", "cluster");

@@ -1,9 +1,9 @@
 /** Applies the leak harness to the steps of a job: knows its secrets, and which of its files may hold which of them now. */
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import type { Peers } from "../quay-stand-in/peers.ts";
 import type { JobOptions, Step } from "./job.ts";
 import { type Entry, findLeaks, type Kind, type Leak, type Secret, secretsIn, unmasked, watch } from "./leaks.ts";
-import type { Peers } from "./peers.ts";
 import type { Inputs } from "./runner.ts";
 
 /** A file that a login of the job stands in, until its post step. */

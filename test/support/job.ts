@@ -1,6 +1,7 @@
 /** What a job is made of, for a test that runs the Action in it. */
+
+import type { Peers } from "../quay-stand-in/peers.ts";
 import type { Entry, Leak, Secret } from "./leaks.ts";
-import type { Peers } from "./peers.ts";
 import type { Child, Finished, Inputs, ToolName } from "./runner.ts";
 import type { Annotation } from "./workflow-commands.ts";
 

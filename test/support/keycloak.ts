@@ -6,9 +6,9 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { findBuilt } from "./built.ts";
+import { findBuilt } from "../quay-stand-in/built.ts";
+import type { Authority } from "../quay-stand-in/tls.ts";
 import { fetchOk, freePorts, launch, type Program, until } from "./program.ts";
-import type { Authority } from "./tls.ts";
 
 export interface Keycloak {
   /** `https://localhost:PORT/realms/acme` */

@@ -4,7 +4,7 @@
  */
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Peers } from "./peers.ts";
+import type { Peers } from "../quay-stand-in/peers.ts";
 
 /** `robot`: a robot token. `registry`: the registry's bearer. `foreign`: what others keep in auth files. `proxy`: its password. */
 export type Kind = "identity" | "robot" | "registry" | "request" | "static" | "foreign" | "proxy";

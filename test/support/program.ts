@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { get } from "node:https";
 import { createServer } from "node:net";
-import { listen } from "./listen.ts";
+import { listen } from "../quay-stand-in/listen.ts";
 
 export interface Program {
   /** The file that holds what it prints. */

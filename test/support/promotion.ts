@@ -4,15 +4,15 @@
  */
 import type { IncomingMessage } from "node:http";
 import { request as httpRequest } from "node:http";
-import { startDelay } from "./delay.ts";
+import { startDelay } from "../quay-stand-in/delay.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { type Quay, type QuayOptions, startQuay } from "../quay-stand-in/quay/server.ts";
+import { addOrganization, addRepository, addRobot, type Role } from "../quay-stand-in/quay/store.ts";
+import { type RegistryKind, startRegistry } from "../quay-stand-in/registry.ts";
+import { pass } from "../quay-stand-in/scripted.ts";
 import { allOf, type Content, type Made } from "./images.ts";
-import { SUBJECT } from "./issuer.ts";
 import type { Secret } from "./leaks.ts";
-import { type Peers, startPeers } from "./peers.ts";
-import { type Quay, type QuayOptions, startQuay } from "./quay/server.ts";
-import { addOrganization, addRepository, addRobot, type Role } from "./quay/store.ts";
-import { type RegistryKind, startRegistry } from "./registry.ts";
-import { pass } from "./scripted.ts";
 
 /** A request that the stand-in has seen, as it came. */
 export interface Asked {

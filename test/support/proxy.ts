@@ -2,8 +2,8 @@
 import { createServer, type IncomingMessage, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { connect, type Socket } from "node:net";
-import { listen } from "./listen.ts";
-import type { Certificate } from "./tls.ts";
+import { listen } from "../quay-stand-in/listen.ts";
+import type { Certificate } from "../quay-stand-in/tls.ts";
 
 export interface Proxy {
   /** With the credentials in it, where some are required. */

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { findBuilt } from "../quay-stand-in/built.ts";
 import type { ActionFile } from "./workflow-commands.ts";
 
 /** Folders whose tools come before the system's: another generation of them (vitest.config.ts), or unpacked ones (script/lib.sh). */
@@ -20,6 +21,16 @@ export const findTool = (name: string): string | undefined =>
     .split(":")
     .map((folder) => join(folder, name))
     .find(existsSync);
+
+/**
+ * Where today's skopeo is, whatever generation is first on PATH: skopeo's options over containers/image 5.42
+ * (test/support/containers-today). Debian's is of 2022.
+ */
+export function todaysSkopeo(): string {
+  const file = findBuilt("containers-today", "skopeo");
+  if (file === undefined) throw new Error("today's skopeo is not here: script/bootstrap builds it");
+  return file;
+}
 
 export type Inputs = Record<string, string>;
 

@@ -8,8 +8,8 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import type { Authority } from "../quay-stand-in/tls.ts";
 import { fetchOk, freePorts, launch, type Program, until } from "./program.ts";
-import type { Authority } from "./tls.ts";
 
 const run = promisify(execFile);
 

@@ -9,14 +9,14 @@ import { join } from "node:path";
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask, basic } from "../contract/ask.ts";
-import { startDelay } from "./delay.ts";
+import { startDelay } from "../quay-stand-in/delay.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
+import { startQuay, tokenText, tokenWith } from "../quay-stand-in/quay/server.ts";
+import { answer, cut, hang, huge, notJson, page, pass, redirect, reset, slow } from "../quay-stand-in/scripted.ts";
 import { type Image, writeImage } from "./image.ts";
-import { type Peers, startPeers, todaysSkopeo } from "./peers.ts";
 import { startProxy } from "./proxy.ts";
-import { TOO_MANY_REQUESTS } from "./quay/pages.ts";
-import { startQuay, tokenText, tokenWith } from "./quay/server.ts";
-import { areToolsOfToday, finish } from "./runner.ts";
-import { answer, cut, hang, huge, notJson, page, pass, redirect, reset, slow } from "./scripted.ts";
+import { areToolsOfToday, finish, todaysSkopeo } from "./runner.ts";
 
 let peers: Peers;
 let folder: string;
@@ -266,7 +266,7 @@ test("a delay costs a round trip for TCP, one for TLS 1.3, one for the answer", 
 });
 
 test("serve.ts lives as long as its standard input, and leaves nothing", async () => {
-  const script = join(import.meta.dirname, "./serve.ts");
+  const script = join(import.meta.dirname, "../quay-stand-in/serve.ts");
   const child = spawn(process.execPath, [script, "--robots", "2", "--delay", "1"], {
     stdio: ["pipe", "pipe", "inherit"],
   });

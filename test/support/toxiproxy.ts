@@ -5,8 +5,8 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { type ICreateToxicBody, Toxiproxy } from "toxiproxy-node-client";
-import { findBuilt } from "./built.ts";
-import { listen } from "./listen.ts";
+import { findBuilt } from "../quay-stand-in/built.ts";
+import { listen } from "../quay-stand-in/listen.ts";
 
 /** What is done to every connection from now on, on the way from the peer to us. */
 export type Toxic =

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { findBuilt } from "../support/built.ts";
+import { findBuilt } from "../quay-stand-in/built.ts";
 import { type Resource, resources } from "./resources.ts";
 
 const refused = "test/tekton/fixtures/refused.yaml";

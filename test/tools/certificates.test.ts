@@ -10,7 +10,7 @@ import {
   removeRoots,
 } from "../../src/tools/certificates.ts";
 import { failure, makeFolder } from "../fixtures.ts";
-import { type Authority, createAuthority } from "../support/tls.ts";
+import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 
 let authority: Authority;
 beforeAll(async () => {

@@ -12,9 +12,9 @@ import { commandEnvironment, toolEnvironment } from "../../src/tools/tool-enviro
 import { startToolLogin } from "../../src/tools/tool-login.ts";
 import { type ToolName, toolNames } from "../../src/tools/tools.ts";
 import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
-import { type Peers, startPeers } from "../support/peers.ts";
+import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { answer, pass } from "../quay-stand-in/scripted.ts";
 import { endPodman } from "../support/runner.ts";
-import { answer, pass } from "../support/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, type ExpectStatic, test } from "vitest";
 import type { Machine } from "../../support/command.ts";
-import { todaysSkopeo } from "../../support/peers.ts";
 import { isRoot, needsRoot } from "../../support/root.ts";
+import { todaysSkopeo } from "../../support/runner.ts";
 import { authsIn, newRobot, userOf } from "../world.ts";
 import { failed, machineWithToken, quayOf, useWorld } from "./world.ts";
 

@@ -1,10 +1,10 @@
 /** `identity`: which identity this place has, whether Quay can accept it, and the trust to enter in Quay. */
 import { request } from "node:https";
 import { describe, test } from "vitest";
+import { SUBJECT } from "../../quay-stand-in/issuer.ts";
+import type { Peers } from "../../quay-stand-in/peers.ts";
 import { createMachine } from "../../support/command.ts";
-import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
-import type { Peers } from "../../support/peers.ts";
 import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });

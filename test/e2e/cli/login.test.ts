@@ -2,13 +2,13 @@
 import { chmod, mkdtemp, readFile, readlink, rm, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { SUBJECT } from "../../quay-stand-in/issuer.ts";
+import { slow } from "../../quay-stand-in/scripted.ts";
 import { createMachine } from "../../support/command.ts";
 import { writeImage } from "../../support/image.ts";
-import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
 import { isRoot, needsRoot } from "../../support/root.ts";
 import { findTool } from "../../support/runner.ts";
-import { slow } from "../../support/scripted.ts";
 import { authsIn, digestIn, entryOf, of, until, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from "./world.ts";
 

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, test } from "vitest";
 import { optionsOf } from "../../../src/options/table.ts";
+import { hang } from "../../quay-stand-in/scripted.ts";
 import { createMachine } from "../../support/command.ts";
 import { differences } from "../../support/leaks.ts";
-import { hang } from "../../support/scripted.ts";
 import { authsIn, of, until, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, quayOf, useWorld } from "./world.ts";
 

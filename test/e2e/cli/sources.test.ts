@@ -2,10 +2,10 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { SUBJECT } from "../../quay-stand-in/issuer.ts";
+import { listen } from "../../quay-stand-in/listen.ts";
 import { createMachine } from "../../support/command.ts";
-import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
-import { listen } from "../../support/listen.ts";
 import { failed, machineWithToken, newRobot, project, quayOf, resultsOf, useWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });

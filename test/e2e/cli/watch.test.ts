@@ -3,11 +3,11 @@ import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, type ExpectStatic, test } from "vitest";
+import { READ_ONLY } from "../../quay-stand-in/quay/pages.ts";
+import { answer, page } from "../../quay-stand-in/scripted.ts";
 import type { Machine, Started } from "../../support/command.ts";
 import { writeImage } from "../../support/image.ts";
 import { differences } from "../../support/leaks.ts";
-import { READ_ONLY } from "../../support/quay/pages.ts";
-import { answer, page } from "../../support/scripted.ts";
 import { authsIn, entryOf, of, once, type Robot, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, project, quayOf, resultsOf, useWorld } from "./world.ts";
 

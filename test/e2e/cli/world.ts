@@ -2,8 +2,8 @@
 import { rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, type ExpectStatic } from "vitest";
+import type { Peers, PeersOptions } from "../../quay-stand-in/peers.ts";
 import { createMachine, type Machine, type MachineOptions, type Ran, removeMachines } from "../../support/command.ts";
-import type { Peers, PeersOptions } from "../../support/peers.ts";
 import { usePeers } from "../world.ts";
 
 export { newRobot } from "../world.ts";

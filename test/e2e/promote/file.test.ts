@@ -1,9 +1,9 @@
 /** `promote --file`: many at once, one report; what failed, or was interrupted, is done by running the same again. */
 import { readFile } from "node:fs/promises";
 import { describe, test } from "vitest";
+import { answer, hang, slow } from "../../quay-stand-in/scripted.ts";
 import { type Made, makeImage, makeTwoPlatforms } from "../../support/images.ts";
 import { addPlace } from "../../support/promotion.ts";
-import { answer, hang, slow } from "../../support/scripted.ts";
 import { once } from "../world.ts";
 import {
   arrived,

@@ -1,6 +1,7 @@
 /** `promote`, for every form of image: the digest is the same on both sides, and a second run changes nothing. */
 import { readFile } from "node:fs/promises";
 import { describe, test } from "vitest";
+import { answer, slow } from "../../quay-stand-in/scripted.ts";
 import {
   allOf,
   amd64,
@@ -12,7 +13,6 @@ import {
   makeIndex,
   makeTwoPlatforms,
 } from "../../support/images.ts";
-import { answer, slow } from "../../support/scripted.ts";
 import { arrived, fileOf, newScenario, refused, requestOf, succeeded, usePromotionWorld, writesTo } from "./world.ts";
 
 const world = usePromotionWorld();

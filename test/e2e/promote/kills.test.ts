@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, type ExpectStatic, test } from "vitest";
 import { processesOf } from "../../faults/world.ts";
+import { slow } from "../../quay-stand-in/scripted.ts";
 import {
   cosignTag,
   fallbackTag,
@@ -12,7 +13,6 @@ import {
   makeReferrer,
   makeTwoPlatforms,
 } from "../../support/images.ts";
-import { slow } from "../../support/scripted.ts";
 import { once } from "../world.ts";
 import {
   arrived,

@@ -3,13 +3,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "vitest";
+import { SUBJECT } from "../../quay-stand-in/issuer.ts";
+import { startQuay } from "../../quay-stand-in/quay/server.ts";
+import { addRobot } from "../../quay-stand-in/quay/store.ts";
+import { answer } from "../../quay-stand-in/scripted.ts";
 import { makeImage, makeTwoPlatforms } from "../../support/images.ts";
-import { SUBJECT } from "../../support/issuer.ts";
 import { differences } from "../../support/leaks.ts";
 import { addPlace, bindRobot } from "../../support/promotion.ts";
-import { startQuay } from "../../support/quay/server.ts";
-import { addRobot } from "../../support/quay/store.ts";
-import { answer } from "../../support/scripted.ts";
 import { arrived, newScenario, refused, type Scenario, succeeded, usePromotionWorld, writesTo } from "./world.ts";
 
 const world = usePromotionWorld();

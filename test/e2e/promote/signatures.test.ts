@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { describe, type ExpectStatic, test } from "vitest";
+import { slow } from "../../quay-stand-in/scripted.ts";
 import {
   cosignTag,
   fallbackTag,
@@ -13,7 +14,6 @@ import {
   makeTwoPlatforms,
 } from "../../support/images.ts";
 import type { Side } from "../../support/promotion.ts";
-import { slow } from "../../support/scripted.ts";
 import {
   arrived,
   eventually,

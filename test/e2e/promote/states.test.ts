@@ -1,8 +1,8 @@
 /** `promote`: what Quay does not take whatever the robot may, each named as what it is. */
 import { describe, expect, test } from "vitest";
+import { answer } from "../../quay-stand-in/scripted.ts";
 import { makeImage } from "../../support/images.ts";
 import type { Side } from "../../support/promotion.ts";
-import { answer } from "../../support/scripted.ts";
 import {
   arrived,
   newScenario,

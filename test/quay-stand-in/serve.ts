@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The peers in a process of their own, for the demo and the benchmark:
- * `node test/support/serve.ts [--delay MS] [--robots N] [--exchange-ms MS]` prints one line of JSON with their
+ * `node test/quay-stand-in/serve.ts [--delay MS] [--robots N] [--exchange-ms MS]` prints one line of JSON with their
  * addresses and lives until its standard input closes or it is told to end.
  */
 import { parseArgs } from "node:util";

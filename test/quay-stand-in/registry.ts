@@ -59,7 +59,7 @@ async function startDistribution(quay: Quay): Promise<Registry> {
   return run('docker-registry serve "$1/config.yml" & cat >/dev/null; kill $!; wait; rm -rf "$1"', folder);
 }
 
-/** The program of test/support/referrers, built by `need_referrers_registry` of script/lib.sh. */
+/** The program of test/quay-stand-in/referrers, built by `need_referrers_registry` of script/lib.sh. */
 async function startWithReferrers(): Promise<Registry> {
   const program = findBuilt("referrers-registry");
   if (program === undefined) throw new Error("there is no referrers-registry here: script/test builds it");

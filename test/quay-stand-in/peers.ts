@@ -1,5 +1,4 @@
 /** All the peers of a login, wired together: what a test, the demo and the benchmark start. */
-import { findBuilt } from "./built.ts";
 import { type Delay, startDelay } from "./delay.ts";
 import { type Github, startGithub } from "./github.ts";
 import { type IssuerServer, SUBJECT, startIssuer } from "./issuer.ts";
@@ -104,16 +103,6 @@ export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
     await close();
     throw error;
   }
-}
-
-/**
- * Where today's skopeo is, whatever generation is first on PATH: skopeo's options over containers/image 5.42
- * (test/support/containers-today). Debian's is of 2022.
- */
-export function todaysSkopeo(): string {
-  const file = findBuilt("containers-today", "skopeo");
-  if (file === undefined) throw new Error("today's skopeo is not here: script/bootstrap builds it");
-  return file;
 }
 
 /** @returns the admin's OAuth token. */
