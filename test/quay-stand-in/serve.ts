@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * The peers in a process of their own, for the demo and the benchmark:
- * `node test/quay-stand-in/serve.ts [--delay MS] [--robots N] [--exchange-ms MS]` prints one line of JSON with their
- * addresses and lives until its standard input closes or it is told to end.
+ * The stand-in in a process of its own, for the shell (README.md):
+ * `node test/quay-stand-in/serve.ts [--delay MS] [--robots N] [--exchange-ms MS]` prints one line of JSON with the
+ * addresses, and runs until its standard input closes or a signal ends it.
  */
 import { parseArgs } from "node:util";
 import { startPeers } from "./peers.ts";
