@@ -4,8 +4,12 @@ export type Command = "login" | "logout" | "status" | "identity" | "promote";
 /** Where an option can be given: as an input of one of the GitHub Actions, as a flag of a command. */
 export type EntryPoint = "action" | "promote-action" | Command;
 
+/** What an option is about: the command line's help lists options under these. */
+export type OptionGroup = "login" | "promotion" | "checks" | "identity" | "files" | "network" | "lifetime" | "output";
+
 export interface Option {
   readonly name: string;
+  readonly group: OptionGroup;
   readonly entryPoints: readonly EntryPoint[];
   /** Absent: no default. */
   readonly default?: string;

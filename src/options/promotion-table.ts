@@ -7,6 +7,7 @@ export const promotes = ["promote-action", "promote"] as const;
 export const promotionOptions = [
   {
     name: "source",
+    group: "promotion",
     entryPoints: promotes,
     value: "IMAGE",
     description:
@@ -14,6 +15,7 @@ export const promotionOptions = [
   },
   {
     name: "destination",
+    group: "promotion",
     entryPoints: promotes,
     value: "REPOSITORY",
     description:
@@ -21,6 +23,7 @@ export const promotionOptions = [
   },
   {
     name: "tag",
+    group: "promotion",
     entryPoints: promotes,
     takes: "list",
     value: "TAG",
@@ -28,6 +31,7 @@ export const promotionOptions = [
   },
   {
     name: "file",
+    group: "promotion",
     entryPoints: promotes,
     value: "FILE",
     description:
@@ -35,6 +39,7 @@ export const promotionOptions = [
   },
   {
     name: "source-robot",
+    group: "login",
     entryPoints: promotes,
     value: "ROBOT",
     description:
@@ -42,6 +47,7 @@ export const promotionOptions = [
   },
   {
     name: "source-auth-file",
+    group: "login",
     entryPoints: promotes,
     value: "FILE",
     description:
@@ -49,6 +55,7 @@ export const promotionOptions = [
   },
   {
     name: "destination-robot",
+    group: "login",
     entryPoints: promotes,
     required: true,
     value: "ROBOT",
@@ -56,6 +63,7 @@ export const promotionOptions = [
   },
   {
     name: "source-token-host",
+    group: "network",
     entryPoints: promotes,
     value: "HOST",
     description:
@@ -63,12 +71,14 @@ export const promotionOptions = [
   },
   {
     name: "destination-token-host",
+    group: "network",
     entryPoints: promotes,
     value: "HOST",
     description: "Host where the destination's registry may send logins besides itself, with a port if it isn't 443.",
   },
   {
     name: "move-tags",
+    group: "checks",
     entryPoints: promotes,
     default: "false",
     takes: "flag",
@@ -76,6 +86,7 @@ export const promotionOptions = [
   },
   {
     name: "create-only",
+    group: "checks",
     entryPoints: promotes,
     default: "false",
     takes: "flag",
@@ -83,6 +94,7 @@ export const promotionOptions = [
   },
   {
     name: "allow-expiring",
+    group: "checks",
     entryPoints: promotes,
     default: "false",
     takes: "flag",
@@ -91,6 +103,7 @@ export const promotionOptions = [
   },
   {
     name: "platform",
+    group: "checks",
     entryPoints: promotes,
     takes: "list",
     value: "PLATFORM",
@@ -99,6 +112,7 @@ export const promotionOptions = [
   },
   {
     name: "with-signatures",
+    group: "promotion",
     entryPoints: promotes,
     default: "false",
     takes: "flag",
@@ -107,6 +121,7 @@ export const promotionOptions = [
   },
   {
     name: "verify-command",
+    group: "checks",
     entryPoints: promotes,
     value: "COMMAND",
     description:
@@ -114,6 +129,7 @@ export const promotionOptions = [
   },
   {
     name: "dry-run",
+    group: "promotion",
     entryPoints: promotes,
     default: "false",
     takes: "flag",
@@ -121,6 +137,7 @@ export const promotionOptions = [
   },
   {
     name: "parallel",
+    group: "promotion",
     entryPoints: promotes,
     default: "4",
     value: "NUMBER",

@@ -14,6 +14,7 @@ const exchanges = ["action", "login", "identity", ...promotes] as const;
 export const options = [
   {
     name: "registry",
+    group: "login",
     entryPoints: ["action", "login", "logout", "status", ...promotes],
     default: "quay.io",
     value: "HOST",
@@ -22,6 +23,7 @@ export const options = [
   },
   {
     name: "robot",
+    group: "login",
     entryPoints: ["action", "login"],
     required: true,
     takes: "list",
@@ -31,6 +33,7 @@ export const options = [
   },
   {
     name: "identity",
+    group: "identity",
     entryPoints: exchanges,
     default: "auto",
     value: "SOURCE",
@@ -39,6 +42,7 @@ export const options = [
   },
   {
     name: "audience",
+    group: "identity",
     entryPoints: exchanges,
     default: "quay",
     value: "AUDIENCE",
@@ -46,6 +50,7 @@ export const options = [
   },
   {
     name: "token-file",
+    group: "identity",
     entryPoints: exchanges,
     value: "FILE",
     description:
@@ -53,12 +58,14 @@ export const options = [
   },
   {
     name: "token-env",
+    group: "identity",
     entryPoints: exchanges,
     value: "NAME",
     description: "Name of the environment variable that holds the identity token (its name, not the token).",
   },
   {
     name: "spiffe-socket",
+    group: "identity",
     entryPoints: exchanges,
     value: "ADDRESS",
     description:
@@ -66,12 +73,14 @@ export const options = [
   },
   {
     name: "spiffe-id",
+    group: "identity",
     entryPoints: exchanges,
     value: "ID",
     description: "Which identity to take where SPIFFE issues several: its SPIFFE ID, or its hint.",
   },
   {
     name: "tool",
+    group: "login",
     entryPoints: ["action", "login"],
     default: "auto",
     value: "TOOL",
@@ -79,6 +88,7 @@ export const options = [
   },
   {
     name: "auth-file",
+    group: "files",
     entryPoints: ["action", "login", "logout", "status"],
     value: "FILE",
     description:
@@ -86,6 +96,7 @@ export const options = [
   },
   {
     name: "docker-config",
+    group: "files",
     entryPoints: ["action", "login"],
     default: "auto",
     value: "WHETHER",
@@ -94,6 +105,7 @@ export const options = [
   },
   {
     name: "auth-file-mode",
+    group: "files",
     entryPoints: ["action", "login"],
     value: "MODE",
     description:
@@ -101,6 +113,7 @@ export const options = [
   },
   {
     name: "ca-file",
+    group: "network",
     entryPoints: exchanges,
     value: "FILE",
     description:
@@ -110,6 +123,7 @@ export const options = [
   },
   {
     name: "token-host",
+    group: "network",
     entryPoints: ["action", "login"],
     value: "HOST",
     description:
@@ -117,6 +131,7 @@ export const options = [
   },
   {
     name: "access",
+    group: "login",
     entryPoints: ["action", "login"],
     takes: "list",
     value: "ACCESS",
@@ -125,6 +140,7 @@ export const options = [
   },
   {
     name: "timeout",
+    group: "network",
     entryPoints: exchanges,
     default: "120",
     value: "SECONDS",
@@ -134,12 +150,14 @@ export const options = [
   },
   {
     name: "refresh",
+    group: "lifetime",
     entryPoints: ["action"],
     default: "false",
     description: "Whether to keep the login alive until the end of the job, in the background: true, false.",
   },
   {
     name: "logout",
+    group: "lifetime",
     entryPoints: ["action"],
     default: "true",
     description:
@@ -147,6 +165,7 @@ export const options = [
   },
   {
     name: "without-identity",
+    group: "identity",
     entryPoints: ["action"],
     default: "fail",
     description:
@@ -154,6 +173,7 @@ export const options = [
   },
   {
     name: "export-token",
+    group: "output",
     entryPoints: ["action", "login"],
     default: "false",
     takes: "flag",
@@ -162,6 +182,7 @@ export const options = [
   },
   {
     name: "workflow-ref",
+    group: "identity",
     entryPoints: ["action", "promote-action"],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, evaluated by the runner
     default: "${{ job.workflow_ref }}",
@@ -170,6 +191,7 @@ export const options = [
   },
   {
     name: "session",
+    group: "files",
     entryPoints: ["login", "logout"],
     value: "FOLDER",
     description:
@@ -177,6 +199,7 @@ export const options = [
   },
   {
     name: "watch",
+    group: "lifetime",
     entryPoints: ["login"],
     default: "false",
     takes: "flag",
@@ -184,6 +207,7 @@ export const options = [
   },
   {
     name: "on-lapse",
+    group: "lifetime",
     entryPoints: ["login"],
     default: "exit",
     value: "WHAT",
@@ -191,6 +215,7 @@ export const options = [
   },
   {
     name: "logout-on-exit",
+    group: "lifetime",
     entryPoints: ["login"],
     default: "false",
     takes: "flag",
@@ -198,6 +223,7 @@ export const options = [
   },
   {
     name: "scope",
+    group: "login",
     entryPoints: ["logout", "status"],
     takes: "list",
     value: "SCOPE",
@@ -206,6 +232,7 @@ export const options = [
   },
   {
     name: "for",
+    group: "lifetime",
     entryPoints: ["status"],
     value: "DURATION",
     description: "How long the login must still last, as 90s, 10m or 1h: less is a failure.",
@@ -213,6 +240,7 @@ export const options = [
   ...promotionOptions,
   {
     name: "result",
+    group: "output",
     entryPoints: ["login", "promote"],
     takes: "list",
     value: "NAME=FILE",
@@ -220,6 +248,7 @@ export const options = [
   },
   {
     name: "output",
+    group: "output",
     entryPoints: commands,
     default: "text",
     value: "FORMAT",
@@ -227,6 +256,7 @@ export const options = [
   },
   {
     name: "verbose",
+    group: "output",
     entryPoints: commands,
     default: "false",
     takes: "flag",
