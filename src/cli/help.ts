@@ -8,8 +8,8 @@ const about: Readonly<
     line: "sign in to Quay with the identity of this place",
     usage: "login --robot ORGANIZATION+NAME [OPTIONS]",
     more: [
-      "Trades the identity token that the platform gives for a robot token of one hour, and logs skopeo, buildah, podman or",
-      "docker in with it. Further robots may follow as plain arguments.",
+      "Trades the identity token that the platform gives for a robot token of one hour, and logs a tool in with it.",
+      "Further robots may follow as plain arguments.",
       "",
       "  quay-keyless-login login --robot acme+ci",
       "  quay-keyless-login login --registry quay.example.com --ca-file root.pem --robot acme+ci --auth-file /run/login/auth.json",

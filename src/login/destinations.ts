@@ -11,7 +11,7 @@ import { assertReplaceable } from "../authfile/replaceable.ts";
 import { anotherFile, ExplainedError, invalidInput, reworded } from "../platform/errors.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { Tool } from "../tools/tools.ts";
+import { type Tool, tools } from "../tools/tools.ts";
 import { hasNamespacedScope, type LoginRequest } from "./request.ts";
 import { privateFile, type Session, sessionOfFile } from "./session.ts";
 import type { Workplace } from "./workplace.ts";
@@ -47,20 +47,21 @@ export async function planDestinations(
       },
     );
   }
-  const dockerIsNeeded = tool.name === "docker" || request.dockerConfig === true;
+  const dockerIsNeeded = tools[tool.name].reads === "docker" || request.dockerConfig === true;
   const docker = await planDocker(request, tool, workplace, platform, dockerIsNeeded);
   const path =
     request.authFile === undefined
       ? ((await sharedFile(request, workplace, platform)) ?? usualFile(request, tool, workplace, platform))
       : resolve(request.authFile);
-  if (request.authFile === undefined && workplace.keepsLogins === "where-the-tool-looks" && tool.name === "skopeo") {
+  const isWhereTheToolLooks = request.authFile === undefined && workplace.keepsLogins === "where-the-tool-looks";
+  if (isWhereTheToolLooks && tools[tool.name].readsOwnFilesFirst) {
     const scopes = request.robots.map(({ scope }) => scope);
     await assertReadFirst(scopes, platform.env);
   }
   if (path === undefined) {
     return { authFile: undefined, docker, dockerIsNeeded, start: await otherLogins(request, workplace, platform) };
   }
-  if (request.authFile === undefined && tool.name === "docker") {
+  if (request.authFile === undefined && tools[tool.name].reads === "docker") {
     return { authFile: docker, docker, dockerIsNeeded, start: undefined };
   }
   await assertOutside(path, workplace, request.authFile ?? path);
@@ -82,8 +83,13 @@ async function planDocker(
   platform: Platform,
   isNeeded: boolean,
 ): Promise<AuthFile | undefined> {
-  if (tool.name === "docker" && request.dockerConfig === false) {
-    throw invalidInput("docker-config", "false", "docker, the tool, reads its login from there", "docker-config: auto");
+  if (tools[tool.name].reads === "docker" && request.dockerConfig === false) {
+    throw invalidInput(
+      "docker-config",
+      "false",
+      `${tool.name}, the tool, reads its login from there`,
+      "docker-config: auto",
+    );
   }
   if (!isNeeded && (request.dockerConfig === false || !workplace.isDisposable || hasNamespacedScope(request))) {
     return undefined;
@@ -121,8 +127,8 @@ const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
       lines.map((line) =>
         line !== anotherFile
           ? line
-          : tool.name === "docker"
-            ? "Or give docker another folder, in this step and in later ones: DOCKER_CONFIG=/path/docker"
+          : tools[tool.name].reads === "docker"
+            ? `Or give ${tool.name} another folder, in this step and in later ones: DOCKER_CONFIG=/path/docker`
             : "Or leave docker's configuration out: docker-config: false",
       ),
   });
@@ -170,7 +176,7 @@ function usualFile(request: LoginRequest, tool: Tool, workplace: Workplace, plat
   if (workplace.keepsLogins === "privately") {
     return undefined;
   }
-  if (tool.name === "docker") {
+  if (tools[tool.name].reads === "docker") {
     return dockerConfigOf(platform);
   }
   const [first] = containersLocations(platform.env);

@@ -16,7 +16,7 @@ import { findRealm, openRegistry, type Realm } from "../registry/realm.ts";
 import { type CertificateRecord, installRoots, offerRoots } from "../tools/certificates.ts";
 import { besideHelpers } from "../tools/helpers.ts";
 import { startToolLogin, type ToolLogin } from "../tools/tool-login.ts";
-import { findTool, type Tool } from "../tools/tools.ts";
+import { findTool, scopedTools, type Tool } from "../tools/tools.ts";
 import { planDestinations, storeLogins } from "./destinations.ts";
 import { cacheIdentity } from "./identity-cache.ts";
 import { hasNamespacedScope, type LoginRequest } from "./request.ts";
@@ -131,7 +131,7 @@ export async function login(
   }
   if (hasNamespacedScope(request)) {
     platform.reporter.info(
-      "Only skopeo, buildah and podman take the login of the longest scope. crane and cosign find one whose scope is the whole repository; docker, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.",
+      `Only ${scopedTools.slice(0, -1).join(", ")} and ${scopedTools.at(-1)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository; docker, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
     );
   }
   const files = session.files.map(({ path }) => path);

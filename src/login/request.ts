@@ -2,12 +2,12 @@
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
 import { parseTimeout, readOptions } from "../options/reader.ts";
-import type { OptionValues } from "../options/table.ts";
+import { type OptionValues, toolNames } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { parseOptionalHost, parseRegistry, parseRobot, parseScope, type RobotLogin, robotFor } from "../quay/scope.ts";
 import type { AccessWanted } from "../registry/access.ts";
 import { actionNames } from "../registry/types.ts";
-import { type ToolName, toolNames } from "../tools/tools.ts";
+import { type ToolName, tools } from "../tools/tools.ts";
 
 export interface LoginRequest extends IdentityRequest {
   /** host or host:port, lower case */
@@ -66,11 +66,11 @@ export function hasNamespacedScope(request: Pick<LoginRequest, "registry" | "rob
 
 function assertConsistent(request: LoginRequest): void {
   const namespaced = request.robots.find(({ scope }) => scope !== request.registry);
-  if (namespaced && request.tool === "docker") {
+  if (namespaced && request.tool !== "auto" && !tools[request.tool].knowsScopes) {
     throw invalidInput(
       "tool",
-      "docker",
-      `docker keeps one login per host, not one for ${namespaced.scope}`,
+      request.tool,
+      `${request.tool} keeps one login per host, not one for ${namespaced.scope}`,
       "tool: skopeo",
     );
   }

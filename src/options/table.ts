@@ -11,6 +11,9 @@ export { type PromotionOutputName, promotionOutputs } from "./promotion-table.ts
 const commands = ["login", "logout", "status", "identity", "promote"] as const;
 const exchanges = ["action", "login", "identity", ...promotes] as const;
 
+/** In the order in which auto looks for them; src/tools/tools.ts has a row for each. */
+export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
+
 export const options = [
   {
     name: "registry",
@@ -84,7 +87,7 @@ export const options = [
     entryPoints: ["action", "login"],
     default: "auto",
     value: "TOOL",
-    description: "Tool that logs in: skopeo, buildah, podman, docker; auto takes the first one installed.",
+    description: `Tool that logs in: ${toolNames.join(", ")}; auto takes the first one installed.`,
   },
   {
     name: "auth-file",
@@ -101,7 +104,7 @@ export const options = [
     default: "auto",
     value: "WHETHER",
     description:
-      "Whether docker's config.json gets the login too, for docker, cosign, crane, oras and helm: true, false; auto means true when docker is the tool that logs in, and on a GitHub-hosted runner, where a warning tells if it cannot be.",
+      "Whether docker's config.json gets the login too, for docker, cosign, crane, oras and helm: true, false; auto means true when the tool that logs in reads it, and on a GitHub-hosted runner, where a warning tells if it cannot be.",
   },
   {
     name: "auth-file-mode",

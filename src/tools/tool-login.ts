@@ -16,7 +16,7 @@ import type { Realm } from "../registry/realm.ts";
 import { readToolFailure, type ToolWords } from "./failures.ts";
 import { explainHelper, withStandIns } from "./helpers.ts";
 import { toolEnvironment } from "./tool-environment.ts";
-import { prepareLogin, readLogin, type Tool } from "./tools.ts";
+import { prepareLogin, readLogin, type Tool, tools } from "./tools.ts";
 
 export interface ToolLogin {
   /**
@@ -85,7 +85,7 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           if (helper) {
             return { retry: "no", error: helper };
           }
-          const homeless = tool.name !== "skopeo" && !(await hasHome(platform.env)) ? [needsHome] : [];
+          const homeless = tools[tool.name].needsHome && !(await hasHome(platform.env)) ? [needsHome] : [];
           return explainToolFailure(options, exitCode, said, homeless, () =>
             whyRefused(registry, credential, realm, platform),
           );
@@ -111,7 +111,6 @@ function emptied(folder: string): ExplainedError {
 const needsHome =
   "It may need a home folder: set HOME to one that is there, or take a tool without that need, tool: skopeo";
 
-/** podman asks for it before each command, buildah too where the system does not know the user. */
 const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== undefined && (await isThere(HOME));
 
 /**

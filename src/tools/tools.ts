@@ -1,14 +1,14 @@
-/** How each tool logs in: a table. All take the password on standard input and verify it against the registry. */
+/** The tools that can log in, as a table. Each takes the password on standard input and verifies it against the registry. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { AuthContent, AuthEntry } from "../authfile/read.ts";
+import { toolNames } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { which } from "../platform/exec.ts";
 import { maxSize, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
 
-export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
 export type ToolName = (typeof toolNames)[number];
 
 export interface Tool {
@@ -17,17 +17,25 @@ export interface Tool {
   readonly file: string;
 }
 
-interface Way {
-  /** The file in the fresh folder that the tool is to write. */
-  readonly writes: string;
+/** All that differs between tools. */
+interface Traits {
+  /** The arguments for a login. */
   readonly args: (folder: string, user: string, scope: string) => readonly string[];
+  /** The file in the fresh folder that the login leaves. */
+  readonly writes: string;
   /** Written into the fresh folder beforehand. */
   readonly prepare?: (scope: string) => AuthContent;
+  /** Whether it keeps logins for organizations and repositories apart, or has one login per host. */
+  readonly knowsScopes: boolean;
+  /** Where it looks for logins by itself: the files of containers-auth.json(5), or docker's configuration alone. */
+  readonly reads: "containers" | "docker";
+  /** Whether it reads the user's own files before those of DOCKER_CONFIG (measured: skopeo 1.9.3, and the libraries of v5.42). */
+  readonly readsOwnFilesFirst: boolean;
+  /** Whether it may fail where HOME names no folder: podman before each command, buildah where the system does not know the user. */
+  readonly needsHome: boolean;
 }
 
-const containersWay: Way = {
-  // Not there yet: an empty file is a parse error to these tools.
-  writes: "auth.json",
+const containers = {
   args: (folder, user, scope) => [
     "login",
     "--authfile",
@@ -39,27 +47,39 @@ const containersWay: Way = {
     "--tls-verify=true",
     scope,
   ],
-};
+  // Not there yet: an empty file is a parse error to these tools.
+  writes: "auth.json",
+  knowsScopes: true,
+  reads: "containers",
+  readsOwnFilesFirst: false,
+  needsHome: true,
+} satisfies Traits;
 
-const ways: Readonly<Record<ToolName, Way>> = {
-  skopeo: containersWay,
-  buildah: containersWay,
-  podman: containersWay,
+export const tools: Readonly<Record<ToolName, Traits>> = {
+  skopeo: { ...containers, readsOwnFilesFirst: true, needsHome: false },
+  buildah: containers,
+  podman: containers,
   docker: {
-    writes: "config.json",
     args: (folder, user, scope) => ["--config", folder, "login", "--username", user, "--password-stdin", scope],
+    writes: "config.json",
     // Without any entry docker looks for a credential helper on the machine and would keep the login there.
     prepare: (scope) => ({ auths: { [scope]: {} } }),
+    knowsScopes: false,
+    reads: "docker",
+    readsOwnFilesFirst: false,
+    needsHome: true,
   },
 };
+
+/** Those that keep logins for organizations and repositories apart. */
+export const scopedTools: readonly ToolName[] = toolNames.filter((name) => tools[name].knowsScopes);
 
 /**
  * The tool asked for, or the first installed.
  * @throws ExplainedError `tool-not-found`
  */
 export async function findTool(wanted: ToolName | "auto", namespaced: boolean, env: Environment): Promise<Tool> {
-  // docker keeps one login per host, so it is no choice for a login to an organization.
-  const names = wanted === "auto" ? toolNames.filter((name) => name !== "docker" || !namespaced) : [wanted];
+  const names = wanted === "auto" ? (namespaced ? scopedTools : toolNames) : [wanted];
   for (const name of names) {
     const file = await which(name, env);
     if (file !== undefined) {
@@ -82,18 +102,20 @@ export async function prepareLogin(
   user: string,
   scope: string,
 ): Promise<readonly string[]> {
-  const way = ways[tool.name];
+  const { args, prepare, writes } = tools[tool.name];
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (way.prepare) {
-    await replaceFile(join(folder, way.writes), JSON.stringify(way.prepare(scope)), { mode: 0o600 });
+  if (prepare) {
+    await replaceFile(join(folder, writes), JSON.stringify(prepare(scope)), { mode: 0o600 });
   }
-  return way.args(folder, user, scope);
+  return args(folder, user, scope);
 }
 
 /** The entry that the tool wrote; undefined where it wrote none. */
 export async function readLogin(tool: Tool, folder: string, scope: string): Promise<AuthEntry | undefined> {
   try {
-    const content: AuthContent = JSON.parse(await readTextWithin(join(folder, ways[tool.name].writes), maxSize.logins));
+    const content: AuthContent = JSON.parse(
+      await readTextWithin(join(folder, tools[tool.name].writes), maxSize.logins),
+    );
     return content.auths?.[scope];
   } catch {
     return undefined;

@@ -3,7 +3,7 @@ import { chmod, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Job, JobOptions } from "../support/job.ts";
 import { needsRoot } from "../support/root.ts";
-import type { Inputs } from "../support/runner.ts";
+import { type Inputs, toolNames } from "../support/runner.ts";
 import { entryOf } from "./world.ts";
 
 export interface Case {
@@ -77,7 +77,10 @@ export const cases: Record<string, Case> = {
   },
   "registry that is no host": { inputs: { registry: "quay_io:…" }, says: ['"quay_io:…"', "not a host"] },
   "registry with a port out of range": { inputs: { registry: "quay.io:99999" }, says: ['"quay.io:99999"'] },
-  "unknown tool": { inputs: { tool: "crane" }, says: ['"tool" is "crane"', "auto, skopeo, buildah, podman, docker"] },
+  "unknown tool": {
+    inputs: { tool: "nerdctl" },
+    says: ['"tool" is "nerdctl"', `it is one of auto, ${toolNames.join(", ")}`],
+  },
   "unknown identity": {
     inputs: { identity: "gitlab" },
     says: ['"identity" is "gitlab"', "github, file, spiffe, environment"],
@@ -86,7 +89,7 @@ export const cases: Record<string, Case> = {
     inputs: {},
     options: { tools: [] },
     code: "tool-not-found",
-    says: ["skopeo, buildah, podman, docker", "PATH", "apt-get install"],
+    says: [toolNames.join(", "), "PATH", "apt-get install"],
   },
   "the tool asked for is not installed": {
     inputs: { tool: "podman" },

@@ -6,13 +6,13 @@ import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { createJob, runAction } from "../support/action.ts";
 import { writeImage } from "../support/image.ts";
 import { differences } from "../support/leaks.ts";
-import { findTool } from "../support/runner.ts";
+import { findTool, toolNames } from "../support/runner.ts";
 import { authsIn, digestIn, entryOf, makeHomeFor, newRobot, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers();
 
 describe.concurrent("the whole way", () => {
-  for (const tool of ["skopeo", "buildah", "podman", "docker"] as const) {
+  for (const tool of toolNames) {
     test.skipIf(findTool(tool) === undefined)(`${tool} logs in, a later step pushes and pulls`, async ({ expect }) => {
       const robot = newRobot(peers());
       const job = await createJob({ peers: peers() });

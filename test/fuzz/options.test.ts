@@ -12,7 +12,7 @@ import { readOptions } from "../../src/options/reader.ts";
 import { type Command, type OptionName, type OptionValues, options, optionsOf } from "../../src/options/table.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { parseScopes, robotFor } from "../../src/quay/scope.ts";
-import { toolNames } from "../../src/tools/tools.ts";
+import { scopedTools } from "../../src/tools/tools.ts";
 import { makeFolder } from "../fixtures.ts";
 import { expectUnsaid, forAll, forAllAsync, outcome, outcomeAsync } from "./property.ts";
 import { endless, hostile, like, nearly, quayName, registryHost, secret } from "./values.ts";
@@ -101,7 +101,7 @@ test("a request says what its options say, however they are written", () => {
     capitals: fc.boolean(),
     lineEnd: fc.constantFrom("\n", "\r\n", "\n\n", " \n\t"),
     around: fc.constantFrom("", " ", "\n", "\t"),
-    tool: fc.constantFrom("auto", ...toolNames.filter((name) => name !== "docker")),
+    tool: fc.constantFrom("auto", ...scopedTools),
     timeout: fc.integer({ min: 1, max: 3600 }),
     mode: fc.constantFrom(0o600, 0o640, 0o644, 0o660, 0o666),
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { hasNamespacedScope, parseRequest } from "../../src/login/request.ts";
-import type { OptionValues } from "../../src/options/table.ts";
+import { type OptionValues, toolNames } from "../../src/options/table.ts";
 import { robotFor } from "../../src/quay/scope.ts";
 import { failure } from "../fixtures.ts";
 
@@ -296,7 +296,7 @@ test.each<Bad>([
     "token-env: QUAY_ID_TOKEN",
   ],
   [{ audience: "quay staging" }, "audience", "quay staging", "an audience has no blanks", "audience: quay"],
-  [{ tool: "nerdctl" }, "tool", "nerdctl", "it is one of auto, skopeo, buildah, podman, docker", "tool: auto"],
+  [{ tool: "nerdctl" }, "tool", "nerdctl", `it is one of auto, ${toolNames.join(", ")}`, "tool: auto"],
   [
     { tool: "docker", robot: "quay.io/acme=acme+ci" },
     "tool",

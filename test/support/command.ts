@@ -17,10 +17,12 @@ import {
   type Finished,
   findTool,
   finish,
+  readBy,
   readChildren,
   removeStorage,
   spyOnTools,
   systemPath,
+  type ToolName,
 } from "./runner.ts";
 
 export interface MachineOptions
@@ -151,7 +153,9 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     const mode = optionOf(args, "auth-file-mode");
     const docker = join(env.DOCKER_CONFIG ?? join(home, ".docker"), "config.json");
     const usual = env.REGISTRY_AUTH_FILE ?? (env.DOCKER_CONFIG ? docker : join(runtime, "containers/auth.json"));
-    const file = realPath(resolve(work, named || (optionOf(args, "tool") === "docker" ? docker : usual)));
+    const file = realPath(
+      resolve(work, named || (readBy[optionOf(args, "tool") as ToolName] === "docker" ? docker : usual)),
+    );
     return new Map([
       ...(optionOf(args, "docker-config") === "true" ? [[docker, undefined] as const] : []),
       [file, mode ? Number.parseInt(mode, 8) : undefined],

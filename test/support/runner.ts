@@ -12,8 +12,10 @@ const { TOOLS_FIRST: first, TODAYS_TOOLS: today } = process.env;
 /** Whether skopeo and buildah are of today, not of 2022. */
 export const areToolsOfToday = today !== undefined && first?.split(":")[0] === today;
 export const systemPath = `${first ? `${first}:` : ""}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
-export type ToolName = "skopeo" | "buildah" | "podman" | "docker";
-const toolNames: readonly ToolName[] = ["skopeo", "buildah", "podman", "docker"];
+/** The tools that can log in, in the order in which auto takes them, and whose files each reads by itself. */
+export const readBy = { skopeo: "containers", buildah: "containers", podman: "containers", docker: "docker" } as const;
+export type ToolName = keyof typeof readBy;
+export const toolNames = Object.keys(readBy) as readonly ToolName[];
 
 /** Where a tool really is; undefined: not on this machine. */
 export const findTool = (name: string): string | undefined =>

@@ -1,7 +1,8 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { findTool, prepareLogin, readLogin, type ToolName, toolNames } from "../../src/tools/tools.ts";
+import { toolNames } from "../../src/options/table.ts";
+import { findTool, prepareLogin, readLogin, type ToolName } from "../../src/tools/tools.ts";
 import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 
 describe("finding a tool", () => {
@@ -9,10 +10,9 @@ describe("finding a tool", () => {
 
   test("auto takes the first in the order of the design", async () => {
     const folder = await makeFolder();
-    for (const [index, name] of [...toolNames].reverse().entries()) {
+    for (const name of [...toolNames].reverse()) {
       const bin = await fakeTool(folder, name, nothing);
       expect(await findTool("auto", false, { PATH: bin })).toEqual({ name, file: join(bin, name) });
-      expect(index).toBeLessThan(4);
     }
   });
 
@@ -36,9 +36,7 @@ describe("finding a tool", () => {
 
   test("where none is, the error says which were looked for", async () => {
     const error = await failure(findTool("auto", false, { PATH: await makeFolder() }));
-    expect(error.message).toBe(
-      "None of these is installed here: skopeo, buildah, podman, docker (looked for on PATH).",
-    );
+    expect(error.message).toBe(`None of these is installed here: ${toolNames.join(", ")} (looked for on PATH).`);
     expect(error.remedy).toEqual(["Install one in a step before this one: sudo apt-get install --yes skopeo"]);
     const one = await failure(findTool("buildah", false, {}));
     expect(one.message).toBe("None of these is installed here: buildah (looked for on PATH).");
