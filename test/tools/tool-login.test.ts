@@ -11,7 +11,7 @@ import type { RobotToken } from "../../src/quay/exchange.ts";
 import type { Realm } from "../../src/registry/realm.ts";
 import { commandEnvironment, toolEnvironment } from "../../src/tools/tool-environment.ts";
 import { startToolLogin } from "../../src/tools/tool-login.ts";
-import type { ToolName } from "../../src/tools/tools.ts";
+import { type ToolName, tools } from "../../src/tools/tools.ts";
 import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { answer, pass } from "../quay-stand-in/scripted.ts";
@@ -431,12 +431,15 @@ describe.each(toolNames)("the real %s", async (name) => {
     expect(peers.quay.requests.filter(({ user }) => user === "acme+ci")).toEqual([]);
   });
 
-  there("logs in for an organization, whatever docker's config says", async () => {
-    const setup = await real();
-    const config = { credsStore: "nothing-there", credHelpers: { [peers.registryHost]: "nothing-there" } };
-    await mkdir(join(setup.env?.HOME ?? "", ".docker"));
-    await writeFile(join(setup.env?.HOME ?? "", ".docker/config.json"), JSON.stringify(config));
-    const { login, token } = await setUp({ ...setup, scope: `${peers.registryHost}/acme` });
-    expect(await login.finish(token)).toHaveProperty("auth");
-  });
+  test.runIf(file !== "" && tools[name].knowsScopes)(
+    "logs in for an organization, whatever docker's config says",
+    async () => {
+      const setup = await real();
+      const config = { credsStore: "nothing-there", credHelpers: { [peers.registryHost]: "nothing-there" } };
+      await mkdir(join(setup.env?.HOME ?? "", ".docker"));
+      await writeFile(join(setup.env?.HOME ?? "", ".docker/config.json"), JSON.stringify(config));
+      const { login, token } = await setUp({ ...setup, scope: `${peers.registryHost}/acme` });
+      expect(await login.finish(token)).toHaveProperty("auth");
+    },
+  );
 });
