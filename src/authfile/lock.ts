@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
-import { anotherFile, ExplainedError } from "../platform/errors.ts";
+import { anotherFile, codeOf, ExplainedError } from "../platform/errors.ts";
 import { type FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { createFile } from "../platform/replace.ts";
@@ -65,7 +65,7 @@ async function tryToMake(lockPath: string, id: string): Promise<boolean> {
     await createFile(lockPath, id);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") {
+    if (codeOf(error) === "EEXIST") {
       return false;
     }
     throw error;
@@ -135,7 +135,7 @@ function watchForStale(clock: LocalPlatform["clock"]): StaleTest {
       }
       return clock.now() - mtimeMs >= staleMs || (first?.mark === mark && now - first.since >= staleMs);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+      if (codeOf(error) === "ENOENT") {
         return false;
       }
       throw error;

@@ -4,7 +4,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
 import { lstat, realpath } from "node:fs/promises";
-import { anotherFile, ExplainedError } from "../platform/errors.ts";
+import { anotherFile, codeOf, ExplainedError } from "../platform/errors.ts";
 import { FileFailure, maxSize, readFileWithin } from "../platform/files.ts";
 import { pathAsGiven } from "../platform/fs.ts";
 import type { Owner } from "../platform/replace.ts";
@@ -134,8 +134,6 @@ export function assertNotHidden(
 /** Keys come from outside: `constructor` must not be found where nobody has put it. */
 export const getOwn = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
   record && Object.hasOwn(record, key) ? record[key] : undefined;
-
-export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

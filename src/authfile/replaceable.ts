@@ -2,10 +2,10 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";
-import { anotherFile, ExplainedError } from "../platform/errors.ts";
+import { anotherFile, codeOf, ExplainedError } from "../platform/errors.ts";
 import { existingFolder } from "../platform/fs.ts";
 import { isMounted, tryOwner } from "../platform/replace.ts";
-import { type AuthFile, codeOf } from "./read.ts";
+import type { AuthFile } from "./read.ts";
 
 /**
  * A file is never written in place, where a kill would leave half of it: so a rename must be possible, and the new file must be

@@ -3,7 +3,7 @@
 import { readOptions } from "../options/reader.ts";
 import type { Command } from "../options/table.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asExplainedError, failureObject, formatError, unreachable } from "../platform/errors.ts";
+import { asExplainedError, codeOf, failureObject, formatError, unreachable } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
 import { unprintable } from "../platform/text.ts";
@@ -19,7 +19,8 @@ const asJson = args.some((arg, index) =>
   /^--output=json$/i.test(arg === "--output" ? `${arg}=${args[index + 1]}` : arg),
 );
 let terminal = createTerminal(false);
-process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+process.stdout.on("error", (error) => {
+  const code = codeOf(error);
   // Whoever stops reading, as head does, has what they wanted.
   if (code !== "EPIPE") {
     terminal.error(`Standard output can't be written (${code}).`);

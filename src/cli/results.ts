@@ -3,7 +3,7 @@ import { access, constants, lstat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readOptions } from "../options/reader.ts";
 import type { OptionValues } from "../options/table.ts";
-import { ExplainedError, invalidInput } from "../platform/errors.ts";
+import { codeOf, ExplainedError, invalidInput } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
 
 export interface ResultFile<Name extends string> {
@@ -34,7 +34,7 @@ export function parseResults<Name extends string>(
             exampleOf(example),
           );
         }
-        await assertWritable(file).catch((error: NodeJS.ErrnoException) => {
+        await assertWritable(file).catch((error: unknown) => {
           throw cannotWrite(entry, error, example);
         });
         return { name, file };
@@ -47,7 +47,7 @@ export async function writeResults<Name extends string>(
   told: Readonly<Record<Name, string>>,
 ): Promise<void> {
   for (const { name, file } of results) {
-    await write(file, told[name]).catch((error: NodeJS.ErrnoException) => {
+    await write(file, told[name]).catch((error: unknown) => {
       throw cannotWrite(`${name}=${file}`, error, name);
     });
   }
@@ -64,9 +64,14 @@ async function write(file: string, text: string): Promise<void> {
 
 const exampleOf = (name: string): string => `--result ${name}=/tekton/results/${name}`;
 
-function cannotWrite(entry: string, error: NodeJS.ErrnoException, example: string): ExplainedError {
-  const known = error instanceof ExplainedError ? "can't keep its owner" : problems[error.code ?? ""];
-  return invalidInput("result", entry, `the file ${known ?? `can't be written (${error.code})`}`, exampleOf(example));
+function cannotWrite(entry: string, error: unknown, example: string): ExplainedError {
+  const known = error instanceof ExplainedError ? "can't keep its owner" : problems[codeOf(error)];
+  return invalidInput(
+    "result",
+    entry,
+    `the file ${known ?? `can't be written (${codeOf(error)})`}`,
+    exampleOf(example),
+  );
 }
 
 const problems: Readonly<Record<string, string>> = {

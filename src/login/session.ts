@@ -5,7 +5,7 @@
 import { constants } from "node:fs";
 import { chmod, mkdir, open, readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { ExplainedError, invalidInput } from "../platform/errors.ts";
+import { codeOf, ExplainedError, invalidInput } from "../platform/errors.ts";
 import { makeFolders, removeFolders } from "../platform/fs.ts";
 import { newId, removeLeftovers, replaceFile } from "../platform/replace.ts";
 import { type JobLogin, readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
@@ -36,11 +36,16 @@ export async function openSession(
     return await write(session);
   } catch (cause) {
     await (isMade && removeEmptySession(folder));
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new ExplainedError("auth-file-unusable", `No private folder can be made in ${temporaryFolder} (${code}).`, {
-      remedy: ["Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room."],
-      cause,
-    });
+    throw new ExplainedError(
+      "auth-file-unusable",
+      `No private folder can be made in ${temporaryFolder} (${codeOf(cause)}).`,
+      {
+        remedy: [
+          "Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room.",
+        ],
+        cause,
+      },
+    );
   }
 }
 
@@ -74,8 +79,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
     if (error instanceof ExplainedError) {
       throw error;
     }
-    const { code } = error as NodeJS.ErrnoException;
-    throw fail(`the folder can't be made or written to (${code})`);
+    throw fail(`the folder can't be made or written to (${codeOf(error)})`);
   }
 }
 
@@ -150,10 +154,9 @@ export async function saveSession(session: Session): Promise<Session> {
   try {
     return await write(session);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
     throw new ExplainedError(
       "auth-file-unusable",
-      `The record of the login can't be written to ${session.folder} (${code}).`,
+      `The record of the login can't be written to ${session.folder} (${codeOf(cause)}).`,
       {
         remedy: ["Let that folder stay while a login runs, be writable, and have room; then log in again."],
         cause,

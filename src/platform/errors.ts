@@ -161,13 +161,20 @@ export const anotherFile = "Or name another file: auth-file: /path/auth.json";
 /** What helps where a certificate is not trusted. */
 export const privateAuthority = "A private authority: give its root certificate, ca-file: path/to/root.pem";
 
+/** Node's or the system's code of an error, such as ENOENT; "" where it has none. */
+export function codeOf(error: unknown): string {
+  const { code } = Object(error) as { readonly code?: unknown };
+  return typeof code === "string" ? code : "";
+}
+
 /** What this program did not foresee, as an error like any other; a file that could not be used is at least named. */
 export function asExplainedError(error: unknown): ExplainedError {
   if (error instanceof ExplainedError) {
     return error;
   }
-  const { code, syscall, path } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
-  if (code !== undefined && path !== undefined && fileCalls.test(syscall ?? "")) {
+  const code = codeOf(error);
+  const { syscall, path } = Object(error) as Partial<NodeJS.ErrnoException>;
+  if (code !== "" && path !== undefined && fileCalls.test(syscall ?? "")) {
     return new ExplainedError("auth-file-unusable", `${path} can't be used (${syscall}: ${code}).`, {
       remedy: ["Let it be there, be this user's, and have room; or name a file elsewhere: auth-file: /path/auth.json"],
       cause: error,

@@ -7,6 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { orAborted } from "./abort.ts";
+import { codeOf } from "./errors.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -103,8 +104,8 @@ async function withFile<T>(
     file = await open(path, constants.O_RDONLY | flags | constants.O_NONBLOCK | constants.O_NOCTTY);
     return await use(file, await file.stat());
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof FileFailure || typeof code !== "string") {
+    const code = codeOf(error);
+    if (error instanceof FileFailure || code === "") {
       throw error;
     }
     const problem = code === "EACCES" ? "may not be read by this user" : problems[code];

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { mkdir, realpath, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { codeOf } from "./errors.ts";
 import { withoutSecrets } from "./text.ts";
 
 /** @returns those on the way to `folder` that are not there yet, outermost first */
@@ -24,7 +25,7 @@ export async function makeFolders(folder: string, mode = 0o700): Promise<readonl
       made.push(at);
     } catch (error) {
       // Somebody else was faster.
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+      if (codeOf(error) !== "EEXIST") {
         throw error;
       }
     }
@@ -76,7 +77,7 @@ export function fingerprint(path: string): string {
     const info = statSync(path, { bigint: true, throwIfNoEntry: false });
     return info ? `${info.ino} ${info.size} ${info.mtimeNs}` : "none";
   } catch (error) {
-    return String((error as NodeJS.ErrnoException).code);
+    return codeOf(error);
   }
 }
 

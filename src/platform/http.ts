@@ -7,7 +7,7 @@ import https from "node:https";
 import tls from "node:tls";
 import { orAborted } from "./abort.ts";
 import type { Environment } from "./environment.ts";
-import { invalidInput } from "./errors.ts";
+import { codeOf, invalidInput } from "./errors.ts";
 
 export interface HttpAnswer {
   readonly status: number;
@@ -196,7 +196,7 @@ const untrusted: Readonly<Record<string, string>> = {
 };
 
 function failureOf(error: unknown, url: URL): HttpFailure {
-  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const code = codeOf(error);
   const at = url.host;
   // Node tries all addresses of a name, and tells whom it really asked: a proxy, perhaps.
   const asked = ((error as AggregateError).errors?.[0] ?? error) as Partial<Asked>;

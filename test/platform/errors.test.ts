@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   asExplainedError,
+  codeOf,
   ExplainedError,
   errorCodes,
   failureObject,
@@ -131,6 +132,17 @@ describe("in other words", () => {
     expect(told).toMatchObject({ message: "No.", remedy: ["Do this.", "Then that."] });
     expect(told.also).toMatchObject([{ message: "Late.", remedy: ["Wait.", "Then that."] }]);
   });
+});
+
+test.each<[unknown, string]>([
+  [Object.assign(new Error("no"), { code: "ENOENT" }), "ENOENT"],
+  [Object.assign(new Error("no"), { code: 7 }), ""],
+  [new Error("no"), ""],
+  [undefined, ""],
+  [null, ""],
+  ["ENOENT", ""],
+])("the code of %s is %j", (error, code) => {
+  expect(codeOf(error)).toBe(code);
 });
 
 describe("an error of any kind becomes one of ours", () => {

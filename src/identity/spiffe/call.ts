@@ -1,5 +1,6 @@
 /** One unary gRPC call over node:http2, without TLS: a connection, a question, an answer within limits. */
 import { connect, type IncomingHttpHeaders } from "node:http2";
+import { codeOf } from "../../platform/errors.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The longest that a call may take, milliseconds. An agent answers at once, or asks its server first. */
@@ -56,7 +57,7 @@ export async function callWorkloadApi(
   const chunks: Buffer[] = [];
   let size = 0;
   const add = (received: IncomingHttpHeaders) => Object.assign(fields, received);
-  const fail = (error: Error) => resolve({ code: codeOf(error), cause: error });
+  const fail = (error: Error) => resolve({ code: failureCodeOf(error), cause: error });
   // The stream hears of all that befalls its session; but an error without a listener would end the process.
   session.on("error", fail);
   stream
@@ -82,8 +83,8 @@ export async function callWorkloadApi(
 }
 
 /** A stream that never got a connection has the connection's error as its cause. */
-function codeOf(error: Error): string {
-  const { code = "" } = (error.cause ?? error) as NodeJS.ErrnoException;
+function failureCodeOf(error: Error): string {
+  const code = codeOf(error.cause ?? error);
   if (code === "ERR_HTTP2_ERROR") {
     return "EPROTO";
   }
