@@ -25,6 +25,12 @@ export interface Place {
   close(): Promise<void>;
 }
 
+const runnerFiles = ["OUTPUT", "ENV", "STATE", "STEP_SUMMARY"];
+/** Empty folders, and in them the runner's files. */
+const prepare = `rm -rf "$HOME" "$RUNNER_TEMP"
+mkdir "$HOME" "$RUNNER_TEMP"
+touch ${runnerFiles.map((name) => `"$RUNNER_TEMP/${name}"`).join(" ")}
+`;
 const cli = `${process.execPath} dist/cli/index.js`;
 const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
 const spiffeId = "spiffe://example.org/ns/acme/sa/app";
@@ -47,9 +53,7 @@ export async function enterJob(peers: Peers, robots: number): Promise<Place> {
   };
   const env = {
     ...runnerVariables({ ...folders, path: systemPath, event, action: process.cwd() }),
-    ...Object.fromEntries(
-      ["OUTPUT", "ENV", "STATE", "STEP_SUMMARY"].map((name) => [`GITHUB_${name}`, join(folders.temp, name)]),
-    ),
+    ...Object.fromEntries(runnerFiles.map((name) => [`GITHUB_${name}`, join(folders.temp, name)])),
     ...githubEnv,
     ...inputVariables(action, inputs, ""),
     XDG_RUNTIME_DIR: at("run"),
@@ -120,7 +124,7 @@ async function writeCommands(
   const jq = (field: string) => `jq --raw-output .${field}`;
   const python = (field: string) => `python3 -c 'import json,sys;print(json.load(sys.stdin)["${field}"])'`;
   return {
-    prepare: await script("prepare.sh", 'rm -rf "$HOME" "$RUNNER_TEMP"\nmkdir "$HOME" "$RUNNER_TEMP"\n'),
+    prepare: await script("prepare.sh", prepare),
     commands: {
       ours,
       jq: await script("jq.sh", pipeline("bundle.pem", jq)),

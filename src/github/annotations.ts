@@ -1,18 +1,18 @@
+import { error as annotate, debug, info, setSecret, warning } from "@actions/core";
 import { asExplainedError, formatError } from "../platform/errors.ts";
 import { createSecrets, type Reporter, shortestSecret } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
-import type { Runner } from "./runner.ts";
 
-export function createReporter(runner: Runner): Reporter {
+export function createReporter(): Reporter {
   const { add, hide, holds } = createSecrets();
   return {
-    info: (message) => runner.print(withoutCommands(plain(oneLine(message, 8192)))),
-    warning: (message) => runner.command("warning", plain(message)),
-    debug: (message) => runner.command("debug", plain(message)),
+    info: (message) => info(withoutCommands(plain(oneLine(message, 8192)))),
+    warning: (message) => warning(plain(message)),
+    debug: (message) => debug(plain(message)),
     secret: (value) => {
       add(value);
       if (value.length >= shortestSecret) {
-        runner.command("add-mask", value);
+        setSecret(value);
       }
     },
     hide,
@@ -30,11 +30,11 @@ const withoutCommands = (text: string): string =>
     .replaceAll("##[", "# #[");
 
 /** What a failure looks like in the log, and as an annotation of the run. */
-export function reportFailure(runner: Runner, error: unknown): void {
+export function reportFailure(error: unknown): void {
   process.exitCode = 1;
   const failure = asExplainedError(error);
-  runner.command("error", formatError(failure), `quay-keyless-login: ${failure.code}`);
+  annotate(formatError(failure), { title: `quay-keyless-login: ${failure.code}` });
   if (failure.code === "unforeseen") {
-    runner.command("debug", (failure.cause as Error | undefined)?.stack ?? "");
+    debug((failure.cause as Error | undefined)?.stack ?? "");
   }
 }

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { RenewalOptions } from "../login/renewal.ts";
+import type { OptionValues } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
 import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
@@ -10,8 +11,9 @@ import { toolEnvironment } from "../tools/tool-environment.ts";
 
 /** What it is given, on its standard input: there is GitHub's request token in it. */
 export interface Order {
-  /** Main's, the inputs among them. */
+  /** Main's. */
   readonly env: Environment;
+  readonly inputs: OptionValues;
   readonly sessionFolder: string;
   readonly source: Pick<RenewalOptions, "tokenFile" | "identityEnds">;
 }

@@ -1,13 +1,7 @@
 /** The job as the core sees it. */
 import { tmpdir } from "node:os";
 import type { Workplace } from "../login/workplace.ts";
-import { type OptionValues, optionsOf } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
-import type { Runner } from "./runner.ts";
-
-export function readInputs(runner: Runner, action: "action" | "promote-action" = "action"): OptionValues {
-  return Object.fromEntries(optionsOf(action).map(({ name }) => [name, runner.input(name)]));
-}
 
 export function workplaceOf(
   env: Environment,

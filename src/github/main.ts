@@ -16,20 +16,21 @@ import { readRoots } from "../tools/certificates.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { startBackground } from "./background.ts";
 import { cancellation } from "./cancellation.ts";
-import { readInputs, workplaceOf } from "./job.ts";
-import { createRunner } from "./runner.ts";
-import { forget, rememberIn } from "./state.ts";
+import { exportVariable, setOutput, summarize } from "./file-commands.ts";
+import { readInputs } from "./inputs.ts";
+import { workplaceOf } from "./job.ts";
+import { forget, rememberSessions } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
 
 const env = withoutTlsSwitch(process.env);
-const runner = createRunner(env);
-const reporter = createReporter(runner);
+const inputs = readInputs();
+const reporter = createReporter();
 let sessionFolder: string | undefined;
 let request: LoginRequest | undefined;
 let close = () => {};
 
 try {
-  request = parseRequest(readInputs(runner));
+  request = parseRequest(inputs);
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const platform = createPlatform({
     env,
@@ -39,7 +40,7 @@ try {
     cancelled: cancellation("the login", "Nothing is left to do."),
   });
   close = platform.close;
-  const remember = rememberIn(runner);
+  const remember = rememberSessions();
   const workplace = workplaceOf(env, roots, {
     job: { logout: request.logout, refresh: request.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
     onSession(session) {
@@ -51,53 +52,54 @@ try {
   if (request.refresh) {
     await keepAlive(result);
   }
-  publish(request, result);
+  await publish(request, result);
 } catch (error) {
   await takeBack();
   if (error instanceof ExplainedError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
-    goOnWithout(error, request);
+    await goOnWithout(error, request);
   } else {
-    fail(error);
+    await fail(error);
   }
 } finally {
   close();
   setImmediate(abandonLookUps);
 }
 
-function goOnWithout(error: ExplainedError, { registry }: LoginRequest): void {
+async function goOnWithout(error: ExplainedError, { registry }: LoginRequest): Promise<void> {
   reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
   try {
     setOutputs({ "logged-in": "false", registry });
-    runner.summarize(skippedSummary(error));
+    await summarize(skippedSummary(error));
   } catch (problem) {
-    fail(problem);
+    await fail(problem);
   }
 }
 
-function fail(error: unknown): void {
-  reportFailure(runner, error);
+async function fail(error: unknown): Promise<void> {
+  reportFailure(error);
   if (error instanceof ExplainedError) {
-    runner.summarize(failureSummary(withoutSecretsOf(reporter, error)));
+    await summarize(failureSummary(withoutSecretsOf(reporter, error)));
   }
 }
 
-function publish(request: LoginRequest, result: LoginResult): void {
+async function publish(request: LoginRequest, result: LoginResult): Promise<void> {
   const { token, ...others } = outputsOf(request, result);
   assertNoSecret(others, reporter);
-  runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", result.authFile);
+  exportVariable("REGISTRY_AUTH_FILE", result.authFile);
   setOutputs({ ...others, token });
   reporter.info(`The login stands in ${result.files.join(" and ")}.`);
-  runner.summarize(successSummary(request.registry, result));
+  await summarize(successSummary(request.registry, result));
 }
 
 async function keepAlive(result: LoginResult): Promise<void> {
-  await startBackground({ env, sessionFolder: result.session.folder, source: sourceOf(result) }, reporter.holdsSecret);
+  const order = { env, inputs, sessionFolder: result.session.folder, source: sourceOf(result) };
+  await startBackground(order, reporter.holdsSecret);
   reporter.info("The login is kept alive in the background until the post step, which shows what that did.");
 }
 
 function setOutputs(values: Partial<Record<OutputName, string>>): void {
   for (const { name } of outputs) {
-    runner.set("GITHUB_OUTPUT", name, values[name] ?? "");
+    setOutput(name, values[name] ?? "");
   }
 }
 
@@ -105,8 +107,8 @@ function setOutputs(values: Partial<Record<OutputName, string>>): void {
 async function takeBack(): Promise<void> {
   if (sessionFolder !== undefined) {
     await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) })
-      .then(() => forget(runner))
-      .catch((error) => reportFailure(runner, error));
+      .then(forget)
+      .catch(reportFailure);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The post step of both Actions: runs after failure and cancellation too. */
 
+import { endGroup, startGroup } from "@actions/core";
 import { logout, type Trace, takeBackRoots } from "../login/logout.ts";
 import { jobSessions, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -7,15 +8,15 @@ import { withoutTlsSwitch } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { stopBackground } from "./background.ts";
-import { createRunner } from "./runner.ts";
+import { exportVariable } from "./file-commands.ts";
 import { remembered } from "./state.ts";
 
-const runner = createRunner(withoutTlsSwitch(process.env));
-const reporter = createReporter(runner);
+withoutTlsSwitch(process.env);
+const reporter = createReporter();
 let authFile = process.env.REGISTRY_AUTH_FILE ?? "";
 const lapses: ExplainedError[] = [];
 
-const own = remembered(runner);
+const own = remembered();
 let found = 0;
 /** Whether there was a session, if only of a login that was broken off before it had logged in. */
 let isFirst = false;
@@ -36,13 +37,13 @@ if (found === 0) {
 }
 if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
   try {
-    runner.set("GITHUB_ENV", "REGISTRY_AUTH_FILE", authFile);
+    exportVariable("REGISTRY_AUTH_FILE", authFile);
   } catch (error) {
-    reportFailure(runner, error);
+    reportFailure(error);
   }
 }
 for (const lapse of lapses) {
-  reportFailure(runner, lapse);
+  reportFailure(lapse);
 }
 
 /** @returns whether there was something to do */
@@ -64,7 +65,7 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
     isFirst ||= session !== undefined;
     return (session?.robots.length ?? 0) > 0;
   } catch (error) {
-    reportFailure(runner, error);
+    reportFailure(error);
     return true;
   } finally {
     restoreVariable(trace?.session);
@@ -84,11 +85,11 @@ async function endBackground(sessionFolder: string): Promise<void> {
   if (ended === undefined) {
     return;
   }
-  runner.group("How the login was kept alive", () => {
-    for (const line of (ended.log.trim() || "It had not to be renewed.").split("\n")) {
-      reporter.info(line);
-    }
-  });
+  startGroup("How the login was kept alive");
+  for (const line of (ended.log.trim() || "It had not to be renewed.").split("\n")) {
+    reporter.info(line);
+  }
+  endGroup();
   if (ended.lapse !== undefined) {
     lapses.push(
       new ExplainedError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {

@@ -15,23 +15,23 @@ import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { cancellation } from "./cancellation.ts";
-import { promotionWorkplaceOf, readInputs } from "./job.ts";
+import { setOutput, summarize } from "./file-commands.ts";
+import { readInputs } from "./inputs.ts";
+import { promotionWorkplaceOf } from "./job.ts";
 import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
-import { createRunner } from "./runner.ts";
-import { rememberIn } from "./state.ts";
+import { rememberSessions } from "./state.ts";
 
 const env = withoutTlsSwitch(process.env);
-const runner = createRunner(env);
-const reporter = createReporter(runner);
+const reporter = createReporter();
 
 try {
-  const request = await readPromotionRequest(readInputs(runner, "promote-action"));
-  publish(request, await run(request));
+  const request = await readPromotionRequest(readInputs("promote-action"));
+  await publish(request, await run(request));
 } catch (error) {
   const failure = withoutSecretsOf(reporter, advised(asExplainedError(error)));
-  reportFailure(runner, failure);
+  reportFailure(failure);
   if (error instanceof ExplainedError) {
-    runner.summarize(promotionFailureSummary(failure));
+    await summarize(promotionFailureSummary(failure));
   }
 } finally {
   setImmediate(abandonLookUps);
@@ -40,7 +40,7 @@ try {
 async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const cancelled = cancellation("the promotion", "Run the same again: what is done is not done twice.");
-  const workplace = promotionWorkplaceOf(env, roots, { onSession: rememberIn(runner) });
+  const workplace = promotionWorkplaceOf(env, roots, { onSession: rememberSessions() });
   return promote(request, {
     workplace,
     createPlatform: (timeoutSeconds) => createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled }),
@@ -49,16 +49,16 @@ async function run(request: PromotionRequest): Promise<readonly PromotionResult[
 }
 
 /** What was promoted, whatever became of the others. */
-function publish(request: PromotionRequest, results: readonly PromotionResult[]): void {
+async function publish(request: PromotionRequest, results: readonly PromotionResult[]): Promise<void> {
   const tell = (failure: ExplainedError) => failureObject(withoutSecretsOf(reporter, failure));
   const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell });
   assertNoSecret(outputs, reporter);
   for (const { name } of promotionOutputs) {
-    runner.set("GITHUB_OUTPUT", name, outputs[name]);
+    setOutput(name, outputs[name]);
   }
   const failures = failuresOf(results).map((failure) => withoutSecretsOf(reporter, failure));
-  runner.summarize(promotionSummary(results, failures, request));
+  await summarize(promotionSummary(results, failures, request));
   for (const failure of failures) {
-    reportFailure(runner, failure);
+    reportFailure(failure);
   }
 }

@@ -12,8 +12,7 @@ import { createSecrets, type Reporter } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { noteLapse, type Order } from "./background.ts";
-import { readInputs, workplaceOf } from "./job.ts";
-import { createRunner } from "./runner.ts";
+import { workplaceOf } from "./job.ts";
 
 withoutTlsSwitch(process.env);
 const stopped = new AbortController();
@@ -32,8 +31,8 @@ try {
   }
 }
 
-async function run({ env, sessionFolder, source }: Order): Promise<void> {
-  const request = parseRequest(readInputs(createRunner(env)));
+async function run({ env, inputs, sessionFolder, source }: Order): Promise<void> {
+  const request = parseRequest(inputs);
   const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
   const session = await readSession(sessionFolder);
   if (session === undefined) {

@@ -1,29 +1,30 @@
 /** What the post step has to know of its login: in the runner's state, where no secret may stand, before anything is done. */
+import { getState } from "@actions/core";
 import { shortTrace, type Trace, traceOf } from "../login/logout.ts";
 import { assertForm } from "../login/record.ts";
 import type { Session } from "../login/session.ts";
-import type { Runner } from "./runner.ts";
+import { saveState } from "./file-commands.ts";
 
 /** Linux gives a variable 128 KiB, and the runner makes one of each state. */
 const roomForTraces = 100_000;
 
 /** @returns what is to be told of each session, and of each change of one */
-export function rememberIn(runner: Runner): (session: Session) => void {
+export function rememberSessions(): (session: Session) => void {
   const traces = new Map<string, Trace>();
   return (session) => {
     traces.set(session.folder, traceOf(session));
     // The last of its name counts. A login has one folder, a promotion one for each side.
-    runner.set("GITHUB_STATE", "session", [...traces.keys()].join("\n"));
+    saveState("session", [...traces.keys()].join("\n"));
     const all = [...traces.values()];
     const text = JSON.stringify(all);
-    runner.set("GITHUB_STATE", "traces", text.length <= roomForTraces ? text : JSON.stringify(all.map(shortTrace)));
+    saveState("traces", text.length <= roomForTraces ? text : JSON.stringify(all.map(shortTrace)));
   };
 }
 
 /** Of a login that failed, and is taken back: its post step has nothing to do. */
-export function forget(runner: Runner): void {
+export function forget(): void {
   try {
-    runner.set("GITHUB_STATE", "session", "");
+    saveState("session", "");
   } catch {
     // That was told when it was first written to; at worst post finds nothing to do.
   }
@@ -34,9 +35,9 @@ export interface Remembered {
   readonly trace: Trace | undefined;
 }
 
-export function remembered(runner: Runner): readonly Remembered[] {
-  const traces = tracesIn(runner.state("traces") || "[]");
-  const folders = (runner.state("session") ?? "").split("\n").filter(Boolean);
+export function remembered(): readonly Remembered[] {
+  const traces = tracesIn(getState("traces") || "[]");
+  const folders = getState("session").split("\n").filter(Boolean);
   return folders.map((folder) => ({ folder, trace: traces.find(({ session }) => session.folder === folder) }));
 }
 

@@ -38,6 +38,12 @@ describe.concurrent("the job's summary", () => {
     expect(main.raw.stderr).toBe("");
   });
 
+  test("where it is not set, a login works without it", async ({ expect }) => {
+    const job = await createJob({ peers: peers(), unnamed: ["STEP_SUMMARY"] });
+    const main = await job.run({ robot: newRobot(peers()).name });
+    expect([main.code, told(main), main.summary]).toEqual([0, [], ""]);
+  });
+
   test("a job that goes on logged out does so, with a warning", async ({ expect }) => {
     const job = await createJob({ peers: peers(), ...fork, unwritable: ["STEP_SUMMARY"] });
     const main = await job.run({ robot: "acme+ci", "without-identity": "skip" });
@@ -51,6 +57,17 @@ describe.concurrent.for(["ENV", "OUTPUT", "STATE"] as const)("GITHUB_%s", (name)
     const main = await job.run({ robot: newRobot(peers()).name });
     expect([main.code, told(main)]).toEqual([1, [expect.stringMatching(`^error: .*GITHUB_${name}`)]]);
     expect(main.raw.stderr).toBe("");
+    await nothingStays(expect, job);
+  });
+
+  // @actions/core would print what it can't write, the robot token too.
+  test("where it is not set, a login is an error that names it, and nothing is printed or stays", async ({
+    expect,
+  }) => {
+    const job = await createJob({ peers: peers(), unnamed: [name] });
+    const main = await job.run({ robot: newRobot(peers()).name, "export-token": "true" });
+    expect([main.code, told(main)]).toEqual([1, [expect.stringMatching(`^error: .*GITHUB_${name}" is "": .*not set`)]]);
+    expect([main.raw.stderr, main.outputs.token]).toEqual(["", undefined]);
     await nothingStays(expect, job);
   });
 });

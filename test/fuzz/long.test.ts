@@ -4,7 +4,6 @@ import { readEntry } from "../../src/authfile/entry.ts";
 import { withFlags } from "../../src/cli/failure.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
 import { createReporter } from "../../src/github/annotations.ts";
-import { createRunner } from "../../src/github/runner.ts";
 import { failureSummary } from "../../src/github/summary.ts";
 import { readToken } from "../../src/identity/token.ts";
 import { readTokenText } from "../../src/identity/token-text.ts";
@@ -49,7 +48,7 @@ const parts = [
 
 const answer = (body: string, status = 400) => ({ status, headers: { location: body.slice(0, 16_000) }, body });
 const refuse = () => new ExplainedError("invalid-input", "", { remedy: [] });
-const reporter = createReporter(createRunner({}));
+const reporter = createReporter();
 const terminal = createTerminal(true);
 
 const readers: Readonly<Record<string, (text: string) => unknown>> = {

@@ -7,7 +7,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { withFlags } from "../../src/cli/failure.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
 import { createReporter, reportFailure } from "../../src/github/annotations.ts";
-import { createRunner } from "../../src/github/runner.ts";
+import { setOutput } from "../../src/github/file-commands.ts";
 import { failureSummary, skippedSummary } from "../../src/github/summary.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { plain } from "../../src/platform/text.ts";
@@ -16,6 +16,7 @@ import { forAll } from "./property.ts";
 import { endless, hostile, nearly, secret } from "./values.ts";
 
 afterEach(() => {
+  vi.unstubAllEnvs();
   process.exitCode = 0;
   vi.restoreAllMocks();
 });
@@ -85,8 +86,7 @@ const words = fc
 const message = fc.oneof({ weight: 9, arbitrary: words }, { weight: 1, arbitrary: endless });
 
 test("the runner finds no command in what is told, and one where one is meant", () => {
-  const runner = createRunner({});
-  const reporter = createReporter(runner);
+  const reporter = createReporter();
   forAll(
     message,
     (text) => {
@@ -108,15 +108,14 @@ test("the runner finds no command in what is told, and one where one is meant", 
 });
 
 test("a failure is one command, whatever is in it", () => {
-  const runner = createRunner({});
   const parts = fc.record({ message, remedy: fc.array(message, { maxLength: 3 }), subject: message });
   forAll(parts, ({ message, remedy, subject }) => {
     const binding = { issuer: subject, subject, audience: subject };
     const error = new ExplainedError("subject-not-bound", message, { remedy, binding });
-    const output = printed(() => reportFailure(runner, error));
+    const output = printed(() => reportFailure(error));
     expect(commandsIn(output)).toHaveLength(1);
     expect(output.trimEnd().split(/[\r\n]/)).toHaveLength(1);
-    const foreseen = printed(() => reportFailure(runner, new TypeError(message)));
+    const foreseen = printed(() => reportFailure(new TypeError(message)));
     expect(commandsIn(foreseen)).toHaveLength(2);
   });
 });
@@ -124,13 +123,13 @@ test("a failure is one command, whatever is in it", () => {
 test("a value that is set is that value, and sets nothing else", () => {
   const file = join(mkdtempSync(join(tmpdir(), "quay-keyless-test-")), "output");
   try {
-    const runner = createRunner({ GITHUB_OUTPUT: file });
+    vi.stubEnv("GITHUB_OUTPUT", file);
     // The runner's file commands end lines at line feeds; a carriage return before one belongs to it.
     const value = fc.oneof(message, hostile, fc.constant("a<<b\nc\nb\nd=e")).map((text) => text.replaceAll("\r", ""));
     forAll(fc.tuple(value, value), ([first, second]) => {
       writeFileSync(file, "");
-      runner.set("GITHUB_OUTPUT", "first", first);
-      runner.set("GITHUB_OUTPUT", "second", second);
+      setOutput("first", first);
+      setOutput("second", second);
       const wellFormed = (text: string) => Buffer.from(text).toString();
       expect(parseFileCommands(readFileSync(file, "utf8"))).toEqual({
         first: wellFormed(first),

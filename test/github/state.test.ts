@@ -1,11 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { createRunner } from "../../src/github/runner.ts";
-import { remembered, rememberIn } from "../../src/github/state.ts";
+import { afterEach, expect, test, vi } from "vitest";
+import { remembered, rememberSessions } from "../../src/github/state.ts";
 import type { Session } from "../../src/login/session.ts";
 import { entryOf, makeFolder, now } from "../fixtures.ts";
 import { parseFileCommands } from "../support/workflow-commands.ts";
+
+afterEach(() => vi.unstubAllEnvs());
 
 const secret = "a-password-of-others";
 const before = entryOf("person", secret);
@@ -36,11 +37,12 @@ function sessionOf(robots: number): Session {
 async function remember(session: Session) {
   const path = join(await makeFolder(), "state");
   await writeFile(path, "");
-  rememberIn(createRunner({ GITHUB_STATE: path }))(session);
+  vi.stubEnv("GITHUB_STATE", path);
+  rememberSessions()(session);
   const text = await readFile(path, "utf8");
   const state = parseFileCommands(text);
-  const env = Object.fromEntries(Object.entries(state).map(([name, value]) => [`STATE_${name}`, value]));
-  return { text, state, back: remembered(createRunner(env)) };
+  for (const [name, value] of Object.entries(state)) vi.stubEnv(`STATE_${name}`, value);
+  return { text, state, back: remembered() };
 }
 
 test("what post has to know comes back; what stood in the files is only named", async () => {
@@ -75,6 +77,7 @@ test.each([
   '[{"session":null}]',
   '[{"session":{"folder":"/temp/a"},"replaced":[]}]',
 ])("of traces that are none, %s, nothing is believed", (traces) => {
-  const runner = createRunner({ STATE_session: "/temp/a", STATE_traces: traces });
-  expect(remembered(runner)).toEqual([{ folder: "/temp/a", trace: undefined }]);
+  vi.stubEnv("STATE_session", "/temp/a");
+  vi.stubEnv("STATE_traces", traces);
+  expect(remembered()).toEqual([{ folder: "/temp/a", trace: undefined }]);
 });

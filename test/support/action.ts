@@ -132,9 +132,10 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       await writeFile(file, "");
       await chmod(file, 0o666);
     }
+    const named = Object.entries(files).filter(([name]) => !options.unnamed?.some((each) => name === `GITHUB_${each}`));
     const env = {
       ...environment(),
-      ...files,
+      ...Object.fromEntries(named),
       ...Object.fromEntries((options.unwritable ?? []).map((name) => [`GITHUB_${name}`, workspace])),
       ...inputVariables(action, { ...fromPeers, ...inputs }, options.workflowRef ?? ""),
       ...Object.fromEntries(Object.entries(main?.step.state ?? {}).map(([name, value]) => [`STATE_${name}`, value])),

@@ -22,13 +22,18 @@ export interface JobOptions {
   secrets?: readonly Secret[];
   /** A folder with action.yml; default: the project's, copied without its sources and packages, as a runner has it. */
   action?: string;
-  /** Files of the runner that can't be written, as in GITHUB_NAME: a step gets a folder instead. */
-  unwritable?: readonly ("ENV" | "OUTPUT" | "STATE" | "STEP_SUMMARY")[];
+  /** Files of the runner that can't be written: a step gets a folder instead. */
+  unwritable?: readonly RunnerFile[];
+  /** Files of the runner that a step is not told of. */
+  unnamed?: readonly RunnerFile[];
   /** Report leaks in `leaks` instead of failing. */
   tolerateLeaks?: boolean;
   /** An ordinary user that steps run as; default, and where the tests have no root to become one: the one of the tests. */
   uid?: number;
 }
+
+/** As in GITHUB_NAME. */
+export type RunnerFile = "ENV" | "OUTPUT" | "STATE" | "STEP_SUMMARY";
 
 /** A job on a runner of its own. */
 export interface Job {

@@ -13,7 +13,10 @@ export interface Shown {
   annotations: Annotation[];
 }
 
-/** Only exact values are masked: stricter than GitHub, which hides some encodings of a masked value too. */
+/**
+ * Only exact values are masked: stricter than GitHub, which hides some encodings of a masked value too.
+ * @throws where a value is printed that belongs into a file: GitHub still obeys two of these commands
+ */
 export function show(stdout: string): Shown {
   const masks: string[] = [];
   const annotations: Annotation[] = [];
@@ -23,6 +26,9 @@ export function show(stdout: string): Shown {
   for (const line of stdout.split("\n")) {
     const [, command = "", properties = "", data = ""] = /^\s*::([a-z-]+)((?: [^:]*)?)::(.*)$/.exec(line) ?? [];
     const message = unescapeData(data);
+    if (/^(?:set-output|save-state|set-env|add-path)$/.test(command)) {
+      throw new Error(`a value is printed, by the command ${command}, instead of written into the runner's file`);
+    }
     if (command === "add-mask") {
       masks.push(...[message, ...message.split(/\r?\n/)].filter((value) => value.trim() !== ""));
     } else if (command === "error" || command === "warning" || command === "notice") {

@@ -1,0 +1,61 @@
+/**
+ * What a step leaves to later steps, to its post step and to the job's summary page: in files that the runner makes and names
+ * in variables (GitHub docs, "Workflow commands"). @actions/core writes them, once it is known that it can.
+ */
+import { closeSync, constants, openSync } from "node:fs";
+// biome-ignore lint/performance/noNamespaceImport: all of it that writes to the runner's files is guarded here.
+import * as core from "@actions/core";
+import { invalidInput } from "../platform/errors.ts";
+
+/** @throws ExplainedError `invalid-input` where the runner's file can't be written */
+type FileCommand = (name: string, value: string) => void;
+
+/** Sets an output of this step. */
+export const setOutput: FileCommand = guarded("GITHUB_OUTPUT", core.setOutput);
+
+/** Sets a variable of later steps, and of this process: call it when no more children are started. */
+export const exportVariable: FileCommand = guarded("GITHUB_ENV", core.exportVariable);
+
+/** Sets a state of the post step. */
+export const saveState: FileCommand = guarded("GITHUB_STATE", core.saveState);
+
+/** Adds Markdown to the job's summary page, which tells nothing that the log doesn't: without it, a warning. */
+export async function summarize(markdown: string): Promise<void> {
+  const variable = "GITHUB_STEP_SUMMARY";
+  if (!process.env[variable]) {
+    return;
+  }
+  try {
+    assertWritable(variable);
+    await core.summary.emptyBuffer().addRaw(markdown).write();
+  } catch (error) {
+    core.warning(`This step has no page in the summary. ${unwritable(variable, error).message}`);
+  }
+}
+
+function guarded(variable: string, write: FileCommand): FileCommand {
+  return (name, value) => {
+    try {
+      assertWritable(variable);
+      write(name, value);
+    } catch (error) {
+      throw unwritable(variable, error);
+    }
+  };
+}
+
+/**
+ * Where the variable is not set, @actions/core prints the value, even a secret (`::set-output name=token::…`). Where it names a
+ * pipe that nobody reads, @actions/core waits, which would hold up signals too.
+ */
+function assertWritable(variable: string): void {
+  const { O_APPEND, O_NONBLOCK, O_WRONLY } = constants;
+  closeSync(openSync(process.env[variable] ?? "", O_WRONLY | O_APPEND | O_NONBLOCK));
+}
+
+function unwritable(variable: string, error: unknown): Error {
+  const path = process.env[variable] ?? "";
+  const { code, message } = error as NodeJS.ErrnoException;
+  const problem = path === "" ? "the runner has not set it" : `the runner's file can't be written (${code ?? message})`;
+  return invalidInput(variable, path, problem, `${variable}=/path/of/a/file`);
+}

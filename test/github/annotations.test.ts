@@ -1,0 +1,27 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { createReporter, reportFailure } from "../../src/github/annotations.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
+import { show } from "../support/workflow-commands.ts";
+
+afterEach(() => {
+  process.exitCode = 0;
+  vi.restoreAllMocks();
+});
+
+function printed(work: () => void): string {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  work();
+  return write.mock.calls.map(([text]) => text).join("");
+}
+
+test("of a secret with several lines each is masked", () => {
+  const output = printed(() => createReporter().secret("first-line\r\nsecond-line"));
+  expect(output).toBe("::add-mask::first-line%0D%0Asecond-line\n");
+  expect(show(`${output}second-line, first-line`).text).toBe("***, ***");
+});
+
+test("a failure fails the step, with its code as the annotation's title", () => {
+  const output = printed(() => reportFailure(new ExplainedError("quay-refused", "50 %: no, not", { remedy: [] })));
+  expect(process.exitCode).toBe(1);
+  expect(output).toMatch(/^::error title=quay-keyless-login%3A quay-refused::50 %25: no, not%0A[^\n]*\n$/);
+});

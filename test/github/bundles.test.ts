@@ -1,0 +1,26 @@
+/** What of @actions/core is in dist/: its half of the runner's protocol, in the Actions alone. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+const dist = join(import.meta.dirname, "../../dist");
+const bundles = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".js"));
+const read = (name: string) => readFileSync(join(dist, name), "utf8");
+
+test.each(bundles)("%s has no HTTP client besides Node's", (name) => {
+  expect(read(name)).not.toMatch(/undici/i);
+});
+
+test("the Actions speak to the runner by @actions/core, and nothing else does", () => {
+  const speaking = bundles.filter((name) => /ghadelimiter_|::add-mask|"add-mask"/.test(read(name)));
+  expect(speaking.toSorted()).toEqual(["main/index.js", "post/index.js", "promote/index.js"]);
+});
+
+test.each(["main", "post", "promote"])(
+  "the licences of %s name it, and none of what it could bring along",
+  (folder) => {
+    const packages = [...read(`${folder}/licenses.txt`).matchAll(/^(\S+) [\d.]+ \(/gm)].map(([, name]) => name);
+    expect(packages).toContain("@actions/core");
+    expect(packages.filter((name) => !["@actions/core", "jose", "yaml"].includes(name ?? ""))).toEqual([]);
+  },
+);
