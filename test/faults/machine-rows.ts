@@ -305,6 +305,16 @@ export const machineRows: readonly Group[] = [
         "GITHUB_OUTPUT > a login is an error that names it, and nothing stays",
       ),
       elsewhere(
+        row(
+          "F315",
+          "the runner has not set GITHUB_OUTPUT",
+          "invalid-input",
+          "nothing is printed; the login is taken back",
+        ),
+        "e2e/runner-files.test.ts",
+        "GITHUB_OUTPUT > where it is not set, a login is an error that names it, and nothing is printed or stays",
+      ),
+      elsewhere(
         row("F236", "post can't give REGISTRY_AUTH_FILE its earlier value", "invalid-input", "the login is taken back"),
         "e2e/runner-files.test.ts",
         "GITHUB_ENV, in the post step: the login is taken back, and the error names it",
