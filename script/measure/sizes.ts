@@ -36,6 +36,9 @@ export async function spiffeSizes(): Promise<SpiffeSizes> {
     await run("ncc", ["build", join(folder, name), ...options, "--out", at(`bundled-${name}`)]);
     return (await stat(join(at(`bundled-${name}`), "index.js"))).size;
   };
-  const [client, all] = await Promise.all([bundle("workload-api.js", [...around, "./explain-call.js"]), bundle("all.js", around)]);
+  const [client, all] = await Promise.all([
+    bundle("workload-api.js", [...around, "./explain-call.js"]),
+    bundle("all.js", around),
+  ]);
   return { client, all };
 }

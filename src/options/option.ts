@@ -1,8 +1,27 @@
-/** What an option is; src/options.ts has them all. */
+/** What an option is, and where it can be given. The tables beside this file hold the options. */
+
 export type Command = "login" | "logout" | "status" | "identity" | "promote";
 
-/** Where an option can be given: as an input of one of the GitHub Actions, as a flag of a command. */
-export type EntryPoint = "action" | "promote-action" | Command;
+/** An input of one of the Actions, a flag of a command, or a parameter of the Tekton Tasks and of the StepAction. */
+export type EntryPoint = "action" | "promote-action" | Command | "login-task" | "login-step" | "promote-task";
+
+export const commands = ["login", "logout", "status", "identity", "promote"] as const;
+export const loginTasks = ["login-task", "login-step"] as const;
+export const promotes = ["promote-action", "promote", "promote-task"] as const;
+/** Where an identity token is exchanged, and you can say which one. */
+export const exchanges = ["action", "promote-action", "login", "identity", "promote"] as const;
+
+type Readers = "actions" | "tekton" | "promotions";
+
+/** Where an entry point's own description is looked for, the first one first; then the row's `description` counts. */
+const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
+  action: ["actions"],
+  "promote-action": ["promotions", "actions"],
+  promote: ["promotions"],
+  "login-task": ["tekton"],
+  "login-step": ["tekton"],
+  "promote-task": ["tekton", "promotions"],
+};
 
 /** What an option is about: the command line's help lists options under these. */
 export type OptionGroup = "login" | "promotion" | "checks" | "identity" | "files" | "network" | "lifetime" | "output";
@@ -14,14 +33,22 @@ export interface Option {
   /** Absent: no default. */
   readonly default?: string;
   readonly required?: true;
-  /** On the command line: `list` may be given several times, `flag` takes no value. */
+  /** `list`: several values, one per line or flag. `flag`: the command line takes no value. */
   readonly takes?: "list" | "flag";
   /** What the value is, in the command line's help. */
   readonly value?: string;
-  /** Set by the platform itself, not by people: absent from the README. */
+  /** Name of the Tekton parameter that is an array. Without it, a list is one per line there. */
+  readonly array?: string;
+  /** Set by the platform, not by you: absent from the README. */
   readonly internal?: true;
-  /** One line: what it means, units included. */
+  /** One line: what it means, units included. Values, defaults and "several" are added where the entry point needs them. */
   readonly description: string;
-  /** The same for promotions, where it means something else there. */
-  readonly inPromotions?: string;
+  /** The same where it must differ. */
+  readonly descriptionFor?: Readonly<Partial<Record<EntryPoint | Readers, string>>>;
+}
+
+/** The description that readers of this entry point get. */
+export function describe({ description, descriptionFor = {} }: Option, entryPoint: EntryPoint): string {
+  const found = [entryPoint, ...(readersOf[entryPoint] ?? [])].find((reader) => reader in descriptionFor);
+  return (found && descriptionFor[found]) ?? description;
 }

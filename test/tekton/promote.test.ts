@@ -1,10 +1,9 @@
-/** The Tasks that promote: what the command line makes of their parameters, and no drift between them, the login's and the options. */
+/** The Tasks that promote: what the command line makes of their parameters, and no drift between them and the login's. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { type Option, optionsOf } from "../../src/options/table.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import { type Resource, resources } from "./resources.ts";
 import { type Given, stepOf } from "./step.ts";
@@ -141,13 +140,10 @@ describe("no drift", () => {
   const stepArgs = (resource: Resource) => resource.spec.steps?.[0]?.args ?? [];
   const identity = ["--identity=", "--token-file=", "--spiffe-socket=", "--spiffe-id="];
   const isOf = (prefixes: readonly string[]) => (arg: string) => prefixes.some((prefix) => arg.startsWith(prefix));
-  const without = (resource: Resource, ...names: string[]) =>
-    (resource.spec.params ?? []).filter(({ name }) => !names.includes(name));
 
   test("the two differ in the identity alone", () => {
     const rest = (resource: Resource) => stepArgs(resource).filter((arg) => !isOf(identity)(arg));
     expect(rest(spiffe)).toEqual(rest(promote));
-    expect(without(spiffe, "audience", "socket", "spiffe-id")).toEqual(without(promote, "audience"));
     expect(spiffe.spec.workspaces).toEqual(promote.spec.workspaces);
     expect(spiffe.spec.results).toEqual(promote.spec.results);
     const [one, other] = [promote, spiffe].map(({ spec }) => spec.steps?.[0]);
@@ -170,22 +166,5 @@ describe("no drift", () => {
   test("the token outlives the robot token's hour, so that a long copy is not logged in more often than it has to", () => {
     expect(JSON.stringify(promote.spec.volumes)).toContain('"audience":"$(params.audience)","expirationSeconds":3600,');
     expect(spiffe.spec.volumes?.map(({ name }) => name)).not.toContain("spiffe-workload-api");
-  });
-
-  test("every option of the command can be given, and has the command's default", () => {
-    // Where the identity comes from is the Task's own, and what is printed is for people at a terminal.
-    const own = ["identity", "token-file", "token-env", "spiffe-socket", "spiffe-id", "result", "output", "verbose"];
-    const known: readonly Option[] = optionsOf("promote").filter(({ name }) => !own.includes(name));
-    const nameOf = (option: string) => (option === "tag" ? "tags" : option);
-    expect(
-      without(promote, "image")
-        .map(({ name }) => name)
-        .sort(),
-    ).toEqual(known.map(({ name }) => nameOf(name)).sort());
-    for (const option of known) {
-      const param = promote.spec.params?.find(({ name }) => name === nameOf(option.name));
-      const preset = option.required ? undefined : option.name === "tag" ? [] : (option.default ?? "");
-      expect(param?.default, option.name).toEqual(preset);
-    }
   });
 });

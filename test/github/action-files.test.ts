@@ -1,0 +1,27 @@
+/** What is written by hand in both `action.yml`; the rest is generated from the table of options. */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+
+const root = join(import.meta.dirname, "../..");
+
+describe.each([
+  { file: "action.yml", main: "dist/main/index.js", post: "dist/post/index.js" },
+  { file: "promote/action.yml", main: "../dist/promote/index.js", post: "../dist/post/index.js" },
+])("$file", ({ file, main, post }) => {
+  const action = parse(readFileSync(join(root, file), "utf8"));
+
+  test("main and post are there, and post runs after failure and cancellation too", () => {
+    expect(action.runs).toEqual({ using: "node24", main, post, "post-if": "always()" });
+    for (const script of [main, post]) {
+      expect(existsSync(join(root, dirname(file), script)), script).toBe(true);
+    }
+  });
+
+  test("the runner's limits: a name, branding, and a description of one line", () => {
+    expect(action.name).toMatch(/^[A-Z]/);
+    expect(action.branding).toEqual({ icon: expect.stringMatching(/^[a-z-]+$/), color: expect.any(String) });
+    expect(action.description).toMatch(/^[A-Z].*\.$/);
+  });
+});
