@@ -1,21 +1,17 @@
 /** The built Action in real workflows, run by act: main, later steps, post, on a runner that is not ours. */
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { findBuilt } from "../quay-stand-in/built.ts";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { act, commitRepository, type Repository, runAct } from "../support/act.ts";
 import { writeImage } from "../support/image.ts";
 import { differences, kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
-import { removeStorage, systemPath } from "../support/runner.ts";
+import { removeStorage } from "../support/runner.ts";
 import { entryOf } from "./world.ts";
-
-const project = resolve(import.meta.dirname, "../..");
-const node = join(project, "node_modules/node/bin");
-const act = findBuilt("act");
 
 let peers: Peers;
 let folder: string;
@@ -102,86 +98,28 @@ jobs:
         with: { host: after.example.com }
 `;
 
-/** An Action as others write it. The login is put where podman would put it: to log in, podman wants a registry. */
-const otherAction = {
-  "action.yml":
-    "name: other\ndescription: podman\ninputs: { host: { description: host } }\nruns: { using: node24, main: main.js, post: post.js }\n",
-  "main.js": `
-    const { mkdirSync, readFileSync, writeFileSync } = require("node:fs");
-    const { dirname } = require("node:path");
-    const file = process.env.REGISTRY_AUTH_FILE || process.env.XDG_RUNTIME_DIR + "/containers/auth.json";
-    mkdirSync(dirname(file), { recursive: true });
-    let content = { auths: {} };
-    try { content = JSON.parse(readFileSync(file, "utf8")); } catch {}
-    content.auths[process.env.INPUT_HOST] = { auth: "dTpw" };
-    writeFileSync(file, JSON.stringify(content), { mode: 0o600 });`,
-  "post.js": `
-    const { status, stdout, stderr } = require("node:child_process").spawnSync("podman", ["logout", process.env.INPUT_HOST], { encoding: "utf8" });
-    console.log("podman logout: " + status + " " + stdout + stderr);
-    process.exitCode = status === 0 ? 0 : 1;`,
-};
-
 const odd = `{ "auths": { "registry.example.com": ${JSON.stringify(entryOf("kept", "a-kept-password"))} }, "x": 1 }\n\n`;
 
-/** A repository with the Action in it, as `uses: ./` wants it; a home of its own. */
-async function prepare(
-  name: string,
-  text: (auth: string, image: string) => string,
-  other: Readonly<Record<string, string>> = {},
-) {
+/** A home of its own, an auth file with a login of others, an image. */
+async function prepare(name: string, text: (auth: string, image: string) => string) {
   const root = await mkdtemp(join(folder, `${name}-`));
-  const [repository, home, auth] = [join(root, "repository"), join(root, "home"), join(root, "auth/auth.json")];
-  for (const each of [join(repository, ".github/workflows"), home, dirname(auth)])
-    await mkdir(each, { recursive: true });
-  for (const each of ["action.yml", "dist"]) await cp(join(project, each), join(repository, each), { recursive: true });
-  await mkdir(join(repository, "other"));
-  for (const [file, content] of Object.entries(other)) await writeFile(join(repository, "other", file), content);
+  const auth = join(root, "auth/auth.json");
+  await mkdir(dirname(auth));
+  await cp(join(import.meta.dirname, "../support/act/other"), join(root, "work/other"), { recursive: true });
   const image = await writeImage(join(root, "image"));
-  await writeFile(join(repository, ".github/workflows/test.yml"), text(auth, image.reference));
-  const git = (...args: string[]) => promisify(execFile)("git", ["-C", repository, ...args]);
-  await git("init", "-q", "-b", "main");
-  await git("-c", "user.name=t", "-c", "user.email=t@example.org", "add", "-A");
-  await git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "test");
-  await git("remote", "add", "origin", "https://github.com/acme/app.git");
+  const repository = await commitRepository(root, text(auth, image.reference));
   await writeFile(auth, odd);
   await chmod(auth, 0o600);
   const storage = { driver: "vfs", graphroot: join(root, "storage/graph"), runroot: join(root, "storage/run") };
   const lines = Object.entries(storage).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
   await writeFile(join(root, "storage.conf"), `[storage]\n${lines.join("\n")}\n`);
-  return { root, repository, home, auth, image };
+  return { ...repository, auth };
 }
 
-async function run({ root, repository, home }: { root: string; repository: string; home: string }, identity: boolean) {
-  const flags = [
-    "-P",
-    "ubuntu-latest=-self-hosted",
-    "--no-cache-server",
-    "--action-offline-mode",
-    "--use-gitignore=false",
-  ];
-  const child = spawn(act ?? "act", ["push", ...flags], {
-    cwd: repository,
-    env: {
-      PATH: `${node}:${systemPath}`,
-      HOME: home,
-      XDG_CACHE_HOME: join(root, "cache"),
-      XDG_CONFIG_HOME: join(root, "config"),
-      XDG_DATA_HOME: join(root, "data"),
-      XDG_RUNTIME_DIR: join(root, "run"),
-      CONTAINERS_STORAGE_CONF: join(root, "storage.conf"),
-      ...(identity && peers.githubEnv),
-    },
-    stdio: ["ignore", "pipe", "pipe"],
+const run = (repository: Repository, { identity = true } = {}) =>
+  runAct(repository, {
+    env: { CONTAINERS_STORAGE_CONF: join(repository.root, "storage.conf"), ...(identity && peers.githubEnv) },
   });
-  let log = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk) => {
-      log += chunk;
-    });
-  }
-  const code = await new Promise<number | null>((done) => child.on("close", done));
-  return { code, log };
-}
 
 const secrets = (): Secret[] => [
   ...peers.github.issued.map((value): Secret => ({ kind: "identity", value })),
@@ -193,7 +131,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
   test("logs in, pushes with skopeo and buildah, logs out", async ({ expect }) => {
     const place = await prepare("publish", workflow);
     const before = await readTree(place.home);
-    const { code, log } = await run(place, true);
+    const { code, log } = await run(place);
     expect(log).toContain("Success - Main push");
     expect(code, log).toBe(0);
 
@@ -232,7 +170,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
   test("logs out after a job that failed", async ({ expect }) => {
     const place = await prepare("fails", failing);
     const before = await readTree(place.home);
-    const { code, log } = await run(place, true);
+    const { code, log } = await run(place);
     expect(code).toBe(1);
     expect(log).toContain("logged in: 1");
     expect(log).toContain("exit status 3");
@@ -247,8 +185,8 @@ describe.skipIf(act === undefined).concurrent("act", () => {
   });
 
   test("leaves the clean-ups of other steps, before it and after it, a file to work on", async ({ expect }) => {
-    const place = await prepare("others", amongOthers, otherAction);
-    const { code, log } = await run(place, true);
+    const place = await prepare("others", amongOthers);
+    const { code, log } = await run(place);
     expect(code, log).toBe(0);
     for (const host of ["before", "after"]) {
       expect(log).toContain(`podman logout: 0 Removed login credentials for ${host}.example.com`);
@@ -258,7 +196,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
 
   test("without the permission: says so, though act knows no job.workflow_ref", async ({ expect }) => {
     const place = await prepare("without", failing);
-    const { code, log } = await run(place, false);
+    const { code, log } = await run(place, { identity: false });
     expect(code).toBe(1);
     expect(log).toContain("may not ask GitHub for an identity token");
     expect(log).toContain("#github-permission-missing");

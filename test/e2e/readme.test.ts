@@ -1,13 +1,13 @@
 /** What README.md shows really works: its examples as they stand there, but for addresses, against the peers. */
 import { execFile, type SpawnOptions, spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { findBuilt } from "../quay-stand-in/built.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { act, commitRepository, runAct } from "../support/act.ts";
 import { type Image, writeImage } from "../support/image.ts";
 import { kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
 import { readmeBlock, readmeBlocks, substitute } from "../support/readme.ts";
@@ -19,7 +19,6 @@ import { type Binding, resources } from "../tekton/resources.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 const node = join(project, "node_modules/node/bin");
-const act = findBuilt("act");
 
 let peers: Peers;
 let folder: string;
@@ -32,10 +31,11 @@ afterAll(async () => {
 });
 
 /** A folder to work in, with the image that the examples push and nobody has pushed before. */
-async function prepare(name: string): Promise<{ work: string; home: string; image: Image }> {
-  const [work, home] = [join(folder, name, "work"), join(folder, name, "home")];
+async function prepare(name: string): Promise<{ root: string; work: string; home: string; image: Image }> {
+  const root = join(folder, name);
+  const [work, home] = [join(root, "work"), join(root, "home")];
   for (const each of [work, home]) await mkdir(each, { recursive: true });
-  return { work, home, image: await writeImage(join(work, "image")) };
+  return { root, work, home, image: await writeImage(join(work, "image")) };
 }
 
 /** The digest that the registry has under the examples' tag. */
@@ -53,7 +53,7 @@ const secrets = (): Secret[] => [
 
 describe.skipIf(act === undefined)("GitHub Actions", () => {
   test("the workflow, run by act", async () => {
-    const { work, home, image } = await prepare("act");
+    const { root, image } = await prepare("act");
     const workflow = substitute(readmeBlock("### GitHub Actions", "yaml"), [
       ["OWNER/quay-keyless-login@v1", "./"],
       [
@@ -62,31 +62,9 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
       ],
       ["docker://quay.io/", `docker://${peers.registryHost}/`],
     ]);
-    await mkdir(join(work, ".github/workflows"), { recursive: true });
-    await writeFile(join(work, ".github/workflows/publish.yml"), workflow);
-    for (const each of ["action.yml", "dist"]) await cp(join(project, each), join(work, each), { recursive: true });
-    const git = (...args: string[]) =>
-      promisify(execFile)("git", ["-C", work, "-c", "user.name=t", "-c", "user.email=t@example.org", ...args]);
-    await git("init", "-q", "-b", "main");
-    await git("add", "-A");
-    await git("commit", "-qm", "test");
-    await git("remote", "add", "origin", "https://github.com/acme/app.git");
-
-    const flags = ["-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
-    const env = {
-      PATH: `${node}:${systemPath}`,
-      HOME: home,
-      XDG_CACHE_HOME: join(folder, "act-cache"),
-      XDG_CONFIG_HOME: join(folder, "act-config"),
-      XDG_RUNTIME_DIR: join(folder, "act-run"),
-      ...peers.githubEnv,
-    };
-    const options: SpawnOptions = { cwd: work, env, stdio: ["ignore", "pipe", "pipe"] };
-    const { code, stdout, stderr } = await finish(
-      spawn(act ?? "", ["push", ...flags, "--use-gitignore=false"], options),
-    );
-    expect(code, stdout + stderr).toBe(0);
-    expect(stdout).toContain(`Logged out of ${peers.registryHost}.`);
+    const { code, log } = await runAct(await commitRepository(root, workflow), { env: peers.githubEnv });
+    expect(code, log).toBe(0);
+    expect(log).toContain(`Logged out of ${peers.registryHost}.`);
     expect(await pushed()).toBe(image.digest);
   });
 

@@ -10,11 +10,11 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { promotionOutputs } from "../../../src/options/table.ts";
-import { findBuilt } from "../../quay-stand-in/built.ts";
 import { type Github, startGithub } from "../../quay-stand-in/github.ts";
 import { type Peers, RELEASE_SUBJECT, startPeers } from "../../quay-stand-in/peers.ts";
 import { addRepository, addRobot } from "../../quay-stand-in/quay/store.ts";
 import { pass } from "../../quay-stand-in/scripted.ts";
+import { act, commitRepository, runAct } from "../../support/act.ts";
 import { type Image, writeImage } from "../../support/image.ts";
 import { makeCosign, writeLayout } from "../../support/images.ts";
 import { kindsIn, readTree, type Secret, watch } from "../../support/leaks.ts";
@@ -28,7 +28,6 @@ const project = resolve(import.meta.dirname, "../../..");
 const node = join(project, "node_modules/node/bin");
 const document = "docs/promotion.md";
 const BUILD_SUBJECT = "repo:acme/app:environment:build";
-const act = findBuilt("act");
 
 /** With the identity of a job that runs in the environment `build`. */
 let peers: Peers;
@@ -82,70 +81,19 @@ const digestOf = (image: string) =>
   skopeo("inspect", "--format", "{{.Digest}}", `docker://${peers.registryHost}/${image}`);
 const signatureTag = ({ digest }: Image) => `${digest.replace(":", "-")}.sig`;
 
-/**
- * What stands in for cosign, which is no part of this: `sign` puts a manifest where cosign has a signature, `verify` looks
- * for it there, each with the login that the step or the promotion has given it.
- */
-const cosign = (log: string, signature: string) => `#!/bin/sh
-set -eu
-for reference; do :; done
-echo "$@" >>${log}
-name="\${reference%@*}" digest="\${reference#*@sha256:}"
-case "$1" in
-sign) skopeo copy ${signature} "docker://$name:sha256-$digest.sig" ;;
-verify)
-  env >>${log}.env
-  skopeo inspect --raw "docker://$name:sha256-$digest.sig" >/dev/null ;;
-esac
-`;
-
-/** A repository with both Actions in it, as `uses: ./` wants them, and the workflow. */
-async function prepare(name: string, workflow: string) {
+/** The workflow in a repository, the image that it builds, and a cosign that stands in for cosign. */
+async function prepare(name: string, text: string) {
   const root = join(folder, name);
-  const [work, home, tools, log] = ["work", "home", "tools", "cosign.log"].map((each) => join(root, each)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
-  for (const each of [join(work, ".github/workflows"), home, tools]) await mkdir(each, { recursive: true });
-  await writeFile(join(work, ".github/workflows/release.yml"), workflow);
-  for (const each of ["action.yml", "promote", "dist"]) {
-    await cp(join(project, each), join(work, each), { recursive: true });
-  }
+  const [work, tools] = [join(root, "work"), join(root, "tools")];
   const image = await writeImage(join(work, "built"));
-  const signature = makeCosign(image, "sig");
-  const layout = await writeLayout(join(root, "signature"), signature);
   await writeFile(join(work, "Makefile"), "image:\n\tcp -r built image\n");
-  await writeFile(join(tools, "cosign"), cosign(log, layout), { mode: 0o755 });
-  const event = join(root, "event.json");
-  await writeFile(event, JSON.stringify({ ref: "refs/tags/v1.2.3" }));
-  const git = (...args: string[]) =>
-    promisify(execFile)("git", ["-C", work, "-c", "user.name=t", "-c", "user.email=t@example.org", ...args]);
-  await git("init", "-q", "-b", "main");
-  await git("add", "-A");
-  await git("commit", "-qm", "test");
-  await git("tag", "v1.2.3");
-  await git("remote", "add", "origin", "https://github.com/acme/app.git");
-  return { root, work, home, tools, log, event, image, signature };
+  const signature = makeCosign(image, "sig");
+  await writeLayout(join(root, "signature"), signature);
+  await cp(join(import.meta.dirname, "../../support/act/cosign"), join(tools, "cosign"));
+  return { ...(await commitRepository(root, text, "v1.2.3")), tools, log: join(root, "cosign.log"), image, signature };
 }
 
-async function run({ root, work, home, tools, event }: Awaited<ReturnType<typeof prepare>>) {
-  const flags = ["-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
-  const env = {
-    PATH: `${tools}:${node}:${systemPath}`,
-    HOME: home,
-    XDG_CACHE_HOME: join(root, "act-cache"),
-    XDG_CONFIG_HOME: join(root, "act-config"),
-    XDG_RUNTIME_DIR: join(root, "act-run"),
-    ...peers.githubEnv,
-  };
-  const args = ["push", ...flags, "--use-gitignore=false", "--eventpath", event];
-  const { code, stdout, stderr } = await finish(
-    spawn(act ?? "", args, { cwd: work, env, stdio: ["ignore", "pipe", "pipe"] }),
-  );
-  return { code, log: stdout + stderr };
-}
+const run = (place: Awaited<ReturnType<typeof prepare>>) => runAct(place, { tools: place.tools, env: peers.githubEnv });
 
 /** The workflow of the document, at the peers' addresses; its second job with the identity that the environment gives. */
 function workflow({ isProtected = true } = {}): string {
@@ -208,10 +156,7 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
 
     const hidden = log.replaceAll(/::add-mask::\S+/g, "");
     expect([...kindsIn(hidden + seen, secrets())]).toEqual([]);
-    const left = [
-      ...(await readTree(place.home)).values(),
-      ...(await readTree(join(place.root, "act-cache"))).values(),
-    ];
+    const left = [...(await readTree(place.home)).values(), ...(await readTree(join(place.root, "cache"))).values()];
     expect(left.filter(({ content }) => kindsIn(content, secrets()).size > 0).map(({ path }) => path)).toEqual([]);
   });
 

@@ -1,0 +1,75 @@
+/** Workflows run by act: a repository with the Actions in it, on a runner that is not ours. */
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { findBuilt } from "../quay-stand-in/built.ts";
+import { finish, systemPath } from "./runner.ts";
+
+const project = resolve(import.meta.dirname, "../..");
+const node = join(project, "node_modules/node/bin");
+
+/** undefined: `need_act` of script/lib.sh has not been here */
+export const act = findBuilt("act");
+
+export interface Repository {
+  root: string;
+  /** The checkout, with what the caller has put there before. */
+  work: string;
+  home: string;
+  /** What the job's run is of, if not of a branch. */
+  tag: string | undefined;
+}
+
+/** Commits what is in `root`/work, with both Actions (as `uses: ./` wants them) and the workflow. */
+export async function commitRepository(root: string, workflow: string, tag?: string): Promise<Repository> {
+  const [work, home] = [join(root, "work"), join(root, "home")];
+  for (const each of [join(work, ".github/workflows"), home]) await mkdir(each, { recursive: true });
+  await writeFile(join(work, ".github/workflows/test.yml"), workflow);
+  for (const each of ["action.yml", "promote", "dist"]) {
+    await cp(join(project, each), join(work, each), { recursive: true });
+  }
+  const git = (...args: string[]) =>
+    promisify(execFile)("git", ["-C", work, "-c", "user.name=t", "-c", "user.email=t@example.org", ...args]);
+  await git("init", "-q", "-b", "main");
+  await git("add", "-A");
+  await git("commit", "-qm", "test");
+  if (tag !== undefined) await git("tag", tag);
+  await git("remote", "add", "origin", "https://github.com/acme/app.git");
+  return { root, work, home, tag };
+}
+
+export interface ActOptions {
+  /** Besides what every job has: where the identity comes from, for example. */
+  env?: Record<string, string>;
+  /** A folder whose programs come before the system's. */
+  tools?: string;
+}
+
+/** Runs the workflow for a push. */
+export async function runAct(
+  { root, work, home, tag }: Repository,
+  { env = {}, tools }: ActOptions = {},
+): Promise<{ code: number | null; log: string }> {
+  const args = ["push", "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
+  if (tag !== undefined) {
+    const event = join(root, "event.json");
+    await writeFile(event, JSON.stringify({ ref: `refs/tags/${tag}` }));
+    args.push("--eventpath", event);
+  }
+  const child = spawn(act ?? "act", [...args, "--use-gitignore=false"], {
+    cwd: work,
+    env: {
+      PATH: `${tools ? `${tools}:` : ""}${node}:${systemPath}`,
+      HOME: home,
+      XDG_CACHE_HOME: join(root, "cache"),
+      XDG_CONFIG_HOME: join(root, "config"),
+      XDG_DATA_HOME: join(root, "data"),
+      XDG_RUNTIME_DIR: join(root, "run"),
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const { code, stdout, stderr } = await finish(child);
+  return { code, log: stdout + stderr };
+}
