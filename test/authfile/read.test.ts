@@ -6,7 +6,7 @@ import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
 import { type AuthContent, assertNotHidden, readAuthFile } from "../../src/authfile/read.ts";
 import { removeEntries, restoreEntries } from "../../src/authfile/restore.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
+import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
 
 const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
 
@@ -31,8 +31,10 @@ describe("a file that can't be used: nothing is changed, and the error names it"
     ["blank", " \n", "is empty, which is not valid JSON"],
     ["not JSON", 'auths: {quay.io: "c2VjcmV0"}', "is not JSON"],
     ["half of it", '{"auths": {"quay.io": {"auth": "c2VjcmV0"', "is not JSON"],
+    ["a brace too many", '{"auths": {"quay.io": {"auth": "c2VjcmV0"}}}}', "is not JSON"],
     ["a list", "[]", "is JSON, but not an auth file"],
     ["null", "null", "is JSON, but not an auth file"],
+    ["auths as text", '{"auths": "c2VjcmV0"}', "is JSON, but not an auth file"],
     ["auths as a list", '{"auths": ["c2VjcmV0"]}', "is JSON, but not an auth file"],
     ["credHelpers as text", '{"credHelpers": "c2VjcmV0"}', "is JSON, but not an auth file"],
   ])("%s", async (_, text, problem) => {
@@ -74,6 +76,14 @@ describe("a file that can't be used: nothing is changed, and the error names it"
     expect(said).toContain(`chmod u+w ${path}`);
     // To look at, it will do.
     expect(await readAuthFile(path, "read")).toMatchObject({ path, content: {}, existing: { mode: 0o444 } });
+  });
+
+  test("another user's", async () => {
+    const path = await makeFile("{}");
+    await chmod(path, 0o000);
+    await chmod(dirname(path), 0o755);
+    const said = await asNobody(["authfile/read.ts"], "await src.readAuthFile(args[0]);", path);
+    expect(said).toContain(`The auth file ${path} may not be read by this user`);
   });
 
   test("something that can't be read like a file", async () => {

@@ -133,12 +133,17 @@ describe("refused before anything is sent", () => {
   });
 
   test("docker without a place for its configuration", async () => {
-    const { plan } = await makeHome();
+    const { plan, usual } = await makeHome();
     const error = await failure(plan({}, "docker", {}));
     expect(error.message).toBe(
       "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
     );
     expect(error.remedy.join()).toContain("DOCKER_CONFIG=/path");
+    const wanted = await failure(plan({ "docker-config": "true" }, "skopeo", { ...usual, HOME: undefined }));
+    expect([wanted.message, wanted.remedy.join()]).toEqual([
+      error.message,
+      expect.stringContaining("docker-config: false"),
+    ]);
   });
 
   test.each<[string, ToolName, object, string]>([
@@ -153,6 +158,17 @@ describe("refused before anything is sent", () => {
     expect(error.message).toContain(hiding);
   });
 
+  test("a helper for this host in the file that is named", async () => {
+    const { plan, put, base } = await makeHome();
+    const named = join(base, "named.json");
+    await put(named, { credHelpers: { "quay.io": "pass" } });
+    const error = await failure(plan({ "auth-file": named }));
+    expect([error.code, error.message]).toEqual([
+      "credential-helper",
+      expect.stringContaining(`${named} sets credHelpers.quay.io`),
+    ]);
+  });
+
   test("but not docker's store in the file of a tool that does not look at it", async () => {
     const { plan, put, containers } = await makeHome();
     await put(containers, { credsStore: "desktop" });
@@ -160,7 +176,9 @@ describe("refused before anything is sent", () => {
   });
 
   test("a file that can't be read", async () => {
-    const { plan, put, containers } = await makeHome();
+    const { plan, put, containers, docker } = await makeHome();
+    await put(docker, []);
+    expect((await failure(plan({ "docker-config": "true" }))).code).toBe("auth-file-unusable");
     await put(containers, []);
     expect((await failure(plan())).code).toBe("auth-file-unusable");
   });
@@ -192,6 +210,13 @@ describe("in the workspace, whatever path leads there", () => {
       expect([error.code, error.message]).toEqual(["invalid-input", expect.stringContaining("is in the workspace")]);
       expect(error.message).toContain('"auth-file"');
     }
+  });
+
+  test("a relative path", async () => {
+    const { plan, usual, workspace, path } = await way("work/app/auth.json");
+    const named = relative(process.cwd(), path);
+    const error = await failure(plan({ "auth-file": named }, "skopeo", usual, { workspace }));
+    expect(error.message).toContain(`"auth-file" is "${named}"`);
   });
 
   test("docker's file, by DOCKER_CONFIG", async () => {

@@ -336,6 +336,13 @@ test.each<Bad>([
     '"Acme/App" is not organization/repository',
     "access: acme/app:pull,push",
   ],
+  [
+    { access: "ghcr.io/Acme/app:pull" },
+    "access",
+    "ghcr.io/Acme/app:pull",
+    '"ghcr.io/Acme/app" is not organization/repository',
+    "access: acme/app:pull,push",
+  ],
   [{ access: ":pull" }, "access", ":pull", '"" is not organization/repository', "access: acme/app:pull,push"],
   [{ access: "acme/app" }, "access", "acme/app", '"" is neither pull nor push', "access: acme/app:pull,push"],
   [

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -9,7 +9,7 @@ import {
   readRoots,
   removeRoots,
 } from "../../src/tools/certificates.ts";
-import { failure, makeFolder } from "../fixtures.ts";
+import { asNobody, failure, makeFolder } from "../fixtures.ts";
 import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 
 let authority: Authority;
@@ -35,6 +35,7 @@ describe("the file of roots", () => {
 
   test.each<[string, string, string]>([
     ["empty", " \n", "the file is empty"],
+    ["bytes", "0\u0082\u0001\n\u00ff", "the file holds no PEM certificate"],
     ["a page", "<html>", "the file holds no PEM certificate"],
     ["a key", "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n", "the file holds no PEM certificate"],
     [
@@ -53,6 +54,14 @@ describe("the file of roots", () => {
     const broken = authority.ca.replace(/^MI../m, "AAAA");
     const error = await failure(readRoots(await write(`${authority.ca}\n${broken}`)));
     expect(error.message).toContain("certificate 2 in the file is damaged");
+  });
+
+  test("another user's", async () => {
+    const path = await write("theirs");
+    await chmod(path, 0o000);
+    await chmod(dirname(path), 0o755);
+    const said = await asNobody(["tools/certificates.ts"], "await src.readRoots(args[0]);", path);
+    expect(said).toBe(`The option "ca-file" is "${path}": the file may not be read by this user.\n`);
   });
 
   test("not there, or a folder", async () => {

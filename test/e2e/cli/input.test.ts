@@ -1,11 +1,60 @@
-/** Wrong use: a clear error, before anything is changed and before anybody is asked; as text and as JSON. */
+/**
+ * Wrong use: a clear error, before anything is changed and before anybody is asked; as text and as JSON. What can be wrong:
+ * test/cli/arguments.test.ts, test/cli/wrong-use.test.ts, test/login/request.test.ts and others.
+ */
+import { join } from "node:path";
 import { describe, test } from "vitest";
-import { createMachine } from "../../support/command.ts";
+import { createMachine, type Machine, type MachineOptions } from "../../support/command.ts";
 import { differences } from "../../support/leaks.ts";
-import { cases } from "./input-cases.ts";
+import { isRoot } from "../../support/root.ts";
 import { failed, useWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });
+
+interface Case {
+  args: readonly string[] | ((machine: Machine) => readonly string[] | Promise<readonly string[]>);
+  /** What the message must name. */
+  says: readonly string[];
+  /** Default `invalid-input`. */
+  code?: string;
+  /** Default 2. */
+  exit?: number;
+  options?: MachineOptions;
+}
+
+const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJl";
+/** A login that would work, but for what follows. */
+const login = (...more: string[]) => ["login", "--robot", "acme+ci", "--token-file", "/nowhere/token", ...more];
+
+const cases: Record<string, Case> = {
+  nothing: { args: [], says: ["login, logout, status, identity", "--help"] },
+  "a command with a slip": { args: ["logni", "--robot", "acme+ci"], says: ['"logni"', "quay-keyless-login login"] },
+  "an unknown form of output": {
+    args: ["status", "--output", "yaml"],
+    says: ["--output", "yaml", "text, json", "--output text"],
+  },
+  "the token itself in place of its variable's name": {
+    args: ["login", "acme+ci", "--token-env", token],
+    says: ["--token-env", "name of a variable"],
+    options: { secrets: [{ kind: "identity", value: token }] },
+  },
+  "a result in a folder that isn't there": {
+    args: login("--result", "robot=/nowhere/robot"),
+    says: ["--result", "/nowhere/robot", "is in a folder that does not exist"],
+  },
+  "roots that are none": {
+    args: async (machine) => login("--ca-file", await machine.write(join(machine.home, "ca.pem"), "not PEM")),
+    says: ["--ca-file", "no PEM certificate"],
+  },
+  "no tool": { args: login(), says: ["skopeo", "PATH"], code: "tool-not-found", exit: 1, options: { tools: [] } },
+  "no place where the tools look": {
+    args: login(),
+    says: [`/run/containers/${isRoot ? 1234 : process.getuid?.()}/auth.json`, "--auth-file /path"],
+    code: "auth-file-unusable",
+    exit: 1,
+    options: { uid: 1234, env: { XDG_RUNTIME_DIR: undefined } },
+  },
+};
 
 describe.concurrent("wrong use:", () => {
   test.for(Object.entries(cases))("%s", async ([, each], { expect }) => {
@@ -15,15 +64,14 @@ describe.concurrent("wrong use:", () => {
     const before = await machine.snapshot();
     const ran = await machine.run(given);
     const told = failed(expect, ran, exit, code);
-    for (const text of says) expect(told).toMatch(typeof text === "string" ? literally(text) : text);
-    expect(ran.stdout.startsWith("{") || ran.stdout === "").toBe(true);
+    for (const text of says) expect(told).toContain(text);
+    expect(ran.stdout).toBe("");
     expect(ran.children).toEqual([]);
     expect(differences(before, await machine.snapshot())).toEqual([]);
 
-    if (given.some((arg) => arg.startsWith("--output"))) return;
+    if (given.includes("--output")) return;
     const json = await machine.run([...given, "--output=json"]);
-    // A value that was forgotten at the end, or a command: the JSON is there all the same.
-    if (given.at(-1) !== "--registry") expect(json.stdout).toMatch(/^\{/);
+    expect(json.stdout).toMatch(/^\{/);
     failed(expect, json, exit, code);
   });
 
@@ -44,5 +92,3 @@ describe.concurrent("wrong use:", () => {
     expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
   });
 });
-
-const literally = (text: string): RegExp => new RegExp(text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
