@@ -42,6 +42,16 @@ export const networkRows: readonly Group[] = [
       row("F26", "its name is unknown to DNS", "quay-unreachable", "after three attempts"),
       row("F27", "DNS does not answer", "timeout"),
       row("F241", "101, which ends HTTP on the connection", "quay-answer-unusable", "once"),
+      row("F223", "a page of a login portal before it", "quay-answer-unusable", "once"),
+      row("F315", "a page that is no error", "quay-answer-unusable", "once"),
+      row(
+        "F317",
+        "a Quay without robot federation, as before 3.13",
+        "quay-without-federation",
+        "once; it is not followed",
+      ),
+      row("F224", "a robot token for another robot", "quay-answer-unusable", "it is not used"),
+      row("F316", "a robot token without an end", "quay-answer-unusable", "it is not used"),
       row("F242", "a port for plain http", "quay-answer-unusable", "once; says which port to name"),
       elsewhere(
         row("F311", "a robot token with a NUL in it", "quay-answer-unusable", "post has nothing to take back"),
@@ -225,6 +235,13 @@ export const networkRows: readonly Group[] = [
       row("F127", "a status of a proxy's own, 520", "registry-unavailable", lasting),
       row("F128", "502 while Quay's web part is up", "registry-unavailable", lasting),
       row("F129", "502 at first, while Quay's web part is up", "recovered"),
+      row("F130", "robots are turned off", "robots-disabled", "once; Quay's reason is shown"),
+      row(
+        "F227",
+        "the robot is deleted between exchange and tool login",
+        "login-refused",
+        "once; Quay's reason is shown",
+      ),
     ],
   },
 ];

@@ -2,15 +2,18 @@
 import { createServer } from "node:http";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
-import { of, once, until } from "../e2e/world.ts";
+import { newRobot, of, once, until } from "../e2e/world.ts";
+import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, READ_ONLY, TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
-import { type Quay, startQuay } from "../quay-stand-in/quay/server.ts";
+import { type BadToken, type Quay, startQuay, tokenWith } from "../quay-stand-in/quay/server.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
   answer,
   cut,
   hang,
   huge,
+  notJson,
   page,
   redirect,
   reset,
@@ -31,7 +34,7 @@ describe.concurrent("Quay answers", () => {
   /** For good, or once. */
   function answers(
     id: string,
-    given: () => Scripted,
+    given: () => Scripted | BadToken,
     how: { attempts?: number; first?: true; atLeastMs?: number } = {},
   ) {
     fault(id, async ({ expect, row }) => {
@@ -72,6 +75,22 @@ describe.concurrent("Quay answers", () => {
   answers("F21", () => page(READ_ONLY), { attempts: 1 });
   answers("F22", () => page(GATEWAY_TIMEOUT));
   answers("F241", switching, { attempts: 1 });
+  answers("F223", () => answer(403, "<html>Sign in</html>"), { attempts: 1 });
+  answers("F315", notJson, { attempts: 1 });
+  answers("F224", () => tokenWith({ sub: "acme+admin" }), { attempts: 1 });
+  answers("F316", () => tokenWith({ exp: undefined }), { attempts: 1 });
+
+  fault("F317", async ({ expect, row }) => {
+    const { authority, issuer } = peers();
+    const quay = await startQuay(authority, { release: "without-federation" });
+    const robot = newRobot(peers());
+    addRobot(quay.store, robot.name, [{ issuer: issuer.url, subject: SUBJECT }]);
+    const { stderr } = await logIn(expect, row, await newWorld(peers(), { row, robot, registry: quay.host }));
+    await quay.close();
+    expect(stderr).toMatch(/no robot federation[\s\S]*since 3\.13/);
+    // The identity token would be sent again.
+    expect(quay.requests.filter(({ path }) => path.endsWith("token/"))).toEqual([]);
+  });
 
   fault("F242", async ({ expect, row }) => {
     const plain = await listen(createServer((_, response) => void response.end("plain")));

@@ -102,6 +102,25 @@ describe.concurrent("Quay's registry part restarts, its web part is up", () => {
   });
 });
 
+describe.concurrent("the registry refuses the robot", () => {
+  fault("F130", async ({ expect, row }) => {
+    const world = await newQuay(row);
+    world.quay.settings.robotsDisallowed = true;
+    const { stderr, children } = await logIn(expect, row, world);
+    expect(stderr).toMatch(/Robot account have been disabled[\s\S]*ROBOTS_DISALLOW/);
+    expect(children).toHaveLength(1);
+  });
+
+  fault("F227", async ({ expect, row }) => {
+    const world = await newWorld(peers(), { row });
+    const errors = [{ code: "UNAUTHORIZED", detail: {}, message: "Could not find robot with specified username" }];
+    peers().quay.authScript.always(answer(401, { errors }), of(world.robot));
+    const { stderr, children } = await logIn(expect, row, world);
+    expect(stderr).toMatch(/Could not find robot[\s\S]*still exists/);
+    expect(children).toHaveLength(1);
+  });
+});
+
 describe.concurrent("the registry's name", () => {
   fault("F117", async ({ expect, row }) => {
     const world = await newWorld(peers(), { row });
