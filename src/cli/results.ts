@@ -44,10 +44,10 @@ export function parseResults<Name extends string>(
 
 export async function writeResults<Name extends string>(
   results: readonly ResultFile<Name>[],
-  told: Readonly<Record<Name, string>>,
+  outputs: Readonly<Record<Name, string>>,
 ): Promise<void> {
   for (const { name, file } of results) {
-    await write(file, told[name]).catch((error: unknown) => {
+    await write(file, outputs[name]).catch((error: unknown) => {
       throw cannotWrite(`${name}=${file}`, error, name);
     });
   }

@@ -2,9 +2,10 @@
 
 import { type LoginResult, login } from "../login/login.ts";
 import { logout } from "../login/logout.ts";
-import { outputsOf } from "../login/outputs.ts";
+import { outputsOf, parseExportToken } from "../login/outputs.ts";
 import { sourceOf } from "../login/renewal.ts";
 import { type LoginRequest, parseRequest } from "../login/request.ts";
+import { parseTimeout, readOptions } from "../options/reader.ts";
 import { type OutputName, outputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
@@ -18,7 +19,7 @@ import { startBackground } from "./background.ts";
 import { cancellation } from "./cancellation.ts";
 import { exportVariable, setOutput, summarize } from "./file-commands.ts";
 import { readInputs } from "./inputs.ts";
-import { workplaceOf } from "./job.ts";
+import { type JobOptions, parseJobOptions, workplaceOf } from "./job.ts";
 import { forget, rememberSessions } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
 
@@ -27,36 +28,42 @@ const inputs = readInputs();
 const reporter = createReporter();
 let sessionFolder: string | undefined;
 let request: LoginRequest | undefined;
+let options: JobOptions | undefined;
 let close = () => {};
 
 try {
+  const reader = readOptions(inputs);
   request = parseRequest(inputs);
-  const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
+  options = parseJobOptions(reader);
+  const exportToken = parseExportToken(reader, request.robots);
+  const timeoutSeconds = parseTimeout(reader);
+  const caFile = reader.optional("ca-file");
+  const roots = caFile === undefined ? undefined : await readRoots(caFile);
   const platform = createPlatform({
     env,
     reporter,
-    timeoutSeconds: request.timeoutSeconds,
+    timeoutSeconds,
     extraRoots: roots,
     cancelled: cancellation("the login", "Nothing is left to do."),
   });
   close = platform.close;
   const remember = rememberSessions();
   const workplace = workplaceOf(env, roots, {
-    job: { logout: request.logout, refresh: request.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
+    job: { logout: options.logout, refresh: options.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
     onSession(session) {
       sessionFolder = session.folder;
       remember(session);
     },
   });
   const result = await login(request, workplace, platform);
-  if (request.refresh) {
+  if (options.refresh) {
     await keepAlive(result);
   }
-  await publish(request, result);
+  await publish(result, { registry: request.registry, exportToken });
 } catch (error) {
   await takeBack();
-  if (error instanceof ExplainedError && isWithoutIdentity(error) && request?.withoutIdentity === "skip") {
-    await goOnWithout(error, request);
+  if (error instanceof ExplainedError && isWithoutIdentity(error) && request && options?.withoutIdentity === "skip") {
+    await goOnWithout(error, request.registry);
   } else {
     await fail(error);
   }
@@ -65,7 +72,7 @@ try {
   setImmediate(abandonLookUps);
 }
 
-async function goOnWithout(error: ExplainedError, { registry }: LoginRequest): Promise<void> {
+async function goOnWithout(error: ExplainedError, registry: string): Promise<void> {
   reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
   try {
     setOutputs({ "logged-in": "false", registry });
@@ -82,13 +89,13 @@ async function fail(error: unknown): Promise<void> {
   }
 }
 
-async function publish(request: LoginRequest, result: LoginResult): Promise<void> {
-  const { token, ...others } = outputsOf(request, result);
+async function publish(result: LoginResult, asked: Parameters<typeof outputsOf>[1]): Promise<void> {
+  const { token, ...others } = outputsOf(result, asked);
   assertNoSecret(others, reporter);
   exportVariable("REGISTRY_AUTH_FILE", result.authFile);
   setOutputs({ ...others, token });
   reporter.info(`The login stands in ${result.files.join(" and ")}.`);
-  await summarize(successSummary(request.registry, result));
+  await summarize(successSummary(asked.registry, result));
 }
 
 async function keepAlive(result: LoginResult): Promise<void> {

@@ -4,6 +4,7 @@ import { login } from "../login/login.ts";
 import { renewUntilStopped } from "../login/renewal.ts";
 import { parseRequest } from "../login/request.ts";
 import { readSession, type Session } from "../login/session.ts";
+import { parseTimeout, readOptions } from "../options/reader.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { asExplainedError, ExplainedError, formatError } from "../platform/errors.ts";
@@ -32,14 +33,16 @@ try {
 }
 
 async function run({ env, inputs, sessionFolder, source }: Order): Promise<void> {
+  const reader = readOptions(inputs);
   const request = parseRequest(inputs);
-  const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
+  const timeoutSeconds = parseTimeout(reader);
+  const caFile = reader.optional("ca-file");
+  const roots = caFile === undefined ? undefined : await readRoots(caFile);
   const session = await readSession(sessionFolder);
   if (session === undefined) {
     return;
   }
   const renew = async (current: Session): Promise<Session> => {
-    const { timeoutSeconds } = request;
     const platform = createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled: stopped.signal });
     try {
       return (

@@ -8,7 +8,6 @@ import type { Platform } from "../platform/platform.ts";
 import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { reasonIn } from "../platform/text.ts";
-import type { IdentityRequest } from "./source.ts";
 
 /** The runner sets both for every step of a job that has `permissions: id-token: write`. */
 const urlVariable = "ACTIONS_ID_TOKEN_REQUEST_URL";
@@ -121,10 +120,11 @@ function untrusted(cause: HttpFailure): ExplainedError {
 /**
  * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do. Dependabot's runs have the
  * permissions of their workflow, and read alone where that names none.
+ * @param workflowRef the workflow file that defines this job, where GitHub says so
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
 export async function missingGitHubEndpoint(
-  request: IdentityRequest,
+  workflowRef: string | undefined,
   { env, signal }: Platform,
 ): Promise<ExplainedError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
@@ -150,10 +150,10 @@ export async function missingGitHubEndpoint(
     });
   }
   const permission = ["permissions:", "  contents: read", "  id-token: write"];
-  if (request.workflowRef && env.GITHUB_WORKFLOW_REF && request.workflowRef !== env.GITHUB_WORKFLOW_REF) {
+  if (workflowRef && env.GITHUB_WORKFLOW_REF && workflowRef !== env.GITHUB_WORKFLOW_REF) {
     return new ExplainedError(
       "github-reusable-workflow",
-      `This job stands in the reusable workflow ${request.workflowRef}, and its caller does not grant it id-token: write.`,
+      `This job stands in the reusable workflow ${workflowRef}, and its caller does not grant it id-token: write.`,
       {
         remedy: [
           `Add to the job that calls it, in ${env.GITHUB_WORKFLOW_REF}:`,

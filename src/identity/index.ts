@@ -25,7 +25,7 @@ const socketVariable = "SPIFFE_ENDPOINT_SOCKET";
  */
 export async function chooseIdentity(request: IdentityRequest, platform: Platform): Promise<IdentityChoice> {
   const { env } = platform;
-  const { identity: wanted, spiffeId: id } = request;
+  const { wanted, spiffeId: id, workflowRef } = request;
   const because = (source: Source, reason: string): IdentityChoice => ({
     ...source,
     why: `${originOf(source)}${reason}`,
@@ -40,7 +40,7 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
     return because({ source: "github" }, ", which this job may use");
   }
   if (wanted.source === "github") {
-    throw await missingGitHubEndpoint(request, platform);
+    throw await missingGitHubEndpoint(workflowRef, platform);
   }
   if (env[socketVariable]) {
     return because({ source: "spiffe", ...(await socketOf(env)), id }, `, which ${socketVariable} names`);
@@ -49,7 +49,7 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
     return because({ source: "file", path: conventionalTokenFile }, ", which is there");
   }
   if (env.GITHUB_ACTIONS === "true") {
-    throw await missingGitHubEndpoint(request, platform);
+    throw await missingGitHubEndpoint(workflowRef, platform);
   }
   const socket = await findSocket();
   throw new ExplainedError("identity-not-found", "This place gives the job no identity token that could be found.", {

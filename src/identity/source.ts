@@ -18,7 +18,7 @@ export type IdentitySource =
 type WorkloadSocket = Omit<SvidRequest, "id">;
 
 export interface IdentityRequest {
-  readonly identity: IdentitySource;
+  readonly wanted: IdentitySource;
   /** Which SVID to take where SPIFFE issues several: a SPIFFE ID, or a hint. */
   readonly spiffeId: string | undefined;
   readonly audience: string;
@@ -40,13 +40,13 @@ const sourceOptions = [
 
 /** @throws ExplainedError `invalid-input` */
 export function parseIdentityRequest(reader: OptionReader): IdentityRequest {
-  const identity = parseSource(reader);
+  const wanted = parseSource(reader);
   const spiffeId = reader.optional("spiffe-id");
-  if (spiffeId !== undefined && identity.source !== "spiffe" && identity.source !== "auto") {
-    throw unused("spiffe-id", spiffeId, identity.source);
+  if (spiffeId !== undefined && wanted.source !== "spiffe" && wanted.source !== "auto") {
+    throw unused("spiffe-id", spiffeId, wanted.source);
   }
   return {
-    identity,
+    wanted,
     spiffeId,
     audience: parseAudience(reader.text("audience")),
     workflowRef: reader.optional("workflow-ref"),

@@ -1,7 +1,6 @@
 /** Where the logins go: a file named by the user or a private one, and docker's configuration. */
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type Change, type FileRecord, mergeEntries } from "../authfile/change.ts";
 import { robotLoginState } from "../authfile/entry.ts";
 import { assertReadFirst, hidingVariable } from "../authfile/hidden.ts";
 import { containersLocations, dockerConfigPath } from "../authfile/locations.ts";
@@ -11,15 +10,18 @@ import { assertReplaceable } from "../authfile/replaceable.ts";
 import { anotherFile, ExplainedError, invalidInput, reworded } from "../platform/errors.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
+import { hasNamespacedScope } from "../quay/scope.ts";
 import { type Tool, tools } from "../tools/tools.ts";
-import { hasNamespacedScope, type LoginRequest } from "./request.ts";
-import { privateFile, type Session, sessionOfFile } from "./session.ts";
+import type { LoginRequest } from "./request.ts";
+import { sessionOfFile } from "./session.ts";
 import type { Workplace } from "./workplace.ts";
 
 /** Where the logins go. */
 export interface Destinations {
   /** undefined: a private file of the job */
   readonly authFile: AuthFile | undefined;
+  /** Permissions of the auth file; undefined: 0600 for a new one, unchanged for one that is there. */
+  readonly mode: number | undefined;
   /** docker's configuration, where that gets the login too */
   readonly docker: AuthFile | undefined;
   /** Whether it has failed if docker's configuration can't be had. */
@@ -28,16 +30,20 @@ export interface Destinations {
   readonly start: AuthContent | undefined;
 }
 
+/** What of a request decides where its logins go. */
+export type DestinationRequest = Pick<LoginRequest, "registry" | "robots" | "store">;
+
 /**
  * Everything that could be wrong with the files is found before the first request leaves this machine.
  * @throws ExplainedError `invalid-input`, `auth-file-unusable`, `credential-helper`, `login-hidden`
  */
 export async function planDestinations(
-  request: LoginRequest,
+  request: DestinationRequest,
   tool: Tool,
   workplace: Workplace,
   platform: Platform,
 ): Promise<Destinations> {
+  const { registry, store } = request;
   if (workplace.workspace && (await leadsInto(workplace.workspace, workplace.temporaryFolder))) {
     throw new ExplainedError(
       "auth-file-unusable",
@@ -47,43 +53,46 @@ export async function planDestinations(
       },
     );
   }
-  const dockerIsNeeded = tools[tool.name].reads === "docker" || request.dockerConfig === true;
-  const docker = await planDocker(request, tool, workplace, platform, dockerIsNeeded);
+  const docker = await planDocker(request, tool, workplace, platform);
+  const common = { mode: store.authFileMode, docker, dockerIsNeeded: needsDocker(tool, store) };
   const path =
-    request.authFile === undefined
-      ? ((await sharedFile(request, workplace, platform)) ?? usualFile(request, tool, workplace, platform))
-      : resolve(request.authFile);
-  const isWhereTheToolLooks = request.authFile === undefined && workplace.keepsLogins === "where-the-tool-looks";
+    store.authFile === undefined
+      ? ((await sharedFile(store, workplace, platform)) ?? usualFile(request, tool, workplace, platform))
+      : resolve(store.authFile);
+  const isWhereTheToolLooks = store.authFile === undefined && workplace.keepsLogins === "where-the-tool-looks";
   if (isWhereTheToolLooks && tools[tool.name].readsOwnFilesFirst) {
     const scopes = request.robots.map(({ scope }) => scope);
     await assertReadFirst(scopes, platform.env);
   }
   if (path === undefined) {
-    return { authFile: undefined, docker, dockerIsNeeded, start: await otherLogins(request, workplace, platform) };
+    return { ...common, authFile: undefined, start: await otherLogins(request, workplace, platform) };
   }
-  if (request.authFile === undefined && tools[tool.name].reads === "docker") {
-    return { authFile: docker, docker, dockerIsNeeded, start: undefined };
+  if (store.authFile === undefined && tools[tool.name].reads === "docker") {
+    return { ...common, authFile: docker, start: undefined };
   }
-  await assertOutside(path, workplace, request.authFile ?? path);
+  await assertOutside(path, workplace, store.authFile ?? path);
   const authFile = await readAuthFile(path);
-  assertNotHidden("containers", authFile.path, authFile.content, request.registry);
+  assertNotHidden("containers", authFile.path, authFile.content, registry);
   await assertReplaceable(authFile);
-  await tellOpened(authFile, request, platform);
-  return { authFile, docker, dockerIsNeeded, start: undefined };
+  await warnOfOpening(authFile, request, platform);
+  return { ...common, authFile, start: undefined };
 }
+
+const needsDocker = (tool: Tool, { dockerConfig }: DestinationRequest["store"]): boolean =>
+  tools[tool.name].reads === "docker" || dockerConfig === true;
 
 /**
  * docker's configuration, where it is to get the login. Where nobody has asked for that, it must not keep the other tools from
  * theirs: what is wrong with it is told, and it is left out.
  */
 async function planDocker(
-  request: LoginRequest,
+  { registry, robots, store }: DestinationRequest,
   tool: Tool,
   workplace: Workplace,
   platform: Platform,
-  isNeeded: boolean,
 ): Promise<AuthFile | undefined> {
-  if (tools[tool.name].reads === "docker" && request.dockerConfig === false) {
+  const { dockerConfig } = store;
+  if (tools[tool.name].reads === "docker" && dockerConfig === false) {
     throw invalidInput(
       "docker-config",
       "false",
@@ -91,19 +100,20 @@ async function planDocker(
       "docker-config: auto",
     );
   }
-  if (!isNeeded && (request.dockerConfig === false || !workplace.isDisposable || hasNamespacedScope(request))) {
+  const isNeeded = needsDocker(tool, store);
+  if (!isNeeded && (dockerConfig === false || !workplace.isDisposable || hasNamespacedScope(registry, robots))) {
     return undefined;
   }
   try {
     const path = dockerConfigOf(platform);
     if (workplace.workspace && (await leadsInto(workplace.workspace, path))) {
-      const error = invalidInput("docker-config", String(request.dockerConfig), `${path} ${inWorkspace}`, "");
+      const error = invalidInput("docker-config", String(dockerConfig), `${path} ${inWorkspace}`, "");
       throw reworded(error, { remedy: () => ["Let docker's configuration be elsewhere.", anotherFile] });
     }
     const docker = await readAuthFile(path);
-    assertNotHidden("docker", docker.path, docker.content, request.registry);
+    assertNotHidden("docker", docker.path, docker.content, registry);
     await assertReplaceable(docker);
-    const hiding = hidingVariable(request.registry, platform.env);
+    const hiding = hidingVariable(registry, platform.env);
     if (hiding !== undefined) {
       platform.reporter.warning(hiding);
     }
@@ -133,7 +143,7 @@ const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
       ),
   });
 
-const withoutDocker = ({ message }: ExplainedError): string =>
+export const withoutDocker = ({ message }: ExplainedError): string =>
   `docker, cosign, crane, oras and helm will not see this login. ${message} (docker-config: false leaves them out without a word, docker-config: true makes this an error.)`;
 
 const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
@@ -147,7 +157,7 @@ async function assertOutside(path: string, { workspace }: Workplace, value: stri
 
 /** The private file of an earlier step, which later steps read by now: only what stands in one file can be kept alive there. */
 async function sharedFile(
-  { authFileMode = 0o600 }: LoginRequest,
+  { authFileMode = 0o600 }: DestinationRequest["store"],
   { job, temporaryFolder }: Workplace,
   { env, reporter }: Platform,
 ): Promise<string | undefined> {
@@ -172,7 +182,12 @@ async function sharedFile(
 }
 
 /** Where a login goes that no file is named for; undefined: a private file. */
-function usualFile(request: LoginRequest, tool: Tool, workplace: Workplace, platform: Platform): string | undefined {
+function usualFile(
+  { registry, robots }: DestinationRequest,
+  tool: Tool,
+  workplace: Workplace,
+  platform: Platform,
+): string | undefined {
   if (workplace.keepsLogins === "privately") {
     return undefined;
   }
@@ -181,11 +196,11 @@ function usualFile(request: LoginRequest, tool: Tool, workplace: Workplace, plat
   }
   const [first] = containersLocations(platform.env);
   const path = resolve(first.path);
-  if (hasNamespacedScope(request) && path === resolve(dockerConfigPath(platform.env) ?? "")) {
+  if (hasNamespacedScope(registry, robots) && path === resolve(dockerConfigPath(platform.env) ?? "")) {
     throw invalidInput(
       "auth-file",
       "",
-      `the default here is docker's ${path}, and docker would send such a login to every repository of ${request.registry}`,
+      `the default here is docker's ${path}, and docker would send such a login to every repository of ${registry}`,
       "auth-file: /path/auth.json",
     );
   }
@@ -204,44 +219,10 @@ function dockerConfigOf({ env }: Platform): string {
   return resolve(path);
 }
 
-/**
- * Puts the logins there, in each file in one step.
- * @param session the private folder, what distinguishes its files, and what an earlier login of it did
- * @param remember is called with what is about to be done to a file
- * @returns the auth file, for REGISTRY_AUTH_FILE
- */
-export async function storeLogins(
-  entries: Readonly<Record<string, AuthEntry>>,
-  destinations: Destinations,
-  session: Pick<Session, "folder" | "id" | "files">,
-  request: LoginRequest,
-  platform: Platform,
-  remember: (record: FileRecord) => Promise<void>,
-): Promise<string> {
-  const authFile = destinations.authFile?.path ?? privateFile(session.folder);
-  const { start } = destinations;
-  const merge = (path: string, more: Partial<Change>) => {
-    const renews = session.files.find((record) => record.path === path);
-    return mergeEntries({ path, entries, mode: undefined, id: session.id, renews, ...more }, platform, remember);
-  };
-  await merge(authFile, { mode: request.authFileMode, ...(start && { start }) });
-  const docker = destinations.docker?.path;
-  // Both may be one file: a second merge would take our own entry for what stood there before.
-  if (docker !== undefined && docker !== authFile) {
-    await merge(docker, {}).catch((error) => {
-      if (destinations.dockerIsNeeded || !(error instanceof ExplainedError) || error.code !== "auth-file-unusable") {
-        throw error;
-      }
-      platform.reporter.warning(withoutDocker(error));
-    });
-  }
-  return authFile;
-}
-
 /** Who asks for a file that others can read has its other logins read as well. */
-async function tellOpened(
+async function warnOfOpening(
   { path, existing, content }: AuthFile,
-  { authFileMode, registry }: LoginRequest,
+  { registry, store: { authFileMode } }: DestinationRequest,
   { reporter }: Platform,
 ): Promise<void> {
   const hasOthers = Object.keys(content.auths ?? {}).some((scope) => scope !== registry);
@@ -256,9 +237,13 @@ async function tellOpened(
  * The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them, where no
  * more users can read it than the files that they come from.
  */
-async function otherLogins(request: LoginRequest, workplace: Workplace, platform: Platform): Promise<AuthContent> {
+async function otherLogins(
+  { registry, store }: DestinationRequest,
+  workplace: Workplace,
+  platform: Platform,
+): Promise<AuthContent> {
   let found: { auths: Record<string, AuthEntry>; credHelpers: Record<string, string> } = { auths: {}, credHelpers: {} };
-  const opened = { mode: request.authFileMode ?? 0o600, gid: await groupOfNew(workplace.temporaryFolder) };
+  const opened = { mode: store.authFileMode ?? 0o600, gid: await groupOfNew(workplace.temporaryFolder) };
   for (const { path, legacy } of containersLocations(platform.env)) {
     try {
       const { content, existing } = await readAuthFile(path);
@@ -281,6 +266,6 @@ async function otherLogins(request: LoginRequest, workplace: Workplace, platform
     }
   }
   // In a file of our own, a helper for this host would only hide the login that the file is made for.
-  const { [request.registry]: _, ...credHelpers } = found.credHelpers;
+  const { [registry]: _, ...credHelpers } = found.credHelpers;
   return { auths: found.auths, ...(Object.keys(credHelpers).length > 0 && { credHelpers }) };
 }

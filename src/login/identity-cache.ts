@@ -1,11 +1,10 @@
-/** The identity token during a login: fetched once for all robots, told once, replaced when it is about to end. */
+/** The identity token during a login: fetched once for all robots, logged once, replaced when it is about to expire. */
 
 import { fetchIdentity, type IdentityChoice } from "../identity/index.ts";
 import { assertUsable, audienceWarning, bindingOf, type Identity } from "../identity/token.ts";
 import { formatBinding } from "../platform/errors.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { LoginRequest } from "./request.ts";
 
 export interface Identities {
   /** The one that the log and the results speak of. */
@@ -13,25 +12,31 @@ export interface Identities {
   readonly current: () => Promise<Identity>;
 }
 
-/**
- * One token serves all robots; one that is about to end is replaced before it is used again.
- * @param opened from `openIdentity`, for the first token
- */
-export function cacheIdentity(
-  request: LoginRequest,
-  choice: IdentityChoice,
-  opened: PendingRequest | undefined,
-  platform: Platform,
-): Identities {
-  const robots = request.robots.map(({ robot }) => robot);
+export interface CacheOptions {
+  readonly choice: IdentityChoice;
+  readonly audience: string;
+  /** From `openIdentity`, for the first token. */
+  readonly opened: PendingRequest | undefined;
+  /** Full names of the robots that the token has to serve. */
+  readonly robots: readonly string[];
+}
+
+/** One token serves all robots; one that is about to expire is replaced before it is used again. */
+export function cacheIdentity({ choice, audience, opened, robots }: CacheOptions, platform: Platform): Identities {
   const enoughSeconds = 10;
   const fetch = async (connection?: PendingRequest) => {
-    const identity = await fetchIdentity(choice, request.audience, platform, connection);
+    const identity = await fetchIdentity(choice, audience, platform, connection);
     assertUsable(identity, robots, platform.clock.now());
     return identity;
   };
   const first = fetch(opened).then((identity) => {
-    announce(identity, platform);
+    for (const line of formatBinding({ ...bindingOf(identity), audience: identity.audience.join(" ") || "(none)" })) {
+      platform.reporter.info(`  ${line}`);
+    }
+    const warning = audienceWarning(identity);
+    if (warning !== undefined) {
+      platform.reporter.warning(warning);
+    }
     return identity;
   });
   first.catch(() => {}); // every robot that waits for it gets the error
@@ -46,14 +51,4 @@ export function cacheIdentity(
     return latest;
   };
   return { first, current };
-}
-
-function announce(identity: Identity, { reporter }: Platform): void {
-  for (const line of formatBinding({ ...bindingOf(identity), audience: identity.audience.join(" ") || "(none)" })) {
-    reporter.info(`  ${line}`);
-  }
-  const warning = audienceWarning(identity);
-  if (warning !== undefined) {
-    reporter.warning(warning);
-  }
 }

@@ -1,26 +1,22 @@
-/** The story of a login: identity -> exchange -> tool login -> session. */
-import { join } from "node:path";
-import { certificatesFolders } from "../authfile/locations.ts";
+/** The story of a login: identity -> exchange -> tool login -> session. Reads from top to bottom, and so do its steps. */
 import { chooseIdentity, type IdentityChoice, openIdentity } from "../identity/index.ts";
 import { type Identity, isoTime } from "../identity/token.ts";
-import { mapLimit } from "../platform/concurrency.ts";
-import { ExplainedError } from "../platform/errors.ts";
-import { leadsInto } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
-import { createTimeline, type Phase, type Timeline } from "../platform/timeline.ts";
-import { connect, exchange, type RobotToken } from "../quay/exchange.ts";
-import type { RobotLogin } from "../quay/scope.ts";
+import { createTimeline, type Phase } from "../platform/timeline.ts";
+import { connect, type RobotToken } from "../quay/exchange.ts";
+import { hasNamespacedScope } from "../quay/scope.ts";
 import { assertAccess } from "../registry/access.ts";
 import { findRealm, openRegistry, type Realm } from "../registry/realm.ts";
-import { type CertificateRecord, installRoots, offerRoots } from "../tools/certificates.ts";
-import { besideHelpers } from "../tools/helpers.ts";
-import { startToolLogin, type ToolLogin } from "../tools/tool-login.ts";
 import { findTool, scopedTools, type Tool } from "../tools/tools.ts";
-import { planDestinations, storeLogins } from "./destinations.ts";
+import { type Destinations, planDestinations } from "./destinations.ts";
 import { cacheIdentity } from "./identity-cache.ts";
-import { hasNamespacedScope, type LoginRequest } from "./request.ts";
-import { openFolderTo, openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
+import { openJournal, reopenSession } from "./journal.ts";
+import type { LoginRequest } from "./request.ts";
+import { leaveRoots } from "./roots.ts";
+import type { Session } from "./session.ts";
+import { type SignedIn, signInAll } from "./sign-in.ts";
+import { storeLogins } from "./store.ts";
 import type { Workplace } from "./workplace.ts";
 
 export interface LoginResult {
@@ -50,102 +46,48 @@ export async function login(
   outer: Platform,
   renews?: Session,
 ): Promise<LoginResult> {
-  // What is the same at each renewal was said at the login; whoever renews says how it went.
+  const { registry, robots, access } = request;
+  // What is the same at each renewal was said at the login; the caller says how a renewal went.
   const platform = renews ? quietly(outer) : outer;
-  const earlier = renews && (await reopen(renews)); // first of all: without it there is nothing to renew
-  const choice = await chooseIdentity(request, platform);
-  // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
-  const early = {
-    identity: openIdentity(choice, request.audience, platform),
-    quay: connect(request.registry, platform),
-    registry: openRegistry(request.registry, platform),
-  };
-  const tool = await findTool(request.tool, hasNamespacedScope(request), platform.env);
-  const destinations = await planDestinations(request, tool, workplace, platform);
-  platform.reporter.info(`Identity: ${choice.why}.`);
+  const earlier = renews && (await reopenSession(renews)); // first of all: without it there is nothing to renew
+  const { choice, early, tool, destinations } = await prepare(request, workplace, platform);
 
-  let session = earlier ?? (await open(workplace));
-  workplace.onSession(session);
-  const keep = async (change: Partial<Session>) => {
-    session = { ...session, ...change };
-    workplace.onSession(session);
-    await saveSession(session);
-  };
-
+  const journal = await openJournal(workplace, earlier);
   const timeline = createTimeline(platform);
-  const identities = cacheIdentity(request, choice, early.identity, platform);
-  void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
-  const realm = findRealm(request.registry, request.tokenHost, early.registry, platform);
-  if (!renews) {
-    await leaveRoots(request, workplace, session, keep, platform); // while the identity token is on its way
-  }
-  const certificates = workplace.roots && (await offerRoots(workplace.roots, join(session.folder, "certificates")));
-  const { result: logins, asked } = await besideHelpers(platform.env, join(session.folder, "helpers"), (helpers) =>
-    mapLimit(request.robots, maxConcurrentLogins, (robot, index) =>
-      signIn(robot, join(session.folder, `tool-${index}`), {
-        request,
-        tool,
-        certificates,
-        helpers,
-        realm,
-        connection: index === 0 ? early.quay : connect(request.registry, platform),
-        currentIdentity: identities.current,
-        timeline,
-        platform,
-      }),
-    ),
+  const identities = cacheIdentity(
+    { choice, audience: request.identity.audience, opened: early.identity, robots: robots.map(({ robot }) => robot) },
+    platform,
   );
-  if (asked.length > 0 && !renews) {
-    platform.reporter.warning(
-      `registries.conf names the credential helper ${asked.join(", ")} before the file: where it holds another login for ${request.registry}, later steps use that one.`,
-    );
+  void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
+  const realm = findRealm(registry, request.tokenHost, early.registry, platform);
+  if (!renews) {
+    await leaveRoots(registry, workplace, journal, platform); // while the identity token is on its way
   }
-  const tokens = logins.map(({ token }) => token);
-  if (request.access.length > 0) {
+
+  const common = { registry, tool, folder: journal.session.folder, roots: workplace.roots, opened: early.quay };
+  const signedIn = await signInAll(
+    robots,
+    { ...common, currentIdentity: identities.current, realm, timeline },
+    platform,
+  );
+  const tokens = signedIn.map(({ token }) => token);
+  if (access.length > 0) {
     await timeline.time("permissions", async () =>
-      assertAccess(request.registry, request.robots, tokens, request.access, await realm(), platform),
+      assertAccess(registry, robots, tokens, access, await realm(), platform),
     );
   }
 
-  await keep({
-    robots: logins.map(({ robot, token }) => ({
-      ...robot,
-      expiresAt: token.expiresAt,
-      lifeSeconds: token.lifeSeconds,
-    })),
+  await journal.write({
+    robots: signedIn.map(({ robot, token: { expiresAt, lifeSeconds } }) => ({ ...robot, expiresAt, lifeSeconds })),
   });
-  const entries = Object.fromEntries(logins.map(({ robot, entry }) => [robot.scope, entry]));
-  const authFile = await timeline.time("auth file", () =>
-    // By the outer one: that others have taken a place is told at a renewal as well.
-    storeLogins(entries, destinations, session, request, outer, (record) =>
-      keep({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
-    ),
-  );
-  if (destinations.authFile === undefined) {
-    await openFolderTo(session, request.authFileMode ?? 0o600);
-  }
-  for (const { robot, token } of logins) {
-    platform.reporter.info(
-      `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
-    );
-  }
-  if (hasNamespacedScope(request)) {
-    platform.reporter.info(
-      `Only ${scopedTools.slice(0, -1).join(", ")} and ${scopedTools.at(-1)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository; docker, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
-    );
-  }
+  const entries = Object.fromEntries(signedIn.map(({ robot, entry }) => [robot.scope, entry]));
+  // By the outer platform: a renewal, too, warns of an entry that others have replaced.
+  const authFile = await timeline.time("auth file", () => storeLogins(entries, destinations, journal, outer));
+  sayLoggedIn(signedIn, registry, tool, platform);
+  const { session } = journal;
   const files = session.files.map(({ path }) => path);
-  return {
-    session,
-    source: choice,
-    identity: await identities.first,
-    tool,
-    tokens,
-    realm: await realm(),
-    authFile,
-    files,
-    phases: timeline.phases,
-  };
+  const found = { identity: await identities.first, realm: await realm() };
+  return { session, source: choice, ...found, tool, tokens, authFile, files, phases: timeline.phases };
 }
 
 const quietly = (platform: Platform): Platform => {
@@ -153,97 +95,43 @@ const quietly = (platform: Platform): Platform => {
   return { ...platform, reporter: { ...reporter, info: reporter.debug, warning: reporter.debug } };
 };
 
-/** As it stands on disk: the last renewal may have failed between one file and the next. */
-async function reopen({ folder, named, id }: Session): Promise<Session> {
-  const session = await readSession(folder, named);
-  if (session?.id !== id) {
-    throw new ExplainedError(
-      "not-logged-in",
-      `The login was taken back by somebody else: ${folder} has no session any more.`,
-      {
-        remedy: ["Log in again, if it is still wanted."],
-      },
-    );
-  }
-  return session;
-}
-
-const open = ({ sessionFolder, temporaryFolder, onSession, job }: Workplace): Promise<Session> =>
-  sessionFolder === undefined ? openSession(temporaryFolder, onSession, job) : openNamedSession(sessionFolder);
-
-/** Robots that log in at the same time. Measured: 20 robots take under 2 times as long as one; by tens, over 2 times. */
-const maxConcurrentLogins = 20;
-
-interface SignIn {
-  readonly request: LoginRequest;
+interface Prepared {
+  readonly choice: IdentityChoice;
+  readonly early: {
+    readonly identity: PendingRequest | undefined;
+    readonly quay: PendingRequest;
+    readonly registry: PendingRequest;
+  };
   readonly tool: Tool;
-  readonly certificates: string | undefined;
-  readonly realm: () => Promise<Realm>;
-  readonly helpers: string | undefined;
-  readonly connection: PendingRequest;
-  readonly currentIdentity: () => Promise<Identity>;
-  readonly timeline: Timeline;
-  readonly platform: Platform;
+  readonly destinations: Destinations;
 }
 
-/** One robot. Its tool starts while Quay answers, and waits for the robot token. */
-async function signIn(robot: RobotLogin, folder: string, options: SignIn) {
-  const { request, tool, certificates, helpers, realm, connection, currentIdentity, timeline, platform } = options;
-  const { registry } = request;
-  let toolLogin: ToolLogin | undefined;
-  try {
-    // Starting a process stops this one for milliseconds: during the exchange nothing else waits for it.
-    await currentIdentity();
-    const exchanging = timeline.time(`exchange for ${robot.robot}`, () =>
-      exchange(registry, robot.robot, currentIdentity, connection, platform),
-    );
-    exchanging.catch(() => {}); // awaited below
-    const started = await startToolLogin(
-      { tool, registry, login: robot, folder, certificates, helpers, realm },
-      platform,
-    );
-    toolLogin = started;
-    const token = await exchanging;
-    const entry = await timeline.time(`${tool.name} login ${robot.scope}`, () => started.finish(token));
-    return { robot, token, entry };
-  } finally {
-    connection.abandon();
-    await toolLogin?.abandon();
-  }
+/** All that can be found out before anything is sent or changed. */
+async function prepare(request: LoginRequest, workplace: Workplace, platform: Platform): Promise<Prepared> {
+  const { registry, robots, identity } = request;
+  const choice = await chooseIdentity(identity, platform);
+  // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
+  const early = {
+    identity: openIdentity(choice, identity.audience, platform),
+    quay: connect(registry, platform),
+    registry: openRegistry(registry, platform),
+  };
+  const tool = await findTool(request.tool, hasNamespacedScope(registry, robots), platform.env);
+  const destinations = await planDestinations(request, tool, workplace, platform);
+  platform.reporter.info(`Identity: ${choice.why}.`);
+  return { choice, early, tool, destinations };
 }
 
-/** For the tools of later steps, in the user's folders for this host, until logout. */
-async function leaveRoots(
-  { registry }: LoginRequest,
-  { roots, willLogOut, workspace }: Workplace,
-  { id }: Session,
-  keep: (change: Partial<Session>) => Promise<void>,
-  { env, reporter }: Platform,
-): Promise<void> {
-  if (roots === undefined || !willLogOut) {
-    return;
-  }
-  const warn = (why: string) =>
-    reporter.warning(
-      `The roots of ca-file could not be left for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
+function sayLoggedIn(signedIn: readonly SignedIn[], registry: string, tool: Tool, { reporter }: Platform): void {
+  for (const { robot, token } of signedIn) {
+    reporter.info(
+      `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
     );
-  const folders = certificatesFolders(env, registry);
-  if (folders.length === 0) {
-    warn(env.HOME ? "HOME is no absolute path" : "HOME is not set");
   }
-  const certificates: CertificateRecord[] = [];
-  for (const folder of folders) {
-    const remember = (record: CertificateRecord) => keep({ certificates: [...certificates, record] });
-    try {
-      if (workspace && (await leadsInto(workspace, folder))) {
-        throw new Error(`${folder} is in the workspace`);
-      }
-      await installRoots(roots, folder, id, async (record) => {
-        await remember(record);
-        certificates.push(record);
-      });
-    } catch (error) {
-      warn((error as Error).message);
-    }
+  const robots = signedIn.map(({ robot }) => robot);
+  if (hasNamespacedScope(registry, robots)) {
+    reporter.info(
+      `Only ${scopedTools.slice(0, -1).join(", ")} and ${scopedTools.at(-1)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository; docker, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
+    );
   }
 }

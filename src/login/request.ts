@@ -1,7 +1,7 @@
 /** Options as text become one plain value, validated once, before anything is touched. Pure. */
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
-import { parseTimeout, readOptions } from "../options/reader.ts";
+import { readOptions } from "../options/reader.ts";
 import { type OptionValues, toolNames } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { parseOptionalHost, parseRegistry, parseRobot, parseScope, type RobotLogin, robotFor } from "../quay/scope.ts";
@@ -9,24 +9,25 @@ import type { AccessWanted } from "../registry/access.ts";
 import { actionNames } from "../registry/types.ts";
 import { type ToolName, tools } from "../tools/tools.ts";
 
-export interface LoginRequest extends IdentityRequest {
+/** What a login is asked to do. What surrounds it (its time, its end, what is printed) is the entry point's. */
+export interface LoginRequest {
   /** host or host:port, lower case */
   readonly registry: string;
   /** host or host:port where the registry may send logins besides itself */
   readonly tokenHost: string | undefined;
   readonly robots: readonly RobotLogin[];
+  readonly identity: IdentityRequest;
   readonly tool: ToolName | "auto";
+  readonly store: StoreRequest;
+  readonly access: readonly AccessWanted[];
+}
+
+/** The files that a login goes into. */
+export interface StoreRequest {
   /** undefined: where this entry point keeps logins by itself */
   readonly authFile: string | undefined;
   readonly authFileMode: number | undefined;
   readonly dockerConfig: boolean | "auto";
-  readonly caFile: string | undefined;
-  readonly access: readonly AccessWanted[];
-  readonly timeoutSeconds: number;
-  readonly refresh: boolean;
-  readonly logout: boolean;
-  readonly withoutIdentity: "fail" | "skip";
-  readonly exportToken: boolean;
 }
 
 const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
@@ -34,34 +35,25 @@ const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
 /** @throws ExplainedError `invalid-input`, naming the option, the value and an example that works */
 export function parseRequest(values: OptionValues): LoginRequest {
   const reader = readOptions(values);
-  const { text, optional, choice, boolean, list } = reader;
+  const { text, optional, choice, list } = reader;
   const registry = parseRegistry(text("registry"));
   const robots = parseRobots(list("robot"), registry);
   const dockerConfig = choice("docker-config", ["auto", "true", "false"]);
   const request: LoginRequest = {
-    ...parseIdentityRequest(reader),
     registry,
     tokenHost: parseOptionalHost(reader, "token-host"),
     robots,
+    identity: parseIdentityRequest(reader),
     tool: choice("tool", ["auto", ...toolNames]),
-    authFile: optional("auth-file"),
-    authFileMode: parseMode(optional("auth-file-mode")),
-    dockerConfig: dockerConfig === "auto" ? "auto" : dockerConfig === "true",
-    caFile: optional("ca-file"),
+    store: {
+      authFile: optional("auth-file"),
+      authFileMode: parseMode(optional("auth-file-mode")),
+      dockerConfig: dockerConfig === "auto" ? "auto" : dockerConfig === "true",
+    },
     access: parseAccess(list("access"), registry, robots),
-    timeoutSeconds: parseTimeout(reader),
-    refresh: boolean("refresh"),
-    logout: boolean("logout"),
-    withoutIdentity: choice("without-identity", ["fail", "skip"]),
-    exportToken: boolean("export-token"),
   };
   assertConsistent(request);
   return request;
-}
-
-/** docker reads host keys only: it would send a namespaced login for every repository of that host. */
-export function hasNamespacedScope(request: Pick<LoginRequest, "registry" | "robots">): boolean {
-  return request.robots.some(({ scope }) => scope !== request.registry);
 }
 
 function assertConsistent(request: LoginRequest): void {
@@ -74,20 +66,12 @@ function assertConsistent(request: LoginRequest): void {
       "tool: skopeo",
     );
   }
-  if (namespaced && request.dockerConfig === true) {
+  if (namespaced && request.store.dockerConfig === true) {
     throw invalidInput(
       "docker-config",
       "true",
       `docker would send the login for ${namespaced.scope} to every repository of ${request.registry}`,
       "docker-config: false, or a single robot without a scope",
-    );
-  }
-  if (request.exportToken && request.robots.length > 1) {
-    throw invalidInput(
-      "export-token",
-      "true",
-      "it hands out one token, and there are several robots",
-      "one step per robot",
     );
   }
 }

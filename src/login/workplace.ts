@@ -1,6 +1,6 @@
 import type { JobLogin, Session } from "./session.ts";
 
-/** What an entry point knows of the place it runs in. */
+/** What an entry point knows of where it runs. */
 export interface Workplace {
   /** Private files of the job belong here. */
   readonly temporaryFolder: string;

@@ -231,25 +231,13 @@ async function logIn(
 }
 
 function asLogin(request: PromotionRequest, { registry, robot, tokenHost }: Party, authFile: string): LoginRequest {
-  const { identity, spiffeId, audience, workflowRef, caFile, timeoutSeconds } = request;
   return {
-    identity,
-    spiffeId,
-    audience,
-    workflowRef,
-    caFile,
-    timeoutSeconds,
     registry,
     tokenHost,
     robots: [{ robot, scope: registry }],
+    identity: request.identity,
     tool: "skopeo",
-    authFile,
-    authFileMode: undefined,
-    dockerConfig: false,
+    store: { authFile, authFileMode: undefined, dockerConfig: false },
     access: [],
-    refresh: false,
-    logout: true,
-    withoutIdentity: "fail",
-    exportToken: false,
   };
 }

@@ -15,7 +15,8 @@ export type { Promotion } from "./promotion.ts";
 /** What may happen to a tag that exists: it stays, it is moved, or it may not exist at all. */
 export type ExistingTags = "stay" | "move" | "forbidden";
 
-export interface PromotionRequest extends IdentityRequest {
+export interface PromotionRequest {
+  readonly identity: IdentityRequest;
   /** At least one; all destinations on one registry, and all sources on one where `sourceRobot` is set. */
   readonly promotions: readonly Promotion[];
   /** With neither this nor `sourceAuthFile`, the source is public. */
@@ -48,7 +49,7 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
   const registry = parseRegistry(text("registry"));
   const sourceRobot = optional("source-robot");
   const request: Omit<PromotionRequest, "promotions"> = {
-    ...parseIdentityRequest(reader),
+    identity: parseIdentityRequest(reader),
     sourceRobot: sourceRobot && parseRobot(sourceRobot, "source-robot"),
     sourceAuthFile: parseSourceAuthFile(reader),
     destinationRobot: parseRobot(required(reader, "destination-robot", "acme+release"), "destination-robot"),

@@ -23,18 +23,22 @@ export function connect(registry: string, platform: Platform): PendingRequest {
   return platform.http.open(new URL(`https://${registry}/oauth2/federation/robot/token`), limits);
 }
 
+export interface ExchangeOptions {
+  readonly registry: string;
+  readonly robot: string;
+  /** Gives a token that still lives, at each attempt. */
+  readonly currentIdentity: () => Promise<Identity>;
+  /** From `connect`, for the first attempt. */
+  readonly opened: PendingRequest;
+}
+
 /**
  * `GET /oauth2/federation/robot/token` with Basic robot:identity token. Quay lets an identity token be exchanged any number
  * of times until it expires, so trying again is safe.
- * @param currentIdentity gives a token that still lives, at each attempt
- * @param opened a connection to use for the first attempt
  * @throws ExplainedError that explains Quay's refusal with the identity as it is
  */
 export async function exchange(
-  registry: string,
-  robot: string,
-  currentIdentity: () => Promise<Identity>,
-  opened: PendingRequest,
+  { registry, robot, currentIdentity, opened }: ExchangeOptions,
   platform: Platform,
 ): Promise<RobotToken> {
   let ready: PendingRequest | undefined = opened;

@@ -105,6 +105,10 @@ export function robotFor(repository: string, registry: string, robots: readonly 
     .sort((a, b) => b.scope.length - a.scope.length)[0];
 }
 
+/** docker reads host keys only: it would send a namespaced login for every repository of that host. */
+export const hasNamespacedScope = (registry: string, robots: readonly RobotLogin[]): boolean =>
+  robots.some(({ scope }) => scope !== registry);
+
 /** Quay's own rule for namespaces and robots (recorded answer to a robot named "Bad"), 2 to 255 characters. */
 const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 

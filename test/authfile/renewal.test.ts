@@ -3,10 +3,10 @@ import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "n
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type AuthEntry, readAuthFile } from "../../src/authfile/read.ts";
-import { storeLogins } from "../../src/login/destinations.ts";
+import { openJournal } from "../../src/login/journal.ts";
 import { logout } from "../../src/login/logout.ts";
-import { parseRequest } from "../../src/login/request.ts";
-import { openSession, readSession, saveSession } from "../../src/login/session.ts";
+import { openSession, readSession } from "../../src/login/session.ts";
+import { storeLogins } from "../../src/login/store.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createRecorder, entryOf, makeFolder, testPlatform } from "../fixtures.ts";
 
@@ -24,24 +24,26 @@ async function keeper(...paths: string[]) {
   return {
     session: () => session,
     /** @param killedAt the file at which a kill comes: its change is written down, and not made */
-    async store(number: number, killedAt = "", scopes = ["quay.io"], mode = ""): Promise<void> {
-      const request = parseRequest({ robot: "acme+ci", "auth-file-mode": mode });
+    async store(number: number, killedAt = "", scopes = ["quay.io"], mode?: number): Promise<void> {
       const [authFile, docker] = await Promise.all(paths.map((path) => readAuthFile(path)));
-      let latest = (await readSession(session.folder)) ?? session;
+      const workplace = { temporaryFolder: "", sessionFolder: undefined, onSession: () => {}, job: undefined };
+      const journal = await openJournal(workplace, (await readSession(session.folder)) ?? session);
       const entries = Object.fromEntries(scopes.map((scope) => [scope, entry(number)]));
       await storeLogins(
         entries,
-        { authFile, docker, dockerIsNeeded: true, start: undefined },
-        latest,
-        request,
-        platform,
-        async (record) => {
-          const files = [...latest.files.filter(({ path }) => path !== record.path), record];
-          latest = await saveSession({ ...latest, files });
-          if (record.path === killedAt) throw new Error("killed");
+        { authFile, mode, docker, dockerIsNeeded: true, start: undefined },
+        {
+          get session() {
+            return journal.session;
+          },
+          async write(change) {
+            await journal.write(change);
+            if (change.files?.at(-1)?.path === killedAt) throw new Error("killed");
+          },
         },
+        platform,
       );
-      session = latest;
+      session = journal.session;
     },
     logout: () => logout(session.folder, local),
   };
@@ -115,7 +117,7 @@ describe("whatever the number of renewals, logout puts back what stood there bef
   test("the file's own permissions, where others were asked for", async () => {
     const path = await makeFile(odd({ "quay.io": theirs }));
     const { store, logout: end } = await keeper(path);
-    for (const number of [0, 1, 2]) await store(number, "", ["quay.io"], "0644");
+    for (const number of [0, 1, 2]) await store(number, "", ["quay.io"], 0o644);
     expect((await stat(path)).mode & 0o777).toBe(0o644);
     await end();
     expect([await textOf(path), (await stat(path)).mode & 0o777]).toEqual([odd({ "quay.io": theirs }), 0o600]);

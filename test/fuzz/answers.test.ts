@@ -156,9 +156,7 @@ test("GitHub's endpoint, and the event of a run", async () => {
     async (payload) => {
       await writeFile(event, written(payload));
       const run = { GITHUB_ACTIONS: "true", GITHUB_EVENT_NAME: "pull_request", GITHUB_EVENT_PATH: event };
-      expect(await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), platform(run))).toBeInstanceOf(
-        ExplainedError,
-      );
+      expect(await missingGitHubEndpoint(undefined, platform(run))).toBeInstanceOf(ExplainedError);
     },
   );
   for (const address of ["x", "ftp://x/", "https://%zz@localhost:1/", ""]) {
@@ -174,7 +172,12 @@ test("Quay's exchange", async () => {
   await forAllAsync(fc.tuple(answer, fc.constantFrom(200, 400, 401, 404, 500)), async ([content, status]) => {
     replies = [{ ...json(content), status }];
     const at = platform();
-    await outcomeAsync(() => exchange(host, "acme+ci", async () => identity, connect(host, at), at));
+    await outcomeAsync(() =>
+      exchange(
+        { registry: host, robot: "acme+ci", currentIdentity: async () => identity, opened: connect(host, at) },
+        at,
+      ),
+    );
   });
 });
 

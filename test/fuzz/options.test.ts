@@ -102,10 +102,9 @@ test("a request says what its options say, however they are written", () => {
     lineEnd: fc.constantFrom("\n", "\r\n", "\n\n", " \n\t"),
     around: fc.constantFrom("", " ", "\n", "\t"),
     tool: fc.constantFrom("auto", ...scopedTools),
-    timeout: fc.integer({ min: 1, max: 3600 }),
     mode: fc.constantFrom(0o600, 0o640, 0o644, 0o660, 0o666),
   });
-  forAll(fc.tuple(robots, rest), ([{ registry, robots }, { capitals, lineEnd, around, tool, timeout, mode }]) => {
+  forAll(fc.tuple(robots, rest), ([{ registry, robots }, { capitals, lineEnd, around, tool, mode }]) => {
     const expected = robots.map(([organization, name, repository]) => ({
       robot: `${organization}+${name}`,
       scope: `${registry}/${organization}${repository === undefined ? "" : `/${repository}`}`,
@@ -118,11 +117,10 @@ test("a request says what its options say, however they are written", () => {
       registry: `${around}${upper(registry, capitals)}${around}`,
       robot: lines.join(lineEnd),
       tool: upper(tool, capitals),
-      timeout: String(timeout),
       "auth-file-mode": mode.toString(8),
       access: expected.map(({ scope }) => `${scope.slice(registry.length + 1)}/x:pull`).join(lineEnd),
     });
-    expect(request).toMatchObject({ registry, robots: expected, tool, timeoutSeconds: timeout, authFileMode: mode });
+    expect(request).toMatchObject({ registry, robots: expected, tool, store: { authFileMode: mode } });
     expect(request.access).toHaveLength(expected.length);
     // The robot that is taken for a repository is that of the longest scope which holds it.
     for (const { repository } of request.access) {

@@ -2,7 +2,6 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "../../src/identity/github.ts";
-import { parseRequest } from "../../src/login/request.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import type { ErrorCode } from "../../src/platform/errors.ts";
 import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
@@ -209,8 +208,7 @@ describe("why the variables are missing", () => {
       GITHUB_JOB: "push",
       ...change,
     };
-    const request = parseRequest({ robot: "acme+ci", "workflow-ref": workflowRef });
-    const error = await missingGitHubEndpoint(request, testPlatform({ env }));
+    const error = await missingGitHubEndpoint(workflowRef, testPlatform({ env }));
     expect(error.code).toBe(code);
     const remedy = error.remedy.join("\n");
     if (code === "github-fork" || code === "github-dependabot") {
@@ -249,7 +247,7 @@ describe("why the variables are missing", () => {
         GITHUB_WORKSPACE: folder,
         GITHUB_WORKFLOW_REF: here,
       };
-      const error = await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), testPlatform({ env }));
+      const error = await missingGitHubEndpoint(undefined, testPlatform({ env }));
       expect([error.code, `${error.message} ${error.remedy.join(" ")}`]).toEqual([
         code,
         expect.stringContaining("id-token: write"),
@@ -259,7 +257,7 @@ describe("why the variables are missing", () => {
   });
 
   test("the job's name may be unknown", async () => {
-    const error = await missingGitHubEndpoint(parseRequest({ robot: "acme+ci" }), testPlatform());
+    const error = await missingGitHubEndpoint(undefined, testPlatform());
     expect(error.code).toBe("github-permission-missing");
   });
 });

@@ -9,9 +9,9 @@ import {
   type IdentityChoice,
   openIdentity,
 } from "../../src/identity/index.ts";
-import { conventionalTokenFile } from "../../src/identity/source.ts";
+import { conventionalTokenFile, parseIdentityRequest } from "../../src/identity/source.ts";
 import { usualSockets } from "../../src/identity/spiffe/endpoint.ts";
-import { parseRequest } from "../../src/login/request.ts";
+import { readOptions } from "../../src/options/reader.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { failure, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
@@ -36,7 +36,7 @@ afterAll(() => peers.close());
 
 const endpoint = { ACTIONS_ID_TOKEN_REQUEST_URL: "https://x/", ACTIONS_ID_TOKEN_REQUEST_TOKEN: "t" };
 const choose = (options: object, env: Environment) =>
-  chooseIdentity(parseRequest({ robot: "acme+ci", ...options }), testPlatform({ env }));
+  chooseIdentity(parseIdentityRequest(readOptions(options)), testPlatform({ env }));
 
 async function withConventionalFile(text = "x"): Promise<void> {
   await writeFile(conventionalTokenFile, text);

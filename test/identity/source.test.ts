@@ -13,7 +13,7 @@ const conventional = "/var/run/secrets/tokens/quay-token";
 
 test("nothing is asked for by default", () => {
   expect(parse({})).toEqual({
-    identity: { source: "auto" },
+    wanted: { source: "auto" },
     spiffeId: undefined,
     audience: "quay",
     workflowRef: undefined,
@@ -21,7 +21,7 @@ test("nothing is asked for by default", () => {
 });
 
 describe("each source can be named, and an option of its own asks for it by itself", () => {
-  test.each<[OptionValues, IdentityRequest["identity"] | object]>([
+  test.each<[OptionValues, IdentityRequest["wanted"] | object]>([
     [{ identity: "auto" }, { source: "auto" }],
     [{ identity: "github" }, { source: "github" }],
     [{ identity: "FILE" }, { source: "file", path: conventional }],
@@ -57,7 +57,7 @@ describe("each source can be named, and an option of its own asks for it by itse
       { source: "file", path: "/t" },
     ],
   ])("%j", (values, expected) => {
-    expect(parse(values).identity).toEqual(expected);
+    expect(parse(values).wanted).toEqual(expected);
   });
 
   test("audience and workflow go along", () => {

@@ -1,8 +1,8 @@
-/** Where logins go that no file is named for, found out before anything is sent. What is written then: test/login.test.ts. */
-import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+/** Where logins go that no file is named for, found out before anything is sent. What is written then: store.test.ts. */
+import { chmod, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type Destinations, planDestinations, storeLogins } from "../../src/login/destinations.ts";
+import { planDestinations } from "../../src/login/destinations.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { type JobLogin, openSession, privateFile } from "../../src/login/session.ts";
 import type { Workplace } from "../../src/login/workplace.ts";
@@ -485,60 +485,5 @@ describe("a private file's start", () => {
     await put(docker, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
     expect((await plan({}, "skopeo", usual, privately)).start).toEqual({ auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
     expect(warnings()).toEqual([expect.stringContaining(`Logins in ${containers} are left out. The auth file`)]);
-  });
-});
-
-describe("logins are put", () => {
-  const entries = { "quay.io": entryOf("acme+ci", "a-password") };
-  const written = async (path: string) => JSON.parse(await readFile(path, "utf8"));
-
-  const makeStore = async () => {
-    const base = await makeFolder();
-    const platform = testPlatform();
-    const [authFile, docker] = [join(base, "auth.json"), join(base, "docker/config.json")];
-    const session = await openSession(base);
-    const store = async (destinations: Partial<Destinations>, options: OptionValues = {}) => {
-      const remembered: string[] = [];
-      const all = { authFile: undefined, docker: undefined, dockerIsNeeded: false, start: undefined, ...destinations };
-      const request = parseRequest({ robot: "acme+ci", ...options });
-      const path = await storeLogins(entries, all, session, request, platform, async (record) => {
-        remembered.push(record.path);
-      });
-      return { path, remembered: [...new Set(remembered)] };
-    };
-    return { base, session, authFile, docker, store, warnings: platform.reporter.warnings };
-  };
-
-  test("into a private file, which starts with others", async () => {
-    const { store, session } = await makeStore();
-    const path = privateFile(session.folder);
-    const start = { auths: { "ghcr.io": { auth: "dGhlaXJz" } } };
-    expect(await store({ start }, { "auth-file-mode": "0640" })).toEqual({ path, remembered: [path] });
-    expect(await written(path)).toEqual({ auths: { ...start.auths, ...entries } });
-    expect((await stat(path)).mode & 0o777).toBe(0o640);
-  });
-
-  test("into docker's configuration besides, or once where both are one file", async () => {
-    const { store, authFile, docker } = await makeStore();
-    const of = (path: string) => ({ path, content: {} });
-    expect(await store({ authFile: of(authFile), docker: of(docker) })).toEqual({
-      path: authFile,
-      remembered: [authFile, docker],
-    });
-    expect([await written(authFile), await written(docker)]).toEqual([{ auths: entries }, { auths: entries }]);
-    expect((await store({ authFile: of(docker), docker: of(docker) })).remembered).toEqual([docker]);
-  });
-
-  test("elsewhere all the same where docker's configuration has become unusable, unless it is needed", async () => {
-    const { store, authFile, docker, warnings } = await makeStore();
-    await mkdir(docker, { recursive: true });
-    const destinations = { authFile: { path: authFile, content: {} }, docker: { path: docker, content: {} } };
-    expect((await store(destinations)).path).toBe(authFile);
-    expect(await written(authFile)).toEqual({ auths: entries });
-    expect(warnings).toEqual([
-      expect.stringContaining("docker, cosign, crane, oras and helm will not see this login."),
-    ]);
-    const error = await failure(store({ ...destinations, dockerIsNeeded: true }));
-    expect(error.code).toBe("auth-file-unusable");
   });
 });

@@ -1,16 +1,15 @@
 import { expect, test } from "vitest";
 import { cacheIdentity } from "../../src/login/identity-cache.ts";
-import { parseRequest } from "../../src/login/request.ts";
 import { claims, now, testPlatform, unsignedJwt } from "../fixtures.ts";
 
 /** The identity of a job with three robots, from a variable; each fetch hides its token once. */
 function keep(expiresAt: number) {
   const token = unsignedJwt({ ...claims, exp: expiresAt });
   const platform = testPlatform({ env: { TOKEN: token } });
-  const request = parseRequest({ robot: "a1+ci\nb1+ci\nc1+ci", "token-env": "TOKEN" });
+  const robots = ["a1+ci", "b1+ci", "c1+ci"];
   const choice = { source: "environment", variable: "TOKEN", why: "the variable TOKEN" } as const;
-  const identities = cacheIdentity(request, choice, undefined, platform);
-  const askAll = () => Promise.all(request.robots.map(identities.current));
+  const identities = cacheIdentity({ choice, audience: "quay", opened: undefined, robots }, platform);
+  const askAll = () => Promise.all(robots.map(identities.current));
   return { platform, identities, askAll, fetches: () => platform.reporter.secrets.length };
 }
 

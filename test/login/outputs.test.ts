@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { LoginResult } from "../../src/login/login.ts";
-import { outputsOf } from "../../src/login/outputs.ts";
-import { parseRequest } from "../../src/login/request.ts";
+import { outputsOf, parseExportToken } from "../../src/login/outputs.ts";
+import { readOptions } from "../../src/options/reader.ts";
 import { outputs } from "../../src/options/table.ts";
-import { testIdentity } from "../fixtures.ts";
+import { failure, testIdentity } from "../fixtures.ts";
 
 const end = 1795507766;
 
@@ -31,7 +31,7 @@ function resultOf(robots: readonly [robot: string, expiresAt: number][]): LoginR
 
 describe("what a login hands out", () => {
   test("has every name of the table, and no other", () => {
-    const given = outputsOf(parseRequest({ robot: "acme+ci" }), resultOf([["acme+ci", end]]));
+    const given = outputsOf(resultOf([["acme+ci", end]]), { registry: "quay.io", exportToken: false });
     expect(Object.keys(given)).toEqual(outputs.map(({ name }) => name));
     expect(given).toEqual({
       "logged-in": "true",
@@ -47,13 +47,12 @@ describe("what a login hands out", () => {
   });
 
   test("of several robots: one per line, and the first end", () => {
-    const request = parseRequest({ robot: "acme+ci\nother+ci", registry: "quay.example.com" });
     const given = outputsOf(
-      request,
       resultOf([
         ["acme+ci", end + 9],
         ["other+ci", end],
       ]),
+      { registry: "quay.example.com", exportToken: false },
     );
     expect(given).toMatchObject({
       registry: "quay.example.com",
@@ -64,7 +63,32 @@ describe("what a login hands out", () => {
   });
 
   test("the token only where it is asked for", () => {
-    const request = parseRequest({ robot: "acme+ci", "export-token": "true" });
-    expect(outputsOf(request, resultOf([["acme+ci", end]])).token).toBe("token of acme+ci");
+    const asked = { registry: "quay.io", exportToken: true };
+    expect(outputsOf(resultOf([["acme+ci", end]]), asked).token).toBe("token of acme+ci");
+  });
+});
+
+describe("the option export-token", () => {
+  const one = { robot: "acme+ci", scope: "quay.io/acme" };
+  const other = { robot: "other+ci", scope: "quay.io/other" };
+  const parse = (value: string | undefined, ...robots: (typeof one)[]) =>
+    parseExportToken(readOptions({ "export-token": value }), robots);
+
+  test("asks for the token of one robot", () => {
+    expect([parse(undefined, one), parse(undefined, one, other), parse("false", one, other)]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    expect(parse("true", one)).toBe(true);
+  });
+
+  test("is refused with several robots", async () => {
+    const error = await failure(() => parse("true", one, other));
+    expect(error.code).toBe("invalid-input");
+    expect(error.message).toBe(
+      'The option "export-token" is "true": it hands out one token, and there are several robots.',
+    );
+    expect(error.remedy).toEqual(["Write, for example, one step per robot"]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hasNamespacedScope, parseRequest } from "../../src/login/request.ts";
+import { parseRequest } from "../../src/login/request.ts";
 import { type OptionValues, toolNames } from "../../src/options/table.ts";
 import { robotFor } from "../../src/quay/scope.ts";
 import { failure } from "../fixtures.ts";
@@ -10,21 +10,10 @@ test("one robot is enough: everything else has its default", () => {
   expect(parseRequest({ robot })).toEqual({
     registry: "quay.io",
     robots: [{ robot: "acme+ci", scope: "quay.io" }],
-    identity: { source: "auto" },
-    spiffeId: undefined,
-    audience: "quay",
+    identity: { wanted: { source: "auto" }, spiffeId: undefined, audience: "quay", workflowRef: undefined },
     tool: "auto",
-    authFile: undefined,
-    authFileMode: undefined,
-    dockerConfig: "auto",
-    caFile: undefined,
+    store: { authFile: undefined, authFileMode: undefined, dockerConfig: "auto" },
     access: [],
-    timeoutSeconds: 120,
-    refresh: false,
-    logout: true,
-    withoutIdentity: "fail",
-    exportToken: false,
-    workflowRef: undefined,
   });
 });
 
@@ -41,12 +30,7 @@ test("a blank option counts as absent, as a runner hands it over", () => {
     "auth-file": "  ",
     "docker-config": "",
     "auth-file-mode": "",
-    "ca-file": "",
     access: "\n\n",
-    timeout: "",
-    logout: "",
-    "without-identity": "",
-    "export-token": "",
     "workflow-ref": "",
   };
   expect(parseRequest({ ...blank, robot })).toEqual(parseRequest({ robot }));
@@ -57,30 +41,30 @@ test.each<[OptionValues, object]>([
   [{ registry: "localhost" }, { registry: "localhost" }],
   [{ registry: "10.0.0.1:8443" }, { registry: "10.0.0.1:8443" }],
   [{ registry: "[::1]:8443" }, { registry: "[::1]:8443" }],
-  [{ identity: "github" }, { identity: { source: "github" } }],
-  [{ identity: "file" }, { identity: { source: "file", path: "/var/run/secrets/tokens/quay-token" } }],
-  [{ identity: "file", "token-file": "/t" }, { identity: { source: "file", path: "/t" } }],
-  [{ "token-file": "/t" }, { identity: { source: "file", path: "/t" } }],
-  [{ "token-env": "QUAY_ID_TOKEN" }, { identity: { source: "environment", variable: "QUAY_ID_TOKEN" } }],
-  [{ identity: "environment", "token-env": "_t1" }, { identity: { source: "environment", variable: "_t1" } }],
-  [{ identity: " GitHub " }, { identity: { source: "github" } }],
-  [{ audience: "https://quay.example.com" }, { audience: "https://quay.example.com" }],
+  [{ identity: "github" }, { identity: { wanted: { source: "github" } } }],
+  [{ identity: "file" }, { identity: { wanted: { source: "file", path: "/var/run/secrets/tokens/quay-token" } } }],
+  [{ identity: "file", "token-file": "/t" }, { identity: { wanted: { source: "file", path: "/t" } } }],
+  [{ "token-file": "/t" }, { identity: { wanted: { source: "file", path: "/t" } } }],
+  [{ "token-env": "QUAY_ID_TOKEN" }, { identity: { wanted: { source: "environment", variable: "QUAY_ID_TOKEN" } } }],
+  [
+    { identity: "environment", "token-env": "_t1" },
+    { identity: { wanted: { source: "environment", variable: "_t1" } } },
+  ],
+  [{ identity: " GitHub " }, { identity: { wanted: { source: "github" } } }],
+  [{ audience: "https://quay.example.com" }, { identity: { audience: "https://quay.example.com" } }],
   [{ tool: "buildah" }, { tool: "buildah" }],
-  [{ tool: "docker" }, { tool: "docker", dockerConfig: "auto" }],
-  [{ "auth-file": "/home/ci/auth.json" }, { authFile: "/home/ci/auth.json" }],
-  [{ "docker-config": "true" }, { dockerConfig: true }],
-  [{ "docker-config": "false" }, { dockerConfig: false }],
-  [{ "auth-file-mode": "0640" }, { authFileMode: 0o640 }],
-  [{ "auth-file-mode": "644" }, { authFileMode: 0o644 }],
-  [{ "auth-file-mode": "0o600" }, { authFileMode: 0o600 }],
-  [{ "ca-file": "ca.pem" }, { caFile: "ca.pem" }],
+  [{ tool: "docker" }, { tool: "docker", store: { dockerConfig: "auto" } }],
+  [{ "auth-file": "/home/ci/auth.json" }, { store: { authFile: "/home/ci/auth.json" } }],
+  [{ "docker-config": "true" }, { store: { dockerConfig: true } }],
+  [{ "docker-config": "false" }, { store: { dockerConfig: false } }],
+  [{ "auth-file-mode": "0640" }, { store: { authFileMode: 0o640 } }],
+  [{ "auth-file-mode": "644" }, { store: { authFileMode: 0o644 } }],
+  [{ "auth-file-mode": "0o600" }, { store: { authFileMode: 0o600 } }],
   [{ "token-host": "Auth.example.com:8443" }, { tokenHost: "auth.example.com:8443" }],
-  [{ timeout: "1" }, { timeoutSeconds: 1 }],
-  [{ timeout: "3600" }, { timeoutSeconds: 3600 }],
-  [{ logout: "False" }, { logout: false }],
-  [{ "without-identity": "skip" }, { withoutIdentity: "skip" }],
-  [{ "export-token": "true" }, { exportToken: true }],
-  [{ "workflow-ref": "acme/app/.github/workflows/b.yml@r" }, { workflowRef: "acme/app/.github/workflows/b.yml@r" }],
+  [
+    { "workflow-ref": "acme/app/.github/workflows/b.yml@r" },
+    { identity: { workflowRef: "acme/app/.github/workflows/b.yml@r" } },
+  ],
   [
     { access: "acme/app:pull,push\nquay.io/acme/base/go: pull" },
     {
@@ -142,12 +126,6 @@ describe("robots and scopes", () => {
     expect(name("acmeco/app")).toBe("acme+all");
     expect(robotFor("acmeco/app", "quay.io", robots.slice(1))).toBeUndefined();
   });
-
-  test("a login for less than the host is namespaced", () => {
-    expect(hasNamespacedScope(parseRequest({ robot }))).toBe(false);
-    expect(hasNamespacedScope(parseRequest({ robot: "quay.io/acme=acme+ci" }))).toBe(true);
-    expect(hasNamespacedScope(parseRequest({ robot: "quay.io=acme+all\nacme+ci" }))).toBe(true);
-  });
 });
 
 const longName = "a".repeat(256);
@@ -156,7 +134,6 @@ const registryExample = "registry: quay.example.com:8443";
 const name = "organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them";
 const blank = "a name has no blank, comma or semicolon; several robots stand on a line each";
 const scope = "a scope is a host, host/organization or host/organization/repository";
-const seconds = "it is a whole number of seconds, 1 to 3600";
 const mode = "it is octal, lets the owner read and write, and nobody execute";
 
 const oneOfTwo = "Give one of the two.";
@@ -315,19 +292,6 @@ test.each<Bad>([
   ...["rw", "0700", "0444", "0666x", "1640", "66", "0688"].map(
     (value): Bad => [{ "auth-file-mode": value }, "auth-file-mode", value, mode, 'auth-file-mode: "0640"'],
   ),
-  ...["soon", "0", "-5", "1.5", "1e2", "3601", "Infinity"].map(
-    (value): Bad => [{ timeout: value }, "timeout", value, seconds, "timeout: 120"],
-  ),
-  [{ logout: "no" }, "logout", "no", "it is one of true, false", "logout: true"],
-  [{ "export-token": "1" }, "export-token", "1", "it is one of true, false", "export-token: false"],
-  [
-    { "export-token": "true", robot: "acme+ci\nother+ci" },
-    "export-token",
-    "true",
-    "it hands out one token, and there are several robots",
-    "one step per robot",
-  ],
-  [{ "without-identity": "ignore" }, "without-identity", "ignore", "it is one of fail, skip", "without-identity: fail"],
   [{ access: "app:pull" }, "access", "app:pull", '"app" is not organization/repository', "access: acme/app:pull,push"],
   [
     { access: "Acme/App:pull" },

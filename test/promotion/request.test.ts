@@ -34,10 +34,7 @@ test("source, destination, a tag and a robot are enough: everything else has its
     verifyCommand: undefined,
     dryRun: false,
     parallel: 4,
-    identity: { source: "auto" },
-    spiffeId: undefined,
-    audience: "quay",
-    workflowRef: undefined,
+    identity: { wanted: { source: "auto" }, spiffeId: undefined, audience: "quay", workflowRef: undefined },
     sourceTokenHost: undefined,
     destinationTokenHost: undefined,
     caFile: undefined,
@@ -89,13 +86,16 @@ test.each<[OptionValues, object]>([
     { sourceTokenHost: "auth.one", destinationTokenHost: "auth.two:8443" },
   ],
   [{ timeout: "3600" }, { timeoutSeconds: 3600 }],
-  [{ "token-file": "/t" }, { identity: { source: "file", path: "/t" } }],
+  [{ "token-file": "/t" }, { identity: { wanted: { source: "file", path: "/t" } } }],
   [
     { identity: "github", audience: "quay-staging" },
-    { identity: { source: "github" }, audience: "quay-staging" },
+    { identity: { wanted: { source: "github" }, audience: "quay-staging" } },
   ],
-  [{ "spiffe-id": "internal" }, { spiffeId: "internal" }],
-  [{ "workflow-ref": "acme/app/.github/workflows/b.yml@r" }, { workflowRef: "acme/app/.github/workflows/b.yml@r" }],
+  [{ "spiffe-id": "internal" }, { identity: { spiffeId: "internal" } }],
+  [
+    { "workflow-ref": "acme/app/.github/workflows/b.yml@r" },
+    { identity: { workflowRef: "acme/app/.github/workflows/b.yml@r" } },
+  ],
 ])("%j is understood", async (values, expected) => {
   expect(await readPromotionRequest({ ...one, ...values })).toMatchObject(expected);
 });

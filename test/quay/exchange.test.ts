@@ -40,7 +40,7 @@ async function run(
   { robot = "acme+ci", platform = local(), registry = peers.registryHost } = {},
 ) {
   const currentIdentity = typeof current === "function" ? current : async () => current;
-  return exchange(registry, robot, currentIdentity, connect(registry, platform), platform);
+  return exchange({ registry, robot, currentIdentity, opened: connect(registry, platform) }, platform);
 }
 
 const local = (options: { timeoutMs?: number; signal?: AbortSignal } = {}): TestPlatform & { waits: number[] } => {

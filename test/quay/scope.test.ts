@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { OptionValues } from "../../src/options/table.ts";
-import { parseRegistry, parseScope, parseScopes } from "../../src/quay/scope.ts";
+import { hasNamespacedScope, parseRegistry, parseScope, parseScopes } from "../../src/quay/scope.ts";
 import { failure } from "../fixtures.ts";
 
 describe("a registry", () => {
@@ -129,4 +129,13 @@ describe("registry and scopes, to look for", () => {
     expect(error.message).toBe(message);
     expect(error.remedy[0]).toMatch(/^Write, for example, (?:scope: quay\.io\/acme|registry: .*)$/);
   });
+});
+
+test.each<[string[], boolean]>([
+  [["quay.io"], false],
+  [["quay.io/acme"], true],
+  [["quay.io", "quay.io/acme"], true],
+])("of logins for %j, one for less than the host: %s", (scopes, expected) => {
+  const robots = scopes.map((scope) => ({ robot: "acme+ci", scope }));
+  expect(hasNamespacedScope("quay.io", robots)).toBe(expected);
 });

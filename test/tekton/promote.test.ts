@@ -35,7 +35,7 @@ describe("what the command line makes of it", () => {
   test.each([
     ["service account", promote, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
     ["SPIFFE", spiffe, expect.objectContaining({ source: "spiffe" })],
-  ])("%s: the least, with the defaults", async (_, resource, identity) => {
+  ])("%s: the least, with the defaults", async (_, resource, wanted) => {
     expect(await requestOf(resource, { params: single })).toMatchObject({
       promotions: [
         {
@@ -46,8 +46,7 @@ describe("what the command line makes of it", () => {
       ],
       sourceRobot: undefined,
       destinationRobot: "acme+release",
-      identity,
-      audience: "quay",
+      identity: { wanted, audience: "quay" },
       existingTags: "stay",
       platforms: [],
       withSignatures: false,
@@ -88,7 +87,7 @@ describe("what the command line makes of it", () => {
         },
       ],
       sourceRobot: "acme+reader",
-      audience: "quay.example.com",
+      identity: { audience: "quay.example.com" },
       existingTags: "move",
       platforms: ["linux/amd64", "linux/arm/v7"],
       withSignatures: true,
@@ -132,7 +131,7 @@ describe("what the command line makes of it", () => {
     const params = { ...single, socket: "api.sock", "spiffe-id": "spiffe://acme/release" };
     const request = await requestOf(spiffe, { params });
     expect(JSON.stringify(request.identity)).toContain("/spiffe-workload-api/api.sock");
-    expect(request.spiffeId).toBe("spiffe://acme/release");
+    expect(request.identity.spiffeId).toBe("spiffe://acme/release");
   });
 });
 

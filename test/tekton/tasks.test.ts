@@ -169,26 +169,26 @@ describe("what the command line makes of it", () => {
     ["service account", login, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
     ["SPIFFE", spiffe, expect.objectContaining({ source: "spiffe" })],
     ["StepAction", action, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
-  ])("%s: with robots alone, the defaults", (_, resource, identity) => {
+  ])("%s: with robots alone, the defaults", (_, resource, wanted) => {
     const { request, values } = requestOf(resource, { robots: ["acme+ci"] });
     expect(request).toMatchObject({
       registry: "quay.io",
       robots: [{ robot: "acme+ci", scope: "quay.io" }],
-      identity,
-      audience: "quay",
+      identity: { wanted, audience: "quay" },
       tool: "skopeo",
-      authFile: resource === action ? "/tekton/home/auth.json" : "/workspace/dockerconfig/config.json",
-      authFileMode: undefined,
-      dockerConfig: false,
-      caFile: undefined,
+      store: {
+        authFile: resource === action ? "/tekton/home/auth.json" : "/workspace/dockerconfig/config.json",
+        authFileMode: undefined,
+        dockerConfig: false,
+      },
       access: [],
-      timeoutSeconds: 120,
     });
+    expect(values).toMatchObject({ "ca-file": "", timeout: "120" });
     expect(values.session).toBe(resource === action ? "" : "/workspace/dockerconfig/.quay-keyless-login");
   });
 
   test.each([login, spiffe, action])("with everything set: $kind $metadata.name", (resource) => {
-    const { request } = requestOf(resource, {
+    const { request, values } = requestOf(resource, {
       registry: "quay.example.com:8443",
       robots: ["acme+ci", "quay.example.com:8443/acme/release=acme+release"],
       audience: "quay.example.com",
@@ -202,21 +202,20 @@ describe("what the command line makes of it", () => {
         { robot: "acme+ci", scope: "quay.example.com:8443/acme" },
         { robot: "acme+release", scope: "quay.example.com:8443/acme/release" },
       ],
-      audience: "quay.example.com",
+      identity: { audience: "quay.example.com" },
       access: [
         { repository: "acme/app", actions: ["pull", "push"] },
         { repository: "acme/release/app", actions: ["push"] },
       ],
-      authFileMode: 0o640,
-      caFile: "ca.crt",
-      timeoutSeconds: 60,
+      store: { authFileMode: 0o640 },
     });
+    expect(values).toMatchObject({ "ca-file": "ca.crt", timeout: "60" });
   });
 
   test("SPIFFE: the socket in the volume, and which identity", () => {
     const { request } = requestOf(spiffe, { robots: ["acme+ci"], socket: "api.sock", "spiffe-id": "spiffe://acme/ci" });
     expect(JSON.stringify(request.identity)).toContain("/spiffe-workload-api/api.sock");
-    expect(request.spiffeId).toBe("spiffe://acme/ci");
+    expect(request.identity.spiffeId).toBe("spiffe://acme/ci");
   });
 
   test("a robot that looks like an option is no option, and none at all is refused", () => {

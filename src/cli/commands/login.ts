@@ -2,13 +2,13 @@ import { resolve } from "node:path";
 import { isoTime } from "../../identity/token.ts";
 import { type LoginResult, login as logIn } from "../../login/login.ts";
 import { logout } from "../../login/logout.ts";
-import { outputsOf } from "../../login/outputs.ts";
+import { outputsOf, parseExportToken } from "../../login/outputs.ts";
 import { type RenewalOptions, renewUntilStopped, sourceOf } from "../../login/renewal.ts";
-import { type LoginRequest, parseRequest } from "../../login/request.ts";
+import { parseRequest } from "../../login/request.ts";
 import { removeSession, type Session } from "../../login/session.ts";
 import type { Workplace } from "../../login/workplace.ts";
-import { type OptionReader, readOptions } from "../../options/reader.ts";
-import { type OutputName, outputs } from "../../options/table.ts";
+import { type OptionReader, parseTimeout, readOptions } from "../../options/reader.ts";
+import { type OutputName, outputs as outputTable } from "../../options/table.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { asExplainedError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
 import { assertNoSecret } from "../../platform/reporter.ts";
@@ -16,21 +16,24 @@ import { readRoots } from "../../tools/certificates.ts";
 import { aligned, type Call, interruption, type Outcome, withPlatform } from "../command.ts";
 import { parseResults, writeResults } from "../results.ts";
 
-const resultNames = outputs.map(({ name }) => name).filter((name) => name !== "token");
+const resultNames = outputTable.map(({ name }) => name).filter((name) => name !== "token");
 
 export async function login(call: Call): Promise<Outcome> {
   const { values, env, terminal } = call;
   const request = parseRequest(values);
   const reader = readOptions(values);
-  if (request.exportToken && reader.text("output") !== "text") {
+  const exportToken = parseExportToken(reader, request.robots);
+  if (exportToken && reader.text("output") !== "text") {
     throw invalidInput("output", reader.text("output"), "export-token prints the token alone", oneOfTheTwo);
   }
-  const watching = parseWatching(reader, request);
+  const watching = parseWatching(reader, exportToken);
+  const timeoutSeconds = parseTimeout(reader);
+  const caFile = reader.optional("ca-file");
   const named = reader.optional("session");
   const sessionFolder = named && resolve(named);
   const [results, roots] = await Promise.all([
     parseResults(values, resultNames, "expires-at"),
-    request.caFile === undefined ? undefined : readRoots(request.caFile),
+    caFile === undefined ? undefined : readRoots(caFile),
   ]);
   const takeBack = (folder: string) =>
     logout(
@@ -56,11 +59,10 @@ export async function login(call: Call): Promise<Outcome> {
     },
   };
   const logInOnce = (renews?: Session) =>
-    withPlatform(call, { timeoutSeconds: request.timeoutSeconds, roots }, (platform) =>
-      logIn(request, workplace, platform, renews),
-    );
+    withPlatform(call, { timeoutSeconds, roots }, (platform) => logIn(request, workplace, platform, renews));
+  const asked = { registry: request.registry, exportToken };
   const hand = async (result: LoginResult) => {
-    const { token: _, ...outputs } = outputsOf(request, result);
+    const { token: _, ...outputs } = outputsOf(result, asked);
     assertNoSecret(outputs, terminal);
     await writeResults(results, outputs);
   };
@@ -82,8 +84,8 @@ export async function login(call: Call): Promise<Outcome> {
       await removeSession(session);
     }
   };
-  const told = outputsOf(request, result);
-  const outcome = { ...describe(told, result, sessionFolder), token: told.token || undefined };
+  const outputs = outputsOf(result, asked);
+  const outcome = { ...describe(outputs, result, sessionFolder), token: outputs.token || undefined };
   if (watching === undefined) {
     await leave(result.session);
     return outcome;
@@ -109,7 +111,7 @@ interface Watching {
 }
 
 /** @returns undefined where the login is all that is asked for */
-function parseWatching(reader: OptionReader, { exportToken }: LoginRequest): Watching | undefined {
+function parseWatching(reader: OptionReader, exportToken: boolean): Watching | undefined {
   const onLapse = reader.choice("on-lapse", ["exit", "retry"]);
   const logoutOnExit = reader.boolean("logout-on-exit");
   if (!reader.boolean("watch")) {
@@ -149,20 +151,20 @@ async function watch(
 }
 
 function describe(
-  told: Readonly<Record<OutputName, string>>,
+  outputs: Readonly<Record<OutputName, string>>,
   { session, identity, files, phases }: LoginResult,
   sessionFolder: string | undefined,
 ): Outcome {
-  const { token: _, "logged-in": __, ...shown } = told;
+  const { token: _, "logged-in": __, ...shown } = outputs;
   const rows = { ...shown, robot: session.robots.map(({ robot }) => robot) };
   return {
     lines: aligned([...Object.entries(rows), ...(sessionFolder ? [["session", sessionFolder] as const] : [])]),
     object: {
       "logged-in": true,
-      registry: told.registry,
+      registry: outputs.registry,
       robots: session.robots.map(({ robot, scope, expiresAt }) => ({ robot, scope, "expires-at": isoTime(expiresAt) })),
-      "expires-at": told["expires-at"],
-      "auth-file": told["auth-file"],
+      "expires-at": outputs["expires-at"],
+      "auth-file": outputs["auth-file"],
       files,
       issuer: identity.issuer,
       subject: identity.subject,

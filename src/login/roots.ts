@@ -1,0 +1,41 @@
+/** The roots of ca-file, left for the tools of later steps in the user's folders for this host, until logout. */
+import { certificatesFolders } from "../authfile/locations.ts";
+import { leadsInto } from "../platform/fs.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type CertificateRecord, installRoots } from "../tools/certificates.ts";
+import type { Journal } from "./journal.ts";
+import type { Workplace } from "./workplace.ts";
+
+/** Never throws: what can't be left is warned of. */
+export async function leaveRoots(
+  registry: string,
+  { roots, willLogOut, workspace }: Workplace,
+  journal: Journal,
+  { env, reporter }: Platform,
+): Promise<void> {
+  if (roots === undefined || !willLogOut) {
+    return;
+  }
+  const warn = (why: string) =>
+    reporter.warning(
+      `The roots of ca-file could not be left for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
+    );
+  const folders = certificatesFolders(env, registry);
+  if (folders.length === 0) {
+    warn(env.HOME ? "HOME is no absolute path" : "HOME is not set");
+  }
+  const certificates: CertificateRecord[] = [];
+  for (const folder of folders) {
+    try {
+      if (workspace && (await leadsInto(workspace, folder))) {
+        throw new Error(`${folder} is in the workspace`);
+      }
+      await installRoots(roots, folder, journal.session.id, async (record) => {
+        await journal.write({ certificates: [...certificates, record] });
+        certificates.push(record);
+      });
+    } catch (error) {
+      warn((error as Error).message);
+    }
+  }
+}
