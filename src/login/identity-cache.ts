@@ -21,8 +21,15 @@ export interface CacheOptions {
   readonly robots: readonly string[];
 }
 
-/** One token serves all robots; one that is about to expire is replaced before it is used again. */
-export function cacheIdentity({ choice, audience, opened, robots }: CacheOptions, platform: Platform): Identities {
+/**
+ * One token serves all robots; one that is about to expire is replaced before it is used again.
+ * @param log gets issuer, subject and audience, a line each
+ */
+export function cacheIdentity(
+  { choice, audience, opened, robots }: CacheOptions,
+  platform: Platform,
+  log = platform.reporter.info,
+): Identities {
   const enoughSeconds = 10;
   const fetch = async (connection?: PendingRequest) => {
     const identity = await fetchIdentity(choice, audience, platform, connection);
@@ -31,7 +38,7 @@ export function cacheIdentity({ choice, audience, opened, robots }: CacheOptions
   };
   const first = fetch(opened).then((identity) => {
     for (const line of formatBinding({ ...bindingOf(identity), audience: identity.audience.join(" ") || "(none)" })) {
-      platform.reporter.info(`  ${line}`);
+      log(`  ${line}`);
     }
     const warning = audienceWarning(identity);
     if (warning !== undefined) {

@@ -57,6 +57,7 @@ export async function login(
   const identities = cacheIdentity(
     { choice, audience: request.identity.audience, opened: early.identity, robots: robots.map(({ robot }) => robot) },
     platform,
+    workplace.showsIdentity ? platform.reporter.debug : platform.reporter.info,
   );
   void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
   const realm = findRealm(registry, request.tokenHost, early.registry, platform);

@@ -19,6 +19,8 @@ export interface Workplace {
   readonly isDisposable: boolean;
   /** PEM text of the option ca-file. */
   readonly roots: string | undefined;
+  /** The entry point's results show the identity: the log does so only where it is verbose. */
+  readonly showsIdentity?: boolean;
   /** What the end of the job has to know; undefined: the login belongs to no job. */
   readonly job?: JobLogin | undefined;
   /** Told of the session before it is made or changed; of one in a folder that the user named, once that is made. */

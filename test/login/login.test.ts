@@ -135,6 +135,15 @@ describe("one robot", () => {
     expect(await readdir(job.workspace)).toEqual([]);
   });
 
+  test("the log leaves the identity to results that show it", async () => {
+    const job = await startJob();
+    await job.run({}, { showsIdentity: true });
+    const { infos, debugs } = job.platform.reporter;
+    expect(infos.map((line) => line.split(" ")[0])).toEqual(["Identity:", "Logged"]);
+    expect(debugs).toContain(`  issuer    ${peers.issuer.url}`);
+    await job.logout();
+  });
+
   test("the log says who, where from and until when; every secret was hidden first", async () => {
     const job = await startJob();
     const { identity, tokens, tool } = await job.run();

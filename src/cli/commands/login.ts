@@ -54,6 +54,7 @@ export async function login(call: Call): Promise<Outcome> {
     workspace: undefined,
     isDisposable: false,
     roots,
+    showsIdentity: !exportToken,
     onSession: ({ folder }) => {
       begun = folder;
     },

@@ -56,6 +56,9 @@ describe.concurrent("login", () => {
     expect(Math.abs(Date.parse(results["expires-at"] ?? "") - Date.now() - 3_600_000)).toBeLessThan(60_000);
     expect(stderr).toContain(machine.tokenFile);
     expect(stderr).toContain(robot.name);
+    for (const said of [peers().issuer.url, SUBJECT, "audience"]) {
+      expect(stderr, "said once, on standard output").not.toContain(said);
+    }
   });
 
   test("keeps nothing without --session, and leaves what others wrote", async ({ expect }) => {
@@ -146,6 +149,7 @@ describe.concurrent("login", () => {
     const asked = peers().quay.seen(token);
     expect(asked.map(({ path }) => path)).toContain("/v2/auth");
     expect(stderr).toContain(robot.name);
+    expect(stderr).toContain(SUBJECT);
   });
 
   test("--result writes outputs for Tekton, without a line feed", async ({ expect }) => {
