@@ -149,7 +149,6 @@ export async function missingGitHubEndpoint(
       remedy: ["Build without pushing here; push after the merge, in a run of this repository.", skip],
     });
   }
-  const permission = ["permissions:", "  contents: read", "  id-token: write"];
   if (workflowRef && env.GITHUB_WORKFLOW_REF && workflowRef !== env.GITHUB_WORKFLOW_REF) {
     return new ExplainedError(
       "github-reusable-workflow",
@@ -162,21 +161,22 @@ export async function missingGitHubEndpoint(
       },
     );
   }
-  return new ExplainedError(
-    "github-permission-missing",
-    `The job ${env.GITHUB_JOB ?? ""} may not ask GitHub for an identity token.`,
-    {
-      remedy: [
-        "Add to the job (its own permissions block replaces the workflow's):",
-        ...permission.map((line) => `  ${line}`),
-        "If the job stands in a reusable workflow, add the same to the job that calls it.",
-        ...(isOfDependabot
-          ? ["Dependabot's runs get an identity only by this, too: theirs may only read by default."]
-          : []),
-      ],
-    },
-  );
+  return permissionMissing(env.GITHUB_JOB ?? "", isOfDependabot);
 }
+
+const permission = ["permissions:", "  contents: read", "  id-token: write"];
+
+const permissionMissing = (job: string, isOfDependabot: boolean): ExplainedError =>
+  new ExplainedError("github-permission-missing", `The job ${job} may not ask GitHub for an identity token.`, {
+    remedy: [
+      "Add to the job (its own permissions block replaces the workflow's):",
+      ...permission.map((line) => `  ${line}`),
+      "If the job stands in a reusable workflow, add the same to the job that calls it.",
+      ...(isOfDependabot
+        ? ["Dependabot's runs get an identity only by this, too: theirs may only read by default."]
+        : []),
+    ],
+  });
 
 /** Whether the workflow's file, where it is checked out, gives the permission to any job. */
 async function grantsIdentity(

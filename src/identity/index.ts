@@ -1,4 +1,4 @@
-/** Which identity this place has, and its token. The one place that knows all sources. */
+/** Which identity this workplace has, and its token. This file alone knows all sources. */
 import { ExplainedError, unreachable } from "../platform/errors.ts";
 import { isThere } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
@@ -140,7 +140,7 @@ async function fetchToken(
 
 function originOf(source: Source): string {
   // Someone may have put the token itself where its place belongs.
-  const shown = (place: string) => withoutSecrets(oneLine(place, 4096));
+  const shown = (given: string) => withoutSecrets(oneLine(given, 4096));
   switch (source.source) {
     case "github":
       return "GitHub's token endpoint";

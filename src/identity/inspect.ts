@@ -1,4 +1,4 @@
-/** Which identity this place has, and whether Quay can accept it: all that can be found out without Quay. */
+/** Which identity this workplace has, and whether Quay can accept it: all that can be found out without Quay. */
 import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { explainFinding } from "./explain-issuer.ts";

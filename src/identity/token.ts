@@ -10,7 +10,7 @@ import type { IdentitySource } from "./source.ts";
 /** Where a token comes from, and what for. */
 export interface Provenance {
   readonly source: Exclude<IdentitySource["source"], "auto">;
-  /** How a person would name the place: `GitHub's token endpoint`, `the file /…`. */
+  /** How a person would name it: `GitHub's token endpoint`, `the file /…`. */
   readonly origin: string;
   /** The option audience: what GitHub and SPIFFE were asked for, and others should have been. */
   readonly wantedAudience: string;
@@ -37,7 +37,7 @@ export type Identity = { readonly [Name in keyof TokenFacts]: NonNullable<TokenF
 const leewaySeconds = 30;
 
 /** gunicorn's limit on the value of a header, measured on a running Quay: 8170 passes, 8174 is a 431. */
-const largestAuthorization = 8170;
+const maxAuthorization = 8170;
 
 /**
  * Decodes `token`.
@@ -125,13 +125,13 @@ export function assertUsable(identity: Identity, robots: readonly string[], now:
   }
   const longest = robots.reduce((a, b) => (b.length > a.length ? b : a), "");
   const authorization = basicAuthorization(longest, identity.token).length;
-  if (authorization > largestAuthorization) {
+  if (authorization > maxAuthorization) {
     throw new ExplainedError(
       "token-too-big",
       `The identity token from ${identity.origin} has ${identity.token.length} characters: too many for a header that Quay accepts.`,
       {
         remedy: [
-          `Together with the robot's name it makes a header of ${authorization} characters; Quay's limit is ${largestAuthorization} (a token of about 6 kB).`,
+          `Together with the robot's name it makes a header of ${authorization} characters; Quay's limit is ${maxAuthorization} (a token of about 6 kB).`,
           "Have the issuer leave claims out, such as groups and roles.",
         ],
       },

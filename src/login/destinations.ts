@@ -83,7 +83,7 @@ const needsDocker = (tool: Tool, { dockerConfig }: DestinationRequest["store"]):
 
 /**
  * docker's configuration, where it is to get the login. Where nobody has asked for that, it must not keep the other tools from
- * theirs: what is wrong with it is told, and it is left out.
+ * theirs: what is wrong with it becomes a warning, and it is left out.
  */
 async function planDocker(
   { registry, robots, store }: DestinationRequest,

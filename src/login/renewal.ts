@@ -73,7 +73,7 @@ interface State {
  */
 export async function renewUntilStopped(
   session: Session,
-  upkeep: RenewalOptions,
+  options: RenewalOptions,
   platform: LocalPlatform,
 ): Promise<never> {
   const { clock, reporter, signal } = platform;
@@ -82,31 +82,31 @@ export async function renewUntilStopped(
     next: never,
     end: never,
     tick: 0,
-    token: await readToken(upkeep),
+    token: await readToken(options),
     marks: "",
     failures: 0,
     lastFailure: undefined,
   };
-  plan(state, upkeep, platform);
+  plan(state, options, platform);
   for (;;) {
-    const reason = await nextReason(state, upkeep, platform);
+    const reason = await nextReason(state, options, platform);
     if (reason === "ended") {
-      if (upkeep.onLapse === "exit" || state.next === never) {
+      if (options.onLapse === "exit" || state.next === never) {
         throw lapsed(state);
       }
-      tellLapse(state, upkeep, platform);
+      tellLapse(state, options, platform);
       continue;
     }
     reporter.debug(`renewing the login, since ${reasons[reason]}`);
     try {
-      state.token = await readToken(upkeep); // the one that the renewal will use
-      const renewed = await upkeep.renew(state.session);
+      state.token = await readToken(options); // the one that the renewal will use
+      const renewed = await options.renew(state.session);
       if (isPast(state.end, clock)) {
-        tellLapse(state, upkeep, platform); // it ended while this renewal was on its way
+        tellLapse(state, options, platform); // it ended while this renewal was on its way
       }
       state.session = renewed;
       state.marks = ""; // the files are other ones now, and are looked at once more
-      plan(state, upkeep, platform);
+      plan(state, options, platform);
       reporter.info(
         `The login was renewed, since ${reasons[reason]}: it lasts until ${isoTime(endOf(state.session))}.`,
       );
@@ -178,7 +178,7 @@ function lapsed({ session, lastFailure }: State): ExplainedError {
 /** A look each tick, since neither a suspended machine nor a shared file system tells of a change. */
 async function nextReason(
   state: State,
-  upkeep: RenewalOptions,
+  options: RenewalOptions,
   { clock, signal }: LocalPlatform,
 ): Promise<Reason | "ended"> {
   for (;;) {
@@ -197,13 +197,13 @@ async function nextReason(
     if (Math.abs(jump) > 10_000) {
       return "clock-jumped";
     }
-    const paths = [upkeep.tokenFile, ...state.session.files.map(({ path }) => path)];
+    const paths = [options.tokenFile, ...state.session.files.map(({ path }) => path)];
     const marks = paths.map((path) => path && fingerprint(path)).join();
     if (marks === state.marks) {
       continue;
     }
     state.marks = marks;
-    const token = await readToken(upkeep);
+    const token = await readToken(options);
     if (token !== undefined && token !== state.token) {
       state.token = token;
       return "token-changed";

@@ -13,8 +13,8 @@ export interface Life {
   readonly lifeSeconds: number;
 }
 
-/** Quay's, seconds, for a token that doesn't say. */
-const usualLife = 3600;
+/** Quay's, for a token that doesn't say. */
+const usualLifeSeconds = 3600;
 
 export type ExchangeResult =
   /** `expiresAt` in seconds since 1970, from the robot token itself: the body says nothing else. */
@@ -74,8 +74,8 @@ const refusals: readonly (readonly [pattern: RegExp, code: RefusalCode])[] = [
 export function readExchangeAnswer(answer: HttpAnswer, robot: string, now: number): ExchangeResult {
   const { status } = answer;
   if (status === 200) {
-    const told = Date.parse(String(answer.headers.date ?? ""));
-    return readRobotToken(answer.body, robot, (Number.isNaN(told) ? now : told) / 1000);
+    const quaysTime = Date.parse(String(answer.headers.date ?? ""));
+    return readRobotToken(answer.body, robot, (Number.isNaN(quaysTime) ? now : quaysTime) / 1000);
   }
   if (status === 431 || (status === 400 && /Request Header Or Cookie Too Large/i.test(answer.body))) {
     return { kind: "too-big" };
@@ -159,7 +159,7 @@ function readRobotToken(body: string, robot: string, now: number): ExchangeResul
   if (exp <= Math.max(now, began ?? 0)) {
     return unusable(`its token had ended when it came, at ${isoTime(exp)}`);
   }
-  const lifeSeconds = began === undefined ? usualLife : exp - began;
+  const lifeSeconds = began === undefined ? usualLifeSeconds : exp - began;
   if (exp - now > maxLifeSeconds || lifeSeconds > maxLifeSeconds) {
     return unusable(`its token would live until ${isoTime(exp)}, and should for an hour`);
   }

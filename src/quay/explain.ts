@@ -34,28 +34,10 @@ export const remedies = {
 } as const;
 
 export function explainResult(result: Failed, context: ExchangeContext): ExplainedError {
-  const { registry, robot, identity } = context;
+  const { registry, identity } = context;
   switch (result.kind) {
-    case "refused": {
-      const { remedy, binding } = refusal[result.code](context);
-      const what = concerns[result.code] === "robot" ? robot : "the identity of this job";
-      const message = `Quay refused ${what}: "${result.reason}"`;
-      const lasting = binding === "new" ? lastingInstead(identity) : undefined;
-      if (lasting) {
-        const [fault = ""] = remedy;
-        const enter = `Then add to ${robot}, ${dialog(robot)}`;
-        return new ExplainedError(result.code, message, {
-          remedy: [fault, ...lasting.advice, ...(lasting.subject ? [enter] : [])],
-          binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
-        });
-      }
-      // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
-      const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
-      return new ExplainedError(result.code, message, {
-        remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
-        binding: binding && bindingOf(identity),
-      });
-    }
+    case "refused":
+      return explainRefusal(result, context);
     case "unclear":
       return new ExplainedError(
         "quay-unavailable",
@@ -100,6 +82,32 @@ export function explainResult(result: Failed, context: ExchangeContext): Explain
     default:
       return unreachable(result);
   }
+}
+
+/** Quay itself has said no. */
+function explainRefusal(
+  { code, reason }: Extract<Failed, { kind: "refused" }>,
+  context: ExchangeContext,
+): ExplainedError {
+  const { robot, identity } = context;
+  const { remedy, binding } = refusal[code](context);
+  const what = concerns[code] === "robot" ? robot : "the identity of this job";
+  const message = `Quay refused ${what}: "${reason}"`;
+  const lasting = binding === "new" ? lastingInstead(identity) : undefined;
+  if (lasting) {
+    const [fault = ""] = remedy;
+    const enter = `Then add to ${robot}, ${dialog(robot)}`;
+    return new ExplainedError(code, message, {
+      remedy: [fault, ...lasting.advice, ...(lasting.subject ? [enter] : [])],
+      binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
+    });
+  }
+  // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
+  const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
+  return new ExplainedError(code, message, {
+    remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
+    binding: binding && bindingOf(identity),
+  });
 }
 
 /** Below HTTP: names, connections, certificates, limits. */

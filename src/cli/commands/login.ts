@@ -133,14 +133,14 @@ function parseWatching(reader: OptionReader, exportToken: boolean): Watching | u
 /** Until a signal ends it, or the login lapses. */
 async function watch(
   result: LoginResult,
-  upkeep: Pick<RenewalOptions, "renew" | "onLapse">,
+  options: Pick<RenewalOptions, "renew" | "onLapse">,
   terminal: Call["terminal"],
 ): Promise<void> {
   const signal = interruption();
   try {
     await renewUntilStopped(
       result.session,
-      { ...sourceOf(result), ...upkeep },
+      { ...sourceOf(result), ...options },
       { clock: systemClock, reporter: terminal, signal },
     );
   } catch (error) {

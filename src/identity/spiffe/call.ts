@@ -1,5 +1,5 @@
 /** One unary gRPC call over node:http2, without TLS: a connection, a question, an answer within limits. */
-import { connect, type IncomingHttpHeaders } from "node:http2";
+import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import { codeOf } from "../../platform/errors.ts";
 import type { Endpoint } from "./endpoint.ts";
 
@@ -7,7 +7,7 @@ import type { Endpoint } from "./endpoint.ts";
 export const maxCallMs = 10_000;
 
 /** Bytes. */
-const largestAnswer = 1024 * 1024;
+const maxAnswer = 1024 * 1024;
 
 export interface Answer {
   /** `:status`, and gRPC's `grpc-status` and `grpc-message`, which stand before or after the body. Empty: nothing came. */
@@ -36,12 +36,7 @@ export async function callWorkloadApi(
 ): Promise<Answer | NoAnswer> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<Answer | NoAnswer>();
-  const unix = endpoint.kind === "unix";
-  const host = unix ? "localhost" : endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
-  const session = connect(`http://${host}${unix ? "" : `:${endpoint.port}`}`, {
-    settings: { enablePush: false },
-    ...(unix && { path: endpoint.path }),
-  });
+  const session = openSession(endpoint);
   const stream = session.request({
     ":method": "POST",
     ":path": "/SpiffeWorkloadAPI/FetchJWTSVID",
@@ -66,7 +61,7 @@ export async function callWorkloadApi(
     .on("data", (chunk: Buffer) => {
       chunks.push(chunk);
       size += chunk.length;
-      if (size > largestAnswer) {
+      if (size > maxAnswer) {
         resolve({ code: "EMSGSIZE" });
       }
     })
@@ -80,6 +75,15 @@ export async function callWorkloadApi(
     signal.removeEventListener("abort", abort);
     session.destroy();
   }
+}
+
+function openSession(endpoint: Endpoint): ClientHttp2Session {
+  const unix = endpoint.kind === "unix";
+  const host = unix ? "localhost" : endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+  return connect(`http://${host}${unix ? "" : `:${endpoint.port}`}`, {
+    settings: { enablePush: false },
+    ...(unix && { path: endpoint.path }),
+  });
 }
 
 /** A stream that never got a connection has the connection's error as its cause. */
