@@ -1,11 +1,11 @@
 /** What became of the promotions, as a table for people. Pure. */
-import { conclusion, type Plan, type Row, rowOf } from "../promotion/report.ts";
+import { conclusion, type ReportOptions, type Row, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 
 const head = ["image", "tag", "state", "new bytes", "time"];
 
-export function reportOf(results: readonly PromotionResult[], plan: Plan): readonly string[] {
-  const rows = results.map((result) => rowOf(result, plan));
+export function reportOf(results: readonly PromotionResult[], request: ReportOptions): readonly string[] {
+  const rows = results.map((result) => rowOf(result, request));
   return [
     ...columns([head, ...rows.flatMap(linesOf)]),
     "",
@@ -14,7 +14,7 @@ export function reportOf(results: readonly PromotionResult[], plan: Plan): reado
       ...artifacts.map((line) => `  ${line}`),
     ]),
     "",
-    conclusion(results, plan),
+    conclusion(results, request),
   ];
 }
 

@@ -1,19 +1,19 @@
 /** The job's summary page after a promotion: a table of what was promoted, and what to do about the rest. Pure. */
 import type { ExplainedError } from "../platform/errors.ts";
-import { conclusion, type Plan, rowOf } from "../promotion/report.ts";
+import { conclusion, type ReportOptions, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { cell, quoted, table } from "./markdown.ts";
 
 export function promotionSummary(
   results: readonly PromotionResult[],
   failures: readonly ExplainedError[],
-  plan: Plan,
+  request: ReportOptions,
 ): string {
-  const rows = results.map((result) => rowOf(result, plan));
+  const rows = results.map((result) => rowOf(result, request));
   return [
-    `### ${plan.dryRun ? "What would be promoted" : failures.length > 0 ? "Not all is promoted" : "Promotion"}`,
+    `### ${request.dryRun ? "What would be promoted" : failures.length > 0 ? "Not all is promoted" : "Promotion"}`,
     "",
-    cell(conclusion(results, plan)),
+    cell(conclusion(results, request)),
     "",
     ...table(
       ["Image", "From", "Tags", "New bytes", "Time"],

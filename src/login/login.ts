@@ -74,7 +74,7 @@ export async function login(
   const tokens = signedIn.map(({ token }) => token);
   if (access.length > 0) {
     await timeline.time("permissions", async () =>
-      assertAccess(registry, robots, tokens, access, await realm(), platform),
+      assertAccess({ registry, robots, tokens, realm: await realm() }, access, platform),
     );
   }
 

@@ -1,8 +1,9 @@
 /** Child processes: a secret goes in by standard input, what comes out is bounded, nothing is inherited but what is named. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { constants } from "node:fs";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import { constants, readFileSync } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import type { Environment } from "./environment.ts";
 
 export interface Command {
@@ -17,6 +18,17 @@ export interface Finished {
   readonly exitCode: number | undefined;
   /** stdout and stderr as they came; of more than 64 KiB the last whole lines, since a secret that is cut is not recognized */
   readonly output: string;
+  /** It was killed since it was idle. */
+  readonly wasIdle?: true;
+}
+
+export interface StartOptions {
+  /** Called with what it prints, as it comes. */
+  readonly onOutput?: (text: string) => void;
+  /** Called twice a second with the bytes that it has sent so far (0 where the system does not tell). */
+  readonly onSent?: (bytes: number) => void;
+  /** Milliseconds: it is killed when it has sent and received nothing to speak of for longer (where the system tells). */
+  readonly idleMs?: number;
 }
 
 export interface Running {
@@ -31,13 +43,16 @@ export interface Running {
 const maxOutput = 65_536;
 
 /** Milliseconds after its end in which what it has written is read; it is there already. */
-const maxRest = 1_000;
+const maxRestMs = 1_000;
 
-/**
- * Starts `command`, which will wait for its standard input: so its own start costs no time later.
- * @param onOutput is given what it prints, as it comes
- */
-export function start(command: Command, signal: AbortSignal, onOutput?: (text: string) => void): Running {
+/** How often the traffic is looked at. */
+const watchMs = 500;
+
+/** Bytes: a Go program writes some to itself while it waits. */
+const maxIdleBytes = 1_000;
+
+/** Starts `command`, which will wait for its standard input: so its own start costs no time later. */
+export function start(command: Command, signal: AbortSignal, options: StartOptions = {}): Running {
   signal.throwIfAborted();
   const child = spawn(command.file, command.args, {
     env: command.env as NodeJS.ProcessEnv,
@@ -45,29 +60,18 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
     // A group of its own, so that what a wrapper has started ends with it; and no terminal that it could ask.
     detached: true,
   });
-  let output = "";
-  let isCut = false;
-  const collect = (text: string) => {
-    output += text;
-    if (output.length > maxOutput) {
-      output = output.slice(-maxOutput);
-      isCut = true;
-    }
-    onOutput?.(text);
-  };
-  child.stdout.setEncoding("utf8").on("data", collect);
-  child.stderr.setEncoding("utf8").on("data", collect);
+  const outputOf = collectOutput(child, options.onOutput);
   // A tool that ends before it has read everything breaks the pipe; its exit code tells the story.
   child.stdin.on("error", () => {});
   child.on("exit", () => {
     // What it has left running ends with it, or this would wait for as long as that holds the pipes open.
     killGroup(child);
-    setTimeout(closePipes, maxRest).unref();
+    setTimeout(closePipes, maxRestMs).unref();
   });
   const ended = new Promise<Finished>((resolve) => {
     child.on("error", (error) => resolve({ exitCode: undefined, output: error.message }));
     child.on("close", (exitCode) =>
-      resolve({ exitCode: exitCode ?? undefined, output: isCut ? output.replace(/^.*\n?/, "") : output }),
+      resolve({ exitCode: exitCode ?? undefined, output: outputOf(), ...(traffic.wasIdle() && { wasIdle: true }) }),
     );
   });
   /** Whatever has left the group may hold them open. */
@@ -80,8 +84,12 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
     closePipes();
     await ended;
   };
+  const traffic = watchTraffic(child.pid, options, kill);
   signal.addEventListener("abort", kill, { once: true });
-  void ended.then(() => signal.removeEventListener("abort", kill));
+  void ended.then(() => {
+    traffic.stop();
+    signal.removeEventListener("abort", kill);
+  });
   return {
     pid: child.pid,
     kill,
@@ -92,6 +100,62 @@ export function start(command: Command, signal: AbortSignal, onOutput?: (text: s
       return finished;
     },
   };
+}
+
+/** @returns gives what has come by then */
+function collectOutput(
+  { stdout, stderr }: ChildProcessByStdio<Writable, Readable, Readable>,
+  onOutput: StartOptions["onOutput"],
+): () => string {
+  let output = "";
+  let isCut = false;
+  const collect = (text: string) => {
+    output += text;
+    if (output.length > maxOutput) {
+      output = output.slice(-maxOutput);
+      isCut = true;
+    }
+    onOutput?.(text);
+  };
+  stdout.setEncoding("utf8").on("data", collect);
+  stderr.setEncoding("utf8").on("data", collect);
+  return () => (isCut ? output.replace(/^.*\n?/, "") : output);
+}
+
+/** @returns `wasIdle`: whether that was why it was killed */
+function watchTraffic(
+  pid: number | undefined,
+  { onSent, idleMs }: StartOptions,
+  kill: () => Promise<void>,
+): { wasIdle(): boolean; stop(): void } {
+  let wasIdle = false;
+  let last = { bytes: 0, at: performance.now() };
+  const look = () => {
+    const { sent, bytes } = trafficOf(pid);
+    onSent?.(sent);
+    const at = performance.now();
+    if (bytes - last.bytes > maxIdleBytes || bytes === 0) {
+      last = { bytes, at };
+    } else if (idleMs !== undefined && at - last.at > idleMs) {
+      wasIdle = true;
+      void kill();
+    }
+  };
+  const timer = (onSent ?? idleMs) === undefined ? undefined : setInterval(look, watchMs);
+  return { wasIdle: () => wasIdle, stop: () => clearInterval(timer) };
+}
+
+/** Bytes that a process has sent, and sent or received, over its connections for the most part: proc(5), io. 0: not told. */
+function trafficOf(pid: number | undefined): { readonly sent: number; readonly bytes: number } {
+  try {
+    const text = readFileSync(`/proc/${pid}/io`, "utf8");
+    const [received = 0, sent = 0] = ["rchar", "wchar"].map((name) =>
+      Number(new RegExp(`^${name}: (\\d+)`, "m").exec(text)?.[1]),
+    );
+    return { sent, bytes: received + sent };
+  } catch {
+    return { sent: 0, bytes: 0 }; // not Linux, or it has ended
+  }
 }
 
 function killGroup({ pid }: ChildProcess): void {

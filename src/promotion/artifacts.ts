@@ -8,13 +8,14 @@
 import { mapLimit, together } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import type { Reporter } from "../platform/reporter.ts";
-import type { Manifest, RegistryClient } from "../registry/client.ts";
+import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import { type Descriptor, readManifest } from "../registry/manifest.ts";
-import { maxReferrers, tooManyReferrers } from "../registry/referrers.ts";
+import { addToFallback, listReferrers, maxReferrers, tooManyReferrers } from "../registry/referrers.ts";
+import type { Manifest } from "../registry/types.ts";
 import { type Finding, judgeReferrer, judgeTagged } from "./belonging.ts";
 import type { Copier } from "./copy.ts";
 import { keepATag } from "./image.ts";
-import { byDigest, byTag, type Repository } from "./reference.ts";
+import { byDigest, byTag } from "./reference.ts";
 import type { ExistingTags } from "./request.ts";
 import type { ArtifactResult } from "./result.ts";
 
@@ -32,7 +33,10 @@ const suffixes = [
 ] as const;
 
 /** Of all their manifests together. */
-const mostBytes = 64 * 1024 * 1024;
+const maxBytes = 64 * 1024 * 1024;
+
+/** Named one by one in the log and in an error; of more the rest is counted. */
+const maxLeftOutLines = 4;
 
 /**
  * Everything that belongs to the image and its children, and to what is found so. What is only listed as such is left out,
@@ -40,65 +44,25 @@ const mostBytes = 64 * 1024 * 1024;
  * @throws ExplainedError `signatures-missing` where there is nothing
  */
 export async function findArtifacts(
-  client: RegistryClient,
-  source: Repository,
+  source: RepositoryClient,
   subjects: readonly string[],
   reporter: Reporter,
 ): Promise<readonly Artifact[]> {
   const image = byDigest(source, subjects[0] ?? "");
-  const found = new Map<string, Artifact>();
-  const leftOut: string[] = [];
+  const search: Search = { source, image, found: new Map(), leftOut: [], listed: 0, bytes: 0 };
   const asked = new Set(subjects);
-  let [listed, bytes] = [0, 0];
-  const count = (size: number, more = 0) => {
-    listed += more;
-    bytes += size;
-    if (listed > maxReferrers || bytes > mostBytes) {
-      const bound = listed > maxReferrers ? `${maxReferrers} artifacts` : "64 MiB of manifests";
-      throw tooManyReferrers(image, bound);
-    }
-  };
-  const keep = (what: string, finding: Finding<Artifact>) => {
-    if (finding.why !== undefined) {
-      leftOut.push(`${what} is left out: ${finding.why}.`);
-      return [];
-    }
-    const { artifact } = finding;
-    found.set(artifact.tag ?? artifact.digest, artifact);
-    return [artifact.digest];
-  };
-
   for (let layer = subjects; layer.length > 0; ) {
-    const referring = await mapLimit(layer, 4, async (subject) => {
-      const [referrers] = await together(
-        (ended) => client.until(ended).referrers(source.repository, subject),
-        ...suffixes.map(([suffix, kind]) => async (ended: AbortSignal) => {
-          const until = client.until(ended);
-          const tag = `${subject.replace(":", "-")}.${suffix}`;
-          const manifest = await until.manifest(source.repository, tag);
-          if (manifest !== undefined) {
-            count(Buffer.byteLength(manifest.text));
-            const why = await judgeTagged(until, source.repository, subject, kind, manifest.text);
-            const artifact = { kind, digest: manifest.digest, subject, tag, manifest };
-            keep(byTag(source, tag), why === undefined ? { artifact } : { why });
-          }
-        }),
-      );
-      count(
-        referrers.reduce((sum, { size }) => sum + size, 0),
-        referrers.length,
-      );
-      return referrers.map(({ digest, size }) => ({ digest, size, subject }));
-    });
+    const listed = await mapLimit(layer, maxConcurrentQuestions, (subject) => lookBeside(search, subject));
     // All of them are counted by now, before any is asked for.
-    const next = await mapLimit(referring.flat(), 8, async ({ digest, size, subject }) => {
-      const manifest = await client.manifest(source.repository, digest);
-      // Listed, but deleted: nothing that could be copied.
-      return manifest ? keep(byDigest(source, digest), judgeReferrer(manifest, size, subject)) : [];
-    });
+    const next = await mapLimit(listed.flat(), 2 * maxConcurrentQuestions, (each) => lookAtReferrer(search, each));
     layer = next.flat().filter((digest) => !asked.has(digest) && asked.add(digest));
   }
-  const told = leftOut.length > 4 ? [...leftOut.slice(0, 3), `And ${leftOut.length - 3} more are left out.`] : leftOut;
+  const { found, leftOut } = search;
+  const shown = maxLeftOutLines - 1;
+  const told =
+    leftOut.length > maxLeftOutLines
+      ? [...leftOut.slice(0, shown), `And ${leftOut.length - shown} more are left out.`]
+      : leftOut;
   if (found.size === 0) {
     throw new ExplainedError(
       "signatures-missing",
@@ -112,22 +76,90 @@ export async function findArtifacts(
   return [...found.values()];
 }
 
+/** What is known so far. */
+interface Search {
+  readonly source: RepositoryClient;
+  /** For messages: the image's reference. */
+  readonly image: string;
+  /** By cosign's tag, or else by digest. */
+  readonly found: Map<string, Artifact>;
+  readonly leftOut: string[];
+  /** Entries of lists, and bytes of manifests. */
+  listed: number;
+  bytes: number;
+}
+
+interface Listed {
+  readonly digest: string;
+  readonly size: number;
+  /** What it is listed for. */
+  readonly subject: string;
+}
+
+/** Keeps what stands under cosign's tags. @returns what the registry lists beside it, counted and not yet asked for */
+async function lookBeside(search: Search, subject: string): Promise<readonly Listed[]> {
+  const { source } = search;
+  const [referrers] = await together(
+    (ended) => listReferrers(source.until(ended), subject),
+    ...suffixes.map(([suffix, kind]) => async (ended: AbortSignal) => {
+      const until = source.until(ended);
+      const tag = `${subject.replace(":", "-")}.${suffix}`;
+      const manifest = await until.manifest(tag);
+      if (manifest !== undefined) {
+        count(search, 0, Buffer.byteLength(manifest.text));
+        const why = await judgeTagged(until, subject, kind, manifest.text);
+        const artifact = { kind, digest: manifest.digest, subject, tag, manifest };
+        keep(search, byTag(source, tag), why === undefined ? { artifact } : { why });
+      }
+    }),
+  );
+  const bytes = referrers.reduce((sum, { size }) => sum + size, 0);
+  count(search, referrers.length, bytes);
+  return referrers.map(({ digest, size }) => ({ digest, size, subject }));
+}
+
+/** @returns its digest, where it belongs to the image */
+async function lookAtReferrer(search: Search, { digest, size, subject }: Listed): Promise<readonly string[]> {
+  const manifest = await search.source.manifest(digest);
+  // Listed, but deleted: nothing that could be copied.
+  return manifest ? keep(search, byDigest(search.source, digest), judgeReferrer(manifest, size, subject)) : [];
+}
+
+/** @throws ExplainedError `copy-failed` where these are too many */
+function count(search: Search, listed: number, bytes: number): void {
+  search.listed += listed;
+  search.bytes += bytes;
+  if (search.listed > maxReferrers || search.bytes > maxBytes) {
+    const bound = search.listed > maxReferrers ? `${maxReferrers} artifacts` : "64 MiB of manifests";
+    throw tooManyReferrers(search.image, bound);
+  }
+}
+
+/** @returns its digest, where it belongs to the image */
+function keep({ found, leftOut }: Search, what: string, { artifact, why }: Finding<Artifact>): readonly string[] {
+  if (artifact === undefined) {
+    leftOut.push(`${what} is left out: ${why}.`);
+    return [];
+  }
+  found.set(artifact.tag ?? artifact.digest, artifact);
+  return [artifact.digest];
+}
+
 /**
  * Which of them the destination does not have yet.
  * @throws ExplainedError `tag-taken` where one of cosign's tags holds something else there
  */
 export async function missingArtifacts(
-  client: RegistryClient,
-  destination: Repository,
+  destination: RepositoryClient,
   artifacts: readonly Artifact[],
   existing: ExistingTags,
 ): Promise<readonly Artifact[]> {
-  const isThere = await mapLimit(artifacts, 4, async (artifact) => {
+  const isThere = await mapLimit(artifacts, maxConcurrentQuestions, async (artifact) => {
     const { tag, digest } = artifact;
     if (tag === undefined) {
-      return (await client.digestOf(destination.repository, digest)) !== undefined;
+      return (await destination.digestOf(digest)) !== undefined;
     }
-    const there = await client.manifest(destination.repository, tag);
+    const there = await destination.manifest(tag);
     if (there === undefined || there.digest === digest) {
       return there !== undefined;
     }
@@ -159,15 +191,14 @@ function layersOf({ text }: Manifest): readonly Descriptor[] {
  * @throws ExplainedError `signatures-missing`
  */
 export async function assertStaying(
-  client: RegistryClient,
-  repository: Repository,
+  destination: RepositoryClient,
   artifacts: readonly Artifact[],
   state: string,
 ): Promise<void> {
-  const [gone] = await missingArtifacts(client, repository, artifacts, "move");
+  const [gone] = await missingArtifacts(destination, artifacts, "move");
   if (gone) {
     const { kind, tag, digest } = gone;
-    const name = tag === undefined ? byDigest(repository, digest) : byTag(repository, tag);
+    const name = tag === undefined ? byDigest(destination, digest) : byTag(destination, tag);
     throw new ExplainedError("signatures-missing", `${name} (${kind}) has gone since the promotion began. ${state}`, {
       remedy: ["Sign the image again, and run the same again.", keepATag],
     });
@@ -184,24 +215,14 @@ function holdsAll(there: readonly Descriptor[], wanted: readonly Descriptor[]): 
 
 /** Copies those that are missing, and has the destination list all that refer to the image. */
 export async function copyArtifacts(
-  {
-    copy,
-    from,
-    to,
-    client,
-  }: {
-    readonly copy: Copier;
-    readonly from: Repository;
-    readonly to: Repository;
-    readonly client: RegistryClient;
-  },
+  { copy, from, to }: { readonly copy: Copier; readonly from: RepositoryClient; readonly to: RepositoryClient },
   artifacts: readonly Artifact[],
   missing: readonly Artifact[],
 ): Promise<void> {
-  await mapLimit(missing, 4, async (artifact) => {
+  await mapLimit(missing, maxConcurrentQuestions, async (artifact) => {
     await copy({ from, to, digest: artifact.digest, isArtifact: true, onProgress: () => {} });
     if (artifact.tag !== undefined) {
-      await client.putManifest(to.repository, artifact.tag, artifact.manifest);
+      await to.putManifest(artifact.tag, artifact.manifest);
     }
   });
   for (const [subject, referrers] of Map.groupBy(artifacts, (artifact) => artifact.subject)) {
@@ -209,11 +230,11 @@ export async function copyArtifacts(
     if (wanted.length === 0) {
       continue;
     }
-    const listed = new Set((await client.referrers(to.repository, subject)).map(({ digest }) => digest));
+    const listed = new Set((await listReferrers(to, subject)).map(({ digest }) => digest));
     const unlisted = wanted.filter(({ digest }) => !listed.has(digest));
     if (unlisted.length > 0) {
       // A registry of before OCI 1.1: its clients keep the list, under a tag.
-      await client.addFallbackReferrers(to.repository, subject, unlisted);
+      await addToFallback(to, subject, unlisted);
     }
   }
 }

@@ -2,8 +2,9 @@
  * Whether what is listed beside an image belongs to it, as it says by itself: never something that could be run. Whoever
  * may write to the source may list anything there, and no verify-command looks at it.
  */
-import type { Manifest, RegistryClient } from "../registry/client.ts";
+import type { RepositoryClient } from "../registry/client.ts";
 import { type Descriptor, parseObject, readManifest } from "../registry/manifest.ts";
+import type { Manifest } from "../registry/types.ts";
 import type { ArtifactResult } from "./result.ts";
 
 type Kind = ArtifactResult["kind"];
@@ -82,16 +83,15 @@ function kindOf({ artifactType = "", annotations = {} }: Pick<Descriptor, "artif
 }
 
 /** cosign's payload has some 300 bytes. */
-const largestPayload = 1024 * 1024;
-const mostPayloads = 1_000;
+const maxPayloadBytes = 1024 * 1024;
+const maxPayloads = 1_000;
 
 /**
  * What stands under a tag of cosign's is bound to the image by the tag's name alone; a signature by what it signs as well.
  * @returns why it does not belong to the image; undefined: it does
  */
 export async function judgeTagged(
-  client: Pick<RegistryClient, "blob">,
-  repository: string,
+  source: Pick<RepositoryClient, "blob">,
   subject: string,
   kind: Exclude<Kind, "other">,
   text: string,
@@ -113,11 +113,11 @@ export async function judgeTagged(
   }
   // Two keys' signatures are of the same payload.
   const payloads = new Map(layers.map(({ digest, size }) => [digest, size]));
-  if (payloads.size > mostPayloads) {
-    return `it holds more than ${mostPayloads} signatures`;
+  if (payloads.size > maxPayloads) {
+    return `it holds more than ${maxPayloads} signatures`;
   }
   for (const [digest, size] of payloads) {
-    const signed = size <= largestPayload ? await client.blob(repository, digest) : undefined;
+    const signed = size <= maxPayloadBytes ? await source.blob(digest) : undefined;
     if (signed === undefined || signedDigest(signed) !== subject) {
       return `its part ${digest} is no signature of this image`;
     }

@@ -1,9 +1,8 @@
 /** One image from here to there, by `skopeo copy`, by its digest: no tag changes. */
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isoTime } from "../identity/token.ts";
 import { ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
-import { start } from "../platform/exec.ts";
+import { type Command, start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
 import { remedies } from "../quay/explain.ts";
@@ -12,7 +11,7 @@ import { readToolFailure, type ToolWords } from "../tools/failures.ts";
 import { withStandIns } from "../tools/helpers.ts";
 import { toolEnvironment } from "../tools/tool-environment.ts";
 import type { Tool } from "../tools/tools.ts";
-import type { SideLogin, Sides } from "./logins.ts";
+import type { EndpointLogin, Endpoints } from "./logins.ts";
 import { byDigest, type Repository } from "./reference.ts";
 
 export interface Copy {
@@ -25,30 +24,65 @@ export interface Copy {
   readonly onProgress: (blobs: number, sent: number) => void;
 }
 
-/** Bytes: a Go program writes some to itself while it waits. */
-const noise = 1_000;
-
 /** Copies when there is room for one more. */
 export type Copier = (copy: Copy) => Promise<void>;
+
+/** What all copies of a promotion have in common. */
+export interface CopyTools {
+  readonly tool: Tool;
+  readonly endpoints: Endpoints;
+  /** Milliseconds without anything to speak of, either way, after which an attempt is broken off (where the system tells). */
+  readonly idleMs: number;
+}
 
 /**
  * With all platforms and nothing recompressed, so that the digest stays. What is there already is skipped, so trying again
  * goes on where the last attempt ended.
- * @param mostSilence seconds without anything to speak of, either way, after which an attempt is broken off (where the system tells)
  * @throws ExplainedError `copy-failed`, `registry-unavailable`, `tls-untrusted`
  */
-export function copyByDigest(
-  tool: Tool,
-  sides: Sides,
-  copy: Copy,
-  mostSilence: number,
+export function copyByDigest(copy: Copy, tools: CopyTools, platform: Platform): Promise<void> {
+  const { tool, endpoints, idleMs } = tools;
+  const [source, destination] = [byDigest(copy.from, copy.digest), byDigest(copy.to, copy.digest)];
+  const logins = [endpoints.source.login, endpoints.destination.login];
+  const command = commandFor(copy, tools, platform);
+  return retry(platform, `copying ${source}`, async (): Promise<Attempt<void>> => {
+    const before = logins.map(tokenOf);
+    const begun = new Set<string>();
+    const running = start(command, platform.signal, {
+      idleMs,
+      onSent: (sent) => copy.onProgress(begun.size, sent),
+      onOutput(text) {
+        for (const [blob] of text.matchAll(/(?<=Copying (?:blob|config) )\S+/g)) {
+          begun.add(blob);
+        }
+      },
+    });
+    const { exitCode, output, wasIdle } = await running.finish("");
+    if (exitCode === 0) {
+      return { value: undefined };
+    }
+    const said = readToolFailure(
+      wasIdle ? `connection timed out: nothing came or went for ${idleMs / 1000} s` : platform.reporter.hide(output),
+    );
+    // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended.
+    const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
+    if (ended && (said.kind === "refused" || said.kind === "crashed")) {
+      return { retry: "copying", error: loginEnded(ended) };
+    }
+    // skopeo reads its password once: the next attempt has the new one.
+    const isRenewed = logins.some((login, index) => tokenOf(login) !== before[index]);
+    return explain(said, exitCode, isRenewed, { source, destination, file: tool.file });
+  });
+}
+
+function commandFor(
+  { from, to, digest, isArtifact }: Copy,
+  { tool, endpoints }: CopyTools,
   platform: Platform,
-): Promise<void> {
-  const { from, to, digest } = copy;
-  const [source, destination] = [byDigest(from, digest), byDigest(to, digest)];
-  const logins = [sides.source.login, sides.destination.login];
-  const [readFrom, writeTo] = [sides.source.authFile, sides.destination.authFile];
-  const command = {
+): Command {
+  const [readFrom, writeTo] = [endpoints.source.authFile, endpoints.destination.authFile];
+  const { env, reporter } = platform;
+  return {
     file: tool.file,
     args: [
       "copy",
@@ -60,64 +94,23 @@ export function copyByDigest(
       // What skopeo takes for signatures, and where it looks for them, is the machine's configuration (registries.d): what goes along
       // is decided here, and copied as what it is.
       "--remove-signatures",
-      ...(copy.isArtifact ? ["--insecure-policy"] : []),
+      ...(isArtifact ? ["--insecure-policy"] : []),
       ...(readFrom === undefined ? ["--src-no-creds"] : ["--src-authfile", readFrom]),
       ...(writeTo === undefined ? ["--dest-no-creds"] : ["--dest-authfile", writeTo]),
-      `docker://${source}`,
-      `docker://${destination}`,
+      `docker://${byDigest(from, digest)}`,
+      `docker://${byDigest(to, digest)}`,
     ],
     // Else skopeo 1.9 asks docker's configuration for helpers, which may know another login.
     env: {
-      ...withStandIns(toolEnvironment(platform.env, platform.reporter.holdsSecret, sides.certificates), sides.helpers),
+      ...withStandIns(toolEnvironment(env, reporter.holdsSecret, endpoints.certificates), endpoints.helpers),
       ...(writeTo && { DOCKER_CONFIG: dirname(writeTo) }),
     },
   };
-  return retry(platform, `copying ${source}`, async (): Promise<Attempt<void>> => {
-    const before = logins.map(tokenOf);
-    const begun = new Set<string>();
-    const running = start(command, platform.signal, (text) => {
-      for (const [blob] of text.matchAll(/(?<=Copying (?:blob|config) )\S+/g)) {
-        begun.add(blob);
-      }
-    });
-    let last = { bytes: 0, at: platform.clock.elapsed() };
-    let isSilent = false;
-    const watch = setInterval(() => {
-      const { sent, bytes } = trafficOf(running.pid);
-      copy.onProgress(begun.size, sent);
-      const at = platform.clock.elapsed();
-      if (bytes - last.bytes > noise || bytes === 0) {
-        last = { bytes, at };
-      } else if (at - last.at > mostSilence * 1000) {
-        isSilent = true;
-        void running.kill();
-      }
-    }, 500);
-    try {
-      const { exitCode, output } = await running.finish("");
-      if (exitCode === 0) {
-        return { value: undefined };
-      }
-      const said = readToolFailure(
-        isSilent ? `connection timed out: nothing came or went for ${mostSilence} s` : platform.reporter.hide(output),
-      );
-      // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended.
-      const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
-      if (ended && (said.kind === "refused" || said.kind === "crashed")) {
-        return { retry: "copying", error: loginEnded(ended) };
-      }
-      // skopeo reads its password once: the next attempt has the new one.
-      const isRenewed = logins.some((login, index) => tokenOf(login) !== before[index]);
-      return explain(said, exitCode, isRenewed, { source, destination, file: tool.file });
-    } finally {
-      clearInterval(watch);
-    }
-  });
 }
 
-const tokenOf = (login: SideLogin | undefined): string | undefined => login?.credential().token;
+const tokenOf = (login: EndpointLogin | undefined): string | undefined => login?.credential().token;
 
-function loginEnded({ registry, robot, credential }: SideLogin): ExplainedError {
+function loginEnded({ registry, robot, credential }: EndpointLogin): ExplainedError {
   const end = isoTime(credential().expiresAt);
   return new ExplainedError("login-lapsed", `The login of ${robot} to ${registry} ended at ${end}, during the copy.`, {
     remedy: [remedies.notRenewed],
@@ -176,17 +169,4 @@ function otherRemedy(words: string, file: string, source: string, destination: s
   return /unknown flag/.test(words)
     ? `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`
     : `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`;
-}
-
-/** Bytes that a process has sent, and sent or received, over its connections for the most part: proc(5), io. 0: not told. */
-function trafficOf(pid: number | undefined): { readonly sent: number; readonly bytes: number } {
-  try {
-    const text = readFileSync(`/proc/${pid}/io`, "utf8");
-    const [received = 0, sent = 0] = ["rchar", "wchar"].map((name) =>
-      Number(new RegExp(`^${name}: (\\d+)`, "m").exec(text)?.[1]),
-    );
-    return { sent, bytes: received + sent };
-  } catch {
-    return { sent: 0, bytes: 0 }; // not Linux, or it has ended
-  }
 }

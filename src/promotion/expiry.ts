@@ -2,8 +2,9 @@
 
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
-import type { Descriptor, RegistryClient } from "../registry/client.ts";
-import { byDigest, type Repository } from "./reference.ts";
+import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
+import type { Descriptor } from "../registry/manifest.ts";
+import { byDigest } from "./reference.ts";
 
 /** What of a manifest may hold labels: Quay takes its annotations and, of an image, its config's labels for them. */
 export interface Labelled {
@@ -23,16 +24,10 @@ const imageConfigs = ["application/vnd.oci.image.config.v1+json", "application/v
  * Of an index each image counts: what Quay does for them is not known.
  * @throws ExplainedError `image-expires`
  */
-export async function assertLasting(
-  client: RegistryClient,
-  source: Repository,
-  manifests: readonly Labelled[],
-): Promise<void> {
-  const found = await mapLimit(manifests, 4, async ({ digest, annotations, config }) => {
+export async function assertLasting(source: RepositoryClient, manifests: readonly Labelled[]): Promise<void> {
+  const found = await mapLimit(manifests, maxConcurrentQuestions, async ({ digest, annotations, config }) => {
     const reads = config !== undefined && imageConfigs.includes(config.mediaType);
-    const after =
-      timeIn(annotations) ??
-      (reads ? timeIn(labelsIn(await client.blob(source.repository, config.digest))) : undefined);
+    const after = timeIn(annotations) ?? (reads ? timeIn(labelsIn(await source.blob(config.digest))) : undefined);
     return after === undefined ? [] : [`${byDigest(source, digest)} has the label ${label}=${after}`];
   });
   const [first, ...others] = found.flat();

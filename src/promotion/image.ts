@@ -3,8 +3,9 @@
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import type { Reporter } from "../platform/reporter.ts";
-import type { Manifest, RegistryClient } from "../registry/client.ts";
+import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import { type Descriptor, type ManifestContent, parseObject, readManifest } from "../registry/manifest.ts";
+import type { Manifest } from "../registry/types.ts";
 import type { Labelled } from "./expiry.ts";
 import { byDigest, formatReference, type Reference, type Repository } from "./reference.ts";
 
@@ -32,15 +33,15 @@ const maxSize = { manifests: 1_000, bytesOfManifests: 64 * 1024 * 1024, blobs: 1
  * @returns the digest, of a tag as it is now
  * @throws ExplainedError `source-not-found`
  */
-export async function resolve(client: RegistryClient, source: Reference, reporter: Reporter): Promise<string> {
-  if ("digest" in source.by) {
-    return source.by.digest;
+export async function resolve(client: RepositoryClient, reference: Reference, reporter: Reporter): Promise<string> {
+  if ("digest" in reference.by) {
+    return reference.by.digest;
   }
-  const digest = await client.digestOf(source.repository, source.by.tag);
+  const digest = await client.digestOf(reference.by.tag);
   if (digest === undefined) {
-    throw notFound(formatReference(source));
+    throw notFound(formatReference(reference));
   }
-  reporter.info(`${formatReference(source)} is ${digest} now; that is what is promoted.`);
+  reporter.info(`${formatReference(reference)} is ${digest} now; that is what is promoted.`);
   return digest;
 }
 
@@ -48,58 +49,23 @@ export async function resolve(client: RegistryClient, source: Reference, reporte
  * @param wanted platforms that must be there
  * @throws ExplainedError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, or an image beyond all measure
  */
-export async function readImage(
-  client: RegistryClient,
-  source: Repository,
-  digest: string,
-  wanted: readonly string[],
-): Promise<Image> {
+export async function readImage(source: RepositoryClient, digest: string, wanted: readonly string[]): Promise<Image> {
   const what = byDigest(source, digest);
-  const manifest = await read(client, source, { digest, size: maxSize.bytesOfManifests });
-  const found = new Map<string, Found>();
-  const listed = new Set<string>();
-  const blobs = new Map<string, Blob>();
-  const labelled: Labelled[] = [];
-  const platforms = new Set<string>();
-  let bytes = 0;
-
-  /** @returns what is to be read next */
-  const note = (read: Manifest, content: ManifestContent): readonly Descriptor[] => {
-    const config = content.manifests === undefined ? content.config : undefined;
-    labelled.push({ digest: read.digest, annotations: content.annotations, config });
-    if (content.manifests === undefined) {
-      for (const { digest, size } of [content.config, ...content.layers]) {
-        blobs.set(digest, { digest, size });
-      }
-      found.set(read.digest, { children: undefined });
-      assertWithin(blobs.size, maxSize.blobs, "configs and layers", what);
-      return [];
-    }
-    for (const { platform } of content.manifests) {
-      const { os, architecture, variant } = platform ?? {};
-      if (os && os !== "unknown") {
-        platforms.add([os, architecture, variant].filter(Boolean).join("/"));
-      }
-    }
-    found.set(read.digest, { children: content.manifests.map((child) => child.digest), manifest: read });
-    // One image may stand for several platforms.
-    const news = content.manifests.filter((child) => !listed.has(child.digest) && listed.add(child.digest));
-    bytes += news.reduce((sum, { size }) => sum + size, 0);
-    assertWithin(listed.size, maxSize.manifests, "manifests", what);
-    assertWithin(bytes, maxSize.bytesOfManifests, "bytes of manifests", what);
-    return news;
+  const manifest = await read(source, { digest, size: maxSize.bytesOfManifests });
+  const inventory: Inventory = {
+    ...{ what, found: new Map(), listed: new Set(), blobs: new Map(), labelled: [], platforms: new Set(), bytes: 0 },
   };
-
   const content = contentOf(manifest, source);
-  for (let layer = note(manifest, content); layer.length > 0; ) {
-    const below = await mapLimit(layer, 4, async (descriptor) => {
-      const child = await read(client, source, descriptor);
-      return note(child, contentOf(child, source));
+  for (let layer = note(inventory, manifest, content); layer.length > 0; ) {
+    const below = await mapLimit(layer, maxConcurrentQuestions, async (descriptor) => {
+      const child = await read(source, descriptor);
+      return note(inventory, child, contentOf(child, source));
     });
     layer = below.flat();
   }
+  const { found, listed, blobs, labelled, platforms } = inventory;
   if (content.manifests === undefined && wanted.length > 0) {
-    platforms.add(platformOf(await client.blob(source.repository, content.config.digest)));
+    platforms.add(platformOf(await source.blob(content.config.digest)));
   }
   assertPlatforms([...platforms], wanted, what);
   return {
@@ -108,16 +74,60 @@ export async function readImage(
   };
 }
 
+/** What has been read of an image so far. */
+interface Inventory {
+  /** For messages: the image's reference. */
+  readonly what: string;
+  readonly found: Map<string, Found>;
+  readonly listed: Set<string>;
+  readonly blobs: Map<string, Blob>;
+  readonly labelled: Labelled[];
+  readonly platforms: Set<string>;
+  /** Bytes of manifests. */
+  bytes: number;
+}
+
 /** Of a manifest: an index is kept, since it may have to be put as it is. */
 type Found = { readonly children: undefined } | { readonly children: readonly string[]; readonly manifest: Manifest };
 
+/**
+ * @returns what is to be read next
+ * @throws ExplainedError `copy-failed` where the image has grown beyond all measure
+ */
+function note(inventory: Inventory, manifest: Manifest, content: ManifestContent): readonly Descriptor[] {
+  const { what, found, listed, blobs, labelled, platforms } = inventory;
+  const { digest } = manifest;
+  const config = content.manifests === undefined ? content.config : undefined;
+  labelled.push({ digest, annotations: content.annotations, config });
+  if (content.manifests === undefined) {
+    for (const { digest, size } of [content.config, ...content.layers]) {
+      blobs.set(digest, { digest, size });
+    }
+    found.set(digest, { children: undefined });
+    assertWithin(blobs.size, maxSize.blobs, "configs and layers", what);
+    return [];
+  }
+  for (const { platform } of content.manifests) {
+    const { os, architecture, variant } = platform ?? {};
+    if (os && os !== "unknown") {
+      platforms.add([os, architecture, variant].filter(Boolean).join("/"));
+    }
+  }
+  found.set(digest, { children: content.manifests.map((child) => child.digest), manifest });
+  // One image may stand for several platforms.
+  const news = content.manifests.filter((child) => !listed.has(child.digest) && listed.add(child.digest));
+  inventory.bytes += news.reduce((sum, { size }) => sum + size, 0);
+  assertWithin(listed.size, maxSize.manifests, "manifests", what);
+  assertWithin(inventory.bytes, maxSize.bytesOfManifests, "bytes of manifests", what);
+  return news;
+}
+
 /** @throws ExplainedError `source-not-found`, `copy-failed` where it is larger than was said, which the bounds have counted on */
 async function read(
-  client: RegistryClient,
-  source: Repository,
+  source: RepositoryClient,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
 ): Promise<Manifest> {
-  const manifest = await client.manifest(source.repository, digest);
+  const manifest = await source.manifest(digest);
   if (manifest === undefined) {
     throw notFound(byDigest(source, digest));
   }

@@ -1,4 +1,4 @@
-/** The logins of a promotion: one for each side, each in an auth file of its own, kept alive until the end. */
+/** The logins of a promotion: one for each endpoint, each in an auth file of its own, kept alive until the end. */
 import { join } from "node:path";
 import { type LoginResult, login } from "../login/login.ts";
 import { logout } from "../login/logout.ts";
@@ -18,17 +18,17 @@ import type { PromotionContext } from "./result.ts";
 import { readSourceLogins, type SourceLogin, writeSourceLogins } from "./source-login.ts";
 
 /** Who reads, or who writes. */
-export interface Side {
+export interface Endpoint {
   readonly name: "source" | "destination";
   /** undefined: no robot's */
-  readonly login: SideLogin | undefined;
+  readonly login: EndpointLogin | undefined;
   /** For the tools. undefined: without a login */
   readonly authFile: string | undefined;
   /** Of a source that no robot reads, by `registry/organization/repository`. */
   readonly others: ReadonlyMap<string, SourceLogin>;
 }
 
-export interface SideLogin {
+export interface EndpointLogin {
   readonly registry: string;
   readonly robot: string;
   readonly authFile: string;
@@ -38,9 +38,9 @@ export interface SideLogin {
   readonly realm: () => Realm;
 }
 
-export interface Sides {
-  readonly source: Side;
-  readonly destination: Side;
+export interface Endpoints {
+  readonly source: Endpoint;
+  readonly destination: Endpoint;
   /** Roots for the tools, in a folder; undefined: the system's alone. */
   readonly certificates: string | undefined;
   /** Stand-ins for credential helpers, in a folder; undefined: there are no helpers here. */
@@ -50,52 +50,23 @@ export interface Sides {
 }
 
 /**
- * Logs both sides in at the same time; one robot of one registry logs in once.
+ * Logs both endpoints in at the same time; one robot of one registry logs in once.
  * @throws ExplainedError as `login` does; nothing is left then
  */
-export async function openSides(
+export async function openEndpoints(
   request: PromotionRequest,
   context: PromotionContext,
   platform: Platform,
-): Promise<Sides> {
-  const [first] = request.promotions;
-  const { sourceRobot, sourceAuthFile, destinationRobot, sourceTokenHost, destinationTokenHost } = request;
-  const sources = request.promotions.map(({ source }) => source);
-  const others: Side["others"] =
-    sourceAuthFile === undefined ? new Map() : await readSourceLogins(sourceAuthFile, sources);
-  const writer: Party = {
-    name: "destination",
-    registry: first?.destination.registry ?? "",
-    robot: destinationRobot,
-    tokenHost: destinationTokenHost,
-  };
-  const reader: Party | undefined =
-    sourceRobot === undefined
-      ? undefined
-      : {
-          name: "source",
-          registry: first?.source.registry ?? "",
-          robot: sourceRobot,
-          tokenHost: sourceTokenHost ?? (first?.source.registry === writer.registry ? destinationTokenHost : undefined),
-        };
-  const same =
-    reader?.registry === writer.registry && reader.robot === writer.robot && reader.tokenHost === writer.tokenHost;
-  const parties = reader && !same ? [writer, reader] : [writer];
-
+): Promise<Endpoints> {
   const { reporter } = platform;
-  for (const { auth } of others.values()) {
-    reporter.secret(auth);
-    reporter.secret(
-      Buffer.from(auth, "base64")
-        .toString()
-        .replace(/^[^:]*:/, ""),
-    );
-  }
+  const others = await readOthers(request, reporter);
+  const { writer, reader, isSame } = partiesOf(request);
   const quietly = { ...platform, reporter: sayingOnce(reporter) };
   const open: LiveLogin[] = [];
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
   let ofOthers: string | undefined;
   try {
+    const parties = reader && !isSame ? [writer, reader] : [writer];
     await mapLimit(parties, parties.length, async (party, index) => {
       open[index] = await logIn(party, request, context, quietly);
     });
@@ -108,7 +79,7 @@ export async function openSides(
     await close();
     throw error;
   }
-  const [writing, reading = same ? writing : undefined] = open;
+  const [writing, reading = isSame ? writing : undefined] = open;
   const { roots } = context.workplace;
   return {
     source: { name: "source", login: reading, authFile: reading?.authFile ?? ofOthers, others },
@@ -119,8 +90,52 @@ export async function openSides(
   };
 }
 
+/** The logins of the option source-auth-file, from now on hidden. */
+async function readOthers(
+  { sourceAuthFile, promotions }: PromotionRequest,
+  reporter: Reporter,
+): Promise<Endpoint["others"]> {
+  if (sourceAuthFile === undefined) {
+    return new Map();
+  }
+  const sources = promotions.map(({ source }) => source);
+  const others = await readSourceLogins(sourceAuthFile, sources);
+  for (const { auth } of others.values()) {
+    reporter.secret(auth);
+    reporter.secret(
+      Buffer.from(auth, "base64")
+        .toString()
+        .replace(/^[^:]*:/, ""),
+    );
+  }
+  return others;
+}
+
+/** A robot that is to log in. */
+interface Party {
+  readonly name: Endpoint["name"];
+  readonly registry: string;
+  readonly robot: string;
+  readonly tokenHost: string | undefined;
+}
+
+/** @returns `reader`: undefined where no robot reads the source; `isSame`: whether one login is both */
+function partiesOf(request: PromotionRequest): { writer: Party; reader: Party | undefined; isSame: boolean } {
+  const { promotions, sourceRobot, destinationRobot, sourceTokenHost, destinationTokenHost } = request;
+  const [from = "", to = ""] = [promotions[0]?.source.registry, promotions[0]?.destination.registry];
+  const writer: Party = {
+    ...{ name: "destination", registry: to, robot: destinationRobot, tokenHost: destinationTokenHost },
+  };
+  if (sourceRobot === undefined) {
+    return { writer, reader: undefined, isSame: false };
+  }
+  const tokenHost = sourceTokenHost ?? (from === to ? destinationTokenHost : undefined);
+  const isSame = from === to && sourceRobot === destinationRobot && tokenHost === destinationTokenHost;
+  return { writer, reader: { name: "source", registry: from, robot: sourceRobot, tokenHost }, isSame };
+}
+
 /** Says which of the two logins it was, and names the options as they are called here. */
-const ofSide = (name: Side["name"], error: ExplainedError): ExplainedError =>
+const ofEndpoint = (name: Endpoint["name"], error: ExplainedError): ExplainedError =>
   reworded(error, {
     message: (text) => `The login to the ${name} failed. ${text}`,
     remedy: (lines) =>
@@ -142,14 +157,7 @@ function sayingOnce(reporter: Reporter): Reporter {
   return { ...reporter, info };
 }
 
-interface Party {
-  readonly name: Side["name"];
-  readonly registry: string;
-  readonly robot: string;
-  readonly tokenHost: string | undefined;
-}
-
-interface LiveLogin extends SideLogin {
+interface LiveLogin extends EndpointLogin {
   readonly session: Session;
   close(): Promise<void>;
 }
@@ -157,62 +165,36 @@ interface LiveLogin extends SideLogin {
 async function logIn(
   party: Party,
   request: PromotionRequest,
-  { workplace, createPlatform }: PromotionContext,
-  { clock, reporter, signal }: Platform,
+  context: PromotionContext,
+  platform: Platform,
 ): Promise<LiveLogin> {
   const { name, registry, robot } = party;
+  const { clock, reporter, signal } = platform;
   // A file of its own: among others' logins a more specific one would be taken instead.
-  const authFile = join(workplace.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
-  const loginRequest = asLogin(request, party, authFile);
-  const ended = new AbortController();
-  let folder: string | undefined;
-  let endAttempt = () => {};
-  const attempt = async (renews?: Session): Promise<LoginResult> => {
-    const own = createPlatform(request.timeoutSeconds);
-    endAttempt = own.close;
-    const onSession = (session: Session) => {
-      folder = session.folder;
-      workplace.onSession(session);
-    };
-    try {
-      const stoppable = { ...own, reporter, signal: AbortSignal.any([own.signal, ended.signal]) };
-      return await login(loginRequest, { ...workplace, onSession }, stoppable, renews);
-    } finally {
-      own.close();
-    }
-  };
-  const takeBack = async () => {
-    if (folder !== undefined) {
-      const quiet = { clock, reporter: { ...reporter, info: reporter.debug }, signal: AbortSignal.timeout(30_000) };
-      await logout(folder, quiet).catch((error: Error) => reporter.warning(error.message));
-    }
-  };
-
+  const authFile = join(context.workplace.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
+  const attempts = createAttempts(asLogin(request, party, authFile), context, platform);
   let current: LoginResult;
   try {
-    current = await attempt();
+    current = await attempts.run();
   } catch (error) {
-    await takeBack();
-    throw error instanceof ExplainedError ? ofSide(name, error) : error;
+    await attempts.takeBack();
+    throw error instanceof ExplainedError ? ofEndpoint(name, error) : error;
   }
   const renew = async (session: Session) => {
-    current = await attempt(session);
+    current = await attempts.run(session);
     return current.session;
   };
   const upkeep = renewUntilStopped(
     current.session,
     { ...sourceOf(current), onLapse: "retry", renew },
-    { clock, reporter, signal: AbortSignal.any([signal, ended.signal]) },
+    { clock, reporter, signal: AbortSignal.any([signal, attempts.stopped]) },
   ).catch((error) => {
-    if (!ended.signal.aborted && !signal.aborted) {
+    if (!attempts.stopped.aborted && !signal.aborted) {
       reporter.warning(`The login of ${robot} is no longer kept alive. ${(error as Error).message}`);
     }
   });
   return {
-    registry,
-    robot,
-    authFile,
-    session: current.session,
+    ...{ registry, robot, authFile, session: current.session },
     credential: () => {
       const [token] = current.tokens;
       if (token === undefined) {
@@ -222,10 +204,56 @@ async function logIn(
     },
     realm: () => current.realm,
     async close() {
-      ended.abort();
-      endAttempt();
+      attempts.stop();
       await upkeep;
-      await takeBack();
+      await attempts.takeBack();
+    },
+  };
+}
+
+/** One login, and its renewals. */
+interface Attempts {
+  run(renews?: Session): Promise<LoginResult>;
+  readonly stopped: AbortSignal;
+  /** Ends the attempt that runs. */
+  stop(): void;
+  /** Never throws: what could not be taken back is logged. */
+  takeBack(): Promise<void>;
+}
+
+function createAttempts(
+  request: LoginRequest,
+  { workplace, createPlatform }: PromotionContext,
+  { clock, reporter }: Platform,
+): Attempts {
+  const stopping = new AbortController();
+  let folder: string | undefined;
+  let endAttempt = () => {};
+  return {
+    stopped: stopping.signal,
+    async run(renews) {
+      const own = createPlatform(request.timeoutSeconds);
+      endAttempt = own.close;
+      const onSession = (session: Session) => {
+        folder = session.folder;
+        workplace.onSession(session);
+      };
+      try {
+        const stoppable = { ...own, reporter, signal: AbortSignal.any([own.signal, stopping.signal]) };
+        return await login(request, { ...workplace, onSession }, stoppable, renews);
+      } finally {
+        own.close();
+      }
+    },
+    stop() {
+      stopping.abort();
+      endAttempt();
+    },
+    async takeBack() {
+      if (folder !== undefined) {
+        const quiet = { clock, reporter: { ...reporter, info: reporter.debug }, signal: AbortSignal.timeout(30_000) };
+        await logout(folder, quiet).catch((error: Error) => reporter.warning(error.message));
+      }
     },
   };
 }

@@ -21,8 +21,8 @@ const keys = ["source", "destination", "tags"] as const;
 type Key = (typeof keys)[number];
 
 /** Bounds of what is read: far beyond any release, and little enough to be read in a second. */
-const maximumBytes = 1024 * 1024;
-const maximumTags = 10_000;
+const maxBytes = 1024 * 1024;
+const maxTags = 10_000;
 
 /**
  * @param signal ends the wait for a pipe that nobody writes to
@@ -38,7 +38,7 @@ export async function readPromotionFile(wanted: FileWanted, signal: AbortSignal)
 async function readText(path: string, signal: AbortSignal): Promise<string> {
   let bytes: Buffer;
   try {
-    bytes = await readFileOrPipeWithin(path, maximumBytes, signal);
+    bytes = await readFileOrPipeWithin(path, maxBytes, signal);
   } catch (error) {
     if (signal.aborted) {
       throw invalidInput("file", path, "nobody writes to this pipe", "file: release.yaml");
@@ -85,8 +85,8 @@ export function parsePromotionFile(yaml: Yaml, text: string, wanted: FileWanted)
     const entry = parseEntry(yaml, { node: resolve(item), place, resolve, wanted });
     entries.push(entry);
     tags += entry.promotion.tags.length;
-    if (tags > maximumTags) {
-      throw invalidInput("file", wanted.path, `it has more than ${maximumTags} tags`, "a file for each part of it");
+    if (tags > maxTags) {
+      throw invalidInput("file", wanted.path, `it has more than ${maxTags} tags`, "a file for each part of it");
     }
   }
   checkTogether(entries, wanted);

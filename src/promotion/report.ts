@@ -23,20 +23,20 @@ export interface Row {
 }
 
 /** What of the request decides how results are told. */
-export type Plan = Pick<PromotionRequest, "dryRun" | "existingTags">;
+export type ReportOptions = Pick<PromotionRequest, "dryRun" | "existingTags">;
 
-export function rowOf(result: PromotionResult, plan: Plan): Row {
+export function rowOf(result: PromotionResult, request: ReportOptions): Row {
   const { promotion, digest, bytes, milliseconds, artifacts, changed, failure } = result;
   const { destination } = promotion;
   return {
     image: digest === undefined ? pathOf(destination) : byDigest(destination, shortDigest(digest)),
-    tags: tagsOf(result).map((tag) => ({ tag: tag.tag, state: stateOf(tag, result, plan) })),
+    tags: tagsOf(result).map((tag) => ({ tag: tag.tag, state: stateOf(tag, result, request) })),
     failure: failure && `failed: ${failure.code}`,
     bytes: failure && !changed ? "-" : formatBytes(bytes),
     time: formatTime(milliseconds),
     reference: digest === undefined ? pathOf(destination) : byDigest(destination, digest),
     source: formatReference(promotion.source),
-    artifacts: artifactsOf(artifacts, plan.dryRun || failure ? "found" : "already there"),
+    artifacts: artifactsOf(artifacts, request.dryRun || failure ? "found" : "already there"),
   };
 }
 
@@ -46,7 +46,7 @@ function tagsOf({ promotion, tags }: PromotionResult): readonly TagResult[] {
   return [...tags, ...missing.map((tag) => ({ tag, state: "planned", before: undefined }) as const)];
 }
 
-function stateOf({ state, before }: TagResult, { digest, failure }: PromotionResult, plan: Plan): string {
+function stateOf({ state, before }: TagResult, { digest, failure }: PromotionResult, request: ReportOptions): string {
   const elsewhere = before !== undefined && before !== digest;
   switch (state) {
     case "there":
@@ -56,13 +56,13 @@ function stateOf({ state, before }: TagResult, { digest, failure }: PromotionRes
     case "moved":
       return before === undefined ? "moved" : `moved from ${shortDigest(before)}`;
     case "refused":
-      return plan.existingTags === "forbidden"
+      return request.existingTags === "forbidden"
         ? "refused: it exists (create-only)"
         : `refused: it points to ${shortDigest(before ?? "")} (no move-tags)`;
     case "immutable":
       return `refused: it points to ${shortDigest(before ?? "")} and is immutable`;
     case "planned":
-      if (failure || !plan.dryRun) {
+      if (failure || !request.dryRun) {
         return "not done";
       }
       return elsewhere ? `would move from ${shortDigest(before)}` : "would be new";
@@ -96,7 +96,7 @@ function lineOf({ kind, digest, subject, tag }: ArtifactResult): string {
 }
 
 /** All of them in one line. */
-export function conclusion(results: readonly PromotionResult[], { dryRun }: Plan): string {
+export function conclusion(results: readonly PromotionResult[], { dryRun }: ReportOptions): string {
   const counts = new Map<string, number>();
   for (const result of results) {
     const kind = dryRun ? planned(result) : done(result);

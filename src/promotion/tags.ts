@@ -3,24 +3,25 @@
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError, reworded } from "../platform/errors.ts";
 import { tagImmutable } from "../quay/states.ts";
-import type { Manifest, RegistryClient } from "../registry/client.ts";
+import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
+import { isImmutable } from "../registry/rights.ts";
+import type { Manifest } from "../registry/types.ts";
 import { byTag, type Repository } from "./reference.ts";
 import type { ExistingTags } from "./request.ts";
 import type { TagResult } from "./result.ts";
 
 /** What would happen to each tag; changes nothing. */
 export async function lookAtTags(
-  client: RegistryClient,
-  { repository }: Repository,
+  destination: RepositoryClient,
   tags: readonly string[],
   digest: string,
   existing: ExistingTags,
 ): Promise<readonly TagResult[]> {
-  return mapLimit(tags, 4, async (tag): Promise<TagResult> => {
-    const before = await client.digestOf(repository, tag);
+  return mapLimit(tags, maxConcurrentQuestions, async (tag): Promise<TagResult> => {
+    const before = await destination.digestOf(tag);
     const isElsewhere = before !== undefined && before !== digest;
-    const isImmutable = isElsewhere && existing !== "forbidden" && (await client.isImmutable(repository, tag));
-    return { tag, state: isImmutable ? "immutable" : stateOf(before, digest, existing), before };
+    const isFixed = isElsewhere && existing !== "forbidden" && (await isImmutable(destination, tag));
+    return { tag, state: isFixed ? "immutable" : stateOf(before, digest, existing), before };
   });
 }
 
@@ -69,14 +70,12 @@ export function assertFree(destination: Repository, tags: readonly TagResult[], 
  * @throws ExplainedError `tag-taken` where a tag has changed since it was looked at, `digest-differs`
  */
 export async function setTags(
-  client: RegistryClient,
-  destination: Repository,
+  destination: RepositoryClient,
   planned: readonly TagResult[],
   manifest: Manifest,
   onTag: (result: TagResult) => void,
 ): Promise<void> {
-  const { repository } = destination;
-  const now = await mapLimit(planned, 4, ({ tag }) => client.digestOf(repository, tag));
+  const now = await mapLimit(planned, maxConcurrentQuestions, ({ tag }) => destination.digestOf(tag));
   const changed = planned.filter(({ before }, index) => before !== now[index] && now[index] !== manifest.digest);
   if (changed.length > 0) {
     const names = changed.map(({ tag }) => byTag(destination, tag)).join(", ");
@@ -90,13 +89,13 @@ export async function setTags(
   }
   const toSet = planned.filter(({ state }) => state === "planned");
   for (const [index, { tag, before }] of toSet.entries()) {
-    await client.putManifest(repository, tag, manifest).catch((error) => {
+    await destination.putManifest(tag, manifest).catch((error) => {
       throw error instanceof ExplainedError ? sayingWhichAreSet(error, toSet, index) : error;
     });
     onTag({ tag, state: before === undefined ? "new" : "moved", before });
   }
-  await mapLimit(planned, 4, async ({ tag }) => {
-    const digest = await client.digestOf(repository, tag);
+  await mapLimit(planned, maxConcurrentQuestions, async ({ tag }) => {
+    const digest = await destination.digestOf(tag);
     if (digest !== manifest.digest) {
       throw new ExplainedError(
         "digest-differs",

@@ -4,19 +4,17 @@ import { ExplainedError } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { commandEnvironment } from "../tools/tool-environment.ts";
-import type { Sides } from "./logins.ts";
+import type { Endpoints } from "./logins.ts";
 
 /**
- * Runs `command` in a shell that ends at the first failure, with the reference as `$1` and the source's login in its
+ * Runs the command in a shell that ends at the first failure, with the reference as `$1` and the source's login in its
  * environment. What it has left running ends with it.
- * @param seconds that it may take
  * @throws ExplainedError `verify-failed`
  */
 export async function verify(
-  command: string,
+  { command, maxSeconds }: { readonly command: string; readonly maxSeconds: number },
   reference: string,
-  seconds: number,
-  { source, certificates }: Sides,
+  { source, certificates }: Endpoints,
   platform: Platform,
 ): Promise<void> {
   const { reporter, env, signal } = platform;
@@ -37,7 +35,7 @@ export async function verify(
   const timer = setTimeout(() => {
     isLate = true;
     void running.kill();
-  }, seconds * 1000);
+  }, maxSeconds * 1000);
   const { exitCode, output } = await running.finish("").finally(() => clearTimeout(timer));
   const lines = reporter.hide(output).trim().split("\n").filter(Boolean);
   for (const line of lines) {
@@ -45,7 +43,7 @@ export async function verify(
   }
   if (isLate || exitCode !== 0) {
     const how = isLate
-      ? `took longer than ${seconds} s, twice the option timeout, and was ended,`
+      ? `took longer than ${maxSeconds} s, twice the option timeout, and was ended,`
       : exitCode === undefined
         ? "was killed"
         : `exited with ${exitCode}`;

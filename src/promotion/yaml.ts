@@ -6,10 +6,10 @@ import { type ExplainedError, invalidInput } from "../platform/errors.ts";
 export type Yaml = typeof import("yaml");
 
 /** Far beyond any release, and read in a second. */
-const maximumLexemes = 200_000;
+const maxLexemes = 200_000;
 
 /** Of collections in each other, parts of a key included; the library's own recursion would end the process. */
-const maximumDepth = 40;
+const maxDepth = 40;
 
 export const example = "a list in which each entry has source, destination and tags";
 
@@ -36,11 +36,11 @@ export function compose(yaml: Yaml, text: string, path: string): Composed {
     let count = 0;
     for (const lexeme of new yaml.Lexer().lex(text)) {
       count += 1;
-      if (count > maximumLexemes) {
+      if (count > maxLexemes) {
         throw invalidInput("file", path, "it has too many parts", "a file for each part of the release");
       }
       yield* parser.next(lexeme);
-      if (parser.stack.length > maximumDepth) {
+      if (parser.stack.length > maxDepth) {
         throw invalidInput("file", path, "it has lists within lists within lists", example);
       }
     }

@@ -17,30 +17,35 @@ export interface AccessWanted {
   readonly actions: readonly Action[];
 }
 
-/** Questions at the same time: each is a connection of its own. */
-const maxConcurrentQuestions = 20;
+/** The robots that are logged in at a registry, and where their tokens are traded for bearer tokens. */
+export interface LoggedIn {
+  readonly registry: string;
+  readonly robots: readonly RobotLogin[];
+  readonly tokens: readonly RobotToken[];
+  readonly realm: Realm;
+}
+
+/** At the same time: each is a connection of its own. */
+const maxConcurrentChecks = 20;
 
 /**
  * Makes no repository, whatever the robot may.
  * @throws ExplainedError `access-missing`, naming robot, repository and the permission to give; several are chained in `also`
  */
 export async function assertAccess(
-  registry: string,
-  robots: readonly RobotLogin[],
-  tokens: readonly RobotToken[],
+  { registry, robots, tokens, realm }: LoggedIn,
   wanted: readonly AccessWanted[],
-  realm: Realm,
   platform: Platform,
 ): Promise<void> {
   let hasFailed = false;
-  const missing = await mapLimit(wanted, maxConcurrentQuestions, async ({ repository, actions }) => {
+  const missing = await mapLimit(wanted, maxConcurrentChecks, async ({ repository, actions }) => {
     const robot = robotFor(repository, registry, robots)?.robot;
     const token = tokens.find((candidate) => candidate.robot === robot);
     if (token === undefined || hasFailed) {
       return undefined;
     }
-    const ask = (some: readonly string[]) =>
-      grantedActions(registry, token, repository, some, realm, platform).catch((error) => {
+    const ask = (actions: readonly string[]) =>
+      grantedActions({ registry, token, realm }, { repository, actions }, platform).catch((error) => {
         hasFailed = true; // the others would ask in vain as well
         throw error;
       });
@@ -61,17 +66,14 @@ export async function assertAccess(
 }
 
 async function grantedActions(
-  registry: string,
-  credential: RobotToken,
-  repository: string,
-  actions: readonly string[],
-  realm: Realm,
+  { registry, token, realm }: { readonly registry: string; readonly token: RobotToken; readonly realm: Realm },
+  { repository, actions }: { readonly repository: string; readonly actions: readonly string[] },
   platform: Platform,
 ): Promise<readonly string[]> {
-  return retry(platform, `the permissions of ${credential.robot}`, async (): Promise<Attempt<readonly string[]>> => {
+  return retry(platform, `the permissions of ${token.robot}`, async (): Promise<Attempt<readonly string[]>> => {
     let answer: HttpAnswer;
     try {
-      answer = await askRealm(realm, credential, platform, scopeOf(repository, actions));
+      answer = await askRealm(realm, token, platform, scopeOf(repository, actions));
     } catch (failure) {
       if (!(failure instanceof HttpFailure)) {
         throw failure;
@@ -85,7 +87,7 @@ async function grantedActions(
     }
     const error = new ExplainedError(
       "quay-unavailable",
-      `${registry} did not tell the permissions of ${credential.robot}: it answered ${answer.status}.`,
+      `${registry} did not tell the permissions of ${token.robot}: it answered ${answer.status}.`,
       {
         remedy: ["Run the job again, or leave the option access out: the login itself has worked."],
       },
@@ -133,13 +135,20 @@ export interface AccessMissing {
   readonly lacking: readonly string[];
   readonly granted: readonly string[];
   /** Of a promotion. */
-  readonly side?: "source" | "destination";
+  readonly endpoint?: "source" | "destination";
 }
 
-export function accessMissing({ registry, robot, repository, lacking, granted, side }: AccessMissing): ExplainedError {
+export function accessMissing({
+  registry,
+  robot,
+  repository,
+  lacking,
+  granted,
+  endpoint,
+}: AccessMissing): ExplainedError {
   const pushes = lacking.includes("push");
-  const level = pushes || side === "destination" ? "Write" : "Read";
-  const where = side === undefined ? registry : `${registry}, the ${side}`;
+  const level = pushes || endpoint === "destination" ? "Write" : "Read";
+  const where = endpoint === undefined ? registry : `${registry}, the ${endpoint}`;
   const end =
     granted.length === 0 ? `, or ${repository} does not exist.` : `; it may ${oneLine(granted.join(" and "))}.`;
   return new ExplainedError(
@@ -148,7 +157,7 @@ export function accessMissing({ registry, robot, repository, lacking, granted, s
     {
       remedy: [
         `Give it the permission, under Repositories > ${repository} > Settings > User and robot permissions: ${robot}, ${level}.`,
-        ...(granted.length === 0 ? whereMissing(repository, robot, pushes, side) : []),
+        ...(granted.length === 0 ? whereMissing(repository, robot, pushes, endpoint) : []),
         ...(pushes && granted.includes("pull") ? [onlyPulled] : []),
       ],
     },
@@ -164,10 +173,10 @@ function whereMissing(
   repository: string,
   robot: string,
   pushes: boolean,
-  side: AccessMissing["side"],
+  endpoint: AccessMissing["endpoint"],
 ): readonly string[] {
   const same = "Quay answers the same way where the repository does not exist";
-  switch (side) {
+  switch (endpoint) {
     case "source":
       return [`${same}: check the option source.`];
     case "destination":

@@ -8,14 +8,15 @@ import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf } from "../platform/retry.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainFailure, remedies } from "../quay/explain.ts";
-import { explainRefusal, readBearer, scopeOf } from "./access.ts";
+import { accessMissing, explainRefusal, readBearer, scopeOf } from "./access.ts";
 import { askRealm, asksForPassword, type Realm, realmForAnyone } from "./realm.ts";
+import type { Action } from "./types.ts";
 
 /** Who asks a registry. */
 export interface Asker {
   readonly registry: string;
-  /** For messages: which side of a promotion this is, and its robot. undefined: without a login */
-  readonly side: "source" | "destination";
+  /** For messages: which end of a promotion this is, and its robot. undefined: without a login */
+  readonly endpoint: "source" | "destination";
   readonly robot: string | undefined;
   /** The robot token as it is now: it may be renewed at any time. undefined: without a login */
   readonly credential: () => RobotToken | undefined;
@@ -55,48 +56,19 @@ interface Kept {
   readonly result: Promise<Attempt<Bearer>>;
 }
 
+/** What the registry has asked for where there is no robot. */
+interface Learnt {
+  realm: Realm | undefined;
+  takesPassword: boolean;
+}
+
 /**
  * With a robot: from where its login has found that the robot token may go. Otherwise: from the realm of the registry's
  * challenge, whatever host that is; with a login that is no robot's, that gets it.
  */
 export function createBearers(asker: Asker, platform: Platform): Bearers {
-  const { basic } = asker;
   const kept = new Map<string, Kept>();
-  let learnt: Realm | undefined;
-  let takesPassword = false;
-
-  async function fetch(scope: string, credential: RobotToken | undefined): Promise<Attempt<Bearer>> {
-    if (credential === undefined && takesPassword) {
-      return { value: `${basicPrefix}${basic}` };
-    }
-    const realm = credential === undefined ? learnt : asker.realm();
-    if (realm === undefined) {
-      return { value: undefined };
-    }
-    try {
-      const answer = await askRealm(
-        realm,
-        credential ?? (basic === undefined ? undefined : { basic }),
-        platform,
-        scope,
-      );
-      const bearer = answer.status === 200 ? readBearer(answer.body) : undefined;
-      if (bearer === undefined) {
-        return { ...explainAnswer(answer, credential, asker, platform), answer };
-      }
-      // Without a login everybody gets one like it: no secret, and a stranger's word could be anything.
-      if (credential !== undefined || basic !== undefined) {
-        if (bearer.length < shortestSecret) {
-          return { retry: "no", error: tooShort(asker) };
-        }
-        platform.reporter.secret(bearer);
-      }
-      return { value: bearer };
-    } catch (failure) {
-      return explainUnreachable(failure, asker);
-    }
-  }
-
+  const learnt: Learnt = { realm: undefined, takesPassword: false };
   return {
     async get(repository, actions, accepts = () => true) {
       const scope = scopeOf(repository, actions);
@@ -111,7 +83,10 @@ export function createBearers(asker: Asker, platform: Platform): Bearers {
           return { ...result, isNew: false };
         }
       }
-      const entry: Kept = { credential: credential?.token, result: fetch(scope, credential) };
+      const entry: Kept = {
+        credential: credential?.token,
+        result: fetchBearer({ asker, learnt, platform }, scope, credential),
+      };
       kept.set(scope, entry);
       const result = await entry.result;
       // No failure is worth keeping, nor is it to have had no token, once the registry has asked for one.
@@ -121,11 +96,47 @@ export function createBearers(asker: Asker, platform: Platform): Bearers {
       return "value" in result ? { ...result, isNew: true } : result;
     },
     learn(answer) {
-      learnt ??= realmForAnyone(answer);
-      takesPassword ||= learnt === undefined && basic !== undefined && asksForPassword(answer);
-      return learnt !== undefined || takesPassword;
+      learnt.realm ??= realmForAnyone(answer);
+      learnt.takesPassword ||= learnt.realm === undefined && asker.basic !== undefined && asksForPassword(answer);
+      return learnt.realm !== undefined || learnt.takesPassword;
     },
   };
+}
+
+async function fetchBearer(
+  {
+    asker,
+    learnt,
+    platform,
+  }: { readonly asker: Asker; readonly learnt: Readonly<Learnt>; readonly platform: Platform },
+  scope: string,
+  credential: RobotToken | undefined,
+): Promise<Attempt<Bearer>> {
+  const { basic } = asker;
+  if (credential === undefined && learnt.takesPassword) {
+    return { value: `${basicPrefix}${basic}` };
+  }
+  const realm = credential === undefined ? learnt.realm : asker.realm();
+  if (realm === undefined) {
+    return { value: undefined };
+  }
+  try {
+    const answer = await askRealm(realm, credential ?? (basic === undefined ? undefined : { basic }), platform, scope);
+    const bearer = answer.status === 200 ? readBearer(answer.body) : undefined;
+    if (bearer === undefined) {
+      return { ...explainAnswer(answer, credential, asker, platform), answer };
+    }
+    // Without a login everybody gets one like it: no secret, and a stranger's word could be anything.
+    if (credential !== undefined || basic !== undefined) {
+      if (bearer.length < shortestSecret) {
+        return { retry: "no", error: tooShort(asker) };
+      }
+      platform.reporter.secret(bearer);
+    }
+    return { value: bearer };
+  } catch (failure) {
+    return explainUnreachable(failure, asker);
+  }
 }
 
 function explainAnswer(
@@ -135,7 +146,7 @@ function explainAnswer(
   { clock }: Platform,
 ): Failed {
   const { status } = answer;
-  const { registry, side } = asker;
+  const { registry, endpoint } = asker;
   if (status === 429 || status >= 500) {
     // Quay's way to say that a robot token has ended, or is none.
     if (status === 500 && credential !== undefined) {
@@ -152,7 +163,7 @@ function explainAnswer(
         : (explainRefusal(answer, registry, credential.robot) ??
           new ExplainedError(
             "login-refused",
-            `${registry}, the ${side}, answered ${status} to ${credential.robot}'s login.`,
+            `${registry}, the ${endpoint}, answered ${status} to ${credential.robot}'s login.`,
             {
               remedy: [remedies.checkRobot(credential.robot, registry)],
             },
@@ -163,36 +174,40 @@ function explainAnswer(
     retry: "no",
     error: new ExplainedError(
       "quay-answer-unusable",
-      `${registry}, the ${side}, gave no bearer token: it answered ${status} with something else.`,
+      `${registry}, the ${endpoint}, gave no bearer token: it answered ${status} with something else.`,
       { remedy: [remedies.checkRegistry] },
     ),
   };
 }
 
-function tooShort({ registry, side }: Asker): ExplainedError {
+function tooShort({ registry, endpoint }: Asker): ExplainedError {
   return new ExplainedError(
     "quay-answer-unusable",
-    `${registry}, the ${side}, gave a bearer token of fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden.`,
+    `${registry}, the ${endpoint}, gave a bearer token of fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden.`,
     { remedy: [remedies.checkRegistry] },
   );
 }
 
-function lapsed({ robot, expiresAt }: RobotToken, { registry, side }: Asker, now: number): ExplainedError | undefined {
+function lapsed(
+  { robot, expiresAt }: RobotToken,
+  { registry, endpoint }: Asker,
+  now: number,
+): ExplainedError | undefined {
   return expiresAt * 1000 > now
     ? undefined
     : new ExplainedError(
         "login-lapsed",
-        `The login of ${robot} to ${registry}, the ${side}, ended at ${isoTime(expiresAt)}.`,
+        `The login of ${robot} to ${registry}, the ${endpoint}, ended at ${isoTime(expiresAt)}.`,
         {
           remedy: [remedies.notRenewed],
         },
       );
 }
 
-function passwordRefused({ registry, side }: Asker, status: number): ExplainedError {
+function passwordRefused({ registry, endpoint }: Asker, status: number): ExplainedError {
   return new ExplainedError(
     "login-refused",
-    `${registry}, the ${side}, does not accept the login of the option source-auth-file: it answered ${status}.`,
+    `${registry}, the ${endpoint}, does not accept the login of the option source-auth-file: it answered ${status}.`,
     {
       remedy: [
         `Log in anew: skopeo login --authfile source.json ${registry}`,
@@ -202,34 +217,48 @@ function passwordRefused({ registry, side }: Asker, status: number): ExplainedEr
   );
 }
 
+/** What of these actions the registry does not grant. */
+export function lacksAccess(
+  asker: Asker,
+  repository: string,
+  actions: readonly Action[],
+  granted: readonly string[],
+): ExplainedError {
+  const { registry, robot, endpoint } = asker;
+  const lacking = actions.filter((action) => !granted.includes(action));
+  return robot === undefined
+    ? notPublic(asker, repository)
+    : accessMissing({ registry, robot, repository, lacking, granted, endpoint });
+}
+
 /** @param repository undefined: all of it */
-export function notPublic({ registry, side, basic }: Asker, repository = "this repository"): ExplainedError {
-  const where = `${registry}, the ${side}, does not let ${repository} be read`;
+function notPublic({ registry, endpoint, basic }: Asker, repository = "this repository"): ExplainedError {
+  const where = `${registry}, the ${endpoint}, does not let ${repository} be read`;
   if (basic !== undefined) {
     return new ExplainedError(
       "access-missing",
       `${where} with the login of the option source-auth-file, or it does not exist.`,
       {
-        remedy: [`Give whom that login is of the right to read it, and check the option ${side}.`],
+        remedy: [`Give whom that login is of the right to read it, and check the option ${endpoint}.`],
       },
     );
   }
   return new ExplainedError("access-missing", `${where} without a login, or it does not exist.`, {
     remedy: [
-      `If it is private, in a Quay: set the option ${side}-robot to a robot account with the permission Read.`,
+      `If it is private, in a Quay: set the option ${endpoint}-robot to a robot account with the permission Read.`,
       // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
       "If it is private, in another registry that an earlier step has logged in to: source-auth-file: ${{ env.REGISTRY_AUTH_FILE }}",
-      `Many answer the same way where the repository does not exist: check the option ${side}.`,
+      `Many answer the same way where the repository does not exist: check the option ${endpoint}.`,
     ],
   });
 }
 
 /** @param last what it answered last: a status, or a phrase that can follow a colon */
-export function unavailable({ registry, side }: Asker, last: number | string, cause?: unknown): ExplainedError {
+export function unavailable({ registry, endpoint }: Asker, last: number | string, cause?: unknown): ExplainedError {
   const said = typeof last === "number" ? `it answered ${last}` : last;
   return new ExplainedError(
     "registry-unavailable",
-    `${registry}, the ${side}, is not available at the moment: ${said}.`,
+    `${registry}, the ${endpoint}, is not available at the moment: ${said}.`,
     {
       remedy: [
         "Run the same again: what is there already is not copied twice. If it stays so, look at its status page.",

@@ -1,25 +1,12 @@
 /** What refers to a manifest: by the API that OCI 1.1 brought, or by the tag that stands in for it. */
 import { createHash } from "node:crypto";
 import { ExplainedError } from "../platform/errors.ts";
+import type { RepositoryClient } from "./client.ts";
 import { type Descriptor, parseObject, readDescriptors } from "./manifest.ts";
-import type { Ask, Manifest, PathTo, RegistryClient } from "./types.ts";
+import { ask, pathTo } from "./transport.ts";
+import type { Manifest } from "./types.ts";
 
 const indexType = "application/vnd.oci.image.index.v1+json";
-
-export interface Reading extends Pick<RegistryClient, "manifest"> {
-  readonly ask: Ask;
-  /** The API's own address, `https://host/v2/`. */
-  readonly base: URL;
-  readonly pathTo: PathTo;
-  readonly place: Place;
-}
-
-export interface Writing extends Pick<RegistryClient, "manifest" | "putManifest"> {
-  readonly place: Place;
-}
-
-/** For messages: `quay.io/acme/app`. */
-type Place = (repository: string) => string;
 
 interface Index {
   readonly manifests: readonly Descriptor[];
@@ -30,29 +17,31 @@ interface Index {
 /** No registry has that many; one that leads in a circle does. */
 const maxPages = 100;
 
+/** Nobody can lock the list under a fallback tag: each time that another writer comes in between costs one. */
+const maxFallbackAttempts = 4;
+
 /** More than anybody makes for one image: a registry that goes on for ever ends here, before anything is asked about them. */
 export const maxReferrers = 1_000;
 
 /**
- * `GET /v2/<name>/referrers/<digest>`, all pages. A registry without it answers 404, and some 400, 405 or 406: then the index
- * under the fallback tag counts (OCI distribution specification, "Listing Referrers" and "Referrers Tag Schema").
- * @throws ExplainedError `copy-failed` where the answer is no index
+ * Manifests that refer to this one. `GET /v2/<name>/referrers/<digest>`, all pages. A registry without it answers 404, and some
+ * 400, 405 or 406: then the index under the fallback tag counts (OCI distribution specification, "Listing Referrers" and
+ * "Referrers Tag Schema").
+ * @throws ExplainedError `copy-failed` where the answer is no index, and as `ask` does
  */
-export async function readReferrers(
-  registry: Reading,
-  repository: string,
-  digest: string,
-): Promise<readonly Descriptor[]> {
-  const { ask, base, pathTo, place } = registry;
-  const what = `the list of what refers to ${place(repository)}@${digest}`;
+export async function listReferrers(client: RepositoryClient, digest: string): Promise<readonly Descriptor[]> {
+  const { transport, repository } = client;
+  const { base } = transport;
+  const image = `${placeOf(client)}@${digest}`;
+  const what = `the list of what refers to ${image}`;
   const found = new Map<string, Descriptor>();
-  let url: URL | undefined = new URL(pathTo(repository, "referrers", digest), base);
+  let url: URL | undefined = new URL(pathTo(transport, repository, "referrers", digest), base);
   for (let page = 0; url !== undefined; page++) {
     const statuses = page === 0 ? [400, 404, 405, 406] : [];
-    const answer = await ask({ repository, what, path: url.href, headers: { accept: indexType }, statuses });
+    const answer = await ask(transport, { repository, what, path: url.href, headers: { accept: indexType }, statuses });
     if (answer.status >= 400) {
-      const index = await readFallback(registry, repository, digest);
-      return withinBound(index?.manifests ?? [], place(repository), digest);
+      const held = await client.manifest(fallbackTag(digest));
+      return withinBound((held && parseIndex(held.text))?.manifests ?? [], image);
     }
     const index = parseIndex(answer.body);
     const next = nextPage(answer.headers.link, url);
@@ -64,15 +53,18 @@ export async function readReferrers(
     for (const descriptor of index.manifests) {
       found.set(descriptor.digest, descriptor);
     }
-    withinBound([...found.values()], place(repository), digest);
+    withinBound([...found.values()], image);
     url = next;
   }
   return [...found.values()];
 }
 
-function withinBound(found: readonly Descriptor[], place: string, digest: string): readonly Descriptor[] {
+/** For messages: `quay.io/acme/app`. */
+const placeOf = ({ registry, repository }: RepositoryClient): string => `${registry}/${repository}`;
+
+function withinBound(found: readonly Descriptor[], image: string): readonly Descriptor[] {
   if (found.length > maxReferrers) {
-    throw tooManyReferrers(`${place}@${digest}`, `${maxReferrers} artifacts`);
+    throw tooManyReferrers(image, `${maxReferrers} artifacts`);
   }
   return found;
 }
@@ -85,24 +77,33 @@ export function tooManyReferrers(image: string, bound: string): ExplainedError {
 }
 
 /**
- * The tag's index with these added. Nobody can lock it: so it is read again afterwards, and written again where somebody
- * else's writing has come in between.
+ * For a registry without that API: the index under the fallback tag gets these added, and keeps what it holds. Nobody can
+ * lock it: so it is read again afterwards, and written again where somebody else's writing has come in between.
  * @throws ExplainedError `copy-failed` where the tag holds no index, or never what was written
  */
-export async function addToFallback(
-  registry: Writing,
-  repository: string,
+export function addToFallback(
+  client: RepositoryClient,
   digest: string,
   descriptors: readonly Descriptor[],
 ): Promise<void> {
+  // One after the other: promotions that run at the same time may share an image.
+  const { changes } = client.transport;
+  const tag = `${client.repository}:${fallbackTag(digest)}`;
+  const add = () => addAlone(client, digest, descriptors);
+  const added = (changes.get(tag) ?? Promise.resolve()).then(add, add);
+  changes.set(tag, added);
+  return added;
+}
+
+async function addAlone(client: RepositoryClient, digest: string, descriptors: readonly Descriptor[]): Promise<void> {
   const tag = fallbackTag(digest);
-  for (let attempts = 0; attempts < 4; attempts++) {
-    const held = await registry.manifest(repository, tag);
+  for (let attempts = 0; attempts < maxFallbackAttempts; attempts++) {
+    const held = await client.manifest(tag);
     const index = held === undefined ? { manifests: [], raw: {} } : parseIndex(held.text);
     if (index === undefined || (index.raw.mediaType ?? indexType) !== indexType) {
       throw new ExplainedError(
         "copy-failed",
-        `The tag ${registry.place(repository)}:${tag} should list what refers to ${digest}, and holds something else.`,
+        `The tag ${placeOf(client)}:${tag} should list what refers to ${digest}, and holds something else.`,
         { remedy: ["Delete that tag if nobody needs it, and run the same again."] },
       );
     }
@@ -112,18 +113,13 @@ export async function addToFallback(
     }
     // Whatever else it says is kept, of its entries too.
     const manifests = [...(Array.isArray(index.raw.manifests) ? index.raw.manifests : []), ...missing];
-    await registry.putManifest(repository, tag, indexOf({ ...index.raw, manifests }));
+    await client.putManifest(tag, indexOf({ ...index.raw, manifests }));
   }
   throw new ExplainedError(
     "copy-failed",
-    `The tag ${registry.place(repository)}:${tag} does not keep what is written to it: somebody else writes to it too.`,
+    `The tag ${placeOf(client)}:${tag} does not keep what is written to it: somebody else writes to it too.`,
     { remedy: ["Run the same again when the other job has ended."] },
   );
-}
-
-async function readFallback({ manifest }: Reading, repository: string, digest: string): Promise<Index | undefined> {
-  const held = await manifest(repository, fallbackTag(digest));
-  return held && parseIndex(held.text);
 }
 
 /** `sha256-HEX`, of at most 32 and 64 characters. */

@@ -17,7 +17,10 @@ import { readStatus } from "../../src/login/status.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { connect, exchange } from "../../src/quay/exchange.ts";
 import { assertAccess } from "../../src/registry/access.ts";
-import { createRegistryClient } from "../../src/registry/client.ts";
+import { createClient } from "../../src/registry/client.ts";
+import { listReferrers } from "../../src/registry/referrers.ts";
+import { assertMayPush } from "../../src/registry/rights.ts";
+import { createTransport } from "../../src/registry/transport.ts";
 import { claims, entryOf, fakeClock, makeFolder, robotToken, testIdentity, testPlatform } from "../fixtures.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
@@ -193,24 +196,28 @@ test("tokens of a registry, its errors, and its challenge", { timeout: 120_000 }
     fc.tuple(fc.oneof(like("token", "access_token"), bearer), reason, realm, fc.constantFrom(200, 401, 403, 404)),
     async ([token, errors, address, status]) => {
       replies = [json(token), { ...json(errors), status }];
-      await outcomeAsync(() => assertAccess(host, request.robots, [credential], request.access, tokens, platform()));
+      await outcomeAsync(() =>
+        assertAccess(
+          { registry: host, robots: request.robots, tokens: [credential], realm: tokens },
+          request.access,
+          platform(),
+        ),
+      );
       for (const robot of [undefined, "acme+ci"]) {
         const headers = { "www-authenticate": `Bearer realm="${address.replace("HOST", host)}"` };
         const refusal = { body: "", status: 401, headers };
         replies = [...(robot ? [] : [refusal]), json(token), { ...json(errors), status, headers }];
-        const options = { registry: host, side: "source", robot, timeoutSeconds: 2 } as const;
-        const client = createRegistryClient(
-          {
-            ...options,
-            credential: () => (robot ? credential : undefined),
-            realm: () => (robot ? tokens : undefined),
-          },
-          platform(),
-        );
-        await outcomeAsync(() => client.assertGranted("acme/app", ["pull"]));
-        await outcomeAsync(() => client.manifest("acme/app", "1.0"));
-        await outcomeAsync(() => client.digestOf("acme/app", "1.0"));
-        await outcomeAsync(() => client.referrers("acme/app", `sha256:${"0".repeat(64)}`));
+        const options = { registry: host, endpoint: "source", robot, timeoutSeconds: 2 } as const;
+        const asker = {
+          ...options,
+          credential: () => (robot ? credential : undefined),
+          realm: () => (robot ? tokens : undefined),
+        };
+        const client = createClient(createTransport(asker, platform()), "acme/app");
+        await outcomeAsync(() => assertMayPush(client));
+        await outcomeAsync(() => client.manifest("1.0"));
+        await outcomeAsync(() => client.digestOf("1.0"));
+        await outcomeAsync(() => listReferrers(client, `sha256:${"0".repeat(64)}`));
       }
     },
     15,
@@ -218,28 +225,24 @@ test("tokens of a registry, its errors, and its challenge", { timeout: 120_000 }
 });
 
 test("a redirect, a list's next page, a manifest's type: addresses and headers that can't be", async () => {
-  const options = { registry: host, side: "source", robot: undefined, timeoutSeconds: 2 } as const;
+  const options = { registry: host, endpoint: "source", robot: undefined, timeoutSeconds: 2 } as const;
+  const asker = { ...options, credential: () => undefined, realm: () => undefined };
+  const anonymous = () => createClient(createTransport(asker, platform()), "acme/app");
   const addresses = ["https://%zz@localhost:1/", "https://a b/", "//", "https://[", "http://x/", "x\u00e9", "?%"];
   for (const address of addresses) {
-    const client = createRegistryClient(
-      { ...options, credential: () => undefined, realm: () => undefined },
-      platform(),
-    );
+    const client = anonymous();
     replies = [{ body: "", status: 302, headers: { location: address } }];
-    await outcomeAsync(() => client.manifest("acme/app", "1.0"));
+    await outcomeAsync(() => client.manifest("1.0"));
     replies = [{ body: '{"manifests":[]}', headers: { link: `<${address}>; rel="next"` } }];
-    await outcomeAsync(() => client.referrers("acme/app", `sha256:${"0".repeat(64)}`));
+    await outcomeAsync(() => listReferrers(client, `sha256:${"0".repeat(64)}`));
   }
   for (const mediaType of ["a/b\n", "a/b\u00e9\u0100", "", "x", 5, null, {}]) {
-    const client = createRegistryClient(
-      { ...options, credential: () => undefined, realm: () => undefined },
-      platform(),
-    );
+    const client = anonymous();
     replies = [{ ...json({ mediaType }), headers: { "content-type": "application/json" } }];
-    const manifest = await outcomeAsync(() => client.manifest("acme/app", "1.0"));
+    const manifest = await outcomeAsync(() => client.manifest("1.0"));
     if (manifest instanceof ExplainedError || manifest === undefined) throw manifest;
     expect(manifest.mediaType).toBe("application/json");
-    await outcomeAsync(() => client.putManifest("acme/app", "1.0", manifest));
+    await outcomeAsync(() => client.putManifest("1.0", manifest));
   }
 });
 

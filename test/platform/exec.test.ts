@@ -48,10 +48,42 @@ test("of one line that is longer it keeps what comes after", async () => {
 test("tells what a tool prints as it comes, and which process it is", async () => {
   const heard: string[] = [];
   const command = { file: "/bin/sh", args: ["-c", "echo $$; read -r line; echo $line"], env: process.env };
-  const running = start(command, never, (text) => heard.push(text));
+  const running = start(command, never, { onOutput: (text) => heard.push(text) });
   await expect.poll(() => heard).toEqual([`${running.pid}\n`]);
   await running.finish("more\n");
   expect(heard.join("")).toBe(`${running.pid}\nmore\n`);
+});
+
+describe("its traffic", () => {
+  const command = (script: string) => ({ file: "/bin/sh", args: ["-c", script], env });
+
+  test("one that sends and receives nothing for too long is killed, and that is told", async () => {
+    const began = performance.now();
+    const { exitCode, wasIdle } = await start(command("exec sleep 60"), never, { idleMs: 600 }).finish("");
+    expect([exitCode, wasIdle]).toEqual([undefined, true]);
+    expect(performance.now() - began).toBeLessThan(20_000);
+  });
+
+  test("one that reads or writes more than a little goes on", async () => {
+    const busy =
+      "for each in $(seq 15); do head -c 20000 /dev/zero >/dev/null; read -t 0.1 none <>/dev/zero; done; exit 3";
+    const shell = { file: "/bin/bash", args: ["-c", busy], env };
+    const { exitCode, wasIdle } = await start(shell, never, { idleMs: 600 }).finish("");
+    expect([exitCode, wasIdle]).toEqual([3, undefined]);
+  });
+
+  test("what it has sent is told twice a second, until it ends", async () => {
+    const sent: number[] = [];
+    const said = start(command("head -c 5000 /dev/zero; exec sleep 1.3"), never, {
+      onSent: (bytes) => sent.push(bytes),
+    });
+    await said.finish("");
+    expect(sent.length).toBeGreaterThan(0);
+    expect(sent.every((bytes) => Number.isInteger(bytes))).toBe(true);
+    const count = sent.length;
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(sent).toHaveLength(count);
+  });
 });
 
 test("a tool that ends before it has read its input breaks nothing", async () => {

@@ -107,11 +107,11 @@ describe("what stands under a tag of cosign's", () => {
   /** A registry that has what belongs to `made`. */
   function judge(kind: "signature" | "attestation" | "sbom", made: Pick<Made, "bytes" | "blobs">) {
     const asked: string[] = [];
-    const blob = async (_: string, digest: string) => {
+    const blob = async (digest: string) => {
       asked.push(digest);
       return made.blobs.find(({ descriptor }) => descriptor.digest === digest)?.bytes.toString();
     };
-    const why = judgeTagged({ blob }, "acme/staging", good.digest, kind, made.bytes.toString());
+    const why = judgeTagged({ blob }, good.digest, kind, made.bytes.toString());
     return { why, asked };
   }
   const kinds: Record<CosignKind, "signature" | "attestation" | "sbom"> = {

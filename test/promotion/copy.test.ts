@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
 import { type Copy, copyByDigest } from "../../src/promotion/copy.ts";
-import type { Side, Sides } from "../../src/promotion/logins.ts";
+import type { Endpoint, Endpoints } from "../../src/promotion/logins.ts";
 import { failure, failureText, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
 import { systemPath } from "../support/runner.ts";
 
@@ -17,7 +17,7 @@ interface Login {
   expiresAt: number;
 }
 
-function sideOf(name: Side["name"], registry: string, login: Login | undefined): Side {
+function endpointOf(name: Endpoint["name"], registry: string, login: Login | undefined): Endpoint {
   if (login === undefined) return { name, login, authFile: undefined, others: new Map() };
   const robot = `acme+${name}`;
   const authFile = `/private/${name}/config.json`;
@@ -32,12 +32,12 @@ interface Setting {
   readonly source?: Login;
   readonly destination?: Login;
   readonly copy?: Partial<Copy>;
-  readonly mostSilence?: number;
+  readonly idleMs?: number;
   /** Waits between attempts take no time by either. */
   readonly clock?: ReturnType<typeof fakeClock> | typeof systemClock;
 }
 
-async function start({ runs = [], source, destination, copy, mostSilence = 60, clock = fakeClock() }: Setting) {
+async function start({ runs = [], source, destination, copy, idleMs = 60_000, clock = fakeClock() }: Setting) {
   const folder = await makeFolder();
   const cases = runs.map((run, index) => `${index + 1}) ${run} ;;`).join("\n");
   const script = `printf '%s\\n' "$@" >"${folder}/args"
@@ -48,9 +48,9 @@ ${cases}
 esac`;
   const file = join(await fakeTool(folder, "skopeo", script), "skopeo");
   const platform = testPlatform({ env: { PATH: systemPath }, clock });
-  const sides: Sides = {
-    source: sideOf("source", "staging.example.com", source),
-    destination: sideOf("destination", "release.example.com", destination),
+  const endpoints: Endpoints = {
+    source: endpointOf("source", "staging.example.com", source),
+    destination: endpointOf("destination", "release.example.com", destination),
     certificates: undefined,
     helpers: undefined,
     close: async () => {},
@@ -59,7 +59,7 @@ esac`;
   const what = { from, to, digest, onProgress: () => {}, ...copy };
   const read = async (name: string) => (await readFile(join(folder, name), "utf8")).trim().split("\n");
   return {
-    ended: copyByDigest({ name: "skopeo", file }, sides, what, mostSilence, platform),
+    ended: copyByDigest(what, { tool: { name: "skopeo", file }, endpoints, idleMs }, platform),
     reporter: platform.reporter,
     args: () => read("args"),
     dockerConfig: async () => (await read("config"))[0],
@@ -71,7 +71,7 @@ const inAnHour = () => ({ token: "first", expiresAt: Date.now() / 1000 + 3600 })
 const says = (words: string) => `echo '${words}' >&2; exit 1`;
 const refuses = says("unauthorized: authentication required");
 
-describe("each side is told to the tool as it is", () => {
+describe("each endpoint is told to the tool as it is", () => {
   test("without logins nobody's is used, not even the machine's", async () => {
     const { ended, args, dockerConfig } = await start({});
     await ended;
@@ -107,7 +107,7 @@ test("progress tells the blobs that were begun, each once", async () => {
 });
 
 test("an attempt in which nothing comes or goes is broken off, and the next one goes on", async () => {
-  const silent = { runs: ["sleep 60"], mostSilence: 0.7, clock: { ...systemClock, sleep: async () => {} } };
+  const silent = { runs: ["sleep 60"], idleMs: 700, clock: { ...systemClock, sleep: async () => {} } };
   const { ended, reporter, times } = await start(silent);
   await ended;
   expect(await times()).toBe(2);

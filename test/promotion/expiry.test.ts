@@ -2,7 +2,8 @@
 import { createServer } from "node:https";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { assertLasting, type Labelled } from "../../src/promotion/expiry.ts";
-import { createRegistryClient } from "../../src/registry/client.ts";
+import { createClient } from "../../src/registry/client.ts";
+import { createTransport } from "../../src/registry/transport.ts";
 import { failureText, testPlatform } from "../fixtures.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
@@ -28,12 +29,12 @@ async function check(images: readonly Made[], labelled = images.map(labelledOf),
   const { port, close } = await listen(server);
   onTestFinished(close);
   const registry = `localhost:${port}`;
-  const options = { registry, side: "source", robot: undefined, timeoutSeconds: 60 } as const;
-  const client = createRegistryClient(
+  const options = { registry, endpoint: "source", robot: undefined, timeoutSeconds: 60 } as const;
+  const transport = createTransport(
     { ...options, credential: () => undefined, realm: () => undefined },
     testPlatform({ roots: authority.ca }),
   );
-  return { ended: assertLasting(client, { registry, repository: "acme/staging" }, labelled), asked };
+  return { ended: assertLasting(createClient(transport, "acme/staging"), labelled), asked };
 }
 
 /** As a manifest tells it. */

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { type Artifact, findArtifacts, missingArtifacts } from "../../src/promotion/artifacts.ts";
 import { readImage } from "../../src/promotion/image.ts";
 import { setTags } from "../../src/promotion/tags.ts";
-import { createRegistryClient } from "../../src/registry/client.ts";
+import { createClient } from "../../src/registry/client.ts";
+import { createTransport } from "../../src/registry/transport.ts";
 import { failure, type TestPlatform, testPlatform } from "../fixtures.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
@@ -75,19 +76,16 @@ async function startRegistry(): Promise<Registry> {
 }
 
 function clientOf({ host }: Registry, platform: TestPlatform = testPlatform({ roots: authority.ca })) {
-  const options = { registry: host, side: "source", robot: undefined, timeoutSeconds: 60 } as const;
-  return {
-    client: createRegistryClient({ ...options, credential: () => undefined, realm: () => undefined }, platform),
-    platform,
-  };
+  const options = { registry: host, endpoint: "source", robot: undefined, timeoutSeconds: 60 } as const;
+  const transport = createTransport({ ...options, credential: () => undefined, realm: () => undefined }, platform);
+  return { client: createClient(transport, "acme/staging"), platform };
 }
 
-const place = ({ host }: Registry) => ({ registry: host, repository: "acme/staging" });
 const read = (registry: Registry, digest: string, wanted: readonly string[] = []) =>
-  readImage(clientOf(registry).client, place(registry), digest, wanted);
+  readImage(clientOf(registry).client, digest, wanted);
 const find = (registry: Registry, digest: string) => {
   const { client, platform } = clientOf(registry);
-  return findArtifacts(client, place(registry), [digest], platform.reporter);
+  return findArtifacts(client, [digest], platform.reporter);
 };
 
 const digests = [
@@ -166,7 +164,7 @@ test("what is listed and not there, or belongs to others, is left out; a few of 
   const listed = [...others, own, digestOf("deleted")].map((digest) => descriptor("", { digest, size: 4_000 }));
   registry.list(subject, listed);
   const { client, platform } = clientOf(registry);
-  const found = await findArtifacts(client, place(registry), [subject], platform.reporter);
+  const found = await findArtifacts(client, [subject], platform.reporter);
   expect(found).toMatchObject([{ kind: "signature", digest: own, subject, tag: undefined }]);
   const { warnings } = platform.reporter;
   expect(warnings).toHaveLength(4);
@@ -183,12 +181,12 @@ test("what stands under the destination's signature tag and is no manifest is no
   const { client } = clientOf(registry);
   for (const odd of [{}, index([]), image()]) {
     const there = registry.put(odd, tag);
-    const error = await failure(missingArtifacts(client, place(registry), [artifact], "stay"));
+    const error = await failure(missingArtifacts(client, [artifact], "stay"));
     expect([error.code, error.message]).toEqual(["tag-taken", expect.stringContaining(`${tag} points to ${there}`)]);
-    expect(await missingArtifacts(client, place(registry), [artifact], "move")).toEqual([artifact]);
+    expect(await missingArtifacts(client, [artifact], "move")).toEqual([artifact]);
   }
   registry.put(text, tag);
-  expect(await missingArtifacts(client, place(registry), [artifact], "stay")).toEqual([]);
+  expect(await missingArtifacts(client, [artifact], "stay")).toEqual([]);
 });
 
 test("what stops everything while a tag is set is told as it is", async () => {
@@ -199,7 +197,7 @@ test("what stops everything while a tag is set is told as it is", async () => {
   const manifest = { digest: digestOf("{}"), mediaType: types.image, text: "{}" };
   const tags = [{ tag: "1.0", state: "planned", before: undefined }] as const;
   const told: unknown[] = [];
-  const set = setTags(client.until(stop.signal), place(registry), tags, manifest, (each) => void told.push(each));
+  const set = setTags(client.until(stop.signal), tags, manifest, (each) => void told.push(each));
   await expect(set).rejects.toBe(reason);
   expect(told).toEqual([]);
 });
@@ -270,7 +268,7 @@ describe("a bound is looked at before the work", () => {
     const subjects = ["one", "two"].map(digestOf);
     for (const subject of subjects) registry.list(subject, many(501));
     const { client, platform } = clientOf(registry);
-    const error = await failure(findArtifacts(client, place(registry), subjects, platform.reporter));
+    const error = await failure(findArtifacts(client, subjects, platform.reporter));
     expect(error.message).toContain("More than 1000 artifacts refer to");
     expect(registry.asked.length).toBeLessThanOrEqual(8);
   });
@@ -278,7 +276,7 @@ describe("a bound is looked at before the work", () => {
   test("of requests at the same time", async () => {
     const registry = await startRegistry();
     const { client } = clientOf(registry);
-    const all = Array.from({ length: 300 }, (_, tag) => client.digestOf("acme/staging", `v${tag}`));
+    const all = Array.from({ length: 300 }, (_, tag) => client.digestOf(`v${tag}`));
     expect(new Set(await Promise.all(all))).toEqual(new Set([undefined]));
     expect(registry.mostAtOnce()).toBeLessThanOrEqual(32);
   });

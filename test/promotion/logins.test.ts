@@ -1,4 +1,4 @@
-/** The logins of both sides, against a Quay stand-in over real TLS; whole promotions are in test/e2e/promote/sides.test.ts. */
+/** The logins of both endpoints, against a Quay stand-in over real TLS; whole promotions are in test/e2e/promote/logins.test.ts. */
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import type { Session } from "../../src/login/session.ts";
 import type { Workplace } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { createPlatform } from "../../src/platform/platform.ts";
-import { openSides, type Sides } from "../../src/promotion/logins.ts";
+import { type Endpoints, openEndpoints } from "../../src/promotion/logins.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import { createRecorder, entryOf, expectNoSecret, failure, makeFolder } from "../fixtures.ts";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
@@ -60,13 +60,13 @@ async function start(values: OptionValues = {}, { roots = true, cancelled, path 
   const platform = create(undefined);
   const context = { workplace, createPlatform: create, onProgress: () => {} };
   return {
-    opened: openSides(request, context, platform),
+    opened: openEndpoints(request, context, platform),
     reporter,
     sessions,
     /** Names of what still lies in the job's folder. */
     left: async () => (await readdir(folder)).filter((name) => name.startsWith("quay-keyless")),
-    end: async (sides?: Sides) => {
-      await sides?.close();
+    end: async (endpoints?: Endpoints) => {
+      await endpoints?.close();
       platform.close();
       expectNoSecret(reporter.text(), reporter.secrets);
     },
@@ -77,32 +77,32 @@ const entriesOf = async (file: string | undefined) => JSON.parse(await readFile(
 
 test("two robots have a file each, and nothing of them is left at the end", async () => {
   const { opened, left, end } = await start({ "source-robot": "acme+reader" });
-  const sides = await opened;
-  const { source, destination } = sides;
+  const endpoints = await opened;
+  const { source, destination } = endpoints;
   expect([source.login?.robot, destination.login?.robot]).toEqual(["acme+reader", "acme+ci"]);
   expect(source.authFile).not.toBe(destination.authFile);
   for (const { authFile } of [source, destination]) {
     expect(Object.keys(await entriesOf(authFile))).toEqual([peers.registryHost]);
   }
-  expect(existsSync(sides.certificates ?? "none")).toBe(true);
-  await end(sides);
+  expect(existsSync(endpoints.certificates ?? "none")).toBe(true);
+  await end(endpoints);
   expect(await left()).toEqual([]);
 });
 
-test("one robot of both sides logs in once; without a root of one's own the tools have the system's", async () => {
+test("one robot of both endpoints logs in once; without a root of one's own the tools have the system's", async () => {
   const { opened, left, end } = await start({ "source-robot": "acme+ci" }, { roots: false });
-  const sides = await opened;
-  expect(sides.source.authFile).toBe(sides.destination.authFile);
-  expect([exchanges(), sides.certificates]).toEqual([1, undefined]);
-  await end(sides);
+  const endpoints = await opened;
+  expect(endpoints.source.authFile).toBe(endpoints.destination.authFile);
+  expect([exchanges(), endpoints.certificates]).toEqual([1, undefined]);
+  await end(endpoints);
   expect(await left()).toEqual([]);
 });
 
 test("a public source is read without any login", async () => {
   const { opened, end } = await start();
-  const sides = await opened;
-  expect([sides.source.login, sides.source.authFile]).toEqual([undefined, undefined]);
-  await end(sides);
+  const endpoints = await opened;
+  expect([endpoints.source.login, endpoints.source.authFile]).toEqual([undefined, undefined]);
+  await end(endpoints);
 });
 
 test("a source that is no robot's is read with its own entry of the named file, a copy of which goes at the end", async () => {
@@ -110,12 +110,12 @@ test("a source that is no robot's is read with its own entry of the named file, 
   const [own, others] = [entryOf("me", "my own password"), entryOf("other", "another password")];
   await writeFile(file, JSON.stringify({ auths: { [`${peers.registryHost}/acme`]: own, "ghcr.io": others } }));
   const { opened, reporter, left, end } = await start({ "source-auth-file": file });
-  const sides = await opened;
-  expect(sides.source.login).toBeUndefined();
-  expect(await entriesOf(sides.source.authFile)).toEqual({ [`${peers.registryHost}/acme`]: own });
+  const endpoints = await opened;
+  expect(endpoints.source.login).toBeUndefined();
+  expect(await entriesOf(endpoints.source.authFile)).toEqual({ [`${peers.registryHost}/acme`]: own });
   expect(reporter.secrets).toEqual(expect.arrayContaining([own.auth, "my own password"]));
   expect(reporter.secrets).not.toContain("another password");
-  await end(sides);
+  await end(endpoints);
   expect(await left()).toEqual([]);
   expect(Object.keys(await entriesOf(file))).toHaveLength(2);
 });
@@ -123,33 +123,33 @@ test("a source that is no robot's is read with its own entry of the named file, 
 test("a login is renewed before its end, in the same file", async () => {
   peers.quay.settings.robotTokenLife = 2;
   const { opened, reporter, end } = await start();
-  const sides = await opened;
-  const { login, authFile } = sides.destination;
+  const endpoints = await opened;
+  const { login, authFile } = endpoints.destination;
   const [token, entries] = [login?.credential().token, await entriesOf(authFile)];
   await vi.waitFor(() => expect(login?.credential().token).not.toBe(token), 10_000);
   await vi.waitFor(async () => expect(await entriesOf(authFile)).not.toEqual(entries), 10_000);
   expect(login?.realm().url.pathname).toBe("/v2/auth");
   await vi.waitFor(() => expect(reporter.text()).toContain("The login was renewed"), 10_000);
-  await end(sides);
+  await end(endpoints);
 });
 
 test("a login whose record somebody has removed is not kept alive any more, and that is said", async () => {
   peers.quay.settings.robotTokenLife = 2;
   const { opened, reporter, sessions, end } = await start();
-  const sides = await opened;
+  const endpoints = await opened;
   await rm(sessions[0]?.folder ?? "none", { recursive: true });
   await vi.waitFor(() => expect(reporter.warnings.join("\n")).toContain("acme+ci is no longer kept alive."), 10_000);
-  await end(sides);
+  await end(endpoints);
 });
 
-test("where one side can't log in, the error names it, and the other's login is taken back", async () => {
+test("where one endpoint can't log in, the error names it, and the other's login is taken back", async () => {
   const { opened, left, end } = await start({ "source-robot": "acme+bare" });
   expect((await failure(opened)).message).toContain("The login to the source failed.");
   expect(await left()).toEqual([]);
   await end();
 });
 
-test("an identity token that is not there: the error names the side, and nothing is left", async () => {
+test("an identity token that is not there: the error names the endpoint, and nothing is left", async () => {
   const { opened, left, end } = await start({ "token-file": join(await makeFolder(), "none") });
   expect((await failure(opened)).message).toContain("The login to the destination failed.");
   expect(await left()).toEqual([]);

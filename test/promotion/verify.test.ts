@@ -1,6 +1,6 @@
 /** The user's own check of an image, in real shells; whole promotions with it are in test/e2e/promote/verify.test.ts. */
 import { expect, test } from "vitest";
-import type { Side, Sides } from "../../src/promotion/logins.ts";
+import type { Endpoint, Endpoints } from "../../src/promotion/logins.ts";
 import { verify } from "../../src/promotion/verify.ts";
 import { failureText, testPlatform } from "../fixtures.ts";
 import { systemPath } from "../support/runner.ts";
@@ -8,13 +8,21 @@ import { systemPath } from "../support/runner.ts";
 const reference = "quay.example.com/acme/staging@sha256:abc";
 
 function check(command: string, { authFile, seconds = 20 }: { authFile?: string; seconds?: number } = {}) {
-  const side = (name: Side["name"]): Side => ({ name, login: undefined, authFile, others: new Map() });
-  const sides: Sides = {
-    ...{ source: side("source"), destination: side("destination"), certificates: undefined, helpers: undefined },
+  const endpoint = (name: Endpoint["name"]): Endpoint => ({ name, login: undefined, authFile, others: new Map() });
+  const endpoints: Endpoints = {
+    ...{
+      source: endpoint("source"),
+      destination: endpoint("destination"),
+      certificates: undefined,
+      helpers: undefined,
+    },
     close: async () => {},
   };
   const platform = testPlatform({ env: { PATH: systemPath } });
-  return { ended: verify(command, reference, seconds, sides, platform), reporter: platform.reporter };
+  return {
+    ended: verify({ command, maxSeconds: seconds }, reference, endpoints, platform),
+    reporter: platform.reporter,
+  };
 }
 
 test.each<[string, string, string]>([

@@ -41,7 +41,8 @@ const tokenOf = async (robot: string): Promise<RobotToken> => ({
 async function check(access: string, { robot = "acme+ci", platform = local() } = {}): Promise<void> {
   const request: LoginRequest = parseRequest({ registry: peers.registryHost, robot, access });
   const tokens = await Promise.all(request.robots.map((login) => tokenOf(login.robot)));
-  await assertAccess(request.registry, request.robots, tokens, request.access, realm(), platform);
+  const { registry, robots } = request;
+  await assertAccess({ registry, robots, tokens, realm: realm() }, request.access, platform);
 }
 
 const missing = async (access: string, robot?: string): Promise<ExplainedError> => {
@@ -104,7 +105,8 @@ test("many lines are asked for a few at a time, and a server that is down is not
   const request: LoginRequest = parseRequest({ registry, robot: "acme+ci", access });
   const tokens = [await tokenOf("acme+ci")];
   const there: Realm = { url: new URL(`https://${registry}/v2/auth`), service: registry };
-  const asking = () => failure(assertAccess(registry, request.robots, tokens, request.access, there, local()));
+  const { robots } = request;
+  const asking = () => failure(assertAccess({ registry, robots, tokens, realm: there }, request.access, local()));
   const error = await asking();
   expect([error.code, error.also.length, count]).toEqual(["access-missing", 499, 500]);
   expect(most).toBeLessThanOrEqual(20);
@@ -163,14 +165,16 @@ describe("what is lacking is told with the permission to give", () => {
 
 test("a repository that no robot of this login serves is nobody's matter here", async () => {
   await assertAccess(
-    peers.registryHost,
-    [{ robot: "acme+ci", scope: `${peers.registryHost}/acme` }],
-    [],
+    {
+      registry: peers.registryHost,
+      robots: [{ robot: "acme+ci", scope: `${peers.registryHost}/acme` }],
+      tokens: [],
+      realm: realm(),
+    },
     [
       { repository: "acme/app", actions: ["pull"] },
       { repository: "other/app", actions: ["pull"] },
     ],
-    realm(),
     local(),
   );
   expect(asked()).toEqual([]);
