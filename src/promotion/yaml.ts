@@ -1,4 +1,9 @@
-/** YAML as it comes in: its one document, within bounds that keep the library from running long or out of stack. */
+/**
+ * YAML as it comes in: its one document, within bounds that keep the library from running long or out of stack. Its own
+ * `parseDocument` has none. Measured with hostile files of 1 MiB each (nested lists, anchors, aliases, commas, brackets, long
+ * lines; yaml 2, Node.js 24): it takes up to 2.4 s of CPU and 1,030 MB for `[[[[…`, where this takes 0.6 s and 260 MB at most.
+ * With a cap of 256 KiB, which would refuse files that are read today, it still takes 360 MB.
+ */
 import type { Alias, Document, ErrorCode, Node, YAMLParseError } from "yaml";
 import { type ExplainedError, invalidInput } from "../platform/errors.ts";
 
@@ -8,7 +13,7 @@ export type Yaml = typeof import("yaml");
 /** Far beyond any release, and read in a second. */
 const maxLexemes = 200_000;
 
-/** Of collections in each other, parts of a key included; the library's own recursion would end the process. */
+/** Of collections in each other, parts of a key included; the library itself goes on until the stack overflows. */
 const maxDepth = 40;
 
 export const example = "a list in which each entry has source, destination and tags";
