@@ -4,19 +4,16 @@ import { assertMayPush } from "../registry/rights.ts";
 import { type Artifact, assertStaying, copyArtifacts } from "./artifacts.ts";
 import type { Copier } from "./copy.ts";
 import { sourceGone } from "./image.ts";
-import type { Endpoints } from "./logins.ts";
 import type { Plan, PromotionRun } from "./plan.ts";
 import { byDigest, pathOf } from "./reference.ts";
 import type { ArtifactResult, PromotionResult, TagResult } from "./result.ts";
 import { assertFree, setTags } from "./tags.ts";
-import { verify } from "./verify.ts";
 
-/** What the promotions of a run share to carry their plans out. */
+/** What the promotions of a run share to carry their plans out. Each waits until there is room for one more. */
 export interface Means {
-  readonly endpoints: Endpoints;
+  /** The user's own check of this reference. undefined: none is wanted */
+  readonly verify: ((reference: string) => Promise<void>) | undefined;
   readonly copy: Copier;
-  /** Runs a verify-command when there is room for one more. */
-  readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 export type Applied = Pick<PromotionResult, "tags" | "artifacts" | "changed" | "failure">;
@@ -57,13 +54,11 @@ export async function apply(plan: Plan, run: PromotionRun, means: Means): Promis
 }
 
 /** What is refused before anything is copied. A repository that is missing is made here, where the robot may. */
-async function prepare(plan: Plan, { request, platform, ...run }: PromotionRun, means: Means): Promise<void> {
-  const { verifyCommand, timeoutSeconds } = request;
-  const { source, destination, onProgress } = run;
-  if (verifyCommand !== undefined) {
+async function prepare(plan: Plan, run: PromotionRun, { verify }: Means): Promise<void> {
+  const { source, destination, platform, onProgress } = run;
+  if (verify !== undefined) {
     onProgress({ phase: "verifying" });
-    const check = { command: verifyCommand, maxSeconds: 2 * timeoutSeconds };
-    await means.limit(() => verify(check, byDigest(source, plan.image.digest), means.endpoints, platform));
+    await verify(byDigest(source, plan.image.digest));
   }
   await assertMayPush(destination);
   if (!plan.destinationExists) {

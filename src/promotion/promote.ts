@@ -6,12 +6,13 @@ import { createClient, type RepositoryClient } from "../registry/client.ts";
 import { createTransport, type Transport } from "../registry/transport.ts";
 import { findTool } from "../tools/tools.ts";
 import { type Applied, apply, type Means, notApplied } from "./apply.ts";
-import { copyByDigest } from "./copy.ts";
+import { type CopyTools, copyByDigest } from "./copy.ts";
 import { type Endpoint, openEndpoints } from "./logins.ts";
 import { type Planned, type PromotionRun, plan } from "./plan.ts";
 import { pathOf, type Repository } from "./reference.ts";
 import type { PromotionRequest } from "./request.ts";
 import type { PromotionContext, PromotionResult } from "./result.ts";
+import { verify } from "./verify.ts";
 
 /**
  * Promotes everything in the request.
@@ -29,22 +30,15 @@ export async function promote(
     const endpoints = await openEndpoints(request, context, platform);
     try {
       const clientOf = clientsOf(request, platform);
-      const copies = createLimit(parallel);
-      const copyTools = { tool, endpoints, idleMs: 5 * timeoutSeconds * 1000 };
-      const means: Means = {
-        endpoints,
-        copy: (copy) => copies(() => copyByDigest(copy, copyTools, platform)),
-        // As many are looked at as are copied: the first copies should not have to wait for looks at the last.
-        limit: createLimit(parallel),
-      };
+      const means = meansOf(request, { tool, endpoints, idleMs: 5 * timeoutSeconds * 1000 }, platform);
+      // As many are looked at as are copied: the first copies should not have to wait for looks at the last.
+      const look = createLimit(parallel);
       // While as many as may be are copied, the next ones are looked at.
       return await mapLimit(promotions, 2 * parallel, (promotion, index) => {
-        const [source, destination] = [
-          clientOf(endpoints.source, promotion.source),
-          clientOf(endpoints.destination, promotion.destination),
-        ];
+        const source = clientOf(endpoints.source, promotion.source);
+        const destination = clientOf(endpoints.destination, promotion.destination);
         const onProgress: PromotionRun["onProgress"] = (progress) => context.onProgress(index, progress);
-        return promoteOne({ promotion, request, source, destination, platform, onProgress }, means);
+        return promoteOne({ promotion, request, source, destination, platform, onProgress }, means, look);
       });
     } finally {
       await endpoints.close();
@@ -52,6 +46,16 @@ export async function promote(
   } finally {
     platform.close();
   }
+}
+
+function meansOf(request: PromotionRequest, tools: CopyTools, platform: Platform): Means {
+  const { verifyCommand: command, parallel, timeoutSeconds } = request;
+  const [copies, checks] = [createLimit(parallel), createLimit(parallel)];
+  const check = command === undefined ? undefined : { command, maxSeconds: 2 * timeoutSeconds };
+  return {
+    copy: (copy) => copies(() => copyByDigest(copy, tools, platform)),
+    verify: check && ((reference) => checks(() => verify(check, reference, tools.endpoints, platform))),
+  };
 }
 
 /** One transport for each login at each registry: what it has found out about its rights serves all promotions. */
@@ -81,10 +85,14 @@ function clientsOf(
 }
 
 /** Never throws: what went wrong is in the result, beside what had been done by then. */
-async function promoteOne(run: PromotionRun, means: Means): Promise<PromotionResult> {
+async function promoteOne(
+  run: PromotionRun,
+  means: Means,
+  look: ReturnType<typeof createLimit>,
+): Promise<PromotionResult> {
   const { promotion, platform, onProgress } = run;
   const began = platform.clock.elapsed();
-  const planned = await means.limit(() => plan(run));
+  const planned = await look(() => plan(run));
   const applied = await outcomeOf(planned, run, means);
   onProgress({ phase: applied.failure ? "failed" : "done" });
   const { digest, platforms } = planned;
