@@ -9,7 +9,7 @@ import { invalidInput } from "../platform/errors.ts";
  * @throws ExplainedError `invalid-input`
  */
 export function parseRegistry(value: string, option: OptionName = "registry"): string {
-  const example = `${option}: quay.example.com:8443`;
+  const example = `${option}: ${hostIn(value) ?? "quay.example.com:8443"}`;
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) {
     throw invalidInput(option, withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
   }
@@ -24,6 +24,15 @@ export function parseRegistry(value: string, option: OptionName = "registry"): s
     throw invalidInput(option, value, "it is not a host with an optional port", example);
   }
   return host;
+}
+
+/** Without a scheme, and a user before the last at sign. */
+const bare = (value: string): string => value.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "").replace(/^.*@/s, "");
+
+/** The host that is meant where more than that is given. */
+function hostIn(value: string): string | undefined {
+  const host = bare(value).replace(/[/?#].*/s, "");
+  return isHost(host.toLowerCase()) ? host : undefined;
 }
 
 /** @throws ExplainedError `invalid-input` */
@@ -83,7 +92,8 @@ export function parseScopes(values: OptionValues): { readonly registry: string; 
   const host = first.replace(/\/.*/s, "").toLowerCase();
   const given = values.registry?.trim();
   if (!given && first !== "" && !isHost(host)) {
-    throw invalidInput("scope", withoutUserinfo(first), whatAScopeIs, "scope: quay.io/acme");
+    const example = `scope: ${hostIn(first) === undefined ? "quay.io/acme" : bare(first)}`;
+    throw invalidInput("scope", withoutUserinfo(first), whatAScopeIs, example);
   }
   const registry = parseRegistry(given || host || reader.text("registry"));
   const example = `scope: ${registry}/acme`;

@@ -16,13 +16,21 @@ describe("a registry", () => {
     expect(parseRegistry(value)).toBe(expected);
   });
 
-  test.each([
-    ["https://quay.io", "https://quay.io", "it is a host, without a scheme such as https://"],
-    ["HTTPS://me:secret@quay.io/x", "HTTPS://…@quay.io/x", "it is a host, without a scheme such as https://"],
-    ["docker://me:se@cret@quay.io", "docker://…@quay.io", "it is a host, without a scheme such as https://"],
-    ["me:secret@quay.io", "…@quay.io", "it is a host, without a user or password"],
-    ["quay.io/acme", "quay.io/acme", "it is a host, without a path; organizations go into robot"],
-    ["quay.io/", "quay.io/", "it is a host, without a path; organizations go into robot"],
+  test.each<[value: string, shown: string, problem: string, example?: string]>([
+    ["https://quay.io", "https://quay.io", "it is a host, without a scheme such as https://", "quay.io"],
+    [
+      "HTTPS://me:secret@quay.io/x",
+      "HTTPS://…@quay.io/x",
+      "it is a host, without a scheme such as https://",
+      "quay.io",
+    ],
+    ["docker://me:se@cret@quay.io", "docker://…@quay.io", "it is a host, without a scheme such as https://", "quay.io"],
+    ["https://me:se/cret@quay.io/", "https://…@quay.io/", "it is a host, without a scheme such as https://", "quay.io"],
+    ["https://q:8443/?x", "https://q:8443/?x", "it is a host, without a scheme such as https://", "q:8443"],
+    ["https://", "https://", "it is a host, without a scheme such as https://"],
+    ["me:secret@quay.io", "…@quay.io", "it is a host, without a user or password", "quay.io"],
+    ["quay.io/acme", "quay.io/acme", "it is a host, without a path; organizations go into robot", "quay.io"],
+    ["quay.io/", "quay.io/", "it is a host, without a path; organizations go into robot", "quay.io"],
     ["quay io", "quay io", "it is not a host with an optional port"],
     ["quay.io:", "quay.io:", "it is not a host with an optional port"],
     ["quay.io:65536", "quay.io:65536", "it is not a host with an optional port"],
@@ -30,10 +38,10 @@ describe("a registry", () => {
     ["quay.io-", "quay.io-", "it is not a host with an optional port"],
     ["::1", "::1", "it is not a host with an optional port"],
     ["", "", "it is not a host with an optional port"],
-  ])("not %s", async (value, shown, problem) => {
+  ])("not %s", async (value, shown, problem, example = "quay.example.com:8443") => {
     const error = await failure(() => parseRegistry(value));
     expect(error.message).toBe(`The option "registry" is ${JSON.stringify(shown)}: ${problem}.`);
-    expect(error.remedy).toEqual(["Write, for example, registry: quay.example.com:8443"]);
+    expect(error.remedy).toEqual([`Write, for example, registry: ${example}`]);
   });
 });
 
