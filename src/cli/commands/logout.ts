@@ -4,6 +4,8 @@ import { readStatus } from "../../login/status.ts";
 import { readOptions } from "../../options/reader.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
+import { isThere } from "../../platform/fs.ts";
+import { withoutSecrets } from "../../platform/text.ts";
 import { parseScopes } from "../../quay/scope.ts";
 import type { Call, Outcome } from "../command.ts";
 
@@ -15,9 +17,6 @@ export async function logout(call: Call): Promise<Outcome> {
     throw invalidInput(misfit, optional(misfit) ?? "", "the session knows by itself what to take back", oneOfTheTwo);
   }
   const scopes = session === undefined ? await fromFile(call) : await fromSession(resolve(session), call);
-  if (scopes.length === 0) {
-    call.terminal.info("There is no login to take back.");
-  }
   return { lines: [], object: { "logged-out": scopes } };
 }
 
@@ -27,13 +26,23 @@ const platformOf = ({ terminal }: Call) =>
 
 async function fromSession(folder: string, call: Call): Promise<readonly string[]> {
   const session = await takeBack(folder, platformOf(call), { named: true });
+  if (session === undefined) {
+    call.terminal.info(`There is no session in ${withoutSecrets(folder)}: no login was removed.`);
+  }
   return session?.robots.map(({ scope }) => scope) ?? [];
 }
 
 async function fromFile(call: Call): Promise<readonly string[]> {
   const { registry, scopes } = parseScopes(call.values);
   const wanted = { registry, scopes: scopes.length > 0 ? scopes : [registry] };
-  const authFile = readOptions(call.values).optional("auth-file");
-  const standing = await readStatus(wanted, authFile && resolve(authFile), call.env);
-  return standing.logins.length === 0 ? [] : logoutOf(standing, wanted.scopes, platformOf(call));
+  const named = readOptions(call.values).optional("auth-file");
+  const authFile = named && resolve(named);
+  const standing = await readStatus(wanted, authFile, call.env);
+  const removed = standing.logins.length === 0 ? [] : await logoutOf(standing, wanted.scopes, platformOf(call));
+  if (removed.length === 0) {
+    const isMissing = authFile !== undefined && !(await isThere(authFile));
+    const why = isMissing ? "does not exist" : `holds no login for ${wanted.scopes.join(", ")}`;
+    call.terminal.info(`${withoutSecrets(standing.authFile)} ${why}: no login was removed.`);
+  }
+  return removed;
 }

@@ -5,7 +5,8 @@ import { assertLasting, readStatus, type StoredLogin } from "../../login/status.
 import { readOptions } from "../../options/reader.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { ExplainedError, invalidInput } from "../../platform/errors.ts";
-import { oneLine } from "../../platform/text.ts";
+import { isThere } from "../../platform/fs.ts";
+import { oneLine, withoutSecrets } from "../../platform/text.ts";
 import { parseScopes } from "../../quay/scope.ts";
 import { aligned, type Call, type Outcome } from "../command.ts";
 
@@ -31,6 +32,9 @@ export async function status({ values, env }: Call): Promise<Outcome> {
       })),
     },
     failure: await failureOf(async () => {
+      if (authFile !== undefined && !(await isThere(authFile))) {
+        throw missing(authFile, wanted.registry);
+      }
       assertLasting(standing, wanted, now, seconds);
       if (authFile === undefined) {
         await assertReadFirst(
@@ -40,6 +44,16 @@ export async function status({ values, env }: Call): Promise<Outcome> {
       }
     }),
   };
+}
+
+function missing(authFile: string, registry: string): ExplainedError {
+  const file = withoutSecrets(authFile);
+  return new ExplainedError("not-logged-in", `${file} does not exist.`, {
+    remedy: [
+      "Name the file that holds the login. Without --auth-file, those are read that the tools use.",
+      `To log in: quay-keyless-login login --registry ${registry} --robot organization+name --auth-file ${file}`,
+    ],
+  });
 }
 
 /** Whatever stands in a file as a scope or a user; what is neither stands in quotes, so that it looks like nothing else. */

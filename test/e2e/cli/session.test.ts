@@ -62,7 +62,7 @@ describe.concurrent("logout --session", () => {
     expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
     const again = await machine.run(["logout", "--session", "../session", "--output=json"]);
     expect(again).toMatchObject({ code: 0 });
-    expect(again.stderr).not.toBe("");
+    expect(again.stderr).toBe(`There is no session in ${join(machine.scratch, "session")}: no login was removed.\n`);
     expect(JSON.parse(again.stdout)).toEqual({ "logged-out": [] });
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
@@ -168,6 +168,20 @@ describe.concurrent("logout without a session", () => {
     const ran = await machine.run(["logout", "--output=json"]);
     failed(expect, ran, 1, "logout-incomplete");
     expect(differences(before, await machine.snapshot())).toEqual([]);
+  });
+
+  test("from a file that does not exist, or holds no login, says so", async ({ expect }) => {
+    const machine = await createMachine();
+    const missing = join(machine.home, "typo.json");
+    const file = await machine.write(join(machine.home, "auth.json"), JSON.stringify({ auths: foreign }));
+    expect(await machine.run(["logout", "--auth-file", missing])).toMatchObject({
+      code: 0,
+      stderr: `${missing} does not exist: no login was removed.\n`,
+    });
+    expect(await machine.run(["logout", "--auth-file", file])).toMatchObject({
+      code: 0,
+      stderr: `${file} holds no login for quay.io: no login was removed.\n`,
+    });
   });
 
   test("with no file at all has nothing to do", async ({ expect }) => {

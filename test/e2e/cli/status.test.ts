@@ -76,6 +76,14 @@ describe.concurrent("status", () => {
     expect(JSON.parse(ran.stdout)).toMatchObject({ "auth-file": file, logins: [] });
   });
 
+  test("of a file that does not exist", async ({ expect }) => {
+    const machine = await createMachine();
+    const file = join(machine.home, "typo.json");
+    const ran = await machine.run(["status", "--auth-file", file, "--output=json"]);
+    expect(failed(expect, ran, 1, "not-logged-in")).toContain(`${file} does not exist.`);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ "auth-file": file, logins: [] });
+  });
+
   test("where there is no file at all", async ({ expect }) => {
     const machine = await createMachine();
     expect(failed(expect, await machine.run(["status"]), 1, "not-logged-in")).toContain(machine.usualFile);
