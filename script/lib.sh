@@ -349,6 +349,8 @@ bundle_alone() {
     jobs+=($!)
   done
   for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  # The pages that `quay-keyless-login explain` prints.
+  cp docs/troubleshooting.md "$1/cli/" || failed=1
   return "$failed"
 }
 

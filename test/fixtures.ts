@@ -12,6 +12,7 @@ import type { Environment } from "../src/platform/environment.ts";
 import { type ErrorCode, ExplainedError, formatError } from "../src/platform/errors.ts";
 import { createHttp } from "../src/platform/http.ts";
 import type { Platform } from "../src/platform/platform.ts";
+import { explanationUrl } from "../src/platform/project.ts";
 import type { Reporter } from "../src/platform/reporter.ts";
 
 export interface Recorder extends Reporter {
@@ -35,6 +36,7 @@ export function createRecorder(): Recorder {
     debug: (message) => void debugs.push(message),
     secret: (value) => void secrets.push(value),
     holdsSecret: (text) => secrets.some((secret) => text.includes(secret)),
+    moreOn: explanationUrl,
     hide: (text) => secrets.reduce((rest, secret) => rest.replaceAll(secret, "***"), text),
     text: () => [...infos, ...warnings, ...debugs].join("\n"),
   };

@@ -7,9 +7,17 @@ import { asGiven } from "../platform/text.ts";
 
 const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 
+/** What help can be about. */
+const topics = [...commandNames, "explain"] as const;
+export type Topic = (typeof topics)[number];
+
+/** What can be typed as the first word. */
+const verbs = [...topics, "help", "version"] as const;
+
 export type Invocation =
-  | { readonly kind: "help"; readonly command: Command | undefined }
+  | { readonly kind: "help"; readonly topic: Topic | undefined }
   | { readonly kind: "version" }
+  | { readonly kind: "explain"; readonly code: string | undefined }
   | { readonly kind: "run"; readonly command: Command; readonly values: OptionValues };
 
 type Token = ReturnType<typeof tokenize>[number];
@@ -21,13 +29,17 @@ export function parseArguments(args: readonly string[]): Invocation {
   const words = tokens.filter((token) => token.kind === "positional").map(({ value }) => value);
   const flags = tokens.filter((token) => token.kind === "option");
   const [name, ...rest] = words;
-  const command = commandNames.find((candidate) => candidate === name);
-  if (flags.some((flag) => flag.name === "help" || flag.name === "h") || name === "help") {
-    return { kind: "help", command: command ?? commandNames.find((candidate) => candidate === rest[0]) };
+  const asksFor = (what: "help" | "version") => name === what || flags.some((flag) => flag.name === what);
+  if (asksFor("help")) {
+    return { kind: "help", topic: findTopic(name === "help" ? rest[0] : name) };
   }
-  if (flags.some((flag) => flag.name === "version")) {
+  if (asksFor("version")) {
     return { kind: "version" };
   }
+  if (name === "explain") {
+    return { kind: "explain", code: onlyWord(rest, flags) };
+  }
+  const command = commandNames.find((candidate) => candidate === name);
   if (command === undefined) {
     throw unknownCommand(name, flags);
   }
@@ -45,9 +57,39 @@ export function parseArguments(args: readonly string[]): Invocation {
 
 function tokenize(args: readonly string[]) {
   const known = Object.fromEntries(
-    options.map((option: Option) => [option.name, { type: option.takes === "flag" ? "boolean" : "string" } as const]),
+    options.map(({ name, takes, short }: Option) => [
+      name,
+      { type: takes === "flag" ? "boolean" : "string", ...(short && { short }) } as const,
+    ]),
   );
-  return parseArgs({ args: [...args], options: known, strict: false, tokens: true, allowPositionals: true }).tokens;
+  return parseArgs({
+    args: [...args],
+    options: { ...known, help: { type: "boolean", short: "h" }, version: { type: "boolean", short: "V" } },
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+  }).tokens;
+}
+
+function findTopic(word: string | undefined): Topic | undefined {
+  const topic = topics.find((candidate) => candidate === word);
+  if (topic === undefined && word !== undefined && !verbs.some((verb) => verb === word)) {
+    throw unknownCommand(word, []);
+  }
+  return topic;
+}
+
+/** The code that `explain` is asked for. */
+function onlyWord([word, extra]: readonly string[], [flag]: readonly OptionToken[]): string | undefined {
+  const problem = flag
+    ? `has no option ${asGiven(flag.rawName)}`
+    : `takes one code, and got ${JSON.stringify(asGiven(extra ?? ""))} too`;
+  if (flag !== undefined || extra !== undefined) {
+    throw new ExplainedError("invalid-input", `explain ${problem}.`, {
+      remedy: ["For help: quay-keyless-login explain --help"],
+    });
+  }
+  return word;
 }
 
 function unknownCommand(name: string | undefined, flags: readonly OptionToken[]): ExplainedError {
@@ -58,10 +100,10 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
       : flag
         ? `${asGiven(flag.rawName)} stands without a command.`
         : "No command was given.";
-  const close = name && nearest(name, commandNames);
+  const close = name && nearest(name, verbs);
   return new ExplainedError("invalid-input", what, {
     remedy: [
-      close ? `Did you mean: quay-keyless-login ${close}` : `The commands are ${commandNames.join(", ")}.`,
+      close ? `Did you mean: quay-keyless-login ${close}` : `The commands are ${topics.join(", ")}.`,
       "For help: quay-keyless-login --help",
     ],
   });

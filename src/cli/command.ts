@@ -2,6 +2,7 @@ import type { OptionValues } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { createPlatform, type Platform } from "../platform/platform.ts";
+import type { Reporter } from "../platform/reporter.ts";
 import { oneLine } from "../platform/text.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -16,6 +17,8 @@ export interface Call {
 export interface Outcome {
   readonly lines: readonly string[];
   readonly object: Readonly<Record<string, unknown>>;
+  /** The same for people at a terminal, on standard error. Programs that read standard output get `lines` all the same. */
+  readonly brief?: readonly string[] | undefined;
   /** Also where there is something to tell although the command has failed. */
   readonly failure?: ExplainedError | undefined;
   /** Takes the place of all results. */
@@ -26,13 +29,13 @@ export interface Outcome {
 
 /** Runs `work` with a platform that ends in time, and when the process is told to end. */
 export async function withPlatform<T>(
-  { env, terminal }: Call,
+  { env, terminal: reporter }: { readonly env: Environment; readonly terminal: Reporter },
   { timeoutSeconds, roots }: { readonly timeoutSeconds: number; readonly roots?: string | undefined },
   work: (platform: Platform) => Promise<T>,
 ): Promise<T> {
   const platform = createPlatform({
     env,
-    reporter: terminal,
+    reporter,
     timeoutSeconds,
     extraRoots: roots,
     cancelled: interruption(),

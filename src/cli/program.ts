@@ -1,9 +1,17 @@
 /** The command line: finds the command, runs it, tells how it went. */
 
-import { readOptions } from "../options/reader.ts";
+import { type OptionReader, readOptions } from "../options/reader.ts";
 import type { Command } from "../options/table.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asExplainedError, codeOf, failureObject, formatError, unreachable } from "../platform/errors.ts";
+import {
+  asExplainedError,
+  codeOf,
+  failureObject,
+  formatError,
+  invalidInput,
+  oneOfTheTwo,
+  unreachable,
+} from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
 import { unprintable } from "../platform/text.ts";
@@ -11,14 +19,15 @@ import { version } from "../platform/version.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Call, Outcome } from "./command.ts";
 import { exitCodeOf, withFlags } from "./failure.ts";
-import { createTerminal } from "./terminal.ts";
+import { createTerminal, type Verbosity } from "./terminal.ts";
+import { widthOf } from "./wrap.ts";
 
 const env = withoutTlsSwitch(process.env);
 const args = process.argv.slice(2);
 const asJson = args.some((arg, index) =>
   /^--output=json$/i.test(arg === "--output" ? `${arg}=${args[index + 1]}` : arg),
 );
-let terminal = createTerminal(false);
+let terminal = createTerminal();
 process.stdout.on("error", (error) => {
   const code = codeOf(error);
   // Whoever stops reading, as head does, has what they wanted.
@@ -37,17 +46,22 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
     const invocation = parseArguments(args);
     switch (invocation.kind) {
       case "version":
-        terminal.print(version);
+        terminal.print(`quay-keyless-login ${version}`);
         break;
       case "help": {
         const { help } = await import(/* webpackMode: "eager" */ "./help.ts");
-        process.stdout.write(help(invocation.command));
+        terminal.print(help(invocation.topic, widthOf(process)));
+        break;
+      }
+      case "explain": {
+        const { explain } = await import(/* webpackMode: "eager" */ "./commands/explain.ts");
+        terminal.print(await explain(invocation.code, widthOf(process)));
         break;
       }
       case "run": {
-        const { choice, boolean } = readOptions(invocation.values);
-        choice("output", ["text", "json"]);
-        terminal = createTerminal(boolean("verbose"));
+        const reader = readOptions(invocation.values);
+        reader.choice("output", ["text", "json"]);
+        terminal = createTerminal(verbosityOf(reader));
         const command = await load(invocation.command);
         const outcome = await command({ values: invocation.values, env, terminal });
         tell(outcome);
@@ -62,6 +76,14 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
   } finally {
     setImmediate(abandonLookUps);
   }
+}
+
+function verbosityOf({ boolean }: OptionReader): Verbosity {
+  const [quiet, verbose] = [boolean("quiet"), boolean("verbose")];
+  if (quiet && verbose) {
+    throw invalidInput("quiet", "true", "verbose is set too", oneOfTheTwo);
+  }
+  return quiet ? "quiet" : verbose ? "verbose" : "normal";
 }
 
 /** Each command runs only the modules that it needs (`eager`: they lie in the one bundle all the same). */
@@ -82,17 +104,21 @@ export async function load(command: Exclude<Command, "promote">): Promise<Run> {
 
 /** Results on standard output, what went wrong on standard error, both in the exit code. */
 function tell(outcome: Outcome): void {
-  const { token, lines, object, failure } = withoutSecret(outcome);
+  const { token, lines, object, brief, failure } = withoutSecret(outcome);
   const told = failure && withoutSecretsOf(terminal, withFlags(failure));
+  const isBrief = brief !== undefined && terminal.isBrief;
+  if (isBrief) {
+    brief.forEach(terminal.info);
+  }
   if (token !== undefined) {
     terminal.printSecret(token);
   } else if (asJson) {
     terminal.print(json({ ...object, ...(told && { error: failureObject(told) }) }));
-  } else if (lines.length > 0) {
+  } else if (lines.length > 0 && !(isBrief && process.stdout.isTTY)) {
     terminal.print(lines.join("\n"));
   }
   if (told) {
-    terminal.error(formatError(told));
+    terminal.error(formatError(told, terminal.moreOn));
     if (told.code === "unforeseen") {
       terminal.debug((told.cause as Error | undefined)?.stack ?? "");
     }

@@ -1,5 +1,6 @@
 import { error as annotate, debug, info, setSecret, warning } from "@actions/core";
 import { asExplainedError, formatError } from "../platform/errors.ts";
+import { explanationUrl } from "../platform/project.ts";
 import { createSecrets, type Reporter, shortestSecret } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
 
@@ -17,6 +18,7 @@ export function createReporter(): Reporter {
     },
     hide,
     holdsSecret: holds,
+    moreOn: explanationUrl,
   };
 }
 

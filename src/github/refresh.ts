@@ -9,6 +9,7 @@ import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { asExplainedError, ExplainedError, formatError } from "../platform/errors.ts";
 import { createPlatform } from "../platform/platform.ts";
+import { explanationUrl } from "../platform/project.ts";
 import { createSecrets, type Reporter } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
 import { readRoots } from "../tools/certificates.ts";
@@ -68,5 +69,6 @@ function createLog(): Reporter {
     secret: add,
     hide,
     holdsSecret: holds,
+    moreOn: explanationUrl,
   };
 }

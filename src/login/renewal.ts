@@ -123,7 +123,7 @@ export async function renewUntilStopped(
 
 function tellLapse(state: State, { onLapsed }: RenewalOptions, { reporter }: LocalPlatform): void {
   const lapse = lapsed(state);
-  reporter.warning(formatError(lapse));
+  reporter.warning(formatError(lapse, reporter.moreOn));
   onLapsed?.(lapse);
   state.end = never; // told once
 }
@@ -160,7 +160,7 @@ function retryLater(state: State, error: ExplainedError, { clock, reporter }: Lo
   state.next = momentIn(wait, clock);
   const next = `Trying again ${inSeconds(wait)}; the login ends at ${isoTime(endOf(state.session))}.`;
   // What to do about it is said once, and once more when the login ends by it.
-  const [what, ...remedy] = (isKnown ? error.message : formatError(error)).split("\n");
+  const [what, ...remedy] = (isKnown ? error.message : formatError(error, reporter.moreOn)).split("\n");
   reporter.warning([`The login could not be renewed. ${what} ${next}`, ...remedy].join("\n"));
 }
 

@@ -28,6 +28,8 @@ export type OptionGroup = "login" | "promotion" | "checks" | "identity" | "files
 
 export interface Option {
   readonly name: string;
+  /** The letter that the command line takes for it, after one dash. */
+  readonly short?: string;
   readonly group: OptionGroup;
   readonly entryPoints: readonly EntryPoint[];
   /** Absent: no default. */

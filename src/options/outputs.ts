@@ -26,6 +26,15 @@ export const outputOptions = [
     takes: "flag",
     description: "Print more to standard error.",
   },
+  {
+    name: "quiet",
+    short: "q",
+    group: "output",
+    entryPoints: commands,
+    default: "false",
+    takes: "flag",
+    description: "Print only errors to standard error. Results are printed all the same.",
+  },
 ] as const satisfies readonly Option[];
 
 export const outputs = [

@@ -3,6 +3,7 @@
  * `docs/troubleshooting.md` has a section for each code; a test holds the two together.
  */
 
+import { explanationUrl } from "./project.ts";
 import { asGiven, oneLine, withoutSecrets, withoutTokens } from "./text.ts";
 
 /** What kind of failure a code is; the command line turns it into its exit code (2, 1, 75). */
@@ -187,14 +188,17 @@ export function asExplainedError(error: unknown): ExplainedError {
   });
 }
 
-/** The error as plain text for a log or terminal: headline, remedy, binding, code. Never holds a secret. */
-export function formatError(error: ExplainedError): string {
+/**
+ * The error as plain text for a log or terminal: headline, remedy, binding, where it is explained. Never holds a secret.
+ * @param moreOn where the code is explained
+ */
+export function formatError(error: ExplainedError, moreOn: (code: ErrorCode) => string = explanationUrl): string {
   const lines = [error.message, ...error.remedy.map((line) => `  ${line}`)];
   if (error.binding) {
     lines.push(...formatBinding(error.binding).map((line) => `    ${line}`));
   }
-  lines.push(`  More: docs/troubleshooting.md#${error.code}`);
-  return [lines.join("\n"), ...error.also.map(formatError)].join("\n");
+  lines.push(`  More: ${moreOn(error.code)}`);
+  return [lines.join("\n"), ...error.also.map((other) => formatError(other, moreOn))].join("\n");
 }
 
 /** The error for a program that reads JSON. Never its cause, which may hold anything. */

@@ -2,7 +2,7 @@
  * How the core speaks. Each entry point (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
  * would publish it in a container's.
  */
-import { ExplainedError, reworded } from "./errors.ts";
+import { type ErrorCode, ExplainedError, reworded } from "./errors.ts";
 
 export interface Reporter {
   /** Makes one line of it, whatever others' words are in it. */
@@ -10,6 +10,8 @@ export interface Reporter {
   warning(message: string): void;
   /** For whoever asked for details. Never given a secret. */
   debug(message: string): void;
+  /** Where this entry point's reader finds the page of an error. */
+  moreOn(code: ErrorCode): string;
   /**
    * Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. What is
    * shorter than `shortestSecret` is not hidden.

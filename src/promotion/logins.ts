@@ -172,7 +172,7 @@ async function logIn(
   const { clock, reporter, signal } = platform;
   // A file of its own: among others' logins a more specific one would be taken instead.
   const authFile = join(context.workplace.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
-  const attempts = createAttempts(asLogin(request, party, authFile), context, platform);
+  const attempts = createAttempts(asLogin(request, party, authFile), request.timeoutSeconds, context, platform);
   let current: LoginResult;
   try {
     current = await attempts.run();
@@ -223,6 +223,7 @@ interface Attempts {
 
 function createAttempts(
   request: LoginRequest,
+  timeoutSeconds: number,
   { workplace, createPlatform }: PromotionContext,
   { clock, reporter }: Platform,
 ): Attempts {
@@ -232,7 +233,7 @@ function createAttempts(
   return {
     stopped: stopping.signal,
     async run(renews) {
-      const own = createPlatform(request.timeoutSeconds);
+      const own = createPlatform(timeoutSeconds);
       endAttempt = own.close;
       const onSession = (session: Session) => {
         folder = session.folder;

@@ -22,6 +22,7 @@ const reporter = {
   debug: () => {},
   secret: () => {},
   holdsSecret: () => false,
+  moreOn: () => "",
   hide: (text: string) => text,
 };
 const platform = { clock: systemClock, reporter, signal: new AbortController().signal };

@@ -66,6 +66,10 @@ describe("flags", () => {
     expect(parse(line)).toEqual(run("login", { verbose }));
   });
 
+  test("-q is --quiet", () => {
+    expect(parse("login -q acme+ci")).toEqual(run("login", { quiet: "true", robot: "acme+ci" }));
+  });
+
   test("take no value of their own: what follows is an argument", () => {
     expect(parse("login --export-token acme+ci")).toEqual(run("login", { "export-token": "true", robot: "acme+ci" }));
   });
@@ -116,43 +120,80 @@ describe("help and version", () => {
     ["-h", undefined],
     ["help", undefined],
     ["help login", "login"],
-    ["help nothing", undefined],
+    ["help explain", "explain"],
+    ["help help", undefined],
+    ["version --help", undefined],
+    ["explain -h", "explain"],
     ["login --help", "login"],
     ["login -h", "login"],
     ["--help status", "status"],
     ["status --for 10m --help", "status"],
     // Whatever else is wrong: who asks for help gets it.
     ["logout --nonsense --help", "logout"],
-    ["nonsense --help", undefined],
     ["identity more words --help", "identity"],
     ["login --registry a --registry b -h", "login"],
     ["--version --help", undefined],
-  ])("%s", (line, command) => {
-    expect(parse(line)).toEqual({ kind: "help", command });
+  ])("%s", (line, topic) => {
+    expect(parse(line)).toEqual({ kind: "help", topic });
   });
 
-  test.each(["--version", "login --version", "nonsense --version", "--version --nonsense"])("%s", (line) => {
+  test.each([
+    "--version",
+    "-V",
+    "version",
+    "login --version",
+    "login -V",
+    "nonsense --version",
+    "--version --nonsense",
+  ])("%s", (line) => {
     expect(parse(line)).toEqual({ kind: "version" });
+  });
+});
+
+describe("the code to explain", () => {
+  test.each<[string, string | undefined]>([
+    ["explain", undefined],
+    ["explain tag-taken", "tag-taken"],
+    ["explain nonsense", "nonsense"],
+    ["explain -- promote", "promote"],
+  ])("%s", (line, code) => {
+    expect(parse(line)).toEqual({ kind: "explain", code });
   });
 });
 
 describe("wrong use says what was meant, and where help is", () => {
   test.each<[line: string, message: string, remedy: string]>([
-    ["", "No command was given.", "The commands are login, logout, status, identity, promote."],
-    ["--", "No command was given.", "The commands are login, logout, status, identity, promote."],
-    ["--verbose", "--verbose stands without a command.", "The commands are login, logout, status, identity, promote."],
+    ["", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
+    ["--", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
+    [
+      "--verbose",
+      "--verbose stands without a command.",
+      "The commands are login, logout, status, identity, promote, explain.",
+    ],
     [
       "--robot acme+ci",
       "--robot stands without a command.",
-      "The commands are login, logout, status, identity, promote.",
+      "The commands are login, logout, status, identity, promote, explain.",
     ],
     ["logni", 'There is no command "logni".', "Did you mean: quay-keyless-login login"],
     ["log-out", 'There is no command "log-out".', "Did you mean: quay-keyless-login logout"],
     ["Login", 'There is no command "Login".', "Did you mean: quay-keyless-login login"],
     ["states", 'There is no command "states".', "Did you mean: quay-keyless-login status"],
     ["identify", 'There is no command "identify".', "Did you mean: quay-keyless-login identity"],
-    ["frobnicate", 'There is no command "frobnicate".', "The commands are login, logout, status, identity, promote."],
-    ["acme+ci", 'There is no command "acme+ci".', "The commands are login, logout, status, identity, promote."],
+    ["help lgin", 'There is no command "lgin".', "Did you mean: quay-keyless-login login"],
+    ["lgin --help", 'There is no command "lgin".', "Did you mean: quay-keyless-login login"],
+    ["exlpain", 'There is no command "exlpain".', "Did you mean: quay-keyless-login explain"],
+    ["verison", 'There is no command "verison".', "Did you mean: quay-keyless-login version"],
+    [
+      "frobnicate",
+      'There is no command "frobnicate".',
+      "The commands are login, logout, status, identity, promote, explain.",
+    ],
+    [
+      "acme+ci",
+      'There is no command "acme+ci".',
+      "The commands are login, logout, status, identity, promote, explain.",
+    ],
     ["login --robto acme+ci", "login has no option --robto.", "Did you mean: --robot"],
     ["login --tokenfile /t", "login has no option --tokenfile.", "Did you mean: --token-file"],
     ["login --spifee-socket=x", "login has no option --spifee-socket.", "Did you mean: --spiffe-socket"],
@@ -172,6 +213,9 @@ describe("wrong use says what was meant, and where help is", () => {
     // Of the Action alone: no option here at all.
     ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],
     ["login --workflow-ref x", "login has no option --workflow-ref.", "Its options are "],
+    ["-q", "-q stands without a command.", "The commands are "],
+    ["explain --output json", "explain has no option --output.", "For help: quay-keyless-login explain --help"],
+    ["explain a b", 'explain takes one code, and got "b" too.', "For help: quay-keyless-login explain --help"],
     // A value is missing.
     ["login --robot", "--robot needs a value.", "Write, for example, --robot ROBOT"],
     [
@@ -208,7 +252,7 @@ describe("wrong use says what was meant, and where help is", () => {
     expect(error.remedy[0]).toContain(remedy);
     if (!/is "|needs a value/.test(message)) {
       expect(error.remedy.join("\n")).toMatch(
-        /For help: quay-keyless-login (?:(?:login|logout|status|identity|promote) )?--help$/,
+        /For help: quay-keyless-login (?:(?:login|logout|status|identity|promote|explain) )?--help$/,
       );
     }
   });

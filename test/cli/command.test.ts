@@ -29,7 +29,7 @@ describe("names and values", () => {
 });
 
 describe("a command's work", () => {
-  const call = { values: {}, env: { NAME: "value" }, terminal: createTerminal(false) };
+  const call = { values: {}, env: { NAME: "value" }, terminal: createTerminal() };
 
   test("has its environment, the terminal and a time", async () => {
     const before = Date.now();

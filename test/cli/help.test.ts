@@ -4,30 +4,37 @@ import { help } from "../../src/cli/help.ts";
 import { type Command, type Option, optionsOf } from "../../src/options/table.ts";
 
 const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
+const topics = [...commandNames, "explain"] as const;
+
+/** The lines after a title, up to the next blank one. */
+const below = (text: string, title: string): string =>
+  new RegExp(`^${title}:\\n((?:.+\\n?)*)`, "m").exec(text)?.[1] ?? "";
+
+/** Examples as a shell reads them, without the program's name. */
+const examplesIn = (text: string): string[] =>
+  below(text, "Examples")
+    .replaceAll(/ \\\n */g, " ")
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(/^ {2}quay-keyless-login /, ""));
 
 describe("without a command", () => {
-  const text = help(undefined);
+  const text = help(undefined, 80);
 
-  test("names every command, and the exit codes", () => {
+  test("names every command, the version, and the exit codes", () => {
     expect(text).toMatch(/^Usage: quay-keyless-login COMMAND \[OPTIONS\]\n/);
-    for (const command of commandNames) {
-      expect(text).toMatch(new RegExp(`^  ${command} +[a-z]`, "m"));
+    for (const topic of topics) {
+      expect(text).toMatch(new RegExp(`^  ${topic} +[a-z]`, "m"));
     }
     expect(text).toMatch(/0 done.* 1 .* 2 wrong use.* 75 /);
-    expect(text).toContain("--version");
+    expect(text).toMatch(/^ {2}-V, --version/m);
   });
 });
 
 describe.each(commandNames)("%s", (command) => {
-  const text = help(command);
-  const [before = "", after = ""] = text.split("\nOptions:\n");
-  /** Each option's lines as one line of text, without the line breaks that make them fit. */
-  const told = after
-    .trimEnd()
-    .split(/\n(?= {2}--)/)
-    .map((lines) => lines.trim().replaceAll(/\s+/g, " "));
+  const text = help(command, 80);
 
-  test("tells every option of its own with value, default and how often, in the table's order, and no other", () => {
+  test("shows each of its options once, in a group, with value, default and how often", () => {
     const expected = optionsOf(command).map((option: Option) => {
       const head = `--${option.name}${option.takes === "flag" ? "" : ` ${option.value}`}`;
       const notes = [
@@ -37,31 +44,51 @@ describe.each(commandNames)("%s", (command) => {
       ].filter(Boolean);
       return `${head} ${option.description}${notes.length > 0 ? ` (${notes.join("; ")})` : ""}`;
     });
-    expect(told).toEqual(expected);
+    // Each option's lines as one line of text, without the line breaks that make them fit.
+    const shown = text
+      .split(/\n\n/)
+      .flatMap((block) => block.split(/\n(?= {2}-)/).slice(1))
+      .map((lines) => lines.trim().replace(/^-q, /, "").replaceAll(/\s+/g, " "));
+    expect(shown.toSorted()).toEqual(expected.toSorted());
   });
 
-  test("says what the command does, with examples that parse", () => {
-    expect(before.split("\n")[0]).toMatch(new RegExp(`^Usage: quay-keyless-login ${command} .*\\[OPTIONS\\]$`));
-    const examples = [...before.matchAll(/^ {2}quay-keyless-login (.*)$/gm)].map(([, line = ""]) => line);
-    expect(examples.length).toBeGreaterThan(0);
+  test("options of one group stand together, in the table's order", () => {
+    const groups = [...new Set(optionsOf(command).map(({ group }) => group))];
+    const titles = text.split(/\n\n/).filter((block) => /^.*:\n {2}-/.test(block));
+    expect(titles.length).toBe(groups.length);
+    for (const group of groups) {
+      const names = optionsOf(command).flatMap((option) => (option.group === group ? [option.name] : []));
+      const blocks = titles.map((block) => [...block.matchAll(/^ {2}(?:-q, )?--([a-z-]+)/gm)].map(([, name]) => name));
+      expect(blocks).toContainEqual(names);
+    }
+  });
+
+  test("says what the command does, with two examples that parse", () => {
+    const [usage = ""] = text.split("\n\n");
+    expect(usage.replaceAll(/\s+/g, " ")).toMatch(new RegExp(`^Usage: quay-keyless-login ${command} .*\\[OPTIONS\\]$`));
+    const examples = examplesIn(text);
+    expect(examples.length).toBe(2);
     for (const example of examples) {
       expect(parseArguments(example.split(" "))).toMatchObject({ kind: "run", command });
     }
   });
 });
 
-test.each([undefined, ...commandNames])(
-  "%s: fits a terminal, without a trace of markup or blanks at ends",
-  (command) => {
-    const text = help(command);
+test("the examples of explain parse", () => {
+  for (const example of examplesIn(help("explain", 80))) {
+    expect(parseArguments(example.split(" "))).toMatchObject({ kind: "explain" });
+  }
+});
+
+describe.each([60, 80, 100])("%i columns", (width) => {
+  test.each([undefined, ...topics])("%s: fit, without a trace of markup or blanks at ends", (topic) => {
+    const text = help(topic, width);
     for (const line of text.split("\n")) {
-      expect(line.length, line).toBeLessThanOrEqual(command === undefined ? 100 : 130);
+      // An example is pasted as it is, and a word is never broken.
+      if (width >= 80 || !/quay-keyless-login|^ {4}--/.test(line)) {
+        expect(line.length, line).toBeLessThanOrEqual(width);
+      }
       expect(line).not.toMatch(/\s$|\t|`|undefined/);
     }
-    // What is wrapped fits 110.
-    for (const line of text.split("\nOptions:\n")[1]?.split("\n") ?? []) {
-      expect(line.length, line).toBeLessThanOrEqual(110);
-    }
-    expect(text).toMatch(/[^\n]\n$/);
-  },
-);
+  });
+});

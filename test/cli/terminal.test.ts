@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { createTerminal, type Terminal } from "../../src/cli/terminal.ts";
+import { createTerminal, type Terminal, type Verbosity } from "../../src/cli/terminal.ts";
 
 /** A terminal, and what it wrote to standard output and standard error. */
-function listenTo(verbose = false): { terminal: Terminal; out: () => string; err: () => string } {
+function listenTo(verbosity?: Verbosity): { terminal: Terminal; out: () => string; err: () => string } {
   const written = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     const spy = vi.spyOn(process[name], "write").mockImplementation((chunk) => {
@@ -11,14 +11,14 @@ function listenTo(verbose = false): { terminal: Terminal; out: () => string; err
     });
     onTestFinished(() => spy.mockRestore());
   }
-  return { terminal: createTerminal(verbose), out: () => written.stdout, err: () => written.stderr };
+  return { terminal: createTerminal(verbosity), out: () => written.stdout, err: () => written.stderr };
 }
 
 afterEach(() => vi.unstubAllEnvs());
 
 test("results go to standard output, all else to standard error", () => {
   vi.stubEnv("NO_COLOR", "1");
-  const { terminal, out, err } = listenTo(true);
+  const { terminal, out, err } = listenTo("verbose");
   terminal.print("registry  quay.io");
   terminal.info("Logged in.");
   terminal.warning("Careful.");
@@ -29,7 +29,7 @@ test("results go to standard output, all else to standard error", () => {
 });
 
 test("details are for whoever asked for them", () => {
-  const { terminal, err } = listenTo(false);
+  const { terminal, err } = listenTo();
   terminal.debug("Details.");
   expect(err()).toBe("");
 });
@@ -44,7 +44,7 @@ test("what the core says of options is said as they are typed here", () => {
 
 describe("a secret", () => {
   test("is in nothing that is said afterwards, by whichever way", () => {
-    const { terminal, out, err } = listenTo(true);
+    const { terminal, out, err } = listenTo("verbose");
     for (const secret of ["eyJ.abc.def.ghi.jkl", "c2VjcmV0LW9mLXVz", "a.b*c+$&-and-on-and-on"]) {
       terminal.secret(secret);
     }
@@ -75,7 +75,7 @@ describe("a secret", () => {
   });
 
   test("is handed out where it was asked for, alone on standard output", () => {
-    const { terminal, out, err } = listenTo(true);
+    const { terminal, out, err } = listenTo("verbose");
     terminal.secret("eyJ.abc.def");
     terminal.printSecret("eyJ.abc.def");
     expect(out()).toBe("eyJ.abc.def\n");
@@ -95,7 +95,7 @@ describe("what others say", () => {
     ["letters of all kinds stay", "é ü 名 🙂", "é ü 名 🙂"],
   ])("%s", (_, text, expected, inOneLine = expected) => {
     vi.stubEnv("NO_COLOR", "1");
-    const { terminal, out, err } = listenTo(true);
+    const { terminal, out, err } = listenTo("verbose");
     terminal.info(text);
     terminal.warning(text);
     terminal.error(text);
@@ -107,7 +107,7 @@ describe("what others say", () => {
 
   test("an information is one line, whatever is in it; what has several lines keeps them", () => {
     vi.stubEnv("NO_COLOR", "1");
-    const { terminal, out, err } = listenTo(true);
+    const { terminal, out, err } = listenTo("verbose");
     for (const say of [terminal.info, terminal.warning, terminal.error, terminal.debug, terminal.print]) {
       say("a\n\tb");
     }

@@ -3,7 +3,7 @@ import { createLiveProgress } from "../../src/cli/live-progress.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
 
 const secret = "c2VjcmV0LW9mLXVz";
-const terminal = createTerminal(false);
+const terminal = createTerminal();
 terminal.secret(secret);
 if (!terminal.isWatched) {
   terminal.info("not watched");

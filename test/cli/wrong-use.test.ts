@@ -20,7 +20,7 @@ async function refused(line: string): Promise<string> {
     const invocation = parseArguments(line.replaceAll("FOLDER", folder).split(" "));
     if (invocation.kind !== "run") return invocation;
     const env = { HOME: folder, TMPDIR: folder, PATH: folder };
-    return commands[invocation.command]?.({ values: invocation.values, env, terminal: createTerminal(false) });
+    return commands[invocation.command]?.({ values: invocation.values, env, terminal: createTerminal() });
   });
   expect(await readdir(folder)).toEqual([]);
   return said;

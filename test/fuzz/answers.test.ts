@@ -71,6 +71,7 @@ const platform = (env = {}) => ({
     debug: () => {},
     secret: () => {},
     holdsSecret: () => false,
+    moreOn: () => "",
     hide: String,
   },
 });

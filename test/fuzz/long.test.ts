@@ -49,7 +49,7 @@ const parts = [
 const answer = (body: string, status = 400) => ({ status, headers: { location: body.slice(0, 16_000) }, body });
 const refuse = () => new ExplainedError("invalid-input", "", { remedy: [] });
 const reporter = createReporter();
-const terminal = createTerminal(true);
+const terminal = createTerminal("verbose");
 
 const readers: Readonly<Record<string, (text: string) => unknown>> = {
   "the log of GitHub's runner": reporter.info,

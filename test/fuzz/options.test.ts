@@ -277,7 +277,7 @@ test("how long a login must last is a duration, or an error", async () => {
   const call = (text: string) => ({
     values: { for: text, "auth-file": file },
     env: {},
-    terminal: createTerminal(false),
+    terminal: createTerminal(),
   });
   await forAllAsync(
     like("90s", "10m", "1h", "0", "99999999999999999999h"),

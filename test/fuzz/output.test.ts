@@ -147,7 +147,7 @@ test("nothing that is said moves a terminal's cursor, and no secret is said, eve
   const pieces = fc
     .tuple(message, sequence, fc.oneof(control, message))
     .map(([before, part, after]) => `${before}${secret.slice(0, 5)}${part}${secret.slice(5)}${after}${secret}`);
-  const terminal = createTerminal(true);
+  const terminal = createTerminal("verbose");
   terminal.secret(secret);
   terminal.secret(secret.slice(3));
   forAll(pieces, (text) => {

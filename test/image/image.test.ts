@@ -114,7 +114,11 @@ describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
 
 describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () => {
   test.for([0, 1001, 1_000_680_000])("as user %i: --version and --help", async (uid, { expect }) => {
-    expect(await run(["--version"], { uid })).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+    expect(await run(["--version"], { uid })).toEqual({
+      code: 0,
+      stdout: `quay-keyless-login ${version}\n`,
+      stderr: "",
+    });
     const help = await run(["login", "--help"], { uid });
     expect(help).toMatchObject({ code: 0, stderr: "" });
     expect(help.stdout).toContain("--robot");

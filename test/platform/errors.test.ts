@@ -76,10 +76,10 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
       "    issuer    https://i",
       "    subject   s",
       "    audience  quay",
-      "  More: docs/troubleshooting.md#issuer-not-bound",
+      "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#issuer-not-bound",
       "Other.",
       "  Look",
-      "  More: docs/troubleshooting.md#robot-not-found",
+      "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#robot-not-found",
     ].join("\n"),
   );
   expect(error).toBeInstanceOf(Error);

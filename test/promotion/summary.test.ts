@@ -39,7 +39,7 @@ test("failures stand below, each whole", () => {
     "| quay.io/acme/b | staging.example.com/acme/b:nightly | 1.4.2 not done<br>failed: source-not-found | - | 0.2 s |",
   );
   expect(summary).toContain(
-    "<pre>acme/b: It is not there.\n  Look for it.\n  More: docs/troubleshooting.md#source-not-found</pre>",
+    "<pre>acme/b: It is not there.\n  Look for it.\n  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#source-not-found</pre>",
   );
   expect(summary).toContain("<pre>acme/c: &lt;b&gt;Full&lt;/b&gt; &amp; over.");
 });
@@ -61,6 +61,6 @@ test("nothing from outside is markup", () => {
 test("where nothing could be begun", () => {
   const error = new ExplainedError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] });
   expect(promotionFailureSummary(error)).toBe(
-    "### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: docs/troubleshooting.md#tool-not-found</pre>\n\n",
+    "### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#tool-not-found</pre>\n\n",
   );
 });

@@ -32,7 +32,7 @@ test("a refusal reads as in the design", () => {
       "    issuer    https://token.actions.githubusercontent.com",
       "    subject   repo:acme/app:environment:production",
       "    audience  quay",
-      "  More: docs/troubleshooting.md#subject-not-bound",
+      "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#subject-not-bound",
     ].join("\n"),
   );
 });

@@ -62,7 +62,7 @@ describe("a login that fails says why", () => {
       }),
     );
     expect(run).toMatchObject({ succeeded: false, results: {} });
-    expect(run.log).toContain("#subject-not-bound");
+    expect(run.log).toContain("explain subject-not-bound");
     expect(run.log).toMatch(new RegExp(`Issuer:? +${CLUSTER_ISSUER}`, "i"));
     expect(run.log).toMatch(new RegExp(`Subject:? +system:serviceaccount:${namespace.name}:somebody-else`, "i"));
   });
@@ -76,7 +76,7 @@ describe("a login that fails says why", () => {
       }),
     );
     expect(run.succeeded).toBe(false);
-    expect(run.log).toContain("#tls-untrusted");
+    expect(run.log).toContain("explain tls-untrusted");
   });
 
   test.concurrent("a workspace that can't be written to", async () => {
@@ -89,7 +89,7 @@ describe("a login that fails says why", () => {
     );
     expect(run.succeeded).toBe(false);
     expect(run.log).toMatch(/\/workspace\/dockerconfig.* (read-only|written)/);
-    expect(run.log).toContain("troubleshooting.md#");
+    expect(run.log).toContain("More: quay-keyless-login explain ");
   });
 
   test.concurrent("no workspace bound: Tekton itself says so", async () => {
@@ -120,7 +120,7 @@ describe("a login that fails says why", () => {
     const run = await stepIn("internal", { name: "quay-token", secret: { secretName: "internal-token" } });
     expect(run.succeeded).toBe(false);
     expect(run.log).toContain("https://kubernetes.default.svc.cluster.local");
-    expect(run.log).toContain("#issuer-cluster-internal");
+    expect(run.log).toContain("explain issuer-cluster-internal");
     expect(run.log).toMatch(/SPIFFE/);
   });
 
@@ -128,7 +128,7 @@ describe("a login that fails says why", () => {
     const run = await stepIn("empty", { name: "quay-token", emptyDir: {} });
     expect(run.succeeded).toBe(false);
     expect(run.log).toContain("/var/run/secrets/tokens/quay-token");
-    expect(run.log).toContain("troubleshooting.md#");
+    expect(run.log).toContain("More: quay-keyless-login explain ");
   });
 
   /** The StepAction alone, on this volume. */

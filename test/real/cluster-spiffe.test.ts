@@ -68,7 +68,7 @@ test("a pod that SPIRE doesn't know gets the reason", async () => {
     }),
   );
   expect(run.succeeded).toBe(false);
-  expect(run.log).toContain("#spiffe-no-identity");
+  expect(run.log).toContain("explain spiffe-no-identity");
 });
 
 test("nothing shows a token", async () => {

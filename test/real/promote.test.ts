@@ -207,7 +207,7 @@ test("under the service account that builds it is refused, before anything is as
   const before = peers.quay.requests.length;
   const run = await promote("refused", {}, { serviceAccount: "quay-ci" });
   expect(run.succeeded).toBe(false);
-  expect(run.log).toContain("#subject-not-bound");
+  expect(run.log).toContain("explain subject-not-bound");
   expect(run.log).toContain(`system:serviceaccount:${namespace.name}:quay-ci`);
   expect(peers.quay.requests.slice(before).filter(({ path }) => path.startsWith("/v2/acme/app/"))).toEqual([]);
 });

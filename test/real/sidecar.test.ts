@@ -131,8 +131,8 @@ describe("the Deployment", () => {
     await expect.poll(isReady, { timeout: 2 * LIFE * 1000, interval: 1000 }).toBe("False");
     await expect.poll(inspect, { timeout: 5000, interval: 1000 }).toMatchObject({ code: 1 });
     const log = () => namespace.kubectl("logs", "deployment/quay-keyless", "-c", "login");
-    await expect.poll(log, { timeout: 5000, interval: 500 }).toContain("#login-lapsed");
-    expect(await log()).toContain("#robot-not-federated");
+    await expect.poll(log, { timeout: 5000, interval: 500 }).toContain("explain login-lapsed");
+    expect(await log()).toContain("explain robot-not-federated");
 
     trust("quay-keyless");
     await expect.poll(isReady, { timeout: 90_000, interval: 1000 }).toBe("True");
@@ -278,8 +278,8 @@ describe("the Tekton sample with a sidecar", () => {
     const run = await runAs("refused", "somebody-else");
     expect(run).toMatchObject({ succeeded: false });
     expect(run.message).toContain("sidecar-login");
-    expect(run.logs["refused-pod/sidecar-login"]).toContain("#subject-not-bound");
-    expect(run.logs["refused-pod/step-check"]).toContain("#not-logged-in");
+    expect(run.logs["refused-pod/sidecar-login"]).toContain("explain subject-not-bound");
+    expect(run.logs["refused-pod/step-check"]).toContain("explain not-logged-in");
     expect(run.logs["refused-pod/step-push"]).not.toContain("Copying");
   });
 });

@@ -13,6 +13,7 @@ import { systemClock } from "../../platform/clock.ts";
 import { asExplainedError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
 import { assertNoSecret } from "../../platform/reporter.ts";
 import { readRoots } from "../../tools/certificates.ts";
+import { inBrief } from "../brief.ts";
 import { aligned, type Call, interruption, type Outcome, withPlatform } from "../command.ts";
 import { parseResults, writeResults } from "../results.ts";
 
@@ -60,7 +61,9 @@ export async function login(call: Call): Promise<Outcome> {
     },
   };
   const logInOnce = (renews?: Session) =>
-    withPlatform(call, { timeoutSeconds, roots }, (platform) => logIn(request, workplace, platform, renews));
+    withPlatform({ env, terminal: renews ? terminal : terminal.briefly() }, { timeoutSeconds, roots }, (platform) =>
+      logIn(request, workplace, platform, renews),
+    );
   const asked = { registry: request.registry, exportToken };
   const hand = async (result: LoginResult) => {
     const { token: _, ...outputs } = outputsOf(result, asked);
@@ -76,6 +79,8 @@ export async function login(call: Call): Promise<Outcome> {
       await takeBack(begun).catch((failure) => terminal.error(asExplainedError(failure).message));
     }
     throw error;
+  } finally {
+    terminal.live([]);
   }
 
   const leave = async (session: Session) => {
@@ -86,7 +91,17 @@ export async function login(call: Call): Promise<Outcome> {
     }
   };
   const outputs = outputsOf(result, asked);
-  const outcome = { ...describe(outputs, result, sessionFolder), token: outputs.token || undefined };
+  const outcome = {
+    ...describe(outputs, result, sessionFolder),
+    brief: inBrief({
+      outputs,
+      scopes: result.session.robots.map(({ scope }) => scope),
+      isWatching: watching !== undefined,
+      session: sessionFolder,
+      namedFile: request.store.authFile,
+    }),
+    token: outputs.token || undefined,
+  };
   if (watching === undefined) {
     await leave(result.session);
     return outcome;

@@ -134,7 +134,7 @@ describe.concurrent("identity", () => {
     const file = await machine.write(`${machine.home}/token`, signed);
     const ran = await machine.run(["identity", "--token-file", file, ...trust(), "--output", "json"]);
     expect(ran.stderr).toMatch(says);
-    expect(ran.stderr).toContain(`#${code}`);
+    expect(ran.stderr).toContain(`explain ${code}`);
     const told = JSON.parse(ran.stdout);
     expect([ran.code, told]).toMatchObject([
       exitCode(code),

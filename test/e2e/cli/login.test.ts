@@ -216,7 +216,7 @@ describe.concurrent("login", () => {
     const before = await machine.snapshot();
     const refused = await machine.run(["login", ...target, "--access", "acme/private:pull,push"]);
     expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toContain("#access-missing");
+    expect(refused.stderr).toContain("explain access-missing");
     expect(differences(before, await machine.snapshot())).toEqual([]);
     const granted = await machine.run(["login", ...target, "--access", `${robot.repository}:pull,push`]);
     expect(granted).toMatchObject({ code: 0 });

@@ -4,13 +4,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, test } from "vitest";
 import { optionsOf } from "../../../src/options/table.ts";
-import { hang } from "../../quay-stand-in/scripted.ts";
+import { errorCodes } from "../../../src/platform/errors.ts";
+import { createScreen } from "../../cli/screen.ts";
+import { answer, hang } from "../../quay-stand-in/scripted.ts";
 import { createMachine } from "../../support/command.ts";
 import { differences } from "../../support/leaks.ts";
-import { authsIn, of, until, userOf } from "../world.ts";
-import { failed, machineWithToken, newRobot, quayOf, useWorld } from "./world.ts";
+import { authsIn, of, once, until, userOf } from "../world.ts";
+import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 const commands = ["login", "logout", "status", "identity", "promote"] as const;
 
 describe.concurrent("help", () => {
@@ -18,9 +21,13 @@ describe.concurrent("help", () => {
     const machine = await createMachine();
     const asked = await machine.run([command, "--help"]);
     expect(asked).toMatchObject({ code: 0, stderr: "" });
-    const named = [...asked.stdout.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
-    expect(named).toEqual(optionsOf(command).map(({ name }) => name));
-    for (const line of asked.stdout.split("\n")) expect(line.length).toBeLessThan(130);
+    const named = [...asked.stdout.matchAll(/^ {2}(?:-q, )?--([a-z-]+)/gm)].map(([, name]) => name);
+    expect(named.toSorted()).toEqual(
+      optionsOf(command)
+        .map(({ name }) => name)
+        .toSorted(),
+    );
+    for (const line of asked.stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
     // Also where more is typed, rightly or not.
     expect((await machine.run([command, "--nonsense", "--help"])).stdout).toBe(asked.stdout);
     expect((await machine.run(["help", command])).stdout).toBe(asked.stdout);
@@ -35,10 +42,50 @@ describe.concurrent("help", () => {
     expect((await machine.run(["-h"])).stdout).toBe(asked.stdout);
   });
 
-  test("--version is the package's", async ({ expect }) => {
+  test("is as wide as the terminal, up to 100 columns", async ({ expect }) => {
+    const machine = await createMachine();
+    const widest = async (columns: number) => {
+      const { stdout } = await machine.other("script", [
+        ...["--quiet", "--return", "--command"],
+        `stty cols ${columns}; PATH=${join(machine.scratch, "tools")}:$PATH quay-keyless-login login --help`,
+        "/dev/null",
+      ]);
+      return Math.max(...stdout.split(/\r?\n/).map((line) => line.length));
+    };
+    const [narrow, wide, wider] = await Promise.all([90, 100, 200].map(widest));
+    expect(narrow).toBeGreaterThan(80);
+    expect(narrow).toBeLessThanOrEqual(90);
+    expect(wide).toBeGreaterThan(90);
+    expect(wide).toBeLessThanOrEqual(100);
+    expect(wider).toBe(wide);
+  });
+
+  test.for(["--version", "-V", "version"])("%s names the program, and is the package's", async (word, { expect }) => {
     const { version } = JSON.parse(await readFile(resolve(import.meta.dirname, "../../../package.json"), "utf8"));
     const machine = await createMachine();
-    expect(await machine.run(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+    const stdout = `quay-keyless-login ${version}\n`;
+    expect(await machine.run([word])).toMatchObject({ code: 0, stdout, stderr: "" });
+  });
+});
+
+describe.concurrent("explain", () => {
+  test("prints the page of every error, from what is shipped", async ({ expect }) => {
+    const machine = await createMachine();
+    const list = await machine.run(["explain"]);
+    expect(list).toMatchObject({ code: 0, stderr: "" });
+    const listed = [...list.stdout.matchAll(/^ {2}([a-z-]+) {2,}\S/gm)].map(([, code]) => code);
+    expect(listed).toEqual(Object.keys(errorCodes));
+    const page = await machine.run(["explain", "subject-not-bound"]);
+    expect(page).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^subject-not-bound\n\n/) });
+    expect(page.stdout.replaceAll("\n", " ")).toContain("The robot trusts the issuer, but another subject.");
+  });
+
+  test("suggests a code for one that does not exist", async ({ expect }) => {
+    const machine = await createMachine();
+    const told = failed(expect, await machine.run(["explain", "subject-not-bond"]), 2, "invalid-input");
+    expect(told).toContain("Did you mean: quay-keyless-login explain subject-not-bound");
+    // Also where the larger bundle reads the arguments.
+    failed(expect, await machine.run(["explain", "promote"]), 2, "invalid-input");
   });
 });
 
@@ -132,6 +179,99 @@ describe.concurrent("what others say", () => {
       const line = verbose.stderr.split("\n").find((each) => each.startsWith(phase));
       expect(line, phase).toMatch(/: \d+ ms$/);
     }
+  });
+});
+
+describe.concurrent("--quiet", () => {
+  test("leaves results on standard output, and nothing on standard error", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const ran = await machine.run(["login", ...target, "-q"]);
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+    expect(resultsOf(ran.stdout)).toMatchObject({ robot: robot.name, registry: peers().registryHost });
+    // On a terminal as well.
+    const watched = await machine.run(["login", ...target, "--quiet"], { terminal: true });
+    expect(resultsOf(watched.stdout.replaceAll("\r", ""))).toMatchObject({ robot: robot.name });
+    expect(await machine.run(["logout", "--registry", peers().registryHost, "--quiet"])).toMatchObject({
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
+  });
+
+  test("leaves errors", async ({ expect }) => {
+    const machine = await createMachine();
+    const ran = await machine.run(["status", "--quiet"]);
+    expect(failed(expect, ran, 1, "not-logged-in")).toMatch(/^Error: /);
+  });
+
+  test("excludes --verbose", async ({ expect }) => {
+    const machine = await createMachine();
+    const told = failed(expect, await machine.run(["status", "--quiet", "--verbose"]), 2, "invalid-input");
+    expect(told).toContain("Give one of the two.");
+  });
+});
+
+describe.concurrent("login on a terminal", () => {
+  /** What stands on the screen at the end, of lines that change too. */
+  const shownOn = (output: string): string[] => {
+    const screen = createScreen(200, 50);
+    screen.write(output);
+    return screen.all();
+  };
+
+  test("is three lines; the last one says how to log out", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const before = await machine.snapshot();
+    const session = join(machine.home, "a session");
+    const ran = await machine.run(["login", ...target, "--session", session], { terminal: true });
+    expect(ran.code).toBe(0);
+    const lines = shownOn(ran.stdout);
+    expect(lines).toEqual([
+      expect.stringMatching(`^Logged in to ${peers().registryHost} as ${escaped(robot.name)} until \\d{4}-\\S+Z\\.$`),
+      `Auth file: ${machine.usualFile}`,
+      `To log out: quay-keyless-login logout --session '${session}'`,
+    ]);
+    const wayBack = lines[2]?.replace("To log out: ", "") ?? "";
+    const path = `PATH=${join(machine.scratch, "tools")}:$PATH`;
+    expect(await machine.other("bash", ["-c", `${path}; ${wayBack}`])).toMatchObject({ code: 0 });
+    expect(differences(before, await machine.snapshot())).toEqual([]);
+  });
+
+  test("says what it waits for, in a line that gives way", async ({ expect }) => {
+    const { quay } = peers();
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    quay.exchangeScript.always(answer(503), once(of(robot)));
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const ran = await machine.run(["login", ...target], { terminal: true });
+    expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining("Trying again")]);
+    expect(shownOn(ran.stdout).length).toBe(3);
+  });
+
+  test("is as elsewhere with --verbose, and where nobody watches", async ({ expect }) => {
+    const robot = newRobot(peers());
+    const machine = await machineWithToken(peers());
+    const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
+    const verbose = await machine.run(["login", ...target, "--verbose"], { terminal: true });
+    const unwatched = await machine.run(["login", ...target], { terminal: true, env: { CI: "true" } });
+    for (const { stdout } of [verbose, unwatched]) {
+      expect(stdout).toMatch(/^Identity: /m);
+      expect(stdout).toMatch(/^expires-at {2}/m);
+    }
+  });
+
+  test("fails with the whole error", async ({ expect }) => {
+    const machine = await machineWithToken(peers());
+    const target = [...quayOf(peers()), "--robot", "acme+nobody", "--token-file", machine.tokenFile];
+    const ran = await machine.run(["login", ...target], { terminal: true, env: { NO_COLOR: "1" } });
+    expect(ran.code).toBe(1);
+    const lines = shownOn(ran.stdout);
+    expect(lines[0]).toMatch(/^Error: /);
+    expect(lines.at(-1)).toBe("  More: quay-keyless-login explain robot-not-found");
   });
 });
 

@@ -196,7 +196,7 @@ describe.concurrent("login --watch", () => {
     const { stderr } = await end(expect, watch);
     expect(stderr.match(/could not be renewed/g)).toHaveLength(2);
     // What to do about it is said once; each attempt, and each renewal, is a line.
-    expect(stderr.match(/#quay-read-only/g)).toHaveLength(1);
+    expect(stderr.match(/explain quay-read-only/g)).toHaveLength(1);
     expect(stderr.split("\n").filter((line) => /Identity:|^ {2}issuer|Logged in to/.test(line))).toHaveLength(3);
     expect(stderr).toMatch(/Trying again (?:at once|in \d\.\d s); the login ends at /);
     expect(stderr).not.toContain("login-lapsed");
@@ -218,7 +218,7 @@ describe.concurrent("login --watch", () => {
     await renewed(watch, 1, 20_000);
     await renewed(watch, 2);
     const { stderr } = await end(expect, watch);
-    expect(stderr.split("#login-lapsed")).toHaveLength(2);
+    expect(stderr.split("explain login-lapsed")).toHaveLength(2);
   }, 60_000);
 
   test("an auth file that is deleted, its folder too, is there again within 2 s", async ({ expect }) => {

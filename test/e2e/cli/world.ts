@@ -40,7 +40,10 @@ export function resultsOf(stdout: string): Record<string, string> {
 
 /** That a command failed with this code, told people and, by JSON, programs. @returns standard error */
 export function failed(expect: ExpectStatic, ran: Ran, exitCode: number, code: string): string {
-  expect([ran.stderr, ran.code]).toEqual([expect.stringContaining(`docs/troubleshooting.md#${code}`), exitCode]);
+  expect([ran.stderr, ran.code]).toEqual([
+    expect.stringContaining(`More: quay-keyless-login explain ${code}`),
+    exitCode,
+  ]);
   if (ran.stdout.startsWith("{")) {
     expect(JSON.parse(ran.stdout).error).toMatchObject({
       code,

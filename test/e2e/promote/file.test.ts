@@ -88,7 +88,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     if (bad === undefined) throw new Error("too few");
     bad.side.quay.store.repositories.get(bad.repository)?.permissions.clear();
     const ran = await all.scenario.promote(all.args);
-    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("#access-missing")]);
+    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("explain access-missing")]);
     expect(ran.promotions.map(({ error, changed }) => [error?.code, changed])).toEqual(
       all.places.map((place) => (place === bad ? ["access-missing", false] : [undefined, true])),
     );
@@ -106,7 +106,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     const bad = all.places[1];
     bad?.side.quay.store.repositories.get(bad.repository)?.permissions.clear();
     const ran = await all.scenario.promote(all.args.map((arg) => (arg === "json" ? "text" : arg)));
-    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("#access-missing")]);
+    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("explain access-missing")]);
     for (const { repository } of all.places) expect(ran.stdout).toContain(repository);
     expect(ran.stdout).toContain("access-missing");
     expect(ran.stdout).toMatch(/2 promoted.*1 failed/);
@@ -132,7 +132,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     const [first] = all.places;
     first?.side.quay.store.repositories.get(first.repository)?.permissions.clear();
     const mixed = await all.scenario.promote(args);
-    expect([mixed.code, mixed.stderr]).toEqual([1, expect.stringContaining("#access-missing")]);
+    expect([mixed.code, mixed.stderr]).toEqual([1, expect.stringContaining("explain access-missing")]);
   });
 
   test("a registry that was busy for a moment is asked again", async ({ expect }) => {
@@ -169,7 +169,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
       started.kill(signal);
       const ran = await started.ended(); // no login is left: it looks
       expect(performance.now() - from).toBeLessThan(5_000);
-      expect([ran.code, ran.signal, ran.stderr]).toEqual([75, null, expect.stringContaining("#cancelled")]);
+      expect([ran.code, ran.signal, ran.stderr]).toEqual([75, null, expect.stringContaining("explain cancelled")]);
       expect(ran.promotions.map(({ error, changed }) => [error?.code, changed])).toEqual([
         [undefined, true],
         ["cancelled", false],

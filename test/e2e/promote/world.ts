@@ -179,7 +179,10 @@ export function succeeded<T extends Ran>(expect: ExpectStatic, ran: T): T {
 
 /** That all of it failed with this code. @returns standard error */
 export function refused(expect: ExpectStatic, ran: Promoted, code: string, exitCode = 1): string {
-  expect([ran.stderr, ran.code]).toEqual([expect.stringContaining(`docs/troubleshooting.md#${code}`), exitCode]);
+  expect([ran.stderr, ran.code]).toEqual([
+    expect.stringContaining(`More: quay-keyless-login explain ${code}`),
+    exitCode,
+  ]);
   for (const { error } of ran.promotions) {
     expect(error).toMatchObject({ code, message: expect.any(String), remedy: expect.any(Array) });
   }

@@ -107,7 +107,7 @@ describe("which of several", () => {
         "  Choose one by its SPIFFE ID or hint, with the option spiffe-id:",
         "    spiffe://example.org/ci",
         "    spiffe://example.org/release  hint release",
-        "  More: docs/troubleshooting.md#spiffe-several-identities",
+        "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#spiffe-several-identities",
       ].join("\n"),
     );
     expect(platform.waits).toEqual([]);

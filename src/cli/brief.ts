@@ -1,0 +1,38 @@
+/** A login in three lines, for people at a terminal. Pure. */
+import type { OutputName } from "../options/table.ts";
+
+export interface LoginForPeople {
+  readonly outputs: Readonly<Record<Exclude<OutputName, "token">, string>>;
+  readonly scopes: readonly string[];
+  readonly isWatching: boolean;
+  /** The folder that --session names. */
+  readonly session: string | undefined;
+  /** The file that --auth-file names. */
+  readonly namedFile: string | undefined;
+}
+
+export function inBrief(login: LoginForPeople): readonly string[] {
+  const { registry, robot, "expires-at": expiresAt, "auth-file": authFile } = login.outputs;
+  return [
+    `Logged in to ${registry} as ${robot.replaceAll("\n", ", ")} until ${expiresAt}.`,
+    `Auth file: ${authFile}`,
+    login.isWatching
+      ? "Renewing the login until you stop this program (Ctrl-C)."
+      : `To log out: quay-keyless-login logout ${wayBack(login).map(quoted).join(" ")}`,
+  ];
+}
+
+function wayBack({ outputs: { registry }, scopes, session, namedFile }: LoginForPeople): readonly string[] {
+  if (session !== undefined) {
+    return ["--session", session];
+  }
+  const isWhole = scopes.every((scope) => scope === registry);
+  return [
+    ...(isWhole ? ["--registry", registry] : scopes.flatMap((scope) => ["--scope", scope])),
+    ...(namedFile === undefined ? [] : ["--auth-file", namedFile]),
+  ];
+}
+
+/** As a shell wants it. */
+const quoted = (word: string): string =>
+  /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

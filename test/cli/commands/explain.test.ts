@@ -1,0 +1,69 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { pageOf, sectionsOf } from "../../../src/cli/commands/explain.ts";
+import { errorCodes } from "../../../src/platform/errors.ts";
+
+const document = await readFile(join(import.meta.dirname, "../../../docs/troubleshooting.md"), "utf8");
+
+test("each code has a section, and each section is its own", () => {
+  const sections = sectionsOf(document);
+  expect([...sections.keys()].toSorted()).toEqual(Object.keys(errorCodes).toSorted());
+  for (const [code, text] of sections) {
+    expect([code, text.trim()]).toEqual([code, expect.stringMatching(/^[^#]/)]);
+  }
+});
+
+test("a section ends at the next heading; between fences, # begins none", () => {
+  const sections = sectionsOf(
+    "# A\n\nx\n\n## b\n\nof b\n\n```yaml\n## a comment\n```\n\n# C\n\nof C\n\n## d\n\nof d\n",
+  );
+  expect(sections).toEqual(
+    new Map([
+      ["b", "\nof b\n\n```yaml\n## a comment\n```\n\n"],
+      ["d", "\nof d\n\n"],
+    ]),
+  );
+});
+
+test("a page is text for a terminal: filled lines, code as it is, no links", () => {
+  const section = [
+    "Some **bold** words and `code`,",
+    "[another](#other-code) and [the rules](promotion.md#signatures).",
+    "",
+    "```yaml",
+    "volumes:",
+    "  - name: a-line-that-is-longer-than-the-terminal-is-wide",
+    "```",
+    "- one that goes on",
+    "  and on",
+    "- two",
+  ].join("\n");
+  expect(pageOf("tag-taken", section, 40)).toEqual([
+    "tag-taken",
+    "",
+    "Some bold words and `code`, another and",
+    "the rules",
+    "(https://github.com/OWNER/quay-keyless-login/blob/main/docs/promotion.md#signatures).",
+    "",
+    "    volumes:",
+    "      - name: a-line-that-is-longer-than-the-terminal-is-wide",
+    "",
+    "- one that goes on and on",
+    "- two",
+    "",
+    "https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#tag-taken",
+  ]);
+});
+
+test("every page fits, and has no markup left", () => {
+  for (const [code, section] of sectionsOf(document)) {
+    for (const line of pageOf(code, section, 80)) {
+      // What is pasted is not broken, nor is an address.
+      if (!/^ {4}|https:/.test(line)) {
+        expect(line.length, line).toBeLessThanOrEqual(80);
+      }
+      expect(line).not.toMatch(/\s$|\]\(|\*\*|^```/);
+    }
+  }
+});
