@@ -1,7 +1,7 @@
 /** Options as text become one plain value, validated once, before anything is touched. Pure. */
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
-import { readOptions } from "../options/reader.ts";
+import { readOptions, requireOptions } from "../options/reader.ts";
 import { type OptionValues, toolNames } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { parseOptionalHost, parseRegistry, parseRobot, parseScope, type RobotLogin, robotFor } from "../quay/scope.ts";
@@ -36,6 +36,7 @@ const repositoryName = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/;
 export function parseRequest(values: OptionValues): LoginRequest {
   const reader = readOptions(values);
   const { text, optional, choice, list } = reader;
+  requireOptions(reader, { robot: "acme+ci" });
   const registry = parseRegistry(text("registry"));
   const robots = parseRobots(list("robot"), registry);
   const dockerConfig = choice("docker-config", ["auto", "true", "false"]);
@@ -77,9 +78,6 @@ function assertConsistent(request: LoginRequest): void {
 }
 
 function parseRobots(entries: readonly string[], registry: string): readonly RobotLogin[] {
-  if (entries.length === 0) {
-    throw invalidInput("robot", "", "it is required", "robot: acme+ci");
-  }
   const robots = entries.map((entry): RobotLogin => {
     const separator = entry.indexOf("=");
     const robot = parseRobot(entry.slice(separator + 1).trim());

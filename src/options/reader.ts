@@ -1,5 +1,5 @@
 /** Options as text, and what each kind of value may be. Pure. */
-import { invalidInput } from "../platform/errors.ts";
+import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { type Option, type OptionName, type OptionValues, options } from "./table.ts";
 
 export interface OptionReader {
@@ -40,6 +40,24 @@ export function readOptions(values: OptionValues): OptionReader {
         .map((line) => line.trim())
         .filter(Boolean),
   };
+}
+
+/**
+ * @param examples the options that have to be given, each with a value that works
+ * @throws ExplainedError `invalid-input`, naming all that are missing
+ */
+export function requireOptions({ optional }: OptionReader, examples: Partial<Record<OptionName, string>>): void {
+  const missing = (Object.entries(examples) as [OptionName, string][]).filter(([name]) => optional(name) === undefined);
+  if (missing.length > 0) {
+    const names = missing.map(([name]) => name).join(", ");
+    throw new ExplainedError(
+      "invalid-input",
+      `Missing required ${missing.length > 1 ? "options" : "option"} ${names}.`,
+      {
+        remedy: missing.map(([name, example]) => `Write, for example, ${name}: ${example}`),
+      },
+    );
+  }
 }
 
 /** @throws ExplainedError `invalid-input` */

@@ -1,8 +1,8 @@
 /** Options and the file of promotions become one plain value, validated once, before anything is touched. */
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
-import { type OptionReader, parseTimeout, readOptions } from "../options/reader.ts";
-import type { OptionName, OptionValues } from "../options/table.ts";
+import { type OptionReader, parseTimeout, readOptions, requireOptions } from "../options/reader.ts";
+import type { OptionValues } from "../options/table.ts";
 import { invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
 import { parseOptionalHost, parseRegistry, parseRobot } from "../quay/scope.ts";
@@ -39,6 +39,9 @@ export interface PromotionRequest {
   readonly timeoutSeconds: number;
 }
 
+/** What has to be given where no file has a list of promotions, with examples. */
+const unlessFile = { source: "quay.io/acme/staging:1.0", destination: "quay.io/acme/app", tag: "1.0" } as const;
+
 /**
  * Reads the file that the option file names, and changes nothing.
  * @throws ExplainedError `invalid-input`, naming the option or the file's entry, the value and an example that works
@@ -46,13 +49,17 @@ export interface PromotionRequest {
 export async function readPromotionRequest(values: OptionValues): Promise<PromotionRequest> {
   const reader = readOptions(values);
   const { text, optional, boolean, list } = reader;
+  requireOptions(reader, {
+    ...(optional("file") === undefined && unlessFile),
+    "destination-robot": "acme+release",
+  });
   const registry = parseRegistry(text("registry"));
   const sourceRobot = optional("source-robot");
   const request: Omit<PromotionRequest, "promotions"> = {
     identity: parseIdentityRequest(reader),
     sourceRobot: sourceRobot && parseRobot(sourceRobot, "source-robot"),
     sourceAuthFile: parseSourceAuthFile(reader),
-    destinationRobot: parseRobot(required(reader, "destination-robot", "acme+release"), "destination-robot"),
+    destinationRobot: parseRobot(text("destination-robot"), "destination-robot"),
     sourceTokenHost: parseSourceTokenHost(reader),
     destinationTokenHost: parseOptionalHost(reader, "destination-token-host"),
     existingTags: parseExistingTags(reader),
@@ -85,22 +92,10 @@ function parseSourceTokenHost(reader: OptionReader): string | undefined {
   return host;
 }
 
-function required({ optional }: OptionReader, name: OptionName, example: string, problem = "it is required"): string {
-  const value = optional(name);
-  if (value === undefined) {
-    throw invalidInput(name, "", problem, `${name}: ${example}`);
-  }
-  return value;
-}
-
 function parseSingle(reader: OptionReader, registry: string): Promotion {
-  const unlessFile = "it is required, unless file names a list of promotions";
-  const source = required(reader, "source", "quay.io/acme/staging:1.0", unlessFile);
-  const destination = required(reader, "destination", "quay.io/acme/app", unlessFile);
-  required(reader, "tag", "1.0", unlessFile);
   return parsePromotion({
-    source,
-    destination,
+    source: reader.text("source"),
+    destination: reader.text("destination"),
     tags: reader.list("tag"),
     registry,
     tagsGoInto: "the option tag",

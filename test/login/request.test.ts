@@ -138,11 +138,20 @@ const mode = "it is octal, lets the owner read and write, and nobody execute";
 
 const oneOfTwo = "Give one of the two.";
 
+test("a robot is required", async () => {
+  for (const robot of [undefined, "", " \n "]) {
+    const error = await failure(() => parseRequest({ robot }));
+    expect([error.code, error.message, error.remedy]).toEqual([
+      "invalid-input",
+      "Missing required option robot.",
+      ["Write, for example, robot: acme+ci"],
+    ]);
+  }
+});
+
 type Bad = [values: OptionValues, option: string, shown: string, problem: string, example: string];
 
 test.each<Bad>([
-  [{ robot: "" }, "robot", "", "it is required", "robot: acme+ci"],
-  [{ robot: " \n " }, "robot", "", "it is required", "robot: acme+ci"],
   [{ robot: "acme" }, "robot", "acme", "a robot's full name has a +: organization+name", "robot: acme+ci"],
   [{ robot: "other" }, "robot", "other", "a robot's full name has a +: organization+name", "robot: other+ci"],
   [{ robot: "A/b" }, "robot", "A/b", "a robot's full name has a +: organization+name", "robot: acme+ci"],
@@ -199,28 +208,28 @@ test.each<Bad>([
     "registry",
     "https://quay.io",
     "it is a host, without a scheme such as https://",
-    registryExample,
+    "registry: quay.io",
   ],
   [
     { registry: "https://me:secret@quay.io/x" },
     "registry",
     "https://…@quay.io/x",
     "it is a host, without a scheme such as https://",
-    registryExample,
+    "registry: quay.io",
   ],
   [
     { registry: "me:secret@quay.io" },
     "registry",
     "…@quay.io",
     "it is a host, without a user or password",
-    registryExample,
+    "registry: quay.io",
   ],
   [
     { registry: "quay.io/acme" },
     "registry",
     "quay.io/acme",
     "it is a host, without a path; organizations go into robot",
-    registryExample,
+    "registry: quay.io",
   ],
   [{ registry: "quay io" }, "registry", "quay io", noHost, registryExample],
   [{ registry: "quay.io:https" }, "registry", "quay.io:…", noHost, registryExample],

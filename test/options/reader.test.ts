@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseTimeout, readOptions } from "../../src/options/reader.ts";
+import { parseTimeout, readOptions, requireOptions } from "../../src/options/reader.ts";
 import { failure } from "../fixtures.ts";
 
 describe("an option's text", () => {
@@ -82,4 +82,23 @@ test.each(["0", "3601", "-1", "1.5", "1e2", "2m", "0x10", "99999999999999999999"
   const error = await failure(() => parseTimeout(readOptions({ timeout: value })));
   expect(error.message).toBe(`The option "timeout" is "${value}": it is a whole number of seconds, 1 to 3600.`);
   expect(error.remedy).toEqual(["Write, for example, timeout: 120"]);
+});
+
+describe("required options", () => {
+  const examples = { source: "acme/staging:1.0", destination: "acme/app" };
+
+  test("that are given, are enough", () => {
+    expect(() => requireOptions(readOptions({ source: "x", destination: "y" }), examples)).not.toThrow();
+  });
+
+  test("that are missing or blank, are named all at once, each with an example", async () => {
+    const both = await failure(() => requireOptions(readOptions({ source: " \n " }), examples));
+    expect([both.code, both.message, both.remedy]).toEqual([
+      "invalid-input",
+      "Missing required options source, destination.",
+      ["Write, for example, source: acme/staging:1.0", "Write, for example, destination: acme/app"],
+    ]);
+    const one = await failure(() => requireOptions(readOptions({ source: "x" }), examples));
+    expect(one.message).toBe("Missing required option destination.");
+  });
 });

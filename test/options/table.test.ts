@@ -87,7 +87,7 @@ describe("descriptions", () => {
 
 describe("each entry point has its options", () => {
   const namesOf = (entryPoint: EntryPoint): string[] => optionsOf(entryPoint).map(({ name }) => name);
-  const everywhere = ["output", "verbose"];
+  const everywhere = ["output", "verbose", "quiet"];
   const source = ["identity", "token-file", "token-env", "spiffe-socket", "spiffe-id"];
   const shared = ["registry", "robot", "audience", "auth-file-mode", "ca-file", "token-host", "access", "timeout"];
 
