@@ -41,7 +41,7 @@ interface Case {
 const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJl";
 
 const cases: Record<string, Case> = {
-  "no robot": { inputs: { robot: "" }, says: ['"robot"', "it is required", "robot: acme+ci"] },
+  "no robot": { inputs: { robot: "" }, says: ["Missing required option robot.", "robot: acme+ci"] },
   "registry with userinfo and a scheme": {
     inputs: { registry: "https://me:a-secret-password@quay.io" },
     options: { secrets: [{ kind: "foreign", value: "a-secret-password" }] },

@@ -60,7 +60,7 @@ test.each([
     const result = outcome<unknown>(() => parse(values));
     if (result instanceof ExplainedError) {
       expect(result.code).toBe("invalid-input");
-      expect(names).toContain(/^The option "([\w-]+)" is "/.exec(result.message)?.[1]);
+      expect(names).toContain(/^(?:The option "|Missing required options? )([\w-]+)/.exec(result.message)?.[1]);
       expect(result.message + result.remedy.join("")).not.toMatch(/[\r\n]/);
       expect(result.message.length).toBeLessThan(2_000);
     }

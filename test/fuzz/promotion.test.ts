@@ -146,7 +146,7 @@ test("of any options comes a request, or an error that names one of them", async
       const result = await outcomeAsync(() => readPromotionRequest(values));
       if (result instanceof ExplainedError) {
         expectTold(result);
-        expect(names).toContain(/^The option "([\w-]+)" is "/.exec(result.message)?.[1]);
+        expect(names).toContain(/^(?:The option "|Missing required options? )([\w-]+)/.exec(result.message)?.[1]);
         return;
       }
       right += 1;

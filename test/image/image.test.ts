@@ -113,7 +113,7 @@ describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
 });
 
 describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () => {
-  test.for([0, 1001, 1_000_680_000])("as user %i: --version and --help", async (uid, { expect }) => {
+  test.for([0, 1001, 1_000_680_000])("as user %i: --version, --help and explain", async (uid, { expect }) => {
     expect(await run(["--version"], { uid })).toEqual({
       code: 0,
       stdout: `quay-keyless-login ${version}\n`,
@@ -122,6 +122,8 @@ describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () =
     const help = await run(["login", "--help"], { uid });
     expect(help).toMatchObject({ code: 0, stderr: "" });
     expect(help.stdout).toContain("--robot");
+    const page = await run(["explain", "tag-taken"], { uid });
+    expect(page).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^tag-taken\n\n/) });
   });
 
   test("nothing but /tmp can be written to", async ({ expect }) => {

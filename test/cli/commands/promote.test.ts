@@ -37,7 +37,7 @@ const robot = ["--destination-robot", "acme+release"];
 
 describe.concurrent("quay-keyless-login promote", () => {
   test.for([
-    [usual, /"--destination-robot"/, /--destination-robot /],
+    [usual, /Missing required option --destination-robot\./, /--destination-robot /],
     [[...usual, ...robot, "--parallel", "0"], /"--parallel" is "0"/, /--parallel 4/],
     [
       [...usual, ...robot, "--result", "digest=/nowhere/digest"],

@@ -29,6 +29,10 @@ const login = (...more: string[]) => ["login", "--robot", "acme+ci", "--token-fi
 const cases: Record<string, Case> = {
   nothing: { args: [], says: ["login, logout, status, identity", "--help"] },
   "a command with a slip": { args: ["logni", "--robot", "acme+ci"], says: ['"logni"', "quay-keyless-login login"] },
+  "no robot": {
+    args: ["login", "--token-file", "/x"],
+    says: ["Missing required option --robot.", "Write, for example, --robot acme+ci"],
+  },
   "an unknown form of output": {
     args: ["status", "--output", "yaml"],
     says: ["--output", "yaml", "text, json", "--output text"],
