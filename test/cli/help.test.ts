@@ -90,5 +90,7 @@ describe.each([60, 80, 100])("%i columns", (width) => {
       }
       expect(line).not.toMatch(/\s$|\t|`|undefined/);
     }
+    // Nor a word about what only the Actions have.
+    expect(text).not.toMatch(/\b(?:Action|workflow|step|runner|job)s?\b/i);
   });
 });
