@@ -48,7 +48,9 @@ function expectTold(error: ExplainedError): void {
   expect(error.message + error.remedy.join("")).not.toMatch(/[\r\n]/);
   expect(error.message.length).toBeLessThan(1_000);
   expect(error.remedy.join("").length).toBeLessThan(25_000);
-  expect(error.remedy).toHaveLength(1);
+  // For each option that is missing, an example.
+  const missing = /^Missing required options? (.*)\.$/.exec(error.message)?.[1]?.split(", ");
+  expect(error.remedy).toHaveLength(missing?.length ?? 1);
 }
 
 test("of any text comes a reference that reads the same again, or an error on one line", () => {
