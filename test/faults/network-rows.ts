@@ -43,15 +43,15 @@ export const networkRows: readonly Group[] = [
       row("F27", "DNS does not answer", "timeout"),
       row("F241", "101, which ends HTTP on the connection", "quay-answer-unusable", "once"),
       row("F223", "a page of a login portal before it", "quay-answer-unusable", "once"),
-      row("F315", "a page that is no error", "quay-answer-unusable", "once"),
+      row("F321", "a page that is no error", "quay-answer-unusable", "once"),
       row(
-        "F317",
+        "F323",
         "a Quay without robot federation, as before 3.13",
         "quay-without-federation",
         "once; it is not followed",
       ),
       row("F224", "a robot token for another robot", "quay-answer-unusable", "it is not used"),
-      row("F316", "a robot token without an end", "quay-answer-unusable", "it is not used"),
+      row("F322", "a robot token without an end", "quay-answer-unusable", "it is not used"),
       row("F242", "a port for plain http", "quay-answer-unusable", "once; says which port to name"),
       elsewhere(
         row("F311", "a robot token with a NUL in it", "quay-answer-unusable", "post has nothing to take back"),

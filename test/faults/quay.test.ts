@@ -76,11 +76,11 @@ describe.concurrent("Quay answers", () => {
   answers("F22", () => page(GATEWAY_TIMEOUT));
   answers("F241", switching, { attempts: 1 });
   answers("F223", () => answer(403, "<html>Sign in</html>"), { attempts: 1 });
-  answers("F315", notJson, { attempts: 1 });
+  answers("F321", notJson, { attempts: 1 });
   answers("F224", () => tokenWith({ sub: "acme+admin" }), { attempts: 1 });
-  answers("F316", () => tokenWith({ exp: undefined }), { attempts: 1 });
+  answers("F322", () => tokenWith({ exp: undefined }), { attempts: 1 });
 
-  fault("F317", async ({ expect, row }) => {
+  fault("F323", async ({ expect, row }) => {
     const { authority, issuer } = peers();
     const quay = await startQuay(authority, { release: "without-federation" });
     const robot = newRobot(peers());
