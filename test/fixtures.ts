@@ -188,18 +188,21 @@ export async function fakeTool(folder: string, name: string, script: string): Pr
 }
 
 /**
- * Runs a piece of program as the user nobody (where this one may become another), in a process of its own.
- * @param modules of src; `src` has all that they export, for `script`
- * @param script what `args` are for, as `args`
- * @returns what it printed, and the message of the error that ended it
+ * Runs a function as the user nobody (where this one may become another), in a process of its own.
+ * @param modules of src; `src` has all that they export
+ * @param work goes there as text: it knows nothing but what it is given
+ * @returns the message of the error that ended it
  */
-export async function asNobody(modules: readonly string[], script: string, ...args: string[]): Promise<string> {
+export async function asNobody<Source>(
+  modules: readonly string[],
+  work: (src: Source, ...args: string[]) => Promise<unknown>,
+  ...args: string[]
+): Promise<string> {
   const paths = modules.map((name) => JSON.stringify(join(import.meta.dirname, "../src", name)));
   const program = `
     const src = Object.assign({}, ...await Promise.all([${paths.map((path) => `import(${path})`)}]));
     if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
-    const args = process.argv.slice(1);
-    try { ${script} } catch (error) { console.log(error.message); }`;
+    try { await (${work})(src, ...process.argv.slice(1)); } catch (error) { console.log(error.message); }`;
   const run = promisify(execFile);
   return (await run(process.execPath, ["--input-type=module", "--eval", program, ...args])).stdout;
 }

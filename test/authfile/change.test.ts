@@ -327,8 +327,11 @@ describe("a place that can't be written to", () => {
     const path = join(folder, "auth.json");
     const said = await asNobody(
       ["platform/clock.ts", "authfile/change.ts"],
-      `const platform = { clock: src.systemClock, signal: new AbortController().signal };
-       await src.mergeEntries({ path: args[0], entries: {}, id: "x" }, platform, async () => {});`,
+      (src: typeof import("../../src/platform/clock.ts") & typeof import("../../src/authfile/change.ts"), file) => {
+        const quiet = { info() {}, warning() {}, debug() {}, secret() {}, hide: String, holdsSecret: () => false };
+        const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
+        return src.mergeEntries({ path: file, entries: {}, mode: undefined, id: "x" }, silent, async () => {});
+      },
       path,
     );
     expect(said).toContain(`The auth file ${path} cannot be written: this user may not write there.`);
@@ -357,7 +360,11 @@ describe("whether a file could be written", () => {
     await chmod(join(folder, "shut"), mode);
     await chmod(folder, 0o777);
     const path = join(folder, "shut/a/auth.json");
-    const said = await asNobody(["authfile/replaceable.ts"], "await src.assertReplaceable({ path: args[0] });", path);
+    const said = await asNobody(
+      ["authfile/replaceable.ts"],
+      (src: typeof import("../../src/authfile/replaceable.ts"), file) => src.assertReplaceable({ path: file }),
+      path,
+    );
     expect(said).toBe(`The auth file ${path} cannot be written: this user may not write there.\n`);
   });
 });

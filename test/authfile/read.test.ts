@@ -82,7 +82,11 @@ describe("a file that can't be used: nothing is changed, and the error names it"
     const path = await makeFile("{}");
     await chmod(path, 0o000);
     await chmod(dirname(path), 0o755);
-    const said = await asNobody(["authfile/read.ts"], "await src.readAuthFile(args[0]);", path);
+    const said = await asNobody(
+      ["authfile/read.ts"],
+      (src: typeof import("../../src/authfile/read.ts"), file) => src.readAuthFile(file),
+      path,
+    );
     expect(said).toContain(`The auth file ${path} may not be read by this user`);
   });
 

@@ -122,8 +122,11 @@ describe("a file that can't be changed is named", () => {
     await chmod(dirname(path), 0o555);
     const said = await asNobody(
       ["platform/clock.ts", "authfile/restore.ts"],
-      `const platform = { clock: src.systemClock, signal: new AbortController().signal };
-       await src.removeEntries(args[0], ["quay.io"], () => true, "x", platform);`,
+      (src: typeof import("../../src/platform/clock.ts") & typeof import("../../src/authfile/restore.ts"), file) => {
+        const quiet = { info() {}, warning() {}, debug() {}, secret() {}, hide: String, holdsSecret: () => false };
+        const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
+        return src.removeEntries(file, ["quay.io"], () => true, "x", silent);
+      },
       path,
     );
     await chmod(dirname(path), 0o700);

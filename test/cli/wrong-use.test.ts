@@ -52,7 +52,10 @@ test("a result in a folder that this user may not write to", async () => {
   const folder = join(await makeFolder(), "theirs");
   await mkdir(folder, { mode: 0o500 });
   await writeFile(join(folder, "robot"), "").catch(() => {});
-  const script = `await src.parseResults({ result: args[0] }, ["robot"], "robot");`;
-  const said = await asNobody(["cli/results.ts"], script, `robot=${folder}/robot`);
+  const said = await asNobody(
+    ["cli/results.ts"],
+    (src: typeof import("../../src/cli/results.ts"), result) => src.parseResults({ result }, ["robot"], "robot"),
+    `robot=${folder}/robot`,
+  );
   expect(said).toContain("may not be written by this user");
 });

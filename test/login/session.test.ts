@@ -224,7 +224,12 @@ describe("a folder that the user named", () => {
     const folder = await makeFolder();
     await chmod(folder, 0o755);
     await mkdir(join(folder, "theirs"), { mode: 0o755 });
-    const openAsNobody = (path: string) => asNobody(["login/session.ts"], "await src.openNamedSession(args[0]);", path);
+    const openAsNobody = (path: string) =>
+      asNobody(
+        ["login/session.ts"],
+        (src: typeof import("../../src/login/session.ts"), named) => src.openNamedSession(named),
+        path,
+      );
     if (process.getuid?.() !== 0) {
       await chmod(join(folder, "theirs"), 0o500);
     }

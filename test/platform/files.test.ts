@@ -85,8 +85,8 @@ describe("reading", () => {
     expect(await said(readFileWithin(at("nothing"), mebibyte))).toBe("does not exist");
     await chmod(folder, 0o755);
     await writeFile(at("theirs"), "x", { mode: 0 });
-    const script = "await src.readFileWithin(args[0], 1)";
-    expect(await asNobody(["platform/files.ts"], script, at("theirs"))).toBe("may not be read by this user\n");
+    const read = (src: typeof import("../../src/platform/files.ts"), path: string) => src.readFileWithin(path, 1);
+    expect(await asNobody(["platform/files.ts"], read, at("theirs"))).toBe("may not be read by this user\n");
   });
 
   test("a file by way of links, as a mounted token is one, with what the system says of it", async () => {

@@ -326,8 +326,13 @@ describe("the file itself", () => {
     await chmod(folder, 0o755);
     const file = join(folder, "release.yaml");
     await writeFile(file, good, { mode: 0o000 });
-    const script = `await src.readPromotionFile({ path: args[0], registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000));`;
-    expect(await asNobody(["promotion/promotion-file.ts"], script, file)).toContain("it may not be read by this user");
+    const said = await asNobody(
+      ["promotion/promotion-file.ts"],
+      (src: typeof import("../../src/promotion/promotion-file.ts"), file) =>
+        src.readPromotionFile({ path: file, registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000)),
+      file,
+    );
+    expect(said).toContain("it may not be read by this user");
   });
 
   test("has a name that fits on one line of a message", async () => {

@@ -60,7 +60,11 @@ describe("the file of roots", () => {
     const path = await write("theirs");
     await chmod(path, 0o000);
     await chmod(dirname(path), 0o755);
-    const said = await asNobody(["tools/certificates.ts"], "await src.readRoots(args[0]);", path);
+    const said = await asNobody(
+      ["tools/certificates.ts"],
+      (src: typeof import("../../src/tools/certificates.ts"), file) => src.readRoots(file),
+      path,
+    );
     expect(said).toBe(`The option "ca-file" is "${path}": the file may not be read by this user.\n`);
   });
 

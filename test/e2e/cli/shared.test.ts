@@ -9,6 +9,7 @@ import { authsIn, entryOf, userOf } from "../world.ts";
 import { machineWithToken, newRobot, quayOf, useWorld } from "./world.ts";
 
 const peers = useWorld({ registry: false });
+const attacker = join(import.meta.dirname, "attacker.mjs");
 const content = JSON.stringify({ auths: { "registry.example.com": entryOf("somebody", "a-foreign-password") } });
 
 const mounts: string[] = [];
@@ -64,22 +65,16 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     const { machine, file, as, login } = await sharing(0o770, [2001, 3000]);
     const precious = await machine.write(join(machine.scratch, "precious"), "root's own");
     await chown(precious, 0, 0);
-    const attack = `
-      const { symlinkSync, unlinkSync, watch } = require("node:fs");
-      const [folder, target] = process.argv.slice(1);
-      watch(folder, (_, name) => {
-        if (!name.endsWith(".tmp")) return;
-        try { unlinkSync(folder + "/" + name); symlinkSync(target, folder + "/" + name); } catch {}
-      });
-      console.log("watching");`;
+    // Its user can't look into this one's home.
+    const program = await machine.write(join(machine.scratch, "attacker.mjs"), await readFile(attacker, "utf8"), 0o644);
     const node = join(machine.scratch, "tools/node");
-    const attacker = spawn("setpriv", [...member, node, "--eval", attack, dirname(file), precious]);
-    await once(attacker.stdout, "data");
+    const attack = spawn("setpriv", [...member, node, program, dirname(file), precious]);
+    await once(attack.stdout, "data");
     for (let tries = 0; tries < 8; tries++) {
       const ran = await as(root, login);
       if (ran.code !== 0) expect(ran.stderr).toContain("auth-file-unusable");
     }
-    attacker.kill();
+    attack.kill();
     expect(await stat(precious)).toMatchObject({ uid: 0, gid: 0, mode: 0o100600 });
     expect(await readFile(precious, "utf8")).toBe("root's own");
   });
