@@ -328,7 +328,15 @@ describe("a place that can't be written to", () => {
     const said = await asNobody(
       ["platform/clock.ts", "authfile/change.ts"],
       (src: typeof import("../../src/platform/clock.ts") & typeof import("../../src/authfile/change.ts"), file) => {
-        const quiet = { info() {}, warning() {}, debug() {}, secret() {}, hide: String, holdsSecret: () => false };
+        const quiet = {
+          info() {},
+          warning() {},
+          debug() {},
+          secret() {},
+          hide: String,
+          holdsSecret: () => false,
+          moreOn: String,
+        };
         const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
         return src.mergeEntries({ path: file, entries: {}, mode: undefined, id: "x" }, silent, async () => {});
       },

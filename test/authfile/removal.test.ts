@@ -123,7 +123,15 @@ describe("a file that can't be changed is named", () => {
     const said = await asNobody(
       ["platform/clock.ts", "authfile/restore.ts"],
       (src: typeof import("../../src/platform/clock.ts") & typeof import("../../src/authfile/restore.ts"), file) => {
-        const quiet = { info() {}, warning() {}, debug() {}, secret() {}, hide: String, holdsSecret: () => false };
+        const quiet = {
+          info() {},
+          warning() {},
+          debug() {},
+          secret() {},
+          hide: String,
+          holdsSecret: () => false,
+          moreOn: String,
+        };
         const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
         return src.removeEntries(file, ["quay.io"], () => true, "x", silent);
       },
