@@ -1,23 +1,23 @@
 # shellcheck shell=bash
-# What the scripts of this folder share. Sourcing it moves to the project's root and puts the project's own
-# tools, Node 24 among them, first on PATH. Every `need_…` function installs one thing if it is missing and
-# is silent, quick and offline if it is there.
+# What the scripts of this folder share. Sourcing it changes to the project's root and puts the project's own
+# tools, Node 24 among them, first on PATH. Every `need_…` function installs one thing if it is missing, and
+# is silent, quick and offline if it is installed.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root" || exit
-# What unpack_debian has put there; the tests look there too (test/support/runner.ts).
+# Programs from unpack_debian. The tests look there too (test/support/runner.ts).
 use_unpacked() {
   [[ ! -d $root/.cache/debian/bin ]] || export PATH="$root/.cache/debian/bin:$PATH" TOOLS_FIRST="$root/.cache/debian/bin"
 }
 use_unpacked
 export PATH="$root/node_modules/.bin:$PATH"
 
-# Many programs colour what they print because CI is set, terminal or not.
+# Many programs colour their output because CI is set, terminal or not.
 [[ -t 1 ]] || export NO_COLOR=1
 
-# Tools built for this project, one folder per version; shared by all clones of one user.
+# Tools built for this project, one folder per version. All clones of one user share them.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/quay-keyless-login"
-# Scratch files that must lie inside the project; ignored by git.
+# Scratch files that must be inside the project. Git ignores them.
 scratch="$root/.cache"
 mkdir -p "$tools" "$scratch"
 
@@ -26,13 +26,13 @@ die() {
   exit 1
 }
 
-# What only a person can do: one line that says what, and the exit code of wrong use.
+# For what only you can do: one line that says what to type, and the exit code of wrong use.
 to_type() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
   exit 2
 }
 
-# Runs a command without its output; shows all of it and stops if the command fails.
+# Runs a command without its output. Shows all of it and stops if the command fails.
 quietly() {
   local log status=0
   log="$(mktemp)"
@@ -65,7 +65,7 @@ heartbeat() {
   done
 }
 
-# Runs a command while nobody else runs one under the same name; a name is a path.
+# Runs a command while no other process runs one under the same name. A name is a path.
 alone() {
   local name="$1"
   shift
@@ -79,14 +79,14 @@ alone() {
   fi
 }
 
-# Asks for no password: what runs by itself must not wait for somebody to type.
+# Asks for no password: an unattended run must not wait for input.
 can_be_root() { [[ $EUID -eq 0 ]] || sudo --non-interactive true 2>/dev/null; }
 
 as_root() {
   if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
-# need_debian PACKAGE… : a package counts as there when it is installed or a command of its name is found.
+# need_debian PACKAGE… : a package need not be installed if there is a command of its name.
 need_debian() {
   local package missing=()
   for package in "$@"; do
@@ -109,15 +109,15 @@ need_debian() {
 
 install_debian() {
   quietly update_debian
-  # Where a machine has just started, somebody else's apt holds its lock for minutes.
+  # On a machine that has just started, another apt holds its lock for minutes.
   quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get --option DPkg::Lock::Timeout=600 install --yes "$@"
-  # Debian starts a registry of its own on port 5000; the project starts one where and when it needs it.
+  # Debian starts a registry on port 5000. The project starts its own when it needs one.
   if [[ " $* " == *" docker-registry "* && -d /run/systemd/system ]]; then
     quietly as_root systemctl disable --now docker-registry
   fi
 }
 
-# For the lock of its lists apt does not wait, whatever it is told.
+# apt has no option to wait for the lock of its lists.
 update_debian() {
   local tries=0 said
   until said="$(as_root env LC_ALL=C apt-get update 2>&1)"; do
@@ -126,7 +126,7 @@ update_debian() {
   done
 }
 
-# Programs that need no more than their own files and libraries, wherever those lie.
+# Programs that need only their own files and libraries, in any folder.
 works_unpacked() {
   local package
   for package in "$@"; do
@@ -134,7 +134,7 @@ works_unpacked() {
   done
 }
 
-# For who can't install: the packages, and those that they need and this machine has not, without their scripts.
+# For users who can't install: unpacks the packages, and the missing ones that they depend on, without running their scripts.
 unpack_debian() {
   local place="$scratch/debian" debs package packages
   local apt=(apt-get --option "Dir::State=$place/state" --option "Dir::State::status=/var/lib/dpkg/status"
@@ -149,7 +149,7 @@ unpack_debian() {
   wrap_unpacked "$place"
 }
 
-# A program of an unpacked package, with the libraries beside it. skopeo's rules for whom to trust lie beside it too.
+# Wraps a program of an unpacked package with the libraries beside it. skopeo also gets the policy.json beside it.
 wrap_unpacked() {
   local program name options
   for program in "$1"/root/usr/bin/*; do
@@ -162,7 +162,7 @@ wrap_unpacked() {
   done
 }
 
-# need_node : node_modules as package-lock.json says, and Node 24 with it.
+# need_node : installs node_modules as package-lock.json says, Node 24 included.
 need_node() {
   node_is_ready && return
   command -v npm >/dev/null || need_debian npm
@@ -175,20 +175,20 @@ node_is_ready() {
 }
 
 install_node() {
-  node_is_ready && return # somebody else did it while we waited
+  node_is_ready && return # another process did it during the wait
   if ! node_modules/.bin/node script/installed.ts 2>/dev/null; then
     echo "Installing npm packages"
     # Not `npm ci`: it refuses a lock without the packages of other platforms, which a registry may not have
     # (npm/cli issue 9846). This one installs the same versions, checked by the same hashes.
-    # What npm remembers of a package may be older than the lock: then it has to ask again.
+    # npm's cache of a package may be older than the lock: then npm has to ask again.
     npm install --no-save --prefer-offline >/dev/null 2>&1 || quietly npm install --no-save --prefer-online
     node_modules/.bin/node script/installed.ts || die "node_modules is not what package-lock.json says"
   fi
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm : tests find it by its path (test/quay-stand-in/built.ts), since some programs have
-# the name of another: server is everybody's.
+# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm : tests find it by its path (test/quay-stand-in/built.ts), since
+# some programs share a name with another, such as server.
 need_go_tool() {
   local module program="$1" takes="up to a minute"
   case "$1" in
@@ -207,13 +207,13 @@ need_go_tool() {
 }
 
 install_go_tool() {
-  [[ -x "$1" ]] && return # somebody else did it while we waited
+  [[ -x "$1" ]] && return # another process did it during the wait
   command -v go >/dev/null || die "needs Go 1.26 or newer to build $2, please install it"
   echo "Building $2 ${3##*@} ($4, once)"
   quietly env GOBIN="${1%/*}" CGO_ENABLED=0 go install -ldflags "-s -w" "$3"
 }
 
-# act, with one of its files replaced by test/support/act/util.go, which says why.
+# act, with test/support/act/util.go in place of one of its files; that file says why.
 need_act() {
   local version=v0.2.89
   local folder="$tools/act@$version-pipes"
@@ -233,20 +233,20 @@ install_act() {
   rm -rf "$source"
 }
 
-# need_go_program NAME@VERSION PROGRAM SOURCE TIME [OPTION…] : built from a folder with a go.mod. Tests find it by its path
-# (test/quay-stand-in/built.ts), since it may bear the name of a program that is on PATH.
+# need_go_program NAME@VERSION PROGRAM SOURCE TIME [OPTION…] : builds it from a folder with a go.mod. Tests find it by its path
+# (test/quay-stand-in/built.ts), since it may have the name of a program on PATH.
 need_go_program() {
   local program="$tools/$1/$2"
   [[ -x $program ]] || alone "${program%/*}" install_go_program "$program" "${@:3}"
 }
 
 install_go_program() {
-  [[ -x "$1" ]] && return # somebody else did it while we waited
+  [[ -x "$1" ]] && return # another process did it during the wait
   local name="${1%/*}"
   name="${name##*/}"
   command -v go >/dev/null || die "needs Go 1.26.4 or newer to build $name, please install it"
   echo "Building ${name/@/ } ($3, once)"
-  # The same flags as test/cluster builds Tekton with, so that each finds the other's work in Go's cache.
+  # test/cluster builds Tekton with the same flags: each finds the other's work in Go's cache.
   quietly env CGO_ENABLED="${CGO_ENABLED:-0}" GOFLAGS=-mod=readonly GOWORK=off \
     go build -C "$2" -trimpath -buildvcs=false -ldflags "-s -w" -o "$1" "${@:4}"
 }
@@ -265,13 +265,13 @@ need_tekton_validate() {
 need_todays_tools() {
   local without="containers_image_openpgp exclude_graphdriver_btrfs exclude_graphdriver_devicemapper"
   need_go_program containers-today@v5.42.1 skopeo test/support/containers-today "about a minute" -tags "$without"
-  # What enters a user's namespace in it is C. Without it, buildah starts itself again and again for who is not root.
+  # buildah enters a user's namespace in C. Without that part, it restarts itself endlessly for a user who is not root.
   [[ -x $tools/buildah-today@1.42.0/buildah ]] || need_debian gcc libc6-dev
   CGO_ENABLED=1 need_go_program buildah-today@1.42.0 buildah test/support/buildah-today "about two minutes" \
     -tags "$without" github.com/containers/buildah/cmd/buildah
 }
 
-# need_zizmor : from PyPI, in a virtual environment of its own.
+# need_zizmor : installs it from PyPI, in a virtual environment of its own.
 need_zizmor() {
   local version=1.32.0
   local folder="$tools/zizmor@$version"
@@ -288,7 +288,7 @@ install_zizmor() {
   quietly "$2/bin/pip" install --quiet --disable-pip-version-check "zizmor==$1"
 }
 
-# need_spire : SPIRE's server, agent and OIDC discovery provider, built from test/spire/go.mod.
+# need_spire : builds SPIRE's server, agent and OIDC discovery provider from test/spire/go.mod.
 need_spire() {
   local folder="$tools/spire@v1.13.3"
   spire_is_ready "$folder" || alone "$folder" install_spire "$folder"
@@ -300,18 +300,18 @@ spire_is_ready() {
 }
 
 install_spire() {
-  spire_is_ready "$1" && return # somebody else did it while we waited
+  spire_is_ready "$1" && return # another process did it during the wait
   command -v go >/dev/null || die "needs Go 1.26.8 or newer to build SPIRE, please install it"
-  # The server keeps its entries in SQLite, which is C.
+  # The server keeps its entries in SQLite, which is written in C.
   need_debian gcc libc6-dev
   echo "Building SPIRE (about ten minutes, once)"
-  # One of its packages takes 3.7 GB to compile: where memory is short, nothing may be compiled beside it.
+  # One of its packages takes 3.7 GB to compile: if memory is short, nothing may compile beside it.
   local serially=()
   [[ $(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo) -ge 6 ]] || serially=(-p 1)
   quietly env GOBIN="$1" GOWORK=off CGO_ENABLED=1 go -C test/spire install "${serially[@]}" tool
 }
 
-# need_keycloak : the server as it is published, built for the file database, so that it starts in seconds.
+# need_keycloak : installs the published server and builds it for the file database: it then starts in seconds.
 need_keycloak() {
   local version=26.4.7
   local folder="$tools/keycloak@$version"
@@ -319,7 +319,7 @@ need_keycloak() {
 }
 
 install_keycloak() {
-  [[ -x "$2/bin/kc.sh" ]] && return # somebody else did it while we waited
+  [[ -x "$2/bin/kc.sh" ]] && return # another process did it during the wait
   command -v java >/dev/null || need_debian openjdk-17-jre-headless
   command -v mvn >/dev/null || need_debian maven
   need_debian unzip
@@ -334,13 +334,13 @@ install_keycloak() {
   rm -rf "$work"
 }
 
-# bundle_into FOLDER : what the source builds, one sub-folder per entry point.
+# bundle_into FOLDER : builds the source, one sub-folder per entry point.
 bundle_into() {
   alone "$scratch/build" bundle_alone "$1"
 }
 
 bundle_alone() {
-  # out/ has a fixed place because the bundler derives module numbers from it: the same bytes everywhere.
+  # out/ has a fixed path, since the bundler derives module numbers from it: the bytes are the same everywhere.
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
@@ -354,7 +354,7 @@ bundle_alone() {
   return "$failed"
 }
 
-# The Actions' are called main, post, refresh and promote, the command line's cli and, below it, promote.
+# The Actions' bundles are main, post, refresh and promote; the command line's are cli and, below it, promote.
 bundle_name() {
   case "$1" in
     cli/promotion) echo cli/promote ;;
@@ -369,7 +369,7 @@ bundle_one() {
     node script/licenses.ts "out/$1.json" >"$2/licenses.txt"
 }
 
-# need_real_peers : the programs of test/real, which take minutes to build, once.
+# need_real_peers : builds the programs of test/real, which takes minutes, once.
 need_real_peers() {
   local spire=""
   # One of SPIRE's packages takes nearly 4 GB to compile, as much as Kubernetes' largest.

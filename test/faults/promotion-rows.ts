@@ -1,4 +1,4 @@
-/** The fault matrix, last part: what a promotion meets besides. */
+/** The fault matrix, last part: what else a promotion meets. */
 import { elsewhere, type Group, row } from "./row.ts";
 
 const states = "e2e/promote/states.test.ts";
@@ -10,7 +10,7 @@ export const promotionRows: readonly Group[] = [
   {
     title: "Promotions",
     about:
-      "What Quay does not take whatever the robot may, and what changes under way. The network's faults: `e2e/promote/network.test.ts`; kills: `e2e/promote/kills.test.ts`.",
+      "Quay does not accept it whatever the robot may do, or something changes during the promotion. `e2e/promote/network.test.ts` has the network's faults, `e2e/promote/kills.test.ts` the kills.",
     rows: [
       elsewhere(
         row("F301", "Quay in read-only mode", "quay-read-only", "once; no tag is set"),
@@ -23,7 +23,7 @@ export const promotionRows: readonly Group[] = [
         wholeQuay("over its quota"),
       ),
       elsewhere(
-        row("F303", "a tag is immutable", "tag-immutable", "the message says which were set before it"),
+        row("F303", "a tag is immutable", "tag-immutable", "the message says which tags were set before it"),
         states,
         "of a tag > immutable, found out when it is set: the error says which were set before",
       ),
@@ -50,7 +50,7 @@ export const promotionRows: readonly Group[] = [
       elsewhere(
         row(
           "F306",
-          "within one repository, a signature goes with the image's last tag",
+          "within one repository, a signature vanishes with the image's last tag",
           "signatures-missing",
           "no tag is set",
         ),
@@ -65,20 +65,15 @@ export const promotionRows: readonly Group[] = [
       elsewhere(
         row(
           "F308",
-          "a look at a tag fails, beside one at a blob that is tried again",
+          "a request for a tag fails, beside one for a blob that is retried",
           "copy-failed",
-          "both end; nothing is told afterwards",
+          "both end; nothing is logged afterwards",
         ),
         "e2e/promote/network.test.ts",
         "promote, and the network > the look at a tag fails beside one at a blob that is tried again: both end, and nothing is told afterwards",
       ),
       elsewhere(
-        row(
-          "F309",
-          "docker-registry writes a layer's link anew while a manifest is put",
-          "recovered",
-          "asked again, twice",
-        ),
+        row("F309", "docker-registry rewrites a layer's link while a manifest is put", "recovered", "retried twice"),
         "registry/client.test.ts",
         "a manifest > a layer's link that is being written just now, as docker-registry words it: asked again, twice",
       ),

@@ -6,13 +6,13 @@ export type FaultId = `F${number}`;
 export interface Fault {
   readonly id: FaultId;
   readonly fault: string;
-  /** `undone`: what had been done is taken back afterwards, by the post step or by logout. */
+  /** `undone`: the post step or logout removes afterwards what had been done. */
   readonly outcome: "recovered" | "undone" | ErrorCode;
-  /** What is promised besides. */
+  /** What else is promised. */
   readonly note?: string;
-  /** It is tried until the time is over, which may come in the middle of an attempt: then the code is `timeout`. */
+  /** It is retried until the timeout, which may come in the middle of an attempt: then the code is `timeout`. */
   readonly lasting?: boolean;
-  /** A test elsewhere: its file below test/, and its name with those of its groups, as vitest shows it. */
+  /** A test elsewhere: its file below test/, and its name after those of its groups, as vitest shows it. */
   readonly proof?: readonly [file: string, name: string];
 }
 
@@ -24,7 +24,7 @@ export interface Group {
   readonly rows: readonly Fault[];
 }
 
-export const lasting = "tried until the time is over";
+export const lasting = "retried until the timeout";
 
 export const row = (id: FaultId, fault: string, outcome: Fault["outcome"], note?: string): Fault => ({
   id,
