@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /** Tests in which a tool logs in or copies: with today's skopeo and buildah as well. */
 const withTools = [
-  "test/login/login.test.ts",
+  "test/login/login*.test.ts",
   "test/promotion/promote.test.ts",
   "test/concurrency/{commands,foreign}.test.ts",
   "test/e2e/**/*.test.ts",

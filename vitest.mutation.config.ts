@@ -12,6 +12,9 @@ const slow = [
   "test/quay/exchange.test.ts",
   "test/tools/tool-login.test.ts",
   "test/login/renewal.test.ts",
+  "test/login/login-files.test.ts",
+  "test/login/login-refused.test.ts",
+  "test/login/login-renewed.test.ts",
   "test/login/login.test.ts",
 ];
 
