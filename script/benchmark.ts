@@ -1,4 +1,4 @@
-// The measuring part of script/benchmark. docs/performance.md says what is compared and how.
+// The measuring part of script/benchmark. docs/performance.md says what it compares and how.
 import { loadavg } from "node:os";
 import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
 import { enterJob, enterPod, type Name, type Place, script, verify, ways } from "./measure/commands.ts";

@@ -1,5 +1,4 @@
-// The telling part of script/demo. What it says about an outcome has been checked before: where something goes another
-// way than told, it stops and fails.
+// The narrating part of script/demo. It checks each outcome before it describes it: if one differs, it stops and fails.
 
 import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
 import { removeJobs } from "../test/support/action.ts";
@@ -10,8 +9,8 @@ import { act, chapter, expect, isInterrupted, quote, say, screen, Unexpected } f
 
 async function tell(peers: Peers): Promise<void> {
   const handedOut = watch(peers);
-  act("Act 1. A job on GitHub signs in to Quay, and no password is stored anywhere");
-  say(`All of it happens on this machine: ${peers.registryHost} plays Quay in front of a real image registry, another server
+  act("Act 1. A job on GitHub logs in to Quay, and no password is stored anywhere");
+  say(`All of it happens on this machine. ${peers.registryHost} plays Quay in front of a real image registry, and another server
     plays GitHub. The Action is the one in dist/, run as GitHub's runner runs it. skopeo is the real one.`);
   const { digest, masks } = await showJob(peers);
 
@@ -20,8 +19,8 @@ async function tell(peers: Peers): Promise<void> {
 
   expectNoSecrets([identity, ...masks, ...peers.github.issued, ...handedOut.robot, ...handedOut.registry]);
   chapter("What next");
-  say("No secret has been printed: this demo has looked for each of them in all that you see above.");
-  quote(`README.md               use it: set Quay up, write the workflow, all options
+  say("No secret has been printed: this demo has searched all that you see above for each of them.");
+  quote(`README.md               how to use it: set up Quay, write the workflow, all options
 docs/architecture.md    how it works
 ./script/test           the same and much more, as tests`);
 }
@@ -37,7 +36,7 @@ try {
   await tell(peers);
 } catch (error) {
   process.exitCode = isInterrupted() ? 130 : 1;
-  if (error instanceof Unexpected) console.error(`\nThe demo did not go as it should. ${error.message}`);
+  if (error instanceof Unexpected) console.error(`\nThe demo failed. ${error.message}`);
   else if (!isInterrupted()) console.error(error);
 } finally {
   await peers?.close();

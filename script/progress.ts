@@ -1,4 +1,4 @@
-/** For vitest, beside its own reporter: says now and then how far a run is. */
+/** A reporter for vitest, beside its own: prints the progress of a run every 20 seconds. */
 import type { Reporter } from "vitest/node";
 
 const everyMs = 20_000;

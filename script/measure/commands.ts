@@ -1,4 +1,4 @@
-/** What is compared: the Action in a job, the command line in a pod, and the scripts that do the same by hand. */
+/** What is compared: the Action in a job, the command line in a pod, and scripts that do the same. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Peers } from "../../test/quay-stand-in/peers.ts";
@@ -9,8 +9,8 @@ import { startWorkloadApi } from "../../test/support/workload-api.ts";
 import { at, type Environment, start } from "./run.ts";
 
 /**
- * What is measured, side by side: `ours` against scripts with `jq` or `python`; `best`: curl trusts nothing but the one root.
- * `spiffe`: ours with an identity of the Workload API. `skopeo`, `version`, `node`: what no way can do without.
+ * What is measured, side by side: `ours` against scripts with `jq` or `python`; `best`: curl trusts only the test's root.
+ * `spiffe`: ours with an identity of the Workload API. `skopeo`, `version`, `node`: what every way needs.
  */
 export type Name = "ours" | "jq" | "python" | "best" | "spiffe" | "skopeo" | "version" | "node";
 
@@ -35,7 +35,7 @@ const cli = `${process.execPath} dist/cli/index.js`;
 const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
 const spiffeId = "spiffe://example.org/ns/acme/sa/app";
 
-/** A step on GitHub: its variables, the Action's inputs, and the same in words for the scripts. */
+/** A step on GitHub: its variables, the Action's inputs, and the same as words for the scripts. */
 export async function enterJob(peers: Peers, robots: number): Promise<Place> {
   const { registryHost, githubEnv } = peers;
   const folders = await makeFolders();
@@ -156,7 +156,7 @@ export async function script(name: string, text: string): Promise<string> {
   return `bash --noprofile --norc ${at(name)}`;
 }
 
-/** Each way does log in, as often as it should. */
+/** Checks that each way logs in as often as it should. */
 export async function verify({ env, commands, prepare }: Place, robots: number): Promise<void> {
   for (const name of [...ways, "spiffe"] as const) {
     if (commands[name] === "") continue;

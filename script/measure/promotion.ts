@@ -1,4 +1,4 @@
-/** What promoting costs: 20 small images, against `skopeo copy` of the same 20, four at a time from a shell. */
+/** What a promotion costs: 20 small images, against `skopeo copy` of the same 20, four at a time from a shell. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { makeImage } from "../../test/support/images.ts";
 import { addPlace, startPromotionWorld } from "../../test/support/promotion.ts";
@@ -16,7 +16,7 @@ export interface PromotionCost {
 const images = 20;
 
 /**
- * The shell's logins are there already: it has no identity to log in with. Each run has a repository and images of its own, since
+ * The shell's logins exist already: it has no identity to log in with. Each run has a repository and images of its own, since
  * skopeo remembers where blobs are and mounts them from there.
  * @param delayMs what a round trip to both registries costs
  */

@@ -14,7 +14,7 @@ export interface Setting {
   /** What a round trip costs, milliseconds. */
   delayMs: number;
   robots: number;
-  /** Rounds of all commands in turn, so that noise hits them alike, and runs of each command in a round. */
+  /** Rounds of all commands in turn: noise hits them alike. And runs of each command in a round. */
   rounds: number;
   runs: number;
   names: readonly Name[];
@@ -60,7 +60,7 @@ Node ${process.versions.node}, ${(await Promise.all(versions)).join(", ")}.
 Load when it began: ${load.toFixed(1)}. Wall clock, medians, in milliseconds.`;
 }
 
-/** A cell with a figure, and one with how many times that ours takes. */
+/** A cell with a figure, and one with the ratio of ours to it. */
 function against(name: Name, figures: Result["figures"]): string {
   const other = typical(figures.get(name));
   return figures.has(name) ? `${other.toFixed(0)} | ${(typical(figures.get("ours")) / other).toFixed(2)}` : "– | –";
@@ -166,11 +166,11 @@ const kilobytes = (bytes: number): string => (bytes / 1000).toFixed(1);
 
 const document = "docs/performance.md";
 
-/** Puts the figures in place of the earlier ones. */
+/** Replaces the earlier figures. */
 export async function intoDocument(figures: string): Promise<void> {
   const text = await readFile(document, "utf8");
   const place = /(<!-- figures: written by script\/benchmark -->\n)[\s\S]*(\n<!-- end of figures -->)/;
-  if (!place.test(text)) throw new Error(`${document} has lost the place for the figures`);
+  if (!place.test(text)) throw new Error(`${document} has no markers for the figures`);
   await writeFile(
     document,
     text.replace(place, (_, before, after) => `${before}\n${figures}\n${after}`),

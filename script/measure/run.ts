@@ -1,4 +1,4 @@
-/** Starts commands and measures them: what is measured stands in commands.ts. */
+/** Starts commands and measures them. commands.ts says which. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ const scratch = await mkdtemp(join(tmpdir(), "quay-keyless-benchmark-"));
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stop.abort());
 
-/** A path in a folder that is gone at the end. */
+/** A path in a folder that is removed at the end. */
 export const at = (name: string): string => join(scratch, name);
 export const removeScratch = (): Promise<void> => rm(scratch, { recursive: true, force: true });
 export const isInterrupted = (): boolean => stop.signal.aborted;
@@ -40,7 +40,7 @@ export async function hyperfine(prepare: string, commands: readonly string[], ru
   );
 }
 
-/** The median: a single run that something else has slowed down does not move it. */
+/** The median: a single slow run does not move it. */
 export function typical(figure: Figure | undefined): number {
   const sorted = figure?.times.toSorted((a, b) => a - b) ?? [];
   const middle = sorted.length / 2;

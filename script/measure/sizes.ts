@@ -16,9 +16,9 @@ export async function bundleSize(name: "main" | "post" | "cli" | "cli/promote"):
 }
 
 export interface SpiffeSizes {
-  /** What speaks the protocol: the call, its messages, the choice. */
+  /** What speaks the protocol: the call, its messages, the choice of an identity. */
   client: number;
-  /** With what reads addresses, and what explains failures. */
+  /** The same with the code that reads addresses and explains failures. */
   all: number;
 }
 

@@ -1,4 +1,4 @@
-/** What keeping a login alive costs: `login --watch` in a pod, with Node's options of kubernetes/base. */
+/** What the renewal of a login costs: `login --watch` in a pod, with Node's options of kubernetes/base. */
 import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,9 +7,9 @@ import { enterPod } from "./commands.ts";
 import { at, start } from "./run.ts";
 
 export interface WatchCost {
-  /** Largest that it ever was, MB, a renewal included. */
+  /** Peak, MB, a renewal included. */
   memory: number;
-  /** CPU, milliseconds, in a minute in which nothing was to be done. */
+  /** CPU, milliseconds, in an idle minute. */
   cpu: number;
 }
 

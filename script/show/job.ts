@@ -29,25 +29,25 @@ steps:
     with:
       registry: ${registry}
       robot: acme+ci
-      ca-file: root.pem        # only where Quay has a private certificate authority, as here
+      ca-file: root.pem        # only if Quay has a private certificate authority, as here
   - run: skopeo copy oci:image:1.2.3 ${image}`);
-  say("And this is what somebody has entered in Quay, once, as the identity that robot acme+ci trusts:");
+  say("This is what you enter in Quay, once, as the identity that robot acme+ci trusts:");
   quote(trusted);
 
-  chapter("The job signs in, later steps push and pull");
+  chapter("The job logs in, later steps push and pull");
   const login = await job.run({ robot: "acme+ci" });
   log(login, `Run ${action}`);
-  expect("the Action signs in", login.code === 0 && login.outputs["logged-in"] === "true", told(login));
+  expect("the Action logs in", login.code === 0 && login.outputs["logged-in"] === "true", told(login));
   expect("the Action masks its secrets", login.masks.length > 0, told(login));
-  say(`GitHub's token was traded for one of the robot, which lives an hour, and skopeo has tried it. The
-    ${new Set(login.masks).size} secrets on the way were masked before anything was done with them.`);
+  say(`Quay has traded GitHub's token for a robot token that lives one hour, and skopeo has verified it. All
+    ${new Set(login.masks).size} secrets were masked before their first use.`);
   const push = await run(job, "skopeo", "copy", "--quiet", "oci:image:1.2.3", image);
   expect("the push succeeds", push.code === 0, told(push));
   const pull = await run(job, "skopeo", "copy", "--quiet", image, "oci:pulled:1.2.3");
   expect("the pull succeeds", pull.code === 0, told(pull));
   const inspect = await job.later("skopeo", ["inspect", "--format", "{{.Digest}}", "oci:pulled:1.2.3"]);
   expect(`the image that comes back is ${pushed.digest}`, inspect.stdout.trim() === pushed.digest, told(inspect));
-  say("What comes back is what was pushed. These steps were given no password: REGISTRY_AUTH_FILE leads skopeo to it.");
+  say("The pulled image is the pushed one. These steps got no password: REGISTRY_AUTH_FILE leads skopeo to the login.");
 
   chapter("A robot that does not trust this job");
   say("Another step asks for acme+release. That robot trusts the environment production, not this branch.");
@@ -58,7 +58,7 @@ steps:
   expect("the error says what to enter", named, told(refused));
 
   chapter("The job ends");
-  say("GitHub runs the Action's post step, whether the job has succeeded, failed or was cancelled.");
+  say("GitHub runs the Action's post step, whether the job succeeds, fails or is cancelled.");
   const nothing = await refused.post();
   expect("the post step of a failed login succeeds", nothing.code === 0, told(nothing));
   const post = await login.post();
@@ -85,7 +85,7 @@ async function run(job: Job, command: string, ...args: string[]): Promise<Finish
   return finished;
 }
 
-/** A step's log as people see it on GitHub: commands carried out, not shown; debug lines left out. */
+/** A step's log as GitHub shows it: commands are carried out, not shown; debug lines are left out. */
 function log(step: Step, title: string): void {
   heading(title);
   const show = (text: string) => output(text.replaceAll(/^debug:.*\n?/gm, ""));
@@ -101,7 +101,7 @@ function log(step: Step, title: string): void {
 
 type Snapshot = Awaited<ReturnType<Job["snapshot"]>>;
 
-/** Whatever the steps have put into HOME and RUNNER_TEMP is gone, and what stood there is unchanged. */
+/** What the steps have put into HOME and RUNNER_TEMP is gone, and what was there before is unchanged. */
 function expectAllAsBefore(job: Job, before: Snapshot, after: Snapshot): void {
   const changed = [...new Set([...before.keys(), ...after.keys()])]
     .filter((path) => path.startsWith(job.home) || path.startsWith(job.temp))

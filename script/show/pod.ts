@@ -12,7 +12,7 @@ import { chapter, expect, output, prompt, say } from "./screen.ts";
 const subject = "system:serviceaccount:acme:deployer";
 
 /**
- * @param digest of the image that is there as acme/app:1.2.3
+ * @param digest of the image that exists as acme/app:1.2.3
  * @returns the pod's identity token
  */
 export async function showPod(peers: Peers, digest: string): Promise<string> {
@@ -42,14 +42,12 @@ async function tell(pod: string, registry: string, digest: string): Promise<void
   };
 
   chapter("Who is this pod?");
-  say(
-    `The kubelet has put a token of the pod's service account into tokens/, for the audience quay, and renews it there.`,
-  );
+  say(`The kubelet has put a token of the pod's service account into tokens/, for the audience quay, and renews it.`);
   await run("quay-keyless-login identity --token-file tokens/quay-token --ca-file root.pem", ({ stdout }) =>
     [`subject     ${subject}`, "acceptable  yes"].every((line) => stdout.includes(line)),
   );
 
-  chapter("It signs in, and pulls");
+  chapter("It logs in and pulls");
   const auth = "--auth-file auth.json";
   await run(
     `quay-keyless-login login --registry ${registry} --robot acme+deploy --token-file tokens/quay-token ${auth} --session session --ca-file root.pem`,
@@ -58,9 +56,9 @@ async function tell(pod: string, registry: string, digest: string): Promise<void
   const inspect = await start(pod, "skopeo inspect --format {{.Digest}} oci:pulled:1.2.3");
   expect(`the image that comes is ${digest}`, inspect.stdout.trim() === digest);
   await run(`quay-keyless-login status --registry ${registry} ${auth} --for 30m`);
-  say("The same as in the job: the image that was pushed, and no password. A probe can ask status each minute.");
+  say("As in the job, it is the image that was pushed, and there is no password. A probe can run status each minute.");
 
-  chapter("It signs out");
+  chapter("It logs out");
   await run("quay-keyless-login logout --session session");
   const changed = differences(before, await readTree(join(pod, "home")));
   expect(`all files are as before (${changed.join(", ")})`, changed.length === 0);
@@ -71,7 +69,7 @@ async function tell(pod: string, registry: string, digest: string): Promise<void
   });
 }
 
-/** A home, a folder to work in, and the token as the kubelet lays it out: the link ..data is what it turns at a renewal. */
+/** A home, a folder to work in, and the token as the kubelet lays it out: a renewal changes the link ..data. */
 async function furnish(pod: string, token: string, root: string): Promise<void> {
   const tokens = join(pod, "work/tokens");
   for (const folder of ["home", "tmp", "bin", "work/tokens/..2026_11_24"])
@@ -87,7 +85,7 @@ function start(pod: string, command: string): Promise<Finished> {
   const [program = "", ...args] = command.split(" ");
   const path = `${join(pod, "bin")}:${dirname(process.execPath)}:${systemPath}`;
   const home = { HOME: join(pod, "home"), TMPDIR: join(pod, "tmp") };
-  // skopeo's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+  // skopeo's cache of where layers are is not ours: for a user who is not root it would be in the home.
   const env = { PATH: path, ...home, XDG_DATA_HOME: join(pod, "data"), LANG: "C.UTF-8" };
   return finish(spawn(program, args, { cwd: join(pod, "work"), env, stdio: ["ignore", "pipe", "pipe"] }));
 }

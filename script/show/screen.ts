@@ -1,4 +1,4 @@
-/** What the demo puts on the screen, and how it stops where something goes another way than told. */
+/** What the demo prints, and how it stops if an outcome differs from what it says. */
 import { styleText } from "node:util";
 
 type Style = "bold" | "red" | "yellow";
@@ -11,7 +11,7 @@ let latest: Kind = "chapter";
 
 export class Unexpected extends Error {}
 
-/** The part of a finished step or command that an unexpected outcome is told with. */
+/** The part of a finished step or command that is printed with an unexpected outcome. */
 export interface Told {
   code: number | null;
   output: string;
@@ -46,7 +46,7 @@ export function quote(text: string): void {
   print(...text.split("\n").map((line) => `  ${line}`));
 }
 
-/** A command as somebody types it, an option together with its value; its output follows. */
+/** A command as you type it, with each option beside its value. Its output follows. */
 export function prompt(command: string): void {
   space("quote");
   const lines = [""];
@@ -76,7 +76,7 @@ export function heading(title: string): void {
 /** All that has been printed. */
 export const screen = (): string => printed;
 
-/** A line of a log between margins, broken between words where it is too long. */
+/** A line of a log between margins, broken between words if it is too long. */
 function fold(line: string, style?: Style): string[] {
   const margin = `  ${styleText("dim", "|")} `;
   return wrap(line, width - 4).map((part) => margin + (style ? styleText(style, part) : part));
@@ -96,7 +96,7 @@ function wrap(line: string, columns: number): string[] {
   return [...lines, rest];
 }
 
-/** A line left out between two things that don't belong together. */
+/** An empty line between two things that don't belong together. */
 function space(next: Kind): void {
   if (next === "chapter" || next === "log" || (next !== latest && latest !== "chapter")) print("");
   latest = next;
@@ -111,7 +111,7 @@ function print(...lines: string[]): void {
 
 class Interrupted extends Error {}
 
-// The step that is running ends first, and nothing more is told: so everything can be cleaned up behind it.
+// The running step ends first, and nothing more is printed: everything can then be cleaned up.
 let interrupted = false;
 const interrupt = () => {
   interrupted = true;
