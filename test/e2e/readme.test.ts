@@ -147,7 +147,8 @@ describe("the command line", () => {
     const place = await prepare("identity");
     await writeFile(join(place.work, "token"), await peers.issuer.sign());
     const { stdout } = await bash("quay-keyless-login identity --token-file token", place, {});
-    const shown = readmeBlock("## The command line", "console").split("\n").slice(1);
+    const block = readmeBlocks("console").find((text) => text.startsWith("$ quay-keyless-login identity\n")) ?? "";
+    const shown = block.split("\n").slice(1);
     const names = (lines: readonly string[]) => lines.slice(0, lines.indexOf("")).map((line) => line.split(" ")[0]);
     expect(names(stdout.split("\n"))).toEqual(names(shown));
     expect(stdout).toContain(shown.find((line) => line.startsWith("acceptable")));
