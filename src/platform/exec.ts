@@ -18,7 +18,7 @@ export interface Finished {
   readonly exitCode: number | undefined;
   /** stdout and stderr as they came; of more than 64 KiB the last whole lines, since a secret that is cut is not recognized */
   readonly output: string;
-  /** It was killed since it was idle. */
+  /** It was idle for too long, and was killed. */
   readonly wasIdle?: true;
 }
 

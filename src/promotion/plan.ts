@@ -61,7 +61,7 @@ export async function plan(run: PromotionRun): Promise<Planned> {
         digest = await resolve(reader, promotion.source, reporter);
         const image = await readImage(reader, digest, request.platforms);
         platforms = image.platforms;
-        return [image, await lookBeside(image, reader, run)] as const;
+        return [image, await belongingTo(image, reader, run)] as const;
       },
       (ended) => isThere(destination.until(ended)),
     );
@@ -78,7 +78,7 @@ export async function plan(run: PromotionRun): Promise<Planned> {
 }
 
 /** @returns what belongs to the image, where that is wanted @throws ExplainedError `image-expires`, `signatures-missing` */
-async function lookBeside(
+async function belongingTo(
   { digest, children, labelled }: Image,
   source: RepositoryClient,
   { request, platform }: PromotionRun,
