@@ -7,6 +7,7 @@ import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { fingerprint, makeFolders, missingFolders } from "../platform/fs.ts";
+import { parseObject } from "../platform/json.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { draft } from "../platform/replace.ts";
 import { readEntry, robotLoginState } from "./entry.ts";
@@ -218,12 +219,8 @@ export function restored(file: AuthFile, record: FileRecord, id: string, befores
 
 /** Whether these bytes, base64, say just that, written in whatever way; no file says that there is no login. */
 function holds(before: string | null, content: AuthContent): boolean {
-  try {
-    const said = before === null ? {} : JSON.parse(Buffer.from(before, "base64").toString());
-    return isDeepStrictEqual({ auths: {}, ...said }, content);
-  } catch {
-    return false;
-  }
+  const said = before === null ? {} : parseObject(Buffer.from(before, "base64").toString());
+  return said !== undefined && isDeepStrictEqual({ auths: {}, ...said }, content);
 }
 
 export const mapValues = <T, U>(

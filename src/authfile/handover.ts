@@ -5,6 +5,7 @@
 import type { Stats } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { maxSize, readOwnFile } from "../platform/files.ts";
+import { parseObject } from "../platform/json.ts";
 import { replaceFile } from "../platform/replace.ts";
 import { robotLoginState } from "./entry.ts";
 import { type AuthEntry, getOwn } from "./read.ts";
@@ -32,9 +33,9 @@ export async function readHandover(authFile: string): Promise<Handover> {
   try {
     const { bytes, info } = await readOwnFile(handoverPath(authFile), maxSize.session);
     const isOurs = info.uid === process.geteuid?.() && !(await canMoreWrite(info, authFile));
-    const read: Handover = isOurs ? JSON.parse(bytes.toString()) : nothing;
-    const isSound = read.entries && read.holders && Array.isArray(read.befores) && Array.isArray(read.folders);
-    return isSound ? read : nothing;
+    const read = isOurs ? parseObject(bytes.toString()) : undefined;
+    const isSound = read?.entries && read.holders && Array.isArray(read.befores) && Array.isArray(read.folders);
+    return isSound ? (read as unknown as Handover) : nothing;
   } catch {
     return nothing;
   }

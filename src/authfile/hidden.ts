@@ -1,7 +1,7 @@
 /** A login that is not used although it stands where a tool writes: skopeo reads other files first, docker a variable. */
-
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
+import { parseObject } from "../platform/json.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
 import { type AuthContent, getOwn, readAuthFile } from "./read.ts";
 
@@ -55,13 +55,10 @@ function keyFor(scope: string, { auths, credHelpers }: AuthContent): string | un
  * @returns in words what hides a login for `registry` in docker's configuration
  */
 export function hidingVariable(registry: string, { DOCKER_AUTH_CONFIG: text = "" }: Environment): string | undefined {
-  let found: unknown;
-  try {
-    found = (JSON.parse(text) as AuthContent | null)?.auths;
-  } catch {
-    return undefined; // which those tools tell by themselves
-  }
-  const hosts = Object.keys(Object(found)).map((key) => key.replace(/^https?:\/\//, "").replace(/\/.*/s, ""));
+  // What is not JSON, those tools tell by themselves.
+  const hosts = Object.keys(Object(parseObject(text)?.auths)).map((key) =>
+    key.replace(/^https?:\/\//, "").replace(/\/.*/s, ""),
+  );
   return hosts.includes(registry)
     ? `The variable DOCKER_AUTH_CONFIG has a login for ${registry}: docker, crane and cosign of today use that one, not this. Take it out of the variable, for this job.`
     : undefined;

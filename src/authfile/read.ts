@@ -7,6 +7,7 @@ import { lstat, realpath } from "node:fs/promises";
 import { anotherFile, codeOf, ExplainedError } from "../platform/errors.ts";
 import { FileFailure, maxSize, readFileWithin } from "../platform/files.ts";
 import { pathAsGiven } from "../platform/fs.ts";
+import { isObject } from "../platform/json.ts";
 import type { Owner } from "../platform/replace.ts";
 import { lossOf } from "./faithful.ts";
 
@@ -134,9 +135,6 @@ export function assertNotHidden(
 /** Keys come from outside: `constructor` must not be found where nobody has put it. */
 export const getOwn = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
   record && Object.hasOwn(record, key) ? record[key] : undefined;
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isObjectOrAbsent = (value: unknown): boolean => value === undefined || value === null || isObject(value);
 

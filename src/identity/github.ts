@@ -4,6 +4,7 @@ import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
+import { isObject, parseObject } from "../platform/json.ts";
 import type { Platform } from "../platform/platform.ts";
 import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
@@ -79,20 +80,12 @@ function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
           });
     return { retry: error.code === "identity-endpoint-failed" ? "patient" : "no", error, answer };
   }
-  try {
-    const body: unknown = JSON.parse(answer.body);
-    if (
-      typeof body === "object" &&
-      body !== null &&
-      "value" in body &&
-      typeof body.value === "string" &&
-      body.value !== ""
-    ) {
-      return { value: body.value };
-    }
-  } catch {
-    // said below; what came may be half a token, so it is not quoted
-    platform.reporter.debug("the answer of GitHub's token endpoint is not JSON");
+  const body = parseObject(answer.body);
+  if (typeof body?.value === "string" && body.value !== "") {
+    return { value: body.value };
+  }
+  if (body === undefined) {
+    platform.reporter.debug("the answer of GitHub's token endpoint is not JSON"); // it may be half a token, so it is not quoted
   }
   return { retry: "quick", error: failed("its answer holds no token") };
 }
@@ -194,12 +187,13 @@ async function grantsIdentity(
 
 async function isFromFork(env: Environment, signal: AbortSignal): Promise<boolean> {
   try {
-    const event = JSON.parse(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", maxSize.event, signal));
-    const head = event?.pull_request?.head;
+    const event = parseObject(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", maxSize.event, signal));
+    const head = isObject(event?.pull_request) ? event.pull_request.head : undefined;
     // A fork that was deleted since leaves `repo: null`.
-    return Boolean(head) && head.repo?.full_name !== env.GITHUB_REPOSITORY;
+    const repository = isObject(head) && isObject(head.repo) ? head.repo.full_name : undefined;
+    return isObject(head) && repository !== env.GITHUB_REPOSITORY;
   } catch (error) {
-    if (error instanceof FileFailure || error instanceof SyntaxError) {
+    if (error instanceof FileFailure) {
       return false;
     }
     throw error;

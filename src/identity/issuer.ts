@@ -1,5 +1,6 @@
 /** Looks at an issuer as Quay does, when Quay's answer leaves open whether the issuer is at fault. */
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
+import { parseObject } from "../platform/json.ts";
 import type { Platform } from "../platform/platform.ts";
 import { oneLine, reasonIn } from "../platform/text.ts";
 import type { Identity } from "./token.ts";
@@ -75,15 +76,6 @@ async function fetchObject(address: string, platform: Platform): Promise<Fetched
     const isAway = answer.status === 429 || answer.status > 500;
     return isAway ? { kind: "unreachable", why, untrusted: false } : { kind: "broken", why };
   }
-  try {
-    const object: unknown = JSON.parse(answer.body);
-    if (isObject(object)) {
-      return { kind: "object", object };
-    }
-  } catch {
-    // said below
-  }
-  return { kind: "broken", why: `${address} is not JSON` };
+  const object = parseObject(answer.body);
+  return object ? { kind: "object", object } : { kind: "broken", why: `${address} is not JSON` };
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

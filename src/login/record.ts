@@ -9,6 +9,7 @@ import { changesMore, type FileRecord } from "../authfile/change.ts";
 import { parseAuthFile, readAuthFile } from "../authfile/read.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
+import { isObject } from "../platform/json.ts";
 import { isTime } from "../platform/jwt.ts";
 import { isId } from "../platform/replace.ts";
 import type { Life } from "../quay/answers.ts";
@@ -182,8 +183,6 @@ const isPath = (path: string): boolean => isAbsolute(path) && resolve(path) === 
 /** On the way to the file: no other folder is ever made for it. */
 const areFoldersOf = (path: string, folders: readonly string[]): boolean =>
   folders.every((folder) => isPath(folder) && `${dirname(path)}${sep}`.startsWith(folder + sep));
-
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
 
 const areHashes = (hashes: readonly unknown[]): boolean => hashes.every((each) => typeof each === "string");
 

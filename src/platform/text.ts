@@ -1,4 +1,5 @@
 /** Text that others wrote, made fit to be shown; and what in a text looks like a secret. Pure. */
+import { parseObject } from "./json.ts";
 
 /**
  * Escape sequences (ECMA-48, 5.3 to 5.6): of an operating system command, a control sequence, any other. Each ends where the
@@ -33,13 +34,7 @@ const cut = (text: string, most: number): string =>
 
 /** What a server says of a refusal in JSON: Quay `message`, `error` or `detail`, OAuth (RFC 6749, 5.2) `error_description`. */
 export function reasonIn(body: string): string | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-  const { message, error_description, error, detail } = (parsed ?? {}) as Record<string, unknown>;
+  const { message, error_description, error, detail } = parseObject(body) ?? {};
   const reason = message ?? error_description ?? error ?? detail;
   return typeof reason === "string" && reason.trim() !== "" ? oneLine(reason) : undefined;
 }

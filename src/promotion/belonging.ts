@@ -2,8 +2,9 @@
  * Whether what is listed beside an image belongs to it, as it says by itself: never something that could be run. Whoever
  * may write to the source may list anything there, and no verify-command looks at it.
  */
+import { isObject, parseObject } from "../platform/json.ts";
 import type { RepositoryClient } from "../registry/client.ts";
-import { type Descriptor, parseObject, readManifest } from "../registry/manifest.ts";
+import { type Descriptor, readManifest } from "../registry/manifest.ts";
 import type { Manifest } from "../registry/types.ts";
 import type { ArtifactResult } from "./result.ts";
 
@@ -129,7 +130,7 @@ export async function judgeTagged(
 function signedDigest(payload: string): unknown {
   let value: unknown = parseObject(payload);
   for (const key of ["critical", "image", "docker-manifest-digest"]) {
-    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+    value = isObject(value) ? value[key] : undefined;
   }
   return value;
 }

@@ -1,7 +1,7 @@
 /** Images whose tags Quay deletes by itself: builds of branches often have the label for it, and a release must not. */
-
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
+import { isObject, type JsonObject, parseObject } from "../platform/json.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import type { Descriptor } from "../registry/manifest.ts";
 import { byDigest } from "./reference.ts";
@@ -51,10 +51,7 @@ function timeIn(labels: Readonly<Record<string, unknown>> | null | undefined): s
   return typeof value === "string" && time.test(value) ? value.trim() : undefined;
 }
 
-function labelsIn(config: string | undefined): Readonly<Record<string, unknown>> | undefined {
-  try {
-    return JSON.parse(config ?? "")?.config?.Labels;
-  } catch {
-    return undefined;
-  }
+function labelsIn(image: string | undefined): JsonObject | undefined {
+  const { config } = parseObject(image ?? "") ?? {};
+  return isObject(config) && isObject(config.Labels) ? config.Labels : undefined;
 }

@@ -1,10 +1,10 @@
 /** What an image consists of: its manifest, and those of all its platforms. */
-
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
+import { parseObject } from "../platform/json.ts";
 import type { Reporter } from "../platform/reporter.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
-import { type Descriptor, type ManifestContent, parseObject, readManifest } from "../registry/manifest.ts";
+import { type Descriptor, type ManifestContent, readManifest } from "../registry/manifest.ts";
 import type { Manifest } from "../registry/types.ts";
 import type { Labelled } from "./expiry.ts";
 import { byDigest, formatReference, type Reference, type Repository } from "./reference.ts";

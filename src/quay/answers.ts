@@ -4,6 +4,7 @@ import { decodeJwt } from "jose/jwt/decode";
 import { isoTime } from "../identity/token.ts";
 import type { ErrorCode } from "../platform/errors.ts";
 import type { HttpAnswer } from "../platform/http.ts";
+import { parseObject } from "../platform/json.ts";
 import { isJwt, isTime } from "../platform/jwt.ts";
 import { oneLine, reasonIn } from "../platform/text.ts";
 
@@ -167,10 +168,6 @@ function readRobotToken(body: string, robot: string, now: number): ExchangeResul
 }
 
 function tokenIn(body: string): string | undefined {
-  try {
-    const token: unknown = JSON.parse(body)?.token;
-    return typeof token === "string" && token !== "" ? token : undefined;
-  } catch {
-    return undefined;
-  }
+  const { token } = parseObject(body) ?? {};
+  return typeof token === "string" && token !== "" ? token : undefined;
 }

@@ -3,6 +3,7 @@ import { decodeJwt } from "jose/jwt/decode";
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
+import { parseObject } from "../platform/json.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { oneLine } from "../platform/text.ts";
@@ -105,13 +106,9 @@ export const scopeOf = (repository: string, actions: readonly string[]): string 
  * @returns undefined where there is none in the form of one (RFC 6750, 2.1)
  */
 export function readBearer(body: string): string | undefined {
-  try {
-    const { token, access_token: other = undefined } = JSON.parse(body);
-    const found = token ?? other;
-    return typeof found === "string" && /^[\w.~+/-]+=*$/.test(found) ? found : undefined;
-  } catch {
-    return undefined;
-  }
+  const { token, access_token: other } = parseObject(body) ?? {};
+  const found = token ?? other;
+  return typeof found === "string" && /^[\w.~+/-]+=*$/.test(found) ? found : undefined;
 }
 
 /**
@@ -227,10 +224,7 @@ export function explainRefusal({ body }: HttpAnswer, registry: string, robot: st
 
 /** A registry's own words: `{"errors": [{code, message}]}` (OCI distribution specification, "Error codes"). */
 export function registryReason(body: string): string | undefined {
-  try {
-    const reason: unknown = JSON.parse(body)?.errors?.[0]?.message;
-    return typeof reason === "string" ? oneLine(reason) : undefined;
-  } catch {
-    return undefined;
-  }
+  const { errors } = parseObject(body) ?? {};
+  const reason: unknown = Array.isArray(errors) ? errors[0]?.message : undefined;
+  return typeof reason === "string" ? oneLine(reason) : undefined;
 }

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { ExplainedError } from "../platform/errors.ts";
 import type { HttpAnswer } from "../platform/http.ts";
-import { isDigest, isMediaType, parseObject } from "./manifest.ts";
+import { parseObject } from "../platform/json.ts";
+import { isDigest, isMediaType } from "./manifest.ts";
 import {
   ask,
   capital,

@@ -1,4 +1,5 @@
 /** Manifests and descriptors as others give them: what they say is looked at here, before anything is made of it. Pure. */
+import { isObject, parseObject } from "../platform/json.ts";
 
 /** OCI image specification, "Content descriptors"; whatever else one says is left out. */
 export interface Descriptor {
@@ -111,18 +112,6 @@ const typed = ({ artifactType, annotations }: Readonly<Record<string, unknown>>)
   ...(isText(artifactType) && { artifactType }),
   ...(isTexts(annotations) && { annotations }),
 });
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** RFC 6838, 4.2. */
 export const isMediaType = (value: unknown): value is string =>

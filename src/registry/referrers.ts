@@ -1,8 +1,9 @@
 /** What refers to a manifest: by the API that OCI 1.1 brought, or by the tag that stands in for it. */
 import { createHash } from "node:crypto";
 import { ExplainedError } from "../platform/errors.ts";
+import { parseObject } from "../platform/json.ts";
 import type { RepositoryClient } from "./client.ts";
-import { type Descriptor, parseObject, readDescriptors } from "./manifest.ts";
+import { type Descriptor, readDescriptors } from "./manifest.ts";
 import { ask, pathTo } from "./transport.ts";
 import type { Manifest } from "./types.ts";
 

@@ -1,7 +1,8 @@
 /** What a login may do with a repository, and with its tags. */
+
+import { parseObject } from "../platform/json.ts";
 import { lacksAccess } from "./bearer.ts";
 import type { RepositoryClient } from "./client.ts";
-import { parseObject } from "./manifest.ts";
 import { granted, limitsOf } from "./transport.ts";
 import type { Action } from "./types.ts";
 

@@ -1,12 +1,13 @@
 /** The tools that can log in, as a table. Each takes the password on standard input and verifies it against the registry. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { AuthContent, AuthEntry } from "../authfile/read.ts";
+import { type AuthContent, type AuthEntry, getOwn } from "../authfile/read.ts";
 import { toolNames } from "../options/table.ts";
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { which } from "../platform/exec.ts";
 import { maxSize, readTextWithin } from "../platform/files.ts";
+import { parseObject } from "../platform/json.ts";
 import { replaceFile } from "../platform/replace.ts";
 
 export type ToolName = (typeof toolNames)[number];
@@ -113,10 +114,8 @@ export async function prepareLogin(
 /** The entry that the tool wrote; undefined where it wrote none. */
 export async function readLogin(tool: Tool, folder: string, scope: string): Promise<AuthEntry | undefined> {
   try {
-    const content: AuthContent = JSON.parse(
-      await readTextWithin(join(folder, tools[tool.name].writes), maxSize.logins),
-    );
-    return content.auths?.[scope];
+    const text = await readTextWithin(join(folder, tools[tool.name].writes), maxSize.logins);
+    return getOwn((parseObject(text) as AuthContent | undefined)?.auths, scope);
   } catch {
     return undefined;
   }
