@@ -38,7 +38,7 @@ try {
   const exportToken = parseExportToken(reader, request.robots);
   const timeoutSeconds = parseTimeout(reader);
   const caFile = reader.optional("ca-file");
-  const roots = caFile === undefined ? undefined : await readRoots(caFile);
+  const roots = await readRoots(caFile);
   const platform = createPlatform({
     env,
     reporter,

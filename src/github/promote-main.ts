@@ -38,7 +38,7 @@ try {
 }
 
 async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
-  const roots = request.caFile === undefined ? undefined : await readRoots(request.caFile);
+  const roots = await readRoots(request.caFile);
   const cancelled = cancellation("the promotion", "Run the same again: what is done is not done twice.");
   const workplace = promotionWorkplaceOf(env, roots, { onSession: rememberSessions() });
   return promote(request, {

@@ -38,7 +38,7 @@ async function run({ env, inputs, sessionFolder, source }: Order): Promise<void>
   const request = parseRequest(inputs);
   const timeoutSeconds = parseTimeout(reader);
   const caFile = reader.optional("ca-file");
-  const roots = caFile === undefined ? undefined : await readRoots(caFile);
+  const roots = await readRoots(caFile);
   const session = await readSession(sessionFolder);
   if (session === undefined) {
     return;

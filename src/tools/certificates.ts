@@ -8,10 +8,14 @@ import { makeFolders, missingFolders, removeFolders } from "../platform/fs.ts";
 import { removeLeftovers, replaceFile } from "../platform/replace.ts";
 
 /**
+ * @param path undefined: there are no extra roots
  * @returns the PEM text
  * @throws ExplainedError `invalid-input`: unreadable, empty, not PEM, a certificate that can't be parsed
  */
-export async function readRoots(path: string): Promise<string> {
+export async function readRoots(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) {
+    return undefined;
+  }
   const example = "ca-file: /path/to/root.pem";
   let text: string;
   try {

@@ -27,6 +27,7 @@ describe("the file of roots", () => {
 
   test("its certificates are taken, what people write around them is not", async () => {
     const root = authority.ca.trim();
+    expect(await readRoots(undefined)).toBeUndefined();
     expect(await readRoots(authority.caFile)).toBe(`${root}\n`);
     expect(await readRoots(await write(`# Our root\r\n${root}\n\nsubject=x\n${root}\n-- end`))).toBe(
       `${root}\n${root}\n`,

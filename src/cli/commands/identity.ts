@@ -13,7 +13,7 @@ export async function identity(call: Call): Promise<Outcome> {
   const request = parseIdentityRequest(reader);
   const caFile = reader.optional("ca-file");
   const timeoutSeconds = parseTimeout(reader);
-  const roots = caFile && (await readRoots(caFile));
+  const roots = await readRoots(caFile);
   const { choice, facts, problem, warning } = await withPlatform(call, { timeoutSeconds, roots }, (platform) =>
     inspectIdentity(request, platform),
   );

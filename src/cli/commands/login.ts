@@ -32,10 +32,7 @@ export async function login(call: Call): Promise<Outcome> {
   const caFile = reader.optional("ca-file");
   const named = reader.optional("session");
   const sessionFolder = named && resolve(named);
-  const [results, roots] = await Promise.all([
-    parseResults(values, resultNames, "expires-at"),
-    caFile === undefined ? undefined : readRoots(caFile),
-  ]);
+  const [results, roots] = await Promise.all([parseResults(values, resultNames, "expires-at"), readRoots(caFile)]);
   const takeBack = (folder: string) =>
     logout(
       folder,

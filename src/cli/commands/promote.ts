@@ -22,10 +22,7 @@ export async function promote(call: Call): Promise<Outcome> {
   const { values, env, terminal } = call;
   const request = await readPromotionRequest(values);
   const { dryRun, caFile } = request;
-  const [files, roots] = await Promise.all([
-    parseResults(values, resultNames, "image"),
-    caFile === undefined ? undefined : readRoots(caFile),
-  ]);
+  const [files, roots] = await Promise.all([parseResults(values, resultNames, "image"), readRoots(caFile)]);
   const workplace: Workplace = {
     temporaryFolder: env.TMPDIR || "/tmp",
     sessionFolder: undefined,
