@@ -43,15 +43,18 @@ interface ScopeRecord {
   readonly isVacant?: boolean;
 }
 
-export interface Change {
+export interface Target {
   readonly path: string;
+  /** Distinguishes the temporary files of two logins. */
+  readonly id: string;
+}
+
+export interface Change extends Target {
   readonly entries: Readonly<Record<string, AuthEntry>>;
   /** Permissions to give it; undefined: 0600 for a new file, unchanged for one already there. */
   readonly mode: number | undefined;
   /** What a file that doesn't exist yet starts with. */
   readonly start?: AuthContent;
-  /** Distinguishes the temporary files of two logins. */
-  readonly id: string;
   /** Of the login that this one renews: logout is to put back what stood before that one. */
   readonly renews?: FileRecord | undefined;
 }
@@ -85,11 +88,11 @@ export async function mergeEntries(
         await remember({ ...renews, folders: [...renews.folders, ...folders] });
         return "leave"; // all is another's by now
       }
-      await remember(recordOf(file, content, text, { ...change, entries, renews }, folders));
+      await remember(recordOf(file, content, text, { entries, renews, folders }));
       doubled = renews ? [] : equalOnes(entries, content);
-      return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600, id: change.id };
+      return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600 };
     };
-    await changeUnderLock(change.path, platform, add, () => noteHolders(change.path, doubled, 1));
+    await changeUnderLock(change, platform, add, () => noteHolders(change.path, doubled, 1));
   });
 }
 
@@ -141,8 +144,7 @@ function recordOf(
   file: AuthFile,
   content: AuthContent,
   text: string,
-  { entries, renews, id }: Change,
-  folders: readonly string[],
+  { entries, renews, folders }: Pick<Change, "entries" | "renews"> & Pick<FileRecord, "folders">,
 ): FileRecord {
   const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
     const earlier = getOwn(renews?.scopes, scope);
@@ -167,7 +169,7 @@ function recordOf(
     return found ? !isOurs(renews as FileRecord, scope, found) : getOwn(renews?.scopes, scope)?.isTaken;
   });
   // What a logout would make of the file as it stands now.
-  const rest = renews ? restored(file, renews, id) : "leave";
+  const rest = renews ? restored(file, renews) : "leave";
   const bytes = typeof rest === "object" ? rest.bytes : rest === "leave" ? file.existing?.bytes : undefined;
   return {
     path: file.path,
@@ -185,7 +187,7 @@ export const beforesOf = ({ before, wasMissing }: FileRecord): Handover["befores
   wasMissing ? [before, null] : [before];
 
 /** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
-export function restored(file: AuthFile, record: FileRecord, id: string, befores: Handover["befores"] = []): Result {
+export function restored(file: AuthFile, record: FileRecord, befores: Handover["befores"] = []): Result {
   const found = Object.keys(record.scopes).filter(
     (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, getOwn(file.content.auths, scope)),
   );
@@ -197,7 +199,7 @@ export function restored(file: AuthFile, record: FileRecord, id: string, befores
   if (record.after.includes(sha256(file.existing.bytes))) {
     return record.before === null
       ? "delete"
-      : { ...file, bytes: Buffer.from(record.before, "base64"), mode: record.mode, id };
+      : { ...file, bytes: Buffer.from(record.before, "base64"), mode: record.mode };
   }
   const auths: Record<string, AuthEntry> = { ...file.content.auths };
   for (const scope of found) {
@@ -214,7 +216,7 @@ export function restored(file: AuthFile, record: FileRecord, id: string, befores
     return "delete";
   }
   const bytes = before === undefined ? Buffer.from(format(content)) : Buffer.from(before, "base64");
-  return { ...file, bytes, mode: file.existing.mode, id };
+  return { ...file, bytes, mode: file.existing.mode };
 }
 
 /** Whether these bytes, base64, say just that, written in whatever way; no file says that there is no login. */
@@ -230,7 +232,7 @@ export const mapValues = <T, U>(
 
 /** Whether taking back what `record` says would change more of the file than to take our entries out. */
 export function changesMore(record: FileRecord, file: AuthFile): boolean {
-  const result = restored(file, record, "");
+  const result = restored(file, record);
   if (result === "leave") {
     return false;
   }
@@ -252,11 +254,12 @@ export async function hasAllEntries({ path, scopes }: FileRecord): Promise<boole
   return Object.keys(scopes).every((scope) => getOwn(content.auths, scope) !== undefined);
 }
 
-type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number; readonly id: string };
+type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number };
 export type Result = Write | "delete" | "leave";
 
+/** @param target the file, and what distinguishes the temporary file beside it */
 export async function changeUnderLock(
-  path: string,
+  { path, id }: Target,
   platform: LocalPlatform,
   change: (file: AuthFile) => Promise<Result>,
   afterwards: () => Promise<void> = async () => {},
@@ -272,7 +275,7 @@ export async function changeUnderLock(
       const made =
         result === "delete"
           ? { place: () => rmSync(path), discard: async () => {} }
-          : await draft(result.path, result.bytes, { mode: result.mode, id: result.id, owner: result.existing });
+          : await draft(result.path, result.bytes, { mode: result.mode, id, owner: result.existing });
       try {
         const isHeld = await lock.isHeld();
         // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.

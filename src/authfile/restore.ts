@@ -16,6 +16,7 @@ import {
   type Result,
   restored,
   sha256,
+  type Target,
 } from "./change.ts";
 import { robotLoginState } from "./entry.ts";
 import {
@@ -44,11 +45,11 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
     // Also where the file is gone: the lock of a login that was killed goes with it.
     if (await isThere(dirname(record.path))) {
       await changeUnderLock(
-        record.path,
+        { path: record.path, id },
         platform,
         async (file) => {
           const handover = await readHandover(record.path);
-          const { result, next, ...rest } = leaving(file, record, handover, id, platform.clock.now());
+          const { result, next, ...rest } = leaving(file, record, handover, platform.clock.now());
           isLast = next === undefined;
           shared = rest.shared;
           if (next === undefined) {
@@ -86,7 +87,7 @@ interface Leaving {
 }
 
 /** What becomes of the file when a session leaves it. */
-function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: string, now: number): Leaving {
+function leaving(file: AuthFile, record: FileRecord, handover: Handover, now: number): Leaving {
   const shared = Object.entries(record.scopes)
     .flatMap(([scope, { written }]) => written.map((hash) => placeOf(scope, hash)))
     .filter((place) => (getOwn(handover.holders, place) ?? 0) > 0);
@@ -104,7 +105,7 @@ function leaving(file: AuthFile, record: FileRecord, handover: Handover, id: str
   }));
   // Bytes that hold what is not worth to be put back are not put back.
   const settled = { ...record, scopes, after: isDeepStrictEqual(scopes, record.scopes) ? record.after : [] };
-  const result = restored(file, settled, id, handover.befores);
+  const result = restored(file, settled, handover.befores);
   const content: AuthContent =
     result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
   // Of a token that has ended, the session may still be there to leave.
@@ -141,20 +142,18 @@ export async function ownScopes(record: FileRecord): Promise<readonly string[]> 
 
 /**
  * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays.
- * @param id distinguishes the temporary file
  * @returns the scopes whose entry was deleted
  * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`
  */
 export async function removeEntries(
-  path: string,
+  target: Target,
   scopes: readonly string[],
   isOurs: (entry: AuthEntry) => boolean,
-  id: string,
   platform: LocalPlatform,
 ): Promise<readonly string[]> {
   let removed: readonly string[] = [];
-  await writingTo(path, () =>
-    changeUnderLock(path, platform, async (file) => {
+  await writingTo(target.path, () =>
+    changeUnderLock(target, platform, async (file) => {
       const auths: Record<string, AuthEntry> = { ...file.content.auths };
       removed = scopes.filter((scope) => {
         const entry = getOwn(auths, scope);
@@ -167,7 +166,7 @@ export async function removeEntries(
         return "leave";
       }
       assertChangeable(file);
-      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode, id };
+      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode };
     }),
   );
   return removed;

@@ -255,7 +255,7 @@ export async function logoutOf(
     );
   }
   const isOurs = (entry: AuthEntry) => isRobotLogin(readEntry(entry) ?? { robot: "", expiresAt: undefined });
-  const removed = await removeEntries(authFile, [...new Set(scopes)], isOurs, newId(), platform);
+  const removed = await removeEntries({ path: authFile, id: newId() }, [...new Set(scopes)], isOurs, platform);
   if (removed.length > 0) {
     platform.reporter.info(`Logged out of ${removed.join(", ")}: ${authFile}`);
   }

@@ -143,7 +143,7 @@ describe("what others keep in it would not survive a new version", () => {
     for (const work of [
       () => readAuthFile(path),
       () => mergeEntries(change, platform, () => expect.unreachable("it can't be changed")),
-      () => removeEntries(path, ["quay.io"], () => true, "x", platform),
+      () => removeEntries({ path, id: "x" }, ["quay.io"], () => true, platform),
       ...(name === "a deep nest in a login" ? [] : [() => restoreEntries(record, "0123456789ab", platform)]),
     ]) {
       const said = await failureText("auth-file-unusable", work());
@@ -155,7 +155,7 @@ describe("what others keep in it would not survive a new version", () => {
     // To look at, it will do; and where there is nothing of ours to take back, nobody has to mend it.
     expect(await readAuthFile(path, "read")).toMatchObject({ path });
     await restoreEntries({ ...record, scopes: {} }, "0123456789ab", platform);
-    expect(await removeEntries(path, ["quay.io"], () => false, "x", platform)).toEqual([]);
+    expect(await removeEntries({ path, id: "x" }, ["quay.io"], () => false, platform)).toEqual([]);
   });
 
   test("whatever keys it has, it keeps", async () => {

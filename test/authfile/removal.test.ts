@@ -11,7 +11,7 @@ const platform = { clock: systemClock, signal: new AbortController().signal, rep
 const ours = { auth: "b3VyczpvdXJz" };
 const theirs = { auth: "dGhlaXJzOnRoZWlycw==", email: "me@example.com" };
 const isOurs = ({ auth }: AuthEntry) => auth === ours.auth;
-const remove = (path: string, ...scopes: string[]) => removeEntries(path, scopes, isOurs, "abc123", platform);
+const remove = (path: string, ...scopes: string[]) => removeEntries({ path, id: "abc123" }, scopes, isOurs, platform);
 
 async function makeFile(content: unknown, name = "auth.json"): Promise<string> {
   const path = join(await makeFolder(), name);
@@ -89,7 +89,7 @@ test("many at once take out each its own", async () => {
   const scopes = Array.from({ length: 10 }, (_, index) => `quay.io/org${index}`);
   const path = await makeFile({ auths: Object.fromEntries([...scopes, "ghcr.io"].map((scope) => [scope, ours])) });
   const removed = await Promise.all(
-    scopes.map((scope, index) => removeEntries(path, [scope], isOurs, `id${index}`, platform)),
+    scopes.map((scope, index) => removeEntries({ path, id: `id${index}` }, [scope], isOurs, platform)),
   );
   expect(removed.flat()).toEqual(scopes);
   expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "ghcr.io": ours } });
@@ -133,7 +133,7 @@ describe("a file that can't be changed is named", () => {
           moreOn: String,
         };
         const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
-        return src.removeEntries(file, ["quay.io"], () => true, "x", silent);
+        return src.removeEntries({ path: file, id: "x" }, ["quay.io"], () => true, silent);
       },
       path,
     );

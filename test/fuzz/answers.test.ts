@@ -261,6 +261,6 @@ test("entries of an auth file", async () => {
     const change = { path, entries: { "quay.io": entryOf("acme+ci", "x") }, mode: undefined, id: "one" };
     await outcomeAsync(() => mergeEntries(change, platform(), async () => {}));
     const isOurs = (entry: Parameters<typeof readEntry>[0]) => readEntry(entry) !== undefined;
-    await outcomeAsync(() => removeEntries(path, ["quay.io", "x"], isOurs, "one", platform()));
+    await outcomeAsync(() => removeEntries({ path, id: "one" }, ["quay.io", "x"], isOurs, platform()));
   });
 });

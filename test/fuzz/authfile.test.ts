@@ -153,7 +153,7 @@ test("a logout without a session takes what it is told to, and nothing else", as
     async ([text, scopes, isOurs]) => {
       await writeFile(path, text);
       const before = entriesOf(JSON.parse(text).auths);
-      const removed = await removeEntries(path, scopes, () => isOurs, "fuzz", platform);
+      const removed = await removeEntries({ path, id: "fuzz" }, scopes, () => isOurs, platform);
       const after = entriesOf(JSON.parse(await readFile(path, "utf8")).auths);
       const expected = isOurs ? scopes.filter((name) => before.has(name)) : [];
       expect([...removed].sort()).toEqual([...expected].sort());
