@@ -65,23 +65,35 @@ export interface HttpOptions {
   readonly debug?: (message: string) => void;
 }
 
-export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOptions): Http {
+/** A connection is kept for those who trust the same roots. */
+function createConnections({ env, extraRoots }: HttpOptions) {
   const options = { keepAlive: true, proxyEnv: proxyEnvironment(env) };
   // Without `rejectUnauthorized`, NODE_TLS_REJECT_UNAUTHORIZED would decide.
   const secure = () => new https.Agent({ ...options, rejectUnauthorized: true });
-  // A connection is kept for those who trust the same roots.
   const agents = { plain: new http.Agent(options), machine: secure(), "extra-roots": secure() };
   const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
 
-  function begin(url: URL, method: Method, trust: Trust, signal: AbortSignal): http.ClientRequest {
-    if (url.protocol !== "https:") {
-      return http.request(url, { method, agent: agents.plain, signal });
-    }
-    const roots = trust === "extra-roots" && secureContext !== undefined && { secureContext };
-    return https.request(url, { method, agent: agents[trust], rejectUnauthorized: true, signal, ...roots });
-  }
-
   return {
+    begin(url: URL, method: Method, trust: Trust, signal: AbortSignal): http.ClientRequest {
+      if (url.protocol !== "https:") {
+        return http.request(url, { method, agent: agents.plain, signal });
+      }
+      const roots = trust === "extra-roots" && secureContext !== undefined && { secureContext };
+      return https.request(url, { method, agent: agents[trust], rejectUnauthorized: true, signal, ...roots });
+    },
+    close() {
+      for (const agent of Object.values(agents)) {
+        agent.destroy();
+      }
+    },
+  };
+}
+
+export function createHttp(options: HttpOptions): Http {
+  const { signal, debug = () => {} } = options;
+  const { begin, close } = createConnections(options);
+  return {
+    close,
     open(address, limits, method = "GET", trust = "extra-roots") {
       const url = withoutUserinfo(address);
       const ends = limits.signal ? AbortSignal.any([signal, limits.signal]) : signal;
@@ -121,11 +133,6 @@ export function createHttp({ env, extraRoots, signal, debug = () => {} }: HttpOp
           }
         },
       };
-    },
-    close() {
-      for (const agent of Object.values(agents)) {
-        agent.destroy();
-      }
     },
   };
 }

@@ -63,7 +63,7 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
   // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
   const counts = { quick: 0, settling: 0, patient: 0, copying: 0 };
   const next = (persistence: Persistence, answer?: HttpAnswer) =>
-    persistence === "no" ? "enough" : waitMs(what, persistence, ++counts[persistence], answer, platform);
+    persistence === "no" ? "enough" : waitMs(persistence, ++counts[persistence], answer, platform);
   let last: ExplainedError | undefined;
   for (;;) {
     const result = await attempt().catch((error) => {
@@ -79,6 +79,9 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
       error = found?.error ?? error;
       wait = found && wait === "enough" ? next(found.retry) : wait;
     }
+    if (wait === "late") {
+      platform.reporter.info(`The time (option timeout) leaves none for another attempt at ${what}.`);
+    }
     if (typeof wait !== "number") {
       throw error;
     }
@@ -93,22 +96,17 @@ export const inSeconds = (ms: number): string => (ms < 50 ? "at once" : `in ${(m
 
 /** @returns why there is to be no further attempt: there were enough, or it would be too late for one */
 function waitMs(
-  what: string,
   persistence: Exclude<Persistence, "no">,
   failures: number,
   answer: HttpAnswer | undefined,
-  { clock, deadline, reporter }: Platform,
+  { clock, deadline }: Platform,
 ): number | "enough" | "late" {
   if (failures >= schedule[persistence].attempts) {
     return "enough";
   }
   const backoff = backoffMs(persistence, failures, clock.random());
   const wait = Math.max(backoff, retryAfterMs(answer, clock.now()));
-  if (clock.now() + wait >= deadline) {
-    reporter.info(`The time (option timeout) leaves none for another attempt at ${what}.`);
-    return "late";
-  }
-  return wait;
+  return clock.now() + wait >= deadline ? "late" : wait;
 }
 
 /**

@@ -76,17 +76,9 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           if (exitCode === 0 && entry?.auth === auth) {
             return { value: entry };
           }
-          if (certificates !== undefined && !(await isThere(certificates))) {
-            return { retry: "no", error: emptied(certificates) };
-          }
           // Hidden first, shortened then: the beginning of a secret would no longer be found.
           const said = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
-          const helper = await explainHelper(tool.name, said.words, helpers, platform.env);
-          if (helper) {
-            return { retry: "no", error: helper };
-          }
-          const homeless = tools[tool.name].needsHome && !(await hasHome(platform.env)) ? [needsHome] : [];
-          return explainToolFailure(options, exitCode, said, homeless, () =>
+          return await whyFailed(options, { exitCode, ...said }, platform, () =>
             whyRefused(registry, credential, realm, platform),
           );
         } finally {
@@ -95,6 +87,33 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
       });
     },
   };
+}
+
+interface Failed extends ToolWords {
+  /** undefined where a signal ended it */
+  readonly exitCode: number | undefined;
+}
+
+/** Why no login came of it: what is wrong on this machine, and then what the tool itself says. */
+async function whyFailed(
+  options: ToolLoginOptions,
+  failed: Failed,
+  { env }: Pick<Platform, "env">,
+  askQuay: () => Promise<ExplainedError | undefined>,
+): Promise<Attempt<AuthEntry>> {
+  const { tool, certificates, helpers } = options;
+  if (certificates !== undefined && !(await isThere(certificates))) {
+    return { retry: "no", error: emptied(certificates) };
+  }
+  const helper = await explainHelper(tool.name, failed.words, helpers, env);
+  if (helper) {
+    return { retry: "no", error: helper };
+  }
+  if (failed.exitCode === 0) {
+    return { retry: "no", error: leftNothing(options) };
+  }
+  const homeless = tools[tool.name].needsHome && !(await hasHome(env)) ? [needsHome] : [];
+  return explainToolFailure(options, failed, homeless, askQuay);
 }
 
 /** Somebody has tidied up during the login: what the tool then says would lead astray. */
@@ -108,6 +127,15 @@ function emptied(folder: string): ExplainedError {
   );
 }
 
+const another = "Or choose another tool with the option tool.";
+
+function leftNothing({ tool, login }: ToolLoginOptions): ExplainedError {
+  const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;
+  return new ExplainedError("tool-failed", message, {
+    remedy: [`Check which ${tool.name} this is: ${tool.file}`, another],
+  });
+}
+
 const needsHome =
   "It may need a home folder: set HOME to one that is there, or take a tool without that need, tool: skopeo";
 
@@ -119,20 +147,11 @@ const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== unde
  */
 function explainToolFailure(
   { tool, registry, login }: ToolLoginOptions,
-  exitCode: number | undefined,
-  { kind, words }: ToolWords,
+  { kind, words, exitCode }: Failed,
   homeless: readonly string[],
   askQuay: () => Promise<ExplainedError | undefined>,
 ): Attempt<AuthEntry> {
   const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new ExplainedError(code, message, { remedy });
-  const another = "Or choose another tool with the option tool.";
-  if (exitCode === 0) {
-    const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;
-    return {
-      retry: "no",
-      error: fail("tool-failed", message, `Check which ${tool.name} this is: ${tool.file}`, another),
-    };
-  }
   const silence = exitCode === undefined ? "it was killed" : "no words";
   const quoted = `${tool.name} login ${login.scope}: ${words || silence}`;
   switch (kind) {
