@@ -206,9 +206,14 @@ need_go_tool() {
   [[ $program != "$1" ]] || export PATH="$folder:$PATH"
 }
 
+# need_go WHAT : test/spire/go.mod needs the newest Go of all that is built here.
+need_go() {
+  command -v go >/dev/null || die "needs Go 1.26.8 or newer to build $1, please install it"
+}
+
 install_go_tool() {
   [[ -x "$1" ]] && return # another process did it during the wait
-  command -v go >/dev/null || die "needs Go 1.26 or newer to build $2, please install it"
+  need_go "$2"
   echo "Building $2 ${3##*@} ($4, once)"
   quietly env GOBIN="${1%/*}" CGO_ENABLED=0 go install -ldflags "-s -w" "$3"
 }
@@ -222,7 +227,7 @@ need_act() {
 
 install_act() {
   [[ -x "$1" ]] && return
-  command -v go >/dev/null || die "needs Go 1.26 or newer to build act, please install it"
+  need_go act
   echo "Building act $2 (up to a minute, once)"
   local source
   source="$(mktemp -d "$scratch/act.XXXXXX")"
@@ -244,7 +249,7 @@ install_go_program() {
   [[ -x "$1" ]] && return # another process did it during the wait
   local name="${1%/*}"
   name="${name##*/}"
-  command -v go >/dev/null || die "needs Go 1.26.4 or newer to build $name, please install it"
+  need_go "$name"
   echo "Building ${name/@/ } ($3, once)"
   # test/cluster builds Tekton with the same flags: each finds the other's work in Go's cache.
   quietly env CGO_ENABLED="${CGO_ENABLED:-0}" GOFLAGS=-mod=readonly GOWORK=off \
@@ -301,7 +306,7 @@ spire_is_ready() {
 
 install_spire() {
   spire_is_ready "$1" && return # another process did it during the wait
-  command -v go >/dev/null || die "needs Go 1.26.8 or newer to build SPIRE, please install it"
+  need_go SPIRE
   # The server keeps its entries in SQLite, which is written in C.
   need_debian gcc libc6-dev
   echo "Building SPIRE (about ten minutes, once)"
