@@ -9,7 +9,7 @@ import { FileFailure, maxSize, readFileWithin } from "../platform/files.ts";
 import { pathAsGiven } from "../platform/fs.ts";
 import { isObject } from "../platform/json.ts";
 import type { Owner } from "../platform/replace.ts";
-import { lossOf } from "./faithful.ts";
+import { lossOf } from "./round-trip.ts";
 
 /** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
 export type AuthEntry = Readonly<Record<string, unknown>>;

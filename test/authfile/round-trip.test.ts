@@ -1,6 +1,6 @@
 /** What would be lost of other people's JSON. */
 import { expect, test } from "vitest";
-import { lossOf } from "../../src/authfile/faithful.ts";
+import { lossOf } from "../../src/authfile/round-trip.ts";
 
 const number = "holds a number that JavaScript can't keep as it is (such as a whole number over 2^53)";
 
