@@ -1,6 +1,6 @@
 /**
- * Entries into and out of an auth file: under a lock, in one rename, so that a reader or a kill sees the old file or the new
- * one. What is not ours stays as it is.
+ * Changes an auth file under a lock and by one rename: a reader, or a kill, sees the old file or the new one. The entries of
+ * others stay as they are.
  */
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
@@ -11,35 +11,35 @@ import { parseObject } from "../platform/json.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { draft } from "../platform/replace.ts";
 import { readEntry, robotLoginState } from "./entry.ts";
-import { type Handover, noteHolders, placeOf } from "./handover.ts";
+import { countHolders, entryKey, type Handover } from "./handover.ts";
 import { withLock } from "./lock.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getOwn, readAuthFile } from "./read.ts";
 import { writingTo } from "./replaceable.ts";
 
-/** What a merge did to one file: enough to take it back. Written down before the file is touched. Holds other people's secrets. */
+/** What a merge did to one file, so that logout can undo it. Saved before the file changes. It holds other people's secrets. */
 export interface FileRecord {
   readonly path: string;
   /** The file's bytes before, base64; null where it did not exist. */
   readonly before: string | null;
-  /** Whether it did not exist before the first login, though it does beside the renewed one. */
+  /** Whether the file did not exist before the first login, though another's login is in it since. */
   readonly wasMissing?: boolean;
   readonly mode: number;
   /** Folders made for it, outermost first. */
   readonly folders: readonly string[];
   readonly scopes: Readonly<Record<string, ScopeRecord>>;
-  /** SHA-256 of the whole file as written, and as it stood before the last renewal: a kill may have left either. */
+  /** SHA-256 of the whole file as written, and as it was before the last renewal: a kill may have left either. */
   readonly after: readonly string[];
 }
 
 interface ScopeRecord {
   readonly before: AuthEntry | null;
-  /** SHA-256 of the entries that were written there, the newest first. */
+  /** SHA-256 of the entries that were written under the scope, the newest first. */
   readonly written: readonly string[];
-  /** When the newest of them ends, in seconds since 1970. */
+  /** When the newest of them expires, in seconds since 1970. */
   readonly endsAt?: number | undefined;
-  /** Whether another login stood there at the last renewal. */
+  /** Whether another's login was there at the last renewal. */
   readonly isTaken?: boolean;
-  /** Whether another login stood there and has gone: what stood before ours comes back, though ours is not there. */
+  /** Whether another's login was there and is gone: the entry from before ours comes back, though ours is not there. */
   readonly isVacant?: boolean;
 }
 
@@ -55,7 +55,7 @@ export interface Change extends Target {
   readonly mode: number | undefined;
   /** What a file that doesn't exist yet starts with. */
   readonly start?: AuthContent;
-  /** Of the login that this one renews: logout is to put back what stood before that one. */
+  /** The record of the login that this one renews: logout restores what was there before that one. */
   readonly renews?: FileRecord | undefined;
 }
 
@@ -89,10 +89,10 @@ export async function mergeEntries(
         return "leave"; // all is another's by now
       }
       await remember(recordOf(file, content, text, { entries, renews, folders }));
-      doubled = renews ? [] : equalOnes(entries, content);
+      doubled = renews ? [] : identicalEntries(entries, content);
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600 };
     };
-    await changeUnderLock(change, platform, add, () => noteHolders(change.path, doubled, 1));
+    await changeUnderLock(change, platform, add, () => countHolders(change.path, doubled, 1));
   });
 }
 
@@ -105,7 +105,7 @@ const untouched = (path: string): FileRecord => ({
   after: [],
 });
 
-/** A renewal leaves a login that somebody else has put in the place of ours since: the later one counts, unless it has ended. */
+/** A renewal keeps a login that another process has written over ours: the later login counts, unless it has expired. */
 function leaveTaken(
   { path, entries, renews }: Change,
   { auths }: AuthContent,
@@ -113,7 +113,7 @@ function leaveTaken(
 ): Pick<Change, "entries" | "renews"> {
   const taken = Object.keys(entries).filter((scope) => {
     const found = getOwn(auths, scope);
-    return renews && found && !isOurs(renews, scope, found) && robotLoginState(found, clock.now()) !== "ended";
+    return renews && found && !isOurs(renews, scope, found) && robotLoginState(found, clock.now()) !== "expired";
   });
   if (renews === undefined || taken.length === 0) {
     return { entries, renews };
@@ -131,13 +131,13 @@ function leaveTaken(
   };
 }
 
-/** Quay's tokens have no number: two logins of one robot in one second get the same, and write the same entry. */
-const equalOnes = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
+/** Quay's tokens have no id: two logins of one robot within a second get the same token, and write the same entry. */
+const identicalEntries = (entries: Change["entries"], { auths }: AuthContent): readonly string[] =>
   Object.entries(entries)
     .filter(([scope, entry]) => hashOf(getOwn(auths, scope)) === hashOf(entry))
-    .map(([scope, entry]) => placeOf(scope, hashOf(entry)));
+    .map(([scope, entry]) => entryKey(scope, hashOf(entry)));
 
-/** Entries that may still stand there: of a renewal that was killed, of the one before it, and so on. */
+/** How many of our entries may still be found there: that of a killed renewal, of the one before it, and so on. */
 const maxWrittenHashes = 4;
 
 function recordOf(
@@ -182,11 +182,14 @@ function recordOf(
   };
 }
 
-/** What the file was before this session. */
+/** The file's content before this session. */
 export const beforesOf = ({ before, wasMissing }: FileRecord): Handover["befores"] =>
   wasMissing ? [before, null] : [before];
 
-/** @param befores what the file was before others that have left it meanwhile, as `FileRecord.before` has it */
+/**
+ * What the file becomes when `record` is undone.
+ * @param befores the file's content before other sessions that have logged out since, as in `FileRecord.before`
+ */
 export function restored(file: AuthFile, record: FileRecord, befores: Handover["befores"] = []): Result {
   const found = Object.keys(record.scopes).filter(
     (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, getOwn(file.content.auths, scope)),
@@ -219,7 +222,7 @@ export function restored(file: AuthFile, record: FileRecord, befores: Handover["
   return { ...file, bytes, mode: file.existing.mode };
 }
 
-/** Whether these bytes, base64, say just that, written in whatever way; no file says that there is no login. */
+/** Whether these bytes, base64, are this content, however it is formatted; no file is the same as no login. */
 function holds(before: string | null, content: AuthContent): boolean {
   const said = before === null ? {} : parseObject(Buffer.from(before, "base64").toString());
   return said !== undefined && isDeepStrictEqual({ auths: {}, ...said }, content);
@@ -230,7 +233,7 @@ export const mapValues = <T, U>(
   map: (value: T, key: string) => U,
 ): Record<string, U> => Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 
-/** Whether taking back what `record` says would change more of the file than to take our entries out. */
+/** Whether undoing `record` changes more of the file than to remove our entries. */
 export function changesMore(record: FileRecord, file: AuthFile): boolean {
   const result = restored(file, record);
   if (result === "leave") {
@@ -242,13 +245,13 @@ export function changesMore(record: FileRecord, file: AuthFile): boolean {
   return !isDeepStrictEqual({ ...after, auths: after.auths ?? {} }, { ...others, auths: Object.fromEntries(left) });
 }
 
-/** By hash; and what has no credential, such as docker's placeholders, is nobody's login. */
+/** By hash. An entry without a credential, such as docker's placeholder, is not a login. */
 export function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
   const written = getOwn(record.scopes, scope)?.written;
   return entry !== undefined && written !== undefined && Boolean(entry?.auth) && written.includes(hashOf(entry));
 }
 
-/** Whether something stands in the file for each of our scopes: ours, or what somebody has put in its place. */
+/** Whether the file has an entry for each of our scopes, ours or another's. */
 export async function hasAllEntries({ path, scopes }: FileRecord): Promise<boolean> {
   const { content } = await readAuthFile(path, "read").catch(() => ({ content: {} as AuthContent }));
   return Object.keys(scopes).every((scope) => getOwn(content.auths, scope) !== undefined);

@@ -1,4 +1,4 @@
-/** What an entry of an auth file says. A robot token is a JWT, so the entry is all that is needed. Pure. */
+/** Reads an entry of an auth file: its user, and when its token expires, since a robot token is a JWT. Pure. */
 import { decodeJwt } from "jose/jwt/decode";
 import { isTime } from "../platform/jwt.ts";
 import type { AuthEntry } from "./read.ts";
@@ -6,7 +6,7 @@ import type { AuthEntry } from "./read.ts";
 export interface EntryLogin {
   /** The user of the entry; a robot is `organization+name`. */
   readonly robot: string;
-  /** Seconds since 1970; undefined: a stored password, which does not end by itself. */
+  /** Seconds since 1970; undefined: a stored password, which does not expire. */
   readonly expiresAt: number | undefined;
 }
 
@@ -17,10 +17,10 @@ export function readEntry(entry: AuthEntry): EntryLogin | undefined {
   if (separator < 0) {
     return undefined;
   }
-  return { robot: text.slice(0, separator), expiresAt: endOf(text.slice(separator + 1)) };
+  return { robot: text.slice(0, separator), expiresAt: expiryOf(text.slice(separator + 1)) };
 }
 
-function endOf(password: string): number | undefined {
+function expiryOf(password: string): number | undefined {
   try {
     const { exp } = decodeJwt(password);
     return isTime(exp) ? exp : undefined;
@@ -34,10 +34,10 @@ export const isRobotLogin = ({ robot, expiresAt }: EntryLogin): boolean =>
   expiresAt !== undefined && robot.includes("+");
 
 /** @param now milliseconds since 1970 */
-export function robotLoginState(entry: AuthEntry, now: number): "alive" | "ended" | "no robot token" {
+export function robotLoginState(entry: AuthEntry, now: number): "valid" | "expired" | "no robot token" {
   const login = readEntry(entry);
   if (login?.expiresAt === undefined || !isRobotLogin(login)) {
     return "no robot token";
   }
-  return login.expiresAt * 1000 > now ? "alive" : "ended";
+  return login.expiresAt * 1000 > now ? "valid" : "expired";
 }

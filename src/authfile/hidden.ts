@@ -1,4 +1,4 @@
-/** A login that is not used although it stands where a tool writes: skopeo reads other files first, docker a variable. */
+/** Finds a login that no tool would use: skopeo reads other files before the one that it writes, docker a variable. */
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { parseObject } from "../platform/json.ts";
@@ -8,7 +8,7 @@ import { type AuthContent, getOwn, readAuthFile } from "./read.ts";
 /**
  * With DOCKER_CONFIG, every tool writes there, and buildah and podman read there alone. But skopeo reads the user's own files first, and
  * takes the first file that has anything for the image (measured: 1.9.3, and the libraries of v5.42).
- * @param scopes what a login stands under in the file that the tools write to by themselves
+ * @param scopes of the logins in the file that the tools write to by default
  * @throws ExplainedError `login-hidden`
  */
 export async function assertReadFirst(scopes: readonly string[], env: Environment): Promise<void> {
@@ -40,7 +40,7 @@ export async function assertReadFirst(scopes: readonly string[], env: Environmen
   }
 }
 
-/** Whatever stands for a part of the scope, or for more than it. */
+/** The key of a login for a part of the scope, or for more than it. */
 function keyFor(scope: string, { auths, credHelpers }: AuthContent): string | undefined {
   const host = scope.replace(/\/.*/s, "");
   const key = Object.keys(auths ?? {}).find(

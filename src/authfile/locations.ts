@@ -1,4 +1,4 @@
-/** Where the tools keep their logins (containers-auth.json(5); docker's client). Pure, but for the user id. */
+/** The files in which the tools keep their logins (containers-auth.json(5); docker's client). Pure, but for the user id. */
 import { isAbsolute, join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
 

@@ -1,6 +1,6 @@
 /**
- * A lock beside a file, for changes that take milliseconds. Made with O_EXCL, so it needs neither hard links nor process
- * ids (which mean nothing across containers that share a volume). A holder that was killed blocks for `staleMs` at most.
+ * A lock file beside a file, for changes that take milliseconds. It is made with O_EXCL, and needs neither hard links nor process
+ * ids, which mean nothing across containers that share a volume. A holder that was killed blocks others for `staleMs` at most.
  */
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
@@ -17,7 +17,7 @@ export interface Lock {
 }
 
 /**
- * Runs `change` while nobody else who asks for the lock of `path` does.
+ * Runs `change` while it holds the lock of `path`.
  * @throws ExplainedError `auth-file-locked`; the file system's own error where the lock can't be made
  */
 export async function withLock<T>(
@@ -79,8 +79,8 @@ const contentOf = async (path: string): Promise<string | undefined> =>
   );
 
 /**
- * Deletes a lock that is ours by its looks: a UUID, or still empty and this user's.
- * @throws ExplainedError `auth-file-locked` where it is something else, which nobody but its owner may delete
+ * Deletes a lock in the form that this program gives it: a UUID, or still empty and this user's.
+ * @throws ExplainedError `auth-file-locked` where it is something else, which its owner alone may delete
  */
 async function breakLock(path: string): Promise<void> {
   const found = await readOwnFile(path, maxSize.token).catch(({ code }: FileFailure) => code);
@@ -102,7 +102,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 
 type StaleTest = (path: string) => Promise<boolean>;
 
-/** Of several that find the lock stale, one deletes it: under a second lock, and only if it still finds it so. */
+/** One of several processes that find the lock stale deletes it: under a second lock, and only if it is still stale. */
 async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): Promise<void> {
   if (!(await isStale(lockPath))) {
     return;
@@ -121,7 +121,7 @@ async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): P
   }
 }
 
-/** Old by its own date, or unchanged for as long as we have looked: a shared volume's clock may be ahead of ours. */
+/** Stale by its own date, or unchanged for as long as we have looked: a shared volume's clock may be ahead of ours. */
 function watchForStale(clock: LocalPlatform["clock"]): StaleTest {
   const seen = new Map<string, { readonly mark: string; readonly since: number }>();
   return async (path) => {

@@ -1,16 +1,16 @@
-/** Who may read a file: its own permissions, and those of the folders on the way to it. */
+/** Compares who may read two files, by their permissions and those of the folders above them. */
 import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** A file that is to be made, or to get other permissions. */
-export interface Opened {
+/** Of a file that is about to be made or changed. */
+export interface Permissions {
   readonly mode: number;
   readonly gid: number;
 }
 
-/** Whether nobody could read `opened` who can't read the file at `path`: this user apart, who reads it already. */
-export async function isAsPrivate({ mode, gid }: Opened, path: string): Promise<boolean> {
+/** Whether every user who may read a file with these permissions may read the file at `path` too; this user does already. */
+export async function isAsPrivate({ mode, gid }: Permissions, path: string): Promise<boolean> {
   if ((mode & 0o044) === 0) {
     return true;
   }

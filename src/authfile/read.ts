@@ -1,5 +1,5 @@
 /**
- * An auth file as it stands: `auth.json` of the containers tools, `config.json` of docker. What changes it is in merge.ts.
+ * Reads an auth file: `auth.json` of the containers tools, `config.json` of docker. change.ts changes it.
  */
 import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";

@@ -1,4 +1,4 @@
-/** Whether an auth file can be replaced, found out before anything is asked of anybody, and what the file system says against it. */
+/** Checks, before the first request, that an auth file can be replaced; explains the file system's refusals. */
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";

@@ -1,4 +1,4 @@
-/** A login is taken out of an auth file again: what stood there before stands there again, whoever of several leaves first. */
+/** Removes a login from an auth file and restores what was there before, in whatever order several sessions log out. */
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ExplainedError } from "../platform/errors.ts";
@@ -20,9 +20,9 @@ import {
 } from "./change.ts";
 import { robotLoginState } from "./entry.ts";
 import {
+  countHolders,
+  entryKey,
   type Handover,
-  noteHolders,
-  placeOf,
   readHandover,
   removeHandover,
   worthRestoring,
@@ -32,8 +32,8 @@ import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getO
 import { writingTo } from "./replaceable.ts";
 
 /**
- * Takes back what `record` says. Where nobody else wrote to the file it is afterwards, byte for byte, what it was before;
- * where somebody did, only those entries go that are still ours. Does nothing the second time.
+ * Undoes `record`. A file that no other process wrote to is afterwards, byte for byte, what it was before; otherwise only the
+ * entries that are still ours are removed. A second call does nothing.
  * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`, `logout-incomplete`
  */
 export async function restoreEntries(record: FileRecord, id: string, platform: LocalPlatform): Promise<void> {
@@ -60,14 +60,14 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
           return result;
         },
         async () => {
-          await (isLast ? removeHandover(record.path) : noteHolders(record.path, shared, -1));
+          await (isLast ? removeHandover(record.path) : countHolders(record.path, shared, -1));
         },
       );
     }
     await removeFolders(folders);
   });
   const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(
-    ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(placeOf(scope, hashOf(entry))),
+    ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(entryKey(scope, hashOf(entry))),
   );
   if (left) {
     throw new ExplainedError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
@@ -80,49 +80,49 @@ const dayMs = 24 * 3_600_000;
 
 interface Leaving {
   readonly result: Result;
-  /** The places of entries that another session has written as well, so that they stay. */
+  /** The keys of entries that another session has written as well, so they stay. */
   readonly shared: readonly string[];
-  /** What is handed over to the sessions that stay; undefined: this is the last to leave. */
+  /** For the other sessions of the file; undefined: this is the last. */
   readonly next: Handover | undefined;
 }
 
-/** What becomes of the file when a session leaves it. */
+/** What becomes of the file when a session logs out. */
 function leaving(file: AuthFile, record: FileRecord, handover: Handover, now: number): Leaving {
   const shared = Object.entries(record.scopes)
-    .flatMap(([scope, { written }]) => written.map((hash) => placeOf(scope, hash)))
-    .filter((place) => (getOwn(handover.holders, place) ?? 0) > 0);
+    .flatMap(([scope, { written }]) => written.map((hash) => entryKey(scope, hash)))
+    .filter((key) => (getOwn(handover.holders, key) ?? 0) > 0);
   const held = Object.keys(record.scopes).filter((scope) => {
     const found = getOwn(file.content.auths, scope);
-    return isOurs(record, scope, found) && shared.includes(placeOf(scope, hashOf(found)));
+    return isOurs(record, scope, found) && shared.includes(entryKey(scope, hashOf(found)));
   });
   const scopes = mapValues(record.scopes, (each, scope) => ({
     ...each,
-    before: worthRestoring(each.before, (entry) => placeOf(scope, hashOf(entry)), handover, now),
+    before: worthRestoring(each.before, (entry) => entryKey(scope, hashOf(entry)), handover, now),
     written: held.includes(scope) ? [] : each.written,
-    // One that took the place of ours could put nothing back there, since ours had ended. Nobody logs out of what has ended.
+    // A login over ours could restore nothing there, since ours had expired. No session logs out of an expired login.
     ...(getOwn(file.content.auths, scope) === undefined &&
       (each.isTaken || (each.endsAt ?? Number.POSITIVE_INFINITY) * 1000 <= now) && { isVacant: true }),
   }));
-  // Bytes that hold what is not worth to be put back are not put back.
+  // Bytes with an entry that is not to be restored are not restored.
   const settled = { ...record, scopes, after: isDeepStrictEqual(scopes, record.scopes) ? record.after : [] };
   const result = restored(file, settled, handover.befores);
   const content: AuthContent =
     result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
-  // Of a token that has ended, the session may still be there to leave.
-  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "alive")) {
+  // The session of a token that has expired may still log out.
+  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "valid")) {
     return { result, shared, next: undefined };
   }
-  // Of a session that has renewed, the record says what the file was without it by then, and not before it.
+  // The record of a renewed session has the file without it at the renewal, not the file before its first login.
   const [written, isRenewed] = settled.after;
   if (file.existing && !isRenewed && written === sha256(file.existing.bytes)) {
     return { result, shared, next: handover }; // all is as it was before this session
   }
-  // As it is written down, though it may have ended: whoever leaves that place still tells what stood before it.
+  // As it is recorded, though it may have expired: its own session has what was there before it.
   const replaced = Object.entries(record.scopes).flatMap(([scope, { before, written }]) =>
     // Where another session had written the same, that one knows more.
     written
       .filter((hash) => before === null || hash !== hashOf(before))
-      .map((hash) => [placeOf(scope, hash), before] as const),
+      .map((hash) => [entryKey(scope, hash), before] as const),
   );
   const didWrite = Object.keys(record.scopes).length > 0;
   const next = {

@@ -1,10 +1,10 @@
-/** Whether JSON of others comes out of a parser and back into text as what it was. Pure. */
+/** Whether a JSON text keeps its meaning when it is parsed and formatted again. Pure. */
 
-/** As deep as the tools read (Go's encoding/json ends at 10,000); JSON.stringify itself ends at some thousands. */
+/** Levels of nesting. Go's encoding/json, which the tools use, reads 10,000; JSON.stringify fails at some thousands. */
 const deepest = 1_000;
 
 /**
- * What would be lost of a valid JSON text if this program wrote it anew; undefined: nothing.
+ * What a valid JSON text loses when this program writes it anew; undefined: nothing.
  * Never quotes a value: it may be a secret.
  */
 export function lossOf(text: string): string | undefined {

@@ -249,7 +249,7 @@ async function otherLogins(
       const { content, existing } = await readAuthFile(path);
       const all = (legacy ? (content as Record<string, AuthEntry>) : content.auths) ?? {};
       let auths = Object.fromEntries(
-        Object.entries(all).filter(([, entry]) => robotLoginState(entry, platform.clock.now()) !== "ended"),
+        Object.entries(all).filter(([, entry]) => robotLoginState(entry, platform.clock.now()) !== "expired"),
       );
       if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(opened, path))) {
         platform.reporter.warning(

@@ -40,9 +40,9 @@ describe("an entry", () => {
   });
 
   test.each<[string, AuthEntry, string]>([
-    ["a robot token of now", robot(now + 5), "alive"],
-    ["a robot token of then", robot(now - 5), "ended"],
-    ["a robot token at its very end", robot(now), "ended"],
+    ["a robot token of now", robot(now + 5), "valid"],
+    ["a robot token of then", robot(now - 5), "expired"],
+    ["a robot token at its very end", robot(now), "expired"],
     ["a robot's password", entryOf("acme+ci", "geheim"), "no robot token"],
     ["another registry's token", robot(now - 5, "me"), "no robot token"],
     ["a placeholder", {}, "no robot token"],
