@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
 import { anotherFile, codeOf, ExplainedError } from "../platform/errors.ts";
-import { type FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
+import { maxSize, readOwnFile } from "../platform/files.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { createFile } from "../platform/replace.ts";
 
@@ -83,7 +83,7 @@ const contentOf = async (path: string): Promise<string | undefined> =>
  * @throws ExplainedError `auth-file-locked` where it is something else, which its owner alone may delete
  */
 async function breakLock(path: string): Promise<void> {
-  const found = await readOwnFile(path, maxSize.token).catch(({ code }: FileFailure) => code);
+  const found = await readOwnFile(path, maxSize.token).catch(codeOf);
   if (found === "ENOENT") {
     return;
   }

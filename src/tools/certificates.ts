@@ -2,7 +2,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { invalidInput } from "../platform/errors.ts";
+import { codeOf, invalidInput } from "../platform/errors.ts";
 import { FileFailure, maxSize, readOwnFile, readTextWithin } from "../platform/files.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/fs.ts";
 import { removeLeftovers, replaceFile } from "../platform/replace.ts";
@@ -86,9 +86,9 @@ export const isCertificateOf = (path: string, id: string): boolean =>
  */
 export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<boolean> {
   await removeLeftovers(path);
-  const found = await readOwnFile(path, maxSize.certificates).catch((error: FileFailure) => {
+  const found = await readOwnFile(path, maxSize.certificates).catch((error) => {
     // It was written down, and then could not be made.
-    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") {
+    if (!["ENOENT", "ENOTDIR"].includes(codeOf(error))) {
       throw error;
     }
   });
