@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 // biome-ignore lint/performance/noNamespaceImport: all of it that writes to the runner's files is guarded here.
 import * as core from "@actions/core";
-import { invalidInput } from "../platform/errors.ts";
+import { codeOf, invalidInput } from "../platform/errors.ts";
 
 /** @throws ExplainedError `invalid-input` where the runner's file can't be written */
 type FileCommand = (name: string, value: string) => void;
@@ -55,7 +55,9 @@ function assertWritable(variable: string): void {
 
 function unwritable(variable: string, error: unknown): Error {
   const path = process.env[variable] ?? "";
-  const { code, message } = error as NodeJS.ErrnoException;
-  const problem = path === "" ? "the runner has not set it" : `the runner's file can't be written (${code ?? message})`;
+  const problem =
+    path === ""
+      ? "the runner has not set it"
+      : `the runner's file can't be written (${codeOf(error) || (error as Error).message})`;
   return invalidInput(variable, path, problem, `${variable}=/path/of/a/file`);
 }
