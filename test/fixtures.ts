@@ -5,15 +5,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished } from "vitest";
+import { workflowSyntax } from "../src/github/syntax.ts";
 import { asIdentity, type Identity, type Provenance, readToken } from "../src/identity/token.ts";
 import type { Clock } from "../src/platform/clock.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import type { Environment } from "../src/platform/environment.ts";
-import { type ErrorCode, ExplainedError, formatError } from "../src/platform/errors.ts";
+import {
+  type ErrorCode,
+  ExplainedError,
+  type FailureObject,
+  failureObject,
+  formatError,
+} from "../src/platform/errors.ts";
 import { createHttp } from "../src/platform/http.ts";
 import type { Platform } from "../src/platform/platform.ts";
 import { explanationUrl } from "../src/platform/project.ts";
 import type { Reporter } from "../src/platform/reporter.ts";
+import { type Words, written } from "../src/platform/wording.ts";
 
 export interface Recorder extends Reporter {
   readonly infos: string[];
@@ -24,6 +32,28 @@ export interface Recorder extends Reporter {
   text(): string;
 }
 
+/** As a workflow writes them, whatever Action has them. */
+export const everyOption = { ...workflowSyntax("action"), has: () => true };
+
+export const inWorkflow = (words: Words): string => written(words, everyOption);
+
+export const failureOf = (error: ExplainedError): FailureObject =>
+  failureObject(error, { syntax: everyOption, hide: (text) => text });
+
+/** An error as a workflow's author reads it, and what a debugger would show of it. */
+export interface Refused extends FailureObject {
+  readonly also: readonly Refused[];
+  readonly stack: string | undefined;
+  readonly cause: unknown;
+}
+
+const refused = (error: ExplainedError): Refused => ({
+  ...failureOf(error),
+  also: error.also.map(refused),
+  stack: error.stack,
+  cause: error.cause,
+});
+
 export function createRecorder(): Recorder {
   const [infos, warnings, debugs, secrets]: string[][] = [[], [], [], []] as const;
   return {
@@ -31,13 +61,14 @@ export function createRecorder(): Recorder {
     warnings,
     debugs,
     secrets,
-    info: (message) => void infos.push(message),
-    warning: (message) => void warnings.push(message),
-    debug: (message) => void debugs.push(message),
+    info: (message) => void infos.push(inWorkflow(message)),
+    warning: (message) => void warnings.push(inWorkflow(message)),
+    debug: (message) => void debugs.push(inWorkflow(message)),
     secret: (value) => void secrets.push(value),
     holdsSecret: (text) => secrets.some((secret) => text.includes(secret)),
     moreOn: explanationUrl,
     hide: (text) => secrets.reduce((rest, secret) => rest.replaceAll(secret, "***"), text),
+    syntax: everyOption,
     text: () => [...infos, ...warnings, ...debugs].join("\n"),
   };
 }
@@ -111,7 +142,7 @@ export async function makeFolder(): Promise<string> {
 }
 
 /** The ExplainedError that `work` ends with; whatever else it does fails the test. */
-export async function failure(work: Promise<unknown> | (() => unknown)): Promise<ExplainedError> {
+export async function thrown(work: Promise<unknown> | (() => unknown)): Promise<ExplainedError> {
   const error = await (typeof work === "function" ? (async () => work())() : work).then(
     (value) => expect.unreachable(`no error but ${JSON.stringify(value)}`),
     (reason: unknown) => reason,
@@ -121,6 +152,10 @@ export async function failure(work: Promise<unknown> | (() => unknown)): Promise
   }
   return error;
 }
+
+/** The same, in words. */
+export const failure = async (work: Promise<unknown> | (() => unknown)): Promise<Refused> =>
+  refused(await thrown(work));
 
 /** The same, with its code checked. @returns the whole text as a person sees it */
 export async function failureText(code: ErrorCode, work: Promise<unknown> | (() => unknown)): Promise<string> {

@@ -1,5 +1,9 @@
 /** A login in three lines, for people at a terminal. Pure. */
 import type { OutputName } from "../options/table.ts";
+import { type Mention, mention } from "../platform/wording.ts";
+import { flagSyntax } from "./syntax.ts";
+
+const { write } = flagSyntax("logout");
 
 export interface LoginForPeople {
   readonly outputs: Readonly<Record<Exclude<OutputName, "token">, string>>;
@@ -18,21 +22,17 @@ export function inBrief(login: LoginForPeople): readonly string[] {
     `Auth file: ${authFile}`,
     login.isWatching
       ? "Renewing the login until you stop this program (Ctrl-C)."
-      : `To log out: quay-keyless-login logout ${wayBack(login).map(quoted).join(" ")}`,
+      : `To log out: quay-keyless-login logout ${wayBack(login).map(write).join(" ")}`,
   ];
 }
 
-function wayBack({ outputs: { registry }, scopes, session, namedFile }: LoginForPeople): readonly string[] {
+function wayBack({ outputs: { registry }, scopes, session, namedFile }: LoginForPeople): readonly Mention[] {
   if (session !== undefined) {
-    return ["--session", session];
+    return [mention("session", session)];
   }
   const isWhole = scopes.every((scope) => scope === registry);
   return [
-    ...(isWhole ? ["--registry", registry] : scopes.flatMap((scope) => ["--scope", scope])),
-    ...(namedFile === undefined ? [] : ["--auth-file", namedFile]),
+    ...(isWhole ? [mention("registry", registry)] : scopes.map((scope) => mention("scope", scope))),
+    ...(namedFile === undefined ? [] : [mention("auth-file", namedFile)]),
   ];
 }
-
-/** As a shell wants it. */
-const quoted = (word: string): string =>
-  /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

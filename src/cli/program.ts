@@ -11,14 +11,16 @@ import {
   invalidInput,
   oneOfTheTwo,
   unreachable,
+  withOthers,
 } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
-import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
+import { assertNoSecret } from "../platform/reporter.ts";
 import { unprintable } from "../platform/text.ts";
 import { version } from "../platform/version.ts";
+import { mention, text } from "../platform/wording.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Call, Outcome } from "./command.ts";
-import { exitCodeOf, withFlags } from "./failure.ts";
+import { exitCodeOf } from "./failure.ts";
 import { createTerminal, type Verbosity } from "./terminal.ts";
 import { widthOf } from "./wrap.ts";
 
@@ -61,7 +63,7 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
       case "run": {
         const reader = readOptions(invocation.values);
         reader.choice("output", ["text", "json"]);
-        terminal = createTerminal(verbosityOf(reader));
+        terminal = createTerminal(verbosityOf(reader), invocation.command);
         const command = await load(invocation.command);
         const outcome = await command({ values: invocation.values, env, terminal });
         tell(outcome);
@@ -81,7 +83,7 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
 function verbosityOf({ boolean }: OptionReader): Verbosity {
   const [quiet, verbose] = [boolean("quiet"), boolean("verbose")];
   if (quiet && verbose) {
-    throw invalidInput("quiet", "true", "verbose is set too", oneOfTheTwo);
+    throw invalidInput("quiet", "true", text`${mention("verbose")} is set too`, oneOfTheTwo);
   }
   return quiet ? "quiet" : verbose ? "verbose" : "normal";
 }
@@ -105,7 +107,7 @@ export async function load(command: Exclude<Command, "promote">): Promise<Run> {
 /** Results on standard output, what went wrong on standard error, both in the exit code. */
 function tell(outcome: Outcome): void {
   const { token, lines, object, brief, failure } = withoutSecret(outcome);
-  const told = failure && withoutSecretsOf(terminal, withFlags(failure));
+  const told = failure && failureObject(failure, terminal);
   const isBrief = brief !== undefined && terminal.isBrief;
   if (isBrief) {
     brief.forEach(terminal.info);
@@ -113,16 +115,16 @@ function tell(outcome: Outcome): void {
   if (token !== undefined) {
     terminal.printSecret(token);
   } else if (asJson) {
-    terminal.print(json({ ...object, ...(told && { error: failureObject(told) }) }));
+    terminal.print(json({ ...object, ...(told && { error: told }) }));
   } else if (lines.length > 0 && !(isBrief && process.stdout.isTTY)) {
     terminal.print(lines.join("\n"));
   }
-  if (told) {
+  if (failure && told) {
     terminal.error(formatError(told, terminal.moreOn));
-    if (told.code === "unforeseen") {
-      terminal.debug((told.cause as Error | undefined)?.stack ?? "");
+    if (failure.code === "unforeseen") {
+      terminal.debug((failure.cause as Error | undefined)?.stack ?? "");
     }
-    process.exitCode = exitCodeOf(told);
+    process.exitCode = exitCodeOf(failure);
   }
 }
 
@@ -132,8 +134,7 @@ function withoutSecret(outcome: Outcome): Outcome {
     assertNoSecret({ "standard output": JSON.stringify([outcome.lines, outcome.object]) }, terminal);
     return outcome;
   } catch (error) {
-    const failure = asExplainedError(error);
-    failure.also = outcome.failure ? [outcome.failure] : [];
+    const failure = withOthers(asExplainedError(error), outcome.failure ? [outcome.failure] : []);
     return { lines: [], object: {}, failure };
   }
 }

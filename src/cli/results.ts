@@ -5,6 +5,7 @@ import { readOptions } from "../options/reader.ts";
 import type { OptionValues } from "../options/table.ts";
 import { codeOf, ExplainedError, invalidInput } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
+import { mention } from "../platform/wording.ts";
 
 export interface ResultFile<Name extends string> {
   readonly name: Name;
@@ -62,7 +63,7 @@ async function write(file: string, text: string): Promise<void> {
   return replaceFile(file, text, { mode, owner: there });
 }
 
-const exampleOf = (name: string): string => `--result ${name}=/tekton/results/${name}`;
+const exampleOf = (name: string) => mention("result", `${name}=/tekton/results/${name}`);
 
 function cannotWrite(entry: string, error: unknown, example: string): ExplainedError {
   const known = error instanceof ExplainedError ? "can't keep its owner" : problems[codeOf(error)];

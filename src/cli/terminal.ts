@@ -1,12 +1,14 @@
 /** How the command line speaks: people read standard error, programs standard output, and neither ever sees a secret. */
 import { styleText } from "node:util";
+import type { Command } from "../options/table.ts";
 import { createSecrets, type Reporter } from "../platform/reporter.ts";
 import { oneLine, plain, printable } from "../platform/text.ts";
+import { type Words, written } from "../platform/wording.ts";
 import { createBlock } from "./block.ts";
-import { mentioned } from "./failure.ts";
+import { flagSyntax } from "./syntax.ts";
 
 export interface Terminal extends Reporter {
-  error(message: string): void;
+  error(message: Words): void;
   /** Results on standard output. They are not rewritten: what holds a secret must not be given. */
   print(text: string): void;
   /** The one secret that is asked for, alone on standard output. */
@@ -24,11 +26,13 @@ export interface Terminal extends Reporter {
 /** How much goes to standard error: errors alone, what happens, or each step of it too. */
 export type Verbosity = "quiet" | "normal" | "verbose";
 
-export function createTerminal(verbosity: Verbosity = "normal"): Terminal {
+/** @param command whose options are mentioned; undefined: not known yet */
+export function createTerminal(verbosity: Verbosity = "normal", command?: Command): Terminal {
   const { add, hide, holds } = createSecrets();
+  const syntax = flagSyntax(command);
   // What others say (an issuer, a tool, a token's subject) must not move the cursor or paint over our words. Escape sequences
   // go first, since one could part a secret.
-  const clean = (text: string) => plain(hide(printable(text)));
+  const clean = (words: Words) => plain(hide(printable(written(words, syntax))));
   const { stderr, stdout } = process;
   // A log that people read later, and a terminal that can't move its cursor, get lines that stay.
   const isWatched = verbosity !== "quiet" && stderr.isTTY === true && !process.env.CI && process.env.TERM !== "dumb";
@@ -46,7 +50,7 @@ export function createTerminal(verbosity: Verbosity = "normal"): Terminal {
   // NO_COLOR, FORCE_COLOR and whether this is a terminal at all: styleText looks at them by itself.
   const paint = (style: "red" | "yellow" | "dim", text: string) => styleText(style, text, { stream: stderr });
   const isBrief = isWatched && verbosity === "normal";
-  const information = (message: string) => clean(mentioned(oneLine(message, 8192)));
+  const information = (message: Words) => clean(oneLine(written(message, syntax), 8192));
   const live = (lines: readonly string[]) => {
     if (isWatched) {
       write(block.change(lines.map((line) => clean(line).replaceAll(/[\n\t]/g, " "))));
@@ -54,11 +58,12 @@ export function createTerminal(verbosity: Verbosity = "normal"): Terminal {
   };
   const reporter: Reporter = {
     info: (message) => sayUnlessQuiet(information(message)),
-    warning: (message) => sayUnlessQuiet(`${paint("yellow", "Warning:")} ${clean(mentioned(message))}`),
+    warning: (message) => sayUnlessQuiet(`${paint("yellow", "Warning:")} ${clean(message)}`),
     debug: (message) => verbosity === "verbose" && say(paint("dim", clean(message))),
     secret: add,
     hide,
     holdsSecret: holds,
+    syntax,
     moreOn: (code) => `quay-keyless-login explain ${code}`,
   };
   return {

@@ -1,15 +1,16 @@
 import { error as annotate, debug, info, setSecret, warning } from "@actions/core";
-import { asExplainedError, formatError } from "../platform/errors.ts";
+import { asExplainedError, failureObject, formatError } from "../platform/errors.ts";
 import { explanationUrl } from "../platform/project.ts";
 import { createSecrets, type Reporter, shortestSecret } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
+import { type Syntax, written } from "../platform/wording.ts";
 
-export function createReporter(): Reporter {
+export function createReporter(syntax: Syntax): Reporter {
   const { add, hide, holds } = createSecrets();
   return {
-    info: (message) => info(withoutCommands(plain(oneLine(message, 8192)))),
-    warning: (message) => warning(plain(message)),
-    debug: (message) => debug(plain(message)),
+    info: (message) => info(withoutCommands(plain(oneLine(written(message, syntax), 8192)))),
+    warning: (message) => warning(plain(written(message, syntax))),
+    debug: (message) => debug(plain(written(message, syntax))),
     secret: (value) => {
       add(value);
       if (value.length >= shortestSecret) {
@@ -18,6 +19,7 @@ export function createReporter(): Reporter {
     },
     hide,
     holdsSecret: holds,
+    syntax,
     moreOn: explanationUrl,
   };
 }
@@ -32,10 +34,10 @@ const withoutCommands = (text: string): string =>
     .replaceAll("##[", "# #[");
 
 /** What a failure looks like in the log, and as an annotation of the run. */
-export function reportFailure(error: unknown): void {
+export function reportFailure(error: unknown, reporter: Reporter): void {
   process.exitCode = 1;
   const failure = asExplainedError(error);
-  annotate(formatError(failure), { title: `quay-keyless-login: ${failure.code}` });
+  annotate(formatError(failureObject(failure, reporter)), { title: `quay-keyless-login: ${failure.code}` });
   if (failure.code === "unforeseen") {
     debug((failure.cause as Error | undefined)?.stack ?? "");
   }

@@ -59,5 +59,5 @@ function unwritable(variable: string, error: unknown): Error {
     path === ""
       ? "the runner has not set it"
       : `the runner's file can't be written (${codeOf(error) || (error as Error).message})`;
-  return invalidInput(variable, path, problem, `${variable}=/path/of/a/file`);
+  return invalidInput({ variable }, path, problem, `${variable}=/path/of/a/file`);
 }

@@ -9,10 +9,11 @@ import { parseTimeout, readOptions } from "../options/reader.ts";
 import { type OutputName, outputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { ExplainedError } from "../platform/errors.ts";
+import { ExplainedError, failureObject } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
-import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
+import { assertNoSecret } from "../platform/reporter.ts";
+import { mention, text } from "../platform/wording.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { startBackground } from "./background.ts";
@@ -22,10 +23,11 @@ import { readInputs } from "./inputs.ts";
 import { type JobOptions, parseJobOptions, workplaceOf } from "./job.ts";
 import { forget, rememberSessions } from "./state.ts";
 import { failureSummary, skippedSummary, successSummary } from "./summary.ts";
+import { workflowSyntax } from "./syntax.ts";
 
 const env = withoutTlsSwitch(process.env);
 const inputs = readInputs();
-const reporter = createReporter();
+const reporter = createReporter(workflowSyntax("action"));
 let sessionFolder: string | undefined;
 let request: LoginRequest | undefined;
 let options: JobOptions | undefined;
@@ -73,19 +75,19 @@ try {
 }
 
 async function goOnWithout(error: ExplainedError, registry: string): Promise<void> {
-  reporter.info(`${error.message} Going on logged out (without-identity: skip).`);
+  reporter.info(text`${error.headline} Going on logged out (${mention("without-identity", "skip")}).`);
   try {
     setOutputs({ "logged-in": "false", registry });
-    await summarize(skippedSummary(error));
+    await summarize(skippedSummary(failureObject(error, reporter)));
   } catch (problem) {
     await fail(problem);
   }
 }
 
 async function fail(error: unknown): Promise<void> {
-  reportFailure(error);
+  reportFailure(error, reporter);
   if (error instanceof ExplainedError) {
-    await summarize(failureSummary(withoutSecretsOf(reporter, error)));
+    await summarize(failureSummary(failureObject(error, reporter)));
   }
 }
 
@@ -115,7 +117,7 @@ async function takeBack(): Promise<void> {
   if (sessionFolder !== undefined) {
     await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) })
       .then(forget)
-      .catch(reportFailure);
+      .catch((error) => reportFailure(error, reporter));
   }
 }
 

@@ -1,9 +1,9 @@
 /** GitHub's Markdown, safe for any text. Pure. */
-import { type ExplainedError, formatError } from "../platform/errors.ts";
+import { type FailureObject, formatError } from "../platform/errors.ts";
 import { oneLine } from "../platform/text.ts";
 
 /** In a block that begins with <pre>, everything up to </pre> is text (CommonMark 4.6), so only HTML needs escaping. */
-export const quoted = (error: ExplainedError): string => `<pre>${escapeHtml(formatError(error))}</pre>\n\n`;
+export const quoted = (failure: FailureObject): string => `<pre>${escapeHtml(formatError(failure))}</pre>\n\n`;
 
 /** A cell may have several lines. */
 export function table(head: readonly string[], rows: readonly (readonly (string | readonly string[])[])[]): string[] {

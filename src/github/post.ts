@@ -6,13 +6,15 @@ import { jobSessions, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
+import { mention, text } from "../platform/wording.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { stopBackground } from "./background.ts";
 import { exportVariable } from "./file-commands.ts";
 import { remembered } from "./state.ts";
+import { workflowSyntax } from "./syntax.ts";
 
 withoutTlsSwitch(process.env);
-const reporter = createReporter();
+const reporter = createReporter(workflowSyntax("action"));
 let authFile = process.env.REGISTRY_AUTH_FILE ?? "";
 const lapses: ExplainedError[] = [];
 
@@ -39,11 +41,11 @@ if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
   try {
     exportVariable("REGISTRY_AUTH_FILE", authFile);
   } catch (error) {
-    reportFailure(error);
+    reportFailure(error, reporter);
   }
 }
 for (const lapse of lapses) {
-  reportFailure(lapse);
+  reportFailure(lapse, reporter);
 }
 
 /** @returns whether there was something to do */
@@ -57,7 +59,7 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
     if (job?.logout === false) {
       const roots = await takeBackRoots(folder, platform, trace);
       reporter.info(
-        `The login stays (logout: false).${roots.length > 0 ? ` The roots of ca-file do not: ${roots.join(", ")} is gone.` : ""}`,
+        text`The login stays (${mention("logout", "false")}).${roots.length > 0 ? text` The roots of ${mention("ca-file")} do not: ${roots.join(", ")} is gone.` : ""}`,
       );
       return true;
     }
@@ -65,7 +67,7 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
     isFirst ||= session !== undefined;
     return (session?.robots.length ?? 0) > 0;
   } catch (error) {
-    reportFailure(error);
+    reportFailure(error, reporter);
     return true;
   } finally {
     restoreVariable(trace?.session);

@@ -3,13 +3,13 @@
 import { promotionOutputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asExplainedError, ExplainedError, failureObject } from "../platform/errors.ts";
+import { ExplainedError, failureObject } from "../platform/errors.ts";
 import { abandonLookUps } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
-import { assertNoSecret, withoutSecretsOf } from "../platform/reporter.ts";
+import { assertNoSecret } from "../platform/reporter.ts";
 import { createCalmProgress } from "../promotion/progress.ts";
 import { promote } from "../promotion/promote.ts";
-import { advised, failuresOf, namesOf, promotionOutputsOf } from "../promotion/report.ts";
+import { failuresOf, namesOf, promotionOutputsOf } from "../promotion/report.ts";
 import { type PromotionRequest, readPromotionRequest } from "../promotion/request.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { readRoots } from "../tools/certificates.ts";
@@ -20,18 +20,18 @@ import { readInputs } from "./inputs.ts";
 import { promotionWorkplaceOf } from "./job.ts";
 import { promotionFailureSummary, promotionSummary } from "./promotion-summary.ts";
 import { rememberSessions } from "./state.ts";
+import { workflowSyntax } from "./syntax.ts";
 
 const env = withoutTlsSwitch(process.env);
-const reporter = createReporter();
+const reporter = createReporter(workflowSyntax("promote-action"));
 
 try {
   const request = await readPromotionRequest(readInputs("promote-action"));
   await publish(request, await run(request));
 } catch (error) {
-  const failure = withoutSecretsOf(reporter, advised(asExplainedError(error)));
-  reportFailure(failure);
+  reportFailure(error, reporter);
   if (error instanceof ExplainedError) {
-    await summarize(promotionFailureSummary(failure));
+    await summarize(promotionFailureSummary(failureObject(error, reporter)));
   }
 } finally {
   setImmediate(abandonLookUps);
@@ -50,15 +50,15 @@ async function run(request: PromotionRequest): Promise<readonly PromotionResult[
 
 /** What was promoted, whatever became of the others. */
 async function publish(request: PromotionRequest, results: readonly PromotionResult[]): Promise<void> {
-  const tell = (failure: ExplainedError) => failureObject(withoutSecretsOf(reporter, failure));
+  const tell = (failure: ExplainedError) => failureObject(failure, reporter);
   const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell });
   assertNoSecret(outputs, reporter);
   for (const { name } of promotionOutputs) {
     setOutput(name, outputs[name]);
   }
-  const failures = failuresOf(results).map((failure) => withoutSecretsOf(reporter, failure));
-  await summarize(promotionSummary(results, failures, request));
+  const failures = failuresOf(results);
+  await summarize(promotionSummary(results, failures.map(tell), request));
   for (const failure of failures) {
-    reportFailure(failure);
+    reportFailure(failure, reporter);
   }
 }

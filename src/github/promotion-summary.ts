@@ -1,12 +1,12 @@
 /** The job's summary page after a promotion: a table of what was promoted, and what to do about the rest. Pure. */
-import type { ExplainedError } from "../platform/errors.ts";
+import type { FailureObject } from "../platform/errors.ts";
 import { conclusion, type ReportOptions, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 import { cell, quoted, table } from "./markdown.ts";
 
 export function promotionSummary(
   results: readonly PromotionResult[],
-  failures: readonly ExplainedError[],
+  failures: readonly FailureObject[],
   request: ReportOptions,
 ): string {
   const rows = results.map((result) => rowOf(result, request));
@@ -30,6 +30,6 @@ export function promotionSummary(
   ].join("\n");
 }
 
-export function promotionFailureSummary(error: ExplainedError): string {
-  return `### Nothing is promoted\n\n${quoted(error)}`;
+export function promotionFailureSummary(failure: FailureObject): string {
+  return `### Nothing is promoted\n\n${quoted(failure)}`;
 }

@@ -7,14 +7,16 @@ import { readSession, type Session } from "../login/session.ts";
 import { parseTimeout, readOptions } from "../options/reader.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
-import { asExplainedError, ExplainedError, formatError } from "../platform/errors.ts";
+import { asExplainedError, ExplainedError, failureObject, formatError } from "../platform/errors.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { explanationUrl } from "../platform/project.ts";
 import { createSecrets, type Reporter } from "../platform/reporter.ts";
 import { oneLine, plain } from "../platform/text.ts";
+import { written } from "../platform/wording.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { noteLapse, type Order } from "./background.ts";
 import { workplaceOf } from "./job.ts";
+import { workflowSyntax } from "./syntax.ts";
 
 withoutTlsSwitch(process.env);
 const stopped = new AbortController();
@@ -26,7 +28,7 @@ try {
   await run(order);
 } catch (error) {
   if (error !== stopped.signal.reason) {
-    const failure = formatError(asExplainedError(error));
+    const failure = formatError(failureObject(asExplainedError(error), reporter));
     reporter.warning(failure);
     await noteLapse(order.sessionFolder, failure);
     process.exitCode = 1;
@@ -53,7 +55,8 @@ async function run({ env, inputs, sessionFolder, source }: Order): Promise<void>
       platform.close();
     }
   };
-  const onLapsed = (lapse: ExplainedError) => void noteLapse(sessionFolder, formatError(lapse));
+  const onLapsed = (lapse: ExplainedError) =>
+    void noteLapse(sessionFolder, formatError(failureObject(lapse, reporter)));
   const platform = { clock: systemClock, reporter, signal: stopped.signal };
   await renewUntilStopped(session, { ...source, renew, onLapse: "retry", onLapsed }, platform);
 }
@@ -61,14 +64,16 @@ async function run({ env, inputs, sessionFolder, source }: Order): Promise<void>
 /** Lines for a file that post shows: a command to the runner, such as a mask, would do nothing there but tell the secret. */
 function createLog(): Reporter {
   const { add, hide, holds } = createSecrets();
+  const syntax = workflowSyntax("action");
   const say = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${plain(hide(message))}\n`);
   return {
-    info: (message) => say(oneLine(message, 8192)),
-    warning: (message) => say(`Warning: ${message}`),
+    info: (message) => say(oneLine(written(message, syntax), 8192)),
+    warning: (message) => say(`Warning: ${written(message, syntax)}`),
     debug: () => {},
     secret: add,
     hide,
     holdsSecret: holds,
+    syntax,
     moreOn: explanationUrl,
   };
 }

@@ -2,8 +2,12 @@
 
 import { bindingOf, isoTime } from "../identity/token.ts";
 import type { LoginResult } from "../login/login.ts";
-import type { ExplainedError } from "../platform/errors.ts";
+import type { FailureObject } from "../platform/errors.ts";
+import { mention } from "../platform/wording.ts";
 import { cell, quoted, table } from "./markdown.ts";
+import { workflowSyntax } from "./syntax.ts";
+
+const skip = workflowSyntax("action").write(mention("without-identity", "skip"));
 
 export function successSummary(registry: string, { identity, session, files }: LoginResult): string {
   const binding = bindingOf(identity);
@@ -26,10 +30,10 @@ export function successSummary(registry: string, { identity, session, files }: L
   ].join("\n");
 }
 
-export function failureSummary(error: ExplainedError): string {
-  return `### Not signed in to Quay\n\n${quoted(error)}`;
+export function failureSummary(failure: FailureObject): string {
+  return `### Not signed in to Quay\n\n${quoted(failure)}`;
 }
 
-export function skippedSummary(error: ExplainedError): string {
-  return `### Not signed in to Quay\n\n${cell(error.message)} The job goes on logged out (without-identity: skip).\n\n`;
+export function skippedSummary({ message }: FailureObject): string {
+  return `### Not signed in to Quay\n\n${cell(message)} The job goes on logged out (${skip}).\n\n`;
 }

@@ -1,4 +1,6 @@
 /** What to do about a token depends on where it comes from. Pure. */
+
+import { mention, text, type Words } from "../platform/wording.ts";
 import type { IdentitySource } from "./source.ts";
 
 type Source = Exclude<IdentitySource["source"], "auto">;
@@ -11,23 +13,19 @@ export const freshTokenAdvice: Readonly<Record<Source, string>> = {
   spiffe: "See in the log of this node's SPIRE agent why it gives an old one.",
 };
 
-/** How the token comes to have this audience. */
-const forAudience = (source: Source, audience: string): string => {
+/** A sentence, for a token that lacks the audience. */
+export const audienceAdvice = (source: Source, audience: string): Words => {
+  const option = text`the option ${mention("audience")}`;
+  const orItsOwn = text`or set ${option} to the token's own if the binding in Quay says so`;
   switch (source) {
     case "github":
     case "spiffe":
-      return `set the option audience to what the binding in Quay says`;
+      return text`Set ${option} to what the binding in Quay says.`;
     case "file":
-      return `have the token made for ${audience} (in a pod: audience: ${audience} of its serviceAccountToken), or set the option audience to the token's own if the binding in Quay says so`;
+      return text`Have the token made for ${audience} (in a pod: audience: ${audience} of its serviceAccountToken), ${orItsOwn}.`;
     case "environment":
-      return `have the token made for ${audience} (GitLab: aud: ${audience} in id_tokens; Keycloak: a mapper of the type Audience at the client), or set the option audience to the token's own if the binding in Quay says so`;
+      return text`Have the token made for ${audience} (GitLab: aud: ${audience} in id_tokens; Keycloak: a mapper of the type Audience at the client), ${orItsOwn}.`;
   }
-};
-
-/** A sentence, for a token that lacks the audience. */
-export const audienceAdvice = (source: Source, audience: string): string => {
-  const advice = forAudience(source, audience);
-  return `${advice[0]?.toUpperCase()}${advice.slice(1)}.`;
 };
 
 /** For an issuer that calls itself by another name than the token does. */

@@ -1,5 +1,6 @@
 /** What looking at an issuer has shown becomes an error. Pure. */
 import { ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
+import { text } from "../platform/wording.ts";
 import { sameNameAdvice } from "./advice.ts";
 import type { IssuerFinding } from "./issuer.ts";
 import type { Identity } from "./token.ts";
@@ -23,7 +24,7 @@ export function explainFinding(
           remedy: [
             note,
             `Make ${identity.issuer} reachable by https from Quay, with a certificate that Quay trusts.`,
-            ...(finding.untrusted ? [`For this look: ${privateAuthority}`] : []),
+            ...(finding.untrusted ? [text`For this look: ${privateAuthority}`] : []),
           ],
         },
       );

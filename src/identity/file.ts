@@ -1,6 +1,7 @@
 import { ExplainedError } from "../platform/errors.ts";
 import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { pathAsGiven } from "../platform/fs.ts";
+import { mention, text } from "../platform/wording.ts";
 import { readTokenText } from "./token-text.ts";
 
 /**
@@ -13,17 +14,17 @@ export async function readTokenFile(path: string, signal?: AbortSignal): Promise
     new ExplainedError("token-file-unusable", `The token file ${pathAsGiven(path)} ${problem}.`, {
       remedy: [
         remedy ??
-          "Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: token-file: /path",
+          text`Mount a projected service-account token there (serviceAccountToken, for the audience quay), or name the right file: ${mention("token-file", "/path")}`,
       ],
       cause,
     });
-  let text: string;
+  let content: string;
   try {
-    text = await readTextWithin(path, maxSize.token, signal);
+    content = await readTextWithin(path, maxSize.token, signal);
   } catch (error) {
     throw error instanceof FileFailure ? fail(error.message, { cause: error }) : error;
   }
-  const read = readTokenText(text);
+  const read = readTokenText(content);
   if (!read.ok) {
     throw fail(read.problem, read);
   }

@@ -9,6 +9,7 @@ import type { Platform } from "../platform/platform.ts";
 import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { reasonIn } from "../platform/text.ts";
+import { mention, text } from "../platform/wording.ts";
 
 /** The runner sets both for every step of a job that has `permissions: id-token: write`. */
 const urlVariable = "ACTIONS_ID_TOKEN_REQUEST_URL";
@@ -102,7 +103,7 @@ function failed(why: string, cause?: unknown): ExplainedError {
 function untrusted(cause: HttpFailure): ExplainedError {
   return new ExplainedError("tls-untrusted", `GitHub's token endpoint cannot be checked: ${cause.message}.`, {
     remedy: [
-      "It is checked with the machine's own roots; ca-file does not count here.",
+      text`It is checked with the machine's own roots; ${mention("ca-file")} does not count here.`,
       "A GitHub Enterprise behind a private authority: NODE_EXTRA_CA_CERTS=/path/to/root.pem, or NODE_USE_SYSTEM_CA=1, in the step's env.",
       "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either.",
     ],
@@ -121,7 +122,7 @@ export async function missingGitHubEndpoint(
   { env, signal }: Platform,
 ): Promise<ExplainedError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
-  const skip = "To let such runs go on without a login: without-identity: skip";
+  const skip = text`To let such runs go on without a login: ${mention("without-identity", "skip")}`;
   const isOfDependabot = env.GITHUB_ACTOR === "dependabot[bot]";
   if (isOfDependabot && (await grantsIdentity(env, signal))) {
     return new ExplainedError(

@@ -4,6 +4,7 @@ import { isThere } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { oneLine, withoutSecrets } from "../platform/text.ts";
+import { mention, text, variable } from "../platform/wording.ts";
 import { readTokenFile } from "./file.ts";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub } from "./github.ts";
 import { conventionalTokenFile, type IdentityRequest, type IdentitySource, parseSocket } from "./source.ts";
@@ -56,8 +57,8 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
     remedy: [
       `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), ${socketVariable}, the file ${conventionalTokenFile}.`,
       socket
-        ? `There is a SPIFFE socket at ${socket}. To use it: spiffe-socket: unix://${socket}`
-        : "Kubernetes: mount a projected service-account token there. SPIFFE: spiffe-socket: unix:///path. GitLab and others: token-env: NAME_OF_A_VARIABLE",
+        ? text`There is a SPIFFE socket at ${socket}. To use it: ${mention("spiffe-socket", `unix://${socket}`)}`
+        : text`Kubernetes: mount a projected service-account token there. SPIFFE: ${mention("spiffe-socket", "unix:///path")}. GitLab and others: ${mention("token-env", "NAME_OF_A_VARIABLE")}`,
     ],
   });
 }
@@ -66,14 +67,14 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
 async function socketOf(env: Platform["env"]): Promise<Omit<SvidRequest, "id">> {
   const address = env[socketVariable];
   if (address) {
-    return parseSocket(socketVariable, address);
+    return parseSocket(variable(socketVariable), address);
   }
   const socket = (await findSocket()) ?? usualSockets[0];
   throw new ExplainedError(
     "identity-not-found",
     `Nothing says where the SPIFFE Workload API is: ${socketVariable} is not set.`,
     {
-      remedy: [`Name its address: spiffe-socket: unix://${socket}`],
+      remedy: [text`Name its address: ${mention("spiffe-socket", `unix://${socket}`)}`],
     },
   );
 }

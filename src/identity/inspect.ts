@@ -1,6 +1,7 @@
 /** Which identity this workplace has, and whether Quay can accept it: all that can be found out without Quay. */
 import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
+import type { Words } from "../platform/wording.ts";
 import { explainFinding } from "./explain-issuer.ts";
 import { chooseIdentity, fetchFacts, type IdentityChoice } from "./index.ts";
 import { examineIssuer } from "./issuer.ts";
@@ -12,7 +13,7 @@ export interface Inspection {
   readonly facts: TokenFacts;
   /** Why Quay can't accept it; undefined: nothing that could be seen from here. */
   readonly problem: ExplainedError | undefined;
-  readonly warning: string | undefined;
+  readonly warning: Words | undefined;
 }
 
 /** @throws ExplainedError where there is no token to look at */

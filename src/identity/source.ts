@@ -4,6 +4,7 @@ import type { OptionReader } from "../options/reader.ts";
 import type { OptionName } from "../options/table.ts";
 import { type ExplainedError, invalidInput, oneOfTheTwo, unreachable } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
+import { mention, text, type Variable } from "../platform/wording.ts";
 import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
 
 /** Where the identity token is to come from, before looking at what is there. */
@@ -63,7 +64,7 @@ function parseSource(reader: OptionReader): IdentitySource {
     throw invalidInput(
       another.option,
       another.shown,
-      `${given.option} is set too (${JSON.stringify(asGiven(given.shown))})`,
+      text`${mention(given.option)} is set too (${JSON.stringify(asGiven(given.shown))})`,
       oneOfTheTwo,
     );
   }
@@ -80,14 +81,19 @@ function parseSource(reader: OptionReader): IdentitySource {
     case "environment":
       return { source, variable: parseVariable(given?.value) };
     case "spiffe":
-      return { source, socket: given && parseSocket(given.option, given.value) };
+      return { source, socket: given && parseSocket("spiffe-socket", given.value) };
     default:
       return unreachable(source);
   }
 }
 
 function unused(option: OptionName, shown: string, source: IdentitySource["source"]): ExplainedError {
-  return invalidInput(option, shown, `identity is ${source}, which does not use it`, "identity: auto");
+  return invalidInput(
+    option,
+    shown,
+    text`${mention("identity")} is ${source}, which does not use it`,
+    mention("identity", "auto"),
+  );
 }
 
 const isVariable = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text);
@@ -96,31 +102,33 @@ const isVariable = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(te
 const named = (variable: string): string => (isVariable(variable) ? variable : "…");
 
 function parseVariable(variable = ""): string {
+  const example = mention("token-env", "QUAY_ID_TOKEN");
   if (variable === "") {
-    throw invalidInput("token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN");
+    throw invalidInput("token-env", "", text`${mention("identity", "environment")} needs it`, example);
   }
   if (!isVariable(variable)) {
-    throw invalidInput("token-env", "…", "it is the name of a variable, not the token", "token-env: QUAY_ID_TOKEN");
+    throw invalidInput("token-env", "…", "it is the name of a variable, not the token", example);
   }
   return variable;
 }
 
 /**
- * @param name of the option or variable that gave the address, for the error
+ * @param from the option or variable that gave the address, for the error
  * @throws ExplainedError `invalid-input`
  */
-export function parseSocket(name: string, address: string): WorkloadSocket {
+export function parseSocket(from: "spiffe-socket" | Variable, address: string): WorkloadSocket {
   const endpoint = parseEndpoint(address);
   if ("problem" in endpoint) {
-    const example = name === "spiffe-socket" ? `${name}: ${endpoint.example}` : `${name}=${endpoint.example}`;
-    throw invalidInput(name, address, endpoint.problem, example);
+    const { example } = endpoint;
+    const set = typeof from === "string" ? mention(from, example) : `${from.variable}=${example}`;
+    throw invalidInput(from, address, endpoint.problem, set);
   }
   return { endpoint, address };
 }
 
 function parseAudience(value: string): string {
   if (/\s/.test(value)) {
-    throw invalidInput("audience", value, "an audience has no blanks", "audience: quay");
+    throw invalidInput("audience", value, "an audience has no blanks", mention("audience", "quay"));
   }
   return value;
 }

@@ -4,6 +4,7 @@ import { decodeJwt } from "jose/jwt/decode";
 import { type Binding, ExplainedError } from "../platform/errors.ts";
 import { isJwt, isTime } from "../platform/jwt.ts";
 import { asGiven, oneLine } from "../platform/text.ts";
+import { text, type Words } from "../platform/wording.ts";
 import { audienceAdvice, freshTokenAdvice } from "./advice.ts";
 import type { IdentitySource } from "./source.ts";
 
@@ -140,13 +141,13 @@ export function assertUsable(identity: Identity, robots: readonly string[], now:
 }
 
 /** What the token has instead of the expected audience, as a warning's text; undefined where all is well. */
-export function audienceWarning(identity: TokenFacts): string | undefined {
+export function audienceWarning(identity: TokenFacts): Words | undefined {
   const { audience, wantedAudience, source, origin } = identity;
   if (audience.includes(wantedAudience)) {
     return undefined;
   }
   const has = audience.length === 0 ? "no audience" : `the audience ${oneLine(audience.join(" "))}`;
-  return `The identity token from ${origin} has ${has}, not ${asGiven(wantedAudience)}. Quay may refuse it. ${audienceAdvice(source, asGiven(wantedAudience))}`;
+  return text`The identity token from ${origin} has ${has}, not ${asGiven(wantedAudience)}. Quay may refuse it. ${audienceAdvice(source, asGiven(wantedAudience))}`;
 }
 
 /** Of several audiences, the one to enter: Quay wants one that the token has. */

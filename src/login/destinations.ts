@@ -10,6 +10,7 @@ import { assertReplaceable } from "../authfile/replaceable.ts";
 import { anotherFile, ExplainedError, invalidInput, reworded } from "../platform/errors.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
+import { mention, mentionsIn, text, type Words } from "../platform/wording.ts";
 import { hasNamespacedScope } from "../quay/scope.ts";
 import { type Tool, tools } from "../tools/tools.ts";
 import type { LoginRequest } from "./request.ts";
@@ -97,7 +98,7 @@ async function planDocker(
       "docker-config",
       "false",
       `${tool.name}, the tool, reads its login from there`,
-      "docker-config: auto",
+      mention("docker-config", "auto"),
     );
   }
   const isNeeded = needsDocker(tool, store);
@@ -135,23 +136,23 @@ const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
   reworded(error, {
     remedy: (lines) =>
       lines.map((line) =>
-        line !== anotherFile
+        !mentionsIn(line).includes("auth-file")
           ? line
           : tools[tool.name].reads === "docker"
             ? `Or give ${tool.name} another folder, in this step and in later ones: DOCKER_CONFIG=/path/docker`
-            : "Or leave docker's configuration out: docker-config: false",
+            : text`Or leave docker's configuration out: ${mention("docker-config", "false")}`,
       ),
   });
 
-export const withoutDocker = ({ message }: ExplainedError): string =>
-  `docker, cosign, crane, oras and helm will not see this login. ${message} (docker-config: false leaves them out without a word, docker-config: true makes this an error.)`;
+export const withoutDocker = ({ headline }: ExplainedError): Words =>
+  text`docker, cosign, crane, oras and helm will not see this login. ${headline} (${mention("docker-config", "false")} leaves them out without a word, ${mention("docker-config", "true")} makes this an error.)`;
 
 const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
 
 async function assertOutside(path: string, { workspace }: Workplace, value: string): Promise<void> {
   if (workspace && (await leadsInto(workspace, path))) {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
-    throw invalidInput("auth-file", value, `it ${inWorkspace}`, "auth-file: ${{ runner.temp }}/auth.json");
+    throw invalidInput("auth-file", value, `it ${inWorkspace}`, mention("auth-file", "${{ runner.temp }}/auth.json"));
   }
 }
 
@@ -175,7 +176,7 @@ async function sharedFile(
   }
   if (mode !== undefined && earlier.job?.refresh) {
     reporter.warning(
-      `The login of an earlier step stands in ${path} with other permissions (0${mode.toString(8)}, not 0${authFileMode.toString(8)}). This step's file gets a copy of it, which is not renewed: give both steps the same auth-file-mode.`,
+      text`The login of an earlier step stands in ${path} with other permissions (0${mode.toString(8)}, not 0${authFileMode.toString(8)}). This step's file gets a copy of it, which is not renewed: give both steps the same ${mention("auth-file-mode")}.`,
     );
   }
   return undefined;
@@ -201,7 +202,7 @@ function usualFile(
       "auth-file",
       "",
       `the default here is docker's ${path}, and docker would send such a login to every repository of ${registry}`,
-      "auth-file: /path/auth.json",
+      mention("auth-file", "/path/auth.json"),
     );
   }
   return path;
@@ -228,7 +229,9 @@ async function warnOfOpening(
   const hasOthers = Object.keys(content.auths ?? {}).some((scope) => scope !== registry);
   if (existing && authFileMode !== undefined && hasOthers) {
     if (!(await isAsPrivate({ mode: authFileMode, gid: existing.gid }, path))) {
-      reporter.warning(`auth-file-mode lets more users than before read the other logins in ${path}.`);
+      reporter.warning(
+        text`${mention("auth-file-mode")} lets more users than before read the other logins in ${path}.`,
+      );
     }
   }
 }
@@ -253,7 +256,7 @@ async function otherLogins(
       );
       if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(opened, path))) {
         platform.reporter.warning(
-          `Logins in ${path} are left out: with this auth-file-mode, more users could read them than can read that file.`,
+          text`Logins in ${path} are left out: with this ${mention("auth-file-mode")}, more users could read them than can read that file.`,
         );
         auths = {};
       }
@@ -262,7 +265,7 @@ async function otherLogins(
       if (!(error instanceof ExplainedError)) {
         throw error;
       }
-      platform.reporter.warning(`Logins in ${path} are left out. ${error.message}`);
+      platform.reporter.warning(text`Logins in ${path} are left out. ${error.headline}`);
     }
   }
   // In a file of our own, a helper for this host would only hide the login that the file is made for.

@@ -6,10 +6,11 @@ import { isRobotLogin, readEntry } from "../authfile/entry.ts";
 import { type AuthContent, type AuthEntry, getOwn, readAuthFile } from "../authfile/read.ts";
 import { ownScopes, removeEntries, restoreEntries } from "../authfile/restore.ts";
 import { isoTime } from "../identity/token.ts";
-import { anotherFile, asExplainedError, ExplainedError, reworded } from "../platform/errors.ts";
+import { asExplainedError, ExplainedError, reworded, withOthers } from "../platform/errors.ts";
 import { isThere } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { newId } from "../platform/replace.ts";
+import { mentionsIn } from "../platform/wording.ts";
 import { type CertificateRecord, removeRoots } from "../tools/certificates.ts";
 import { whyNotOurs } from "./record.ts";
 import { readSession, removeEmptySession, removeSession, type Session, saveSession } from "./session.ts";
@@ -120,8 +121,7 @@ async function takeRootsBack(record: CertificateRecord, { reporter }: LocalPlatf
 
 function throwAll([first, ...others]: readonly ExplainedError[]): void {
   if (first) {
-    first.also = others;
-    throw first;
+    throw withOthers(first, others);
   }
 }
 
@@ -271,7 +271,7 @@ export async function logoutOf(
 const standing = (error: ExplainedError, path: string, { robots }: Session): ExplainedError =>
   reworded(error, {
     remedy: (lines) => [
-      ...lines.filter((line) => line !== anotherFile),
+      ...lines.filter((line) => !mentionsIn(line).includes("auth-file")),
       ...robots.map(
         ({ robot, scope, expiresAt }) =>
           `The login of ${robot} may still stand there, until it ends at ${isoTime(expiresAt)}: skopeo logout --authfile ${path} ${scope}`,

@@ -12,6 +12,7 @@ import { FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
 import { isObject } from "../platform/json.ts";
 import { isTime } from "../platform/jwt.ts";
 import { isId } from "../platform/replace.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 import type { Life } from "../quay/answers.ts";
 import type { RobotLogin } from "../quay/scope.ts";
 import { type CertificateRecord, isCertificateOf } from "../tools/certificates.ts";
@@ -51,7 +52,7 @@ export interface JobLogin {
  */
 export async function readRecord(folder: string, name: string): Promise<Session | undefined> {
   const path = join(folder, name);
-  const fail = (problem: string, remedy: string) =>
+  const fail = (problem: string, remedy: Words) =>
     new ExplainedError("logout-incomplete", `The record of the login, ${path}, ${problem}.`, { remedy: [remedy] });
   let found: Awaited<ReturnType<typeof readOwnFile>>;
   try {
@@ -87,8 +88,7 @@ export async function readRecord(folder: string, name: string): Promise<Session 
 }
 
 const byHand = "Log out by hand, of each file that held the login: skopeo logout --authfile FILE HOST";
-const elsewhere =
-  "Log out as the user who logged in. For a new login name a folder of its own: session: /path/of/a/new/folder";
+const elsewhere = text`Log out as the user who logged in. For a new login name a folder of its own: ${mention("session", "/path/of/a/new/folder")}`;
 
 /**
  * A folder of this user's, or root's, that nobody else may write to; but for a volume's group (a pod's fsGroup makes folders

@@ -3,11 +3,12 @@
 import { hasAllEntries } from "../authfile/change.ts";
 import { isoTime } from "../identity/token.ts";
 import type { Clock } from "../platform/clock.ts";
-import { ExplainedError, formatError } from "../platform/errors.ts";
+import { ExplainedError, failureObject, formatError } from "../platform/errors.ts";
 import { maxSize, readTextWithin } from "../platform/files.ts";
 import { fingerprint } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { backoffMs, inSeconds } from "../platform/retry.ts";
+import { text } from "../platform/wording.ts";
 import type { LoginResult } from "./login.ts";
 import type { Session } from "./session.ts";
 
@@ -123,7 +124,7 @@ export async function renewUntilStopped(
 
 function tellLapse(state: State, { onLapsed }: RenewalOptions, { reporter }: LocalPlatform): void {
   const lapse = lapsed(state);
-  reporter.warning(formatError(lapse, reporter.moreOn));
+  reporter.warning(formatError(failureObject(lapse, reporter), reporter.moreOn));
   onLapsed?.(lapse);
   state.end = never; // told once
 }
@@ -160,7 +161,8 @@ function retryLater(state: State, error: ExplainedError, { clock, reporter }: Lo
   state.next = momentIn(wait, clock);
   const next = `Trying again ${inSeconds(wait)}; the login ends at ${isoTime(endOf(state.session))}.`;
   // What to do about it is said once, and once more when the login ends by it.
-  const [what, ...remedy] = (isKnown ? error.message : formatError(error, reporter.moreOn)).split("\n");
+  const failure = failureObject(error, reporter);
+  const [what, ...remedy] = (isKnown ? failure.message : formatError(failure, reporter.moreOn)).split("\n");
   reporter.warning([`The login could not be renewed. ${what} ${next}`, ...remedy].join("\n"));
 }
 
@@ -169,7 +171,9 @@ function lapsed({ session, lastFailure }: State): ExplainedError {
     "login-lapsed",
     `The login ended at ${isoTime(endOf(session))}, before it could be renewed.`,
     {
-      remedy: lastFailure ? [`The last attempt: ${lastFailure.message}`, ...lastFailure.remedy] : ["Log in again."],
+      remedy: lastFailure
+        ? [text`The last attempt: ${lastFailure.headline}`, ...lastFailure.remedy]
+        : ["Log in again."],
       cause: lastFailure,
     },
   );

@@ -4,6 +4,7 @@ import { type IdentityRequest, parseIdentityRequest } from "../identity/source.t
 import { readOptions, requireOptions } from "../options/reader.ts";
 import { type OptionValues, toolNames } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
+import { mention, text } from "../platform/wording.ts";
 import { parseOptionalHost, parseRegistry, parseRobot, parseScope, type RobotLogin, robotFor } from "../quay/scope.ts";
 import type { AccessWanted } from "../registry/access.ts";
 import { actionNames } from "../registry/types.ts";
@@ -64,7 +65,7 @@ function assertConsistent(request: LoginRequest): void {
       "tool",
       request.tool,
       `${request.tool} keeps one login per host, not one for ${namespaced.scope}`,
-      "tool: skopeo",
+      mention("tool", "skopeo"),
     );
   }
   if (namespaced && request.store.dockerConfig === true) {
@@ -72,7 +73,7 @@ function assertConsistent(request: LoginRequest): void {
       "docker-config",
       "true",
       `docker would send the login for ${namespaced.scope} to every repository of ${request.registry}`,
-      "docker-config: false, or a single robot without a scope",
+      text`${mention("docker-config", "false")}, or a single robot without a scope`,
     );
   }
 }
@@ -98,8 +99,8 @@ function parseRobots(entries: readonly string[], registry: string): readonly Rob
   return robots;
 }
 
-const robotScope = (text: string, registry: string): string =>
-  parseScope({ option: "robot", text, registry, shown: `${text}=…`, example: `${registry}/acme=acme+ci` });
+const robotScope = (scope: string, registry: string): string =>
+  parseScope({ option: "robot", scope, registry, shown: `${scope}=…`, example: `${registry}/acme=acme+ci` });
 
 const organizationOf = (robot: string): string => robot.slice(0, robot.indexOf("+"));
 
@@ -113,7 +114,7 @@ function parseMode(value: string | undefined): number | undefined {
       "auth-file-mode",
       value,
       "it is octal, lets the owner read and write, and nobody execute",
-      'auth-file-mode: "0640"',
+      mention("auth-file-mode", "0640"),
     );
   }
   return mode;
@@ -125,7 +126,7 @@ function parseAccess(
   robots: readonly RobotLogin[],
 ): readonly AccessWanted[] {
   return entries.map((line) => {
-    const example = "access: acme/app:pull,push";
+    const example = mention("access", "acme/app:pull,push");
     const separator = line.lastIndexOf(":");
     const [name, wanted] = separator < 0 ? [line, ""] : [line.slice(0, separator), line.slice(separator + 1)];
     const repository = name.startsWith(`${registry}/`) ? name.slice(registry.length + 1) : name;

@@ -2,6 +2,7 @@
 import { certificatesFolders } from "../authfile/locations.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
+import { mention, text } from "../platform/wording.ts";
 import { type CertificateRecord, installRoots } from "../tools/certificates.ts";
 import type { Journal } from "./journal.ts";
 import type { Workplace } from "./workplace.ts";
@@ -18,7 +19,7 @@ export async function leaveRoots(
   }
   const warn = (why: string) =>
     reporter.warning(
-      `The roots of ca-file could not be left for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
+      text`The roots of ${mention("ca-file")} could not be left for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
     );
   const folders = certificatesFolders(env, registry);
   if (folders.length === 0) {

@@ -8,6 +8,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, ExplainedError, invalidInput } from "../platform/errors.ts";
 import { makeFolders, removeFolders } from "../platform/fs.ts";
 import { newId, removeLeftovers, replaceFile } from "../platform/replace.ts";
+import { mention } from "../platform/wording.ts";
 import { type JobLogin, readRecord, recordVersion, type Session, whyNotOurs } from "./record.ts";
 
 export type { JobLogin, Session } from "./record.ts";
@@ -54,7 +55,8 @@ export async function openSession(
  * @throws ExplainedError `invalid-input`: it can't be made, or holds something else
  */
 export async function openNamedSession(folder: string): Promise<Session> {
-  const fail = (problem: string) => invalidInput("session", folder, problem, "session: /path/of/a/new/folder");
+  const fail = (problem: string) =>
+    invalidInput("session", folder, problem, mention("session", "/path/of/a/new/folder"));
   let made: readonly string[] = [];
   try {
     made = await makeFolders(folder);

@@ -6,6 +6,7 @@ import { type AuthContent, readAuthFile } from "../authfile/read.ts";
 import { isoTime } from "../identity/token.ts";
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
+import { mention, text } from "../platform/wording.ts";
 
 export interface StoredLogin extends EntryLogin {
   readonly scope: string;
@@ -68,7 +69,7 @@ export function assertLasting(
     throw new ExplainedError("not-logged-in", `${authFile} holds no login for ${missing}.`, {
       remedy: [
         `Log in: quay-keyless-login login --registry ${wanted.registry} --robot organization+name`,
-        "If another file holds it, name that: auth-file: /path/auth.json",
+        text`If another file holds it, name that: ${mention("auth-file", "/path/auth.json")}`,
       ],
     });
   }

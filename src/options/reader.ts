@@ -1,5 +1,6 @@
 /** Options as text, and what each kind of value may be. Pure. */
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
+import { joined, mention, text } from "../platform/wording.ts";
 import { type Option, type OptionName, type OptionValues, options } from "./table.ts";
 
 export interface OptionReader {
@@ -25,7 +26,7 @@ export function readOptions(values: OptionValues): OptionReader {
     const value = text(name);
     const found = allowed.find((candidate) => candidate === value.toLowerCase());
     if (found === undefined) {
-      throw invalidInput(name, value, `it is one of ${allowed.join(", ")}`, `${name}: ${defaults.get(name)}`);
+      throw invalidInput(name, value, `it is one of ${allowed.join(", ")}`, mention(name, defaults.get(name)));
     }
     return found;
   };
@@ -49,12 +50,15 @@ export function readOptions(values: OptionValues): OptionReader {
 export function requireOptions({ optional }: OptionReader, examples: Partial<Record<OptionName, string>>): void {
   const missing = (Object.entries(examples) as [OptionName, string][]).filter(([name]) => optional(name) === undefined);
   if (missing.length > 0) {
-    const names = missing.map(([name]) => name).join(", ");
+    const names = joined(
+      missing.map(([name]) => mention(name)),
+      ", ",
+    );
     throw new ExplainedError(
       "invalid-input",
-      `Missing required ${missing.length > 1 ? "options" : "option"} ${names}.`,
+      text`Missing required ${missing.length > 1 ? "options" : "option"} ${names}.`,
       {
-        remedy: missing.map(([name, example]) => `Write, for example, ${name}: ${example}`),
+        remedy: missing.map(([name, example]) => text`Write, for example, ${mention(name, example)}`),
       },
     );
   }
@@ -65,7 +69,7 @@ export function parseTimeout({ text }: OptionReader): number {
   const value = text("timeout");
   const seconds = Number(value);
   if (!/^[0-9]+$/.test(value) || seconds < 1 || seconds > 3600) {
-    throw invalidInput("timeout", value, "it is a whole number of seconds, 1 to 3600", "timeout: 120");
+    throw invalidInput("timeout", value, "it is a whole number of seconds, 1 to 3600", mention("timeout", "120"));
   }
   return seconds;
 }

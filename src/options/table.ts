@@ -15,6 +15,11 @@ export const options = [...loginOptions, ...promotionOptions, ...outputOptions] 
 
 export type OptionName = (typeof options)[number]["name"];
 
+declare module "../platform/wording.ts" {
+  // No text mentions an option that is not in this table: the compiler would not take it.
+  interface MentionableOptions extends Record<OptionName, never> {}
+}
+
 /** What an entry point hands over: the options as text; an option that isn't there, or is blank, has its default. */
 export type OptionValues = Partial<Record<OptionName, string | undefined>>;
 

@@ -1,4 +1,4 @@
-import { ExplainedError } from "./errors.ts";
+import { ExplainedError, withOthers } from "./errors.ts";
 
 /**
  * Runs `work` on all items, at most `limit` at a time, and waits for every one.
@@ -28,10 +28,9 @@ export async function mapLimit<T, R>(
   }
   const errors = [...new Set(failures.sort((a, b) => a.index - b.index).map(({ error }) => error))];
   const first = errors.find((error) => !(error instanceof ExplainedError)) ?? errors[0];
-  if (first instanceof ExplainedError) {
-    first.also = errors.filter((error) => error !== first) as ExplainedError[];
-  }
-  throw first;
+  throw first instanceof ExplainedError
+    ? withOthers(first, errors.filter((error) => error !== first) as ExplainedError[])
+    : first;
 }
 
 /**

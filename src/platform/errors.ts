@@ -5,6 +5,18 @@
 
 import { explanationUrl } from "./project.ts";
 import { asGiven, oneLine, withoutSecrets, withoutTokens } from "./text.ts";
+import {
+  type MentionableOption,
+  mention,
+  mentionsIn,
+  plainly,
+  type Syntax,
+  text,
+  type Variable,
+  type Words,
+  withText,
+  written,
+} from "./wording.ts";
 
 /** What kind of failure a code is; the command line turns it into its exit code (2, 1, 75). */
 export type Severity = "wrong-use" | "refused" | "temporary";
@@ -93,28 +105,34 @@ export interface Binding {
   readonly audience: string;
 }
 
-export interface LoginErrorOptions {
-  /** What to do, line by line, in the imperative. */
-  readonly remedy: readonly string[];
+export interface Explanation {
+  /** What to do, line by line, in the imperative. An entry point leaves out a line that mentions an option it does not have. */
+  readonly remedy: readonly Words[];
   /** Shown below the remedy, ready to paste. */
   readonly binding?: Binding | undefined;
   readonly cause?: unknown;
+  /** Failures of other robots in the same login, so that one run shows everything that is to be mended. */
+  readonly also?: readonly ExplainedError[];
 }
 
 export class ExplainedError extends Error {
   override readonly name = "ExplainedError";
   readonly code: ErrorCode;
-  readonly remedy: readonly string[];
+  /** What happened. `message` is the same, with the options that it mentions in no entry point's syntax. */
+  readonly headline: Words;
+  readonly remedy: readonly Words[];
   readonly binding: Binding | undefined;
-  /** Failures of other robots in the same login, so that one run shows everything that is to be mended. */
-  also: readonly ExplainedError[] = [];
+  readonly also: readonly ExplainedError[];
 
   /** Each text becomes one printable line, without tokens in it: what others have said or given is in most of them. */
-  constructor(code: ErrorCode, message: string, options: LoginErrorOptions) {
-    super(line(message), options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(code: ErrorCode, headline: Words, { remedy, binding, cause, also = [] }: Explanation) {
+    const clean = withText(headline, line);
+    super(plainly(clean), cause === undefined ? undefined : { cause });
     this.code = code;
-    this.remedy = options.remedy.map(line);
-    this.binding = options.binding;
+    this.headline = clean;
+    this.remedy = remedy.map((words) => withText(words, line));
+    this.binding = binding;
+    this.also = also;
   }
 }
 
@@ -126,41 +144,51 @@ export const oneOfTheTwo = Symbol("one of the two");
 
 /** `invalid-input`: names the option, the value (unless it looks like a secret), what is wrong with it, and an example that works. */
 export function invalidInput(
-  option: string,
+  option: MentionableOption | Variable,
   value: string,
-  problem: string,
-  example: string | typeof oneOfTheTwo,
+  problem: Words,
+  example: Words | typeof oneOfTheTwo,
 ): ExplainedError {
-  const what = `The option "${option}" is ${JSON.stringify(asGiven(value))}: ${withoutSecrets(problem)}.`;
+  const name = typeof option === "string" ? mention(option) : option.variable;
+  const what = text`The option "${name}" is ${JSON.stringify(asGiven(value))}: ${withText(problem, withoutSecrets)}.`;
   return new ExplainedError("invalid-input", what, {
-    remedy: [example === oneOfTheTwo ? "Give one of the two." : `Write, for example, ${withoutSecrets(example)}`],
+    remedy: [
+      example === oneOfTheTwo ? "Give one of the two." : text`Write, for example, ${withText(example, withoutSecrets)}`,
+    ],
   });
 }
 
 /** The same error and those in `also`, in other words. */
 export function reworded(
-  { code, message, remedy, binding, cause, also }: ExplainedError,
+  { code, headline, remedy, binding, cause, also }: ExplainedError,
   words: {
-    readonly message?: (text: string) => string;
-    readonly remedy?: (lines: readonly string[]) => readonly string[];
+    readonly headline?: (words: Words) => Words;
+    readonly remedy?: (lines: readonly Words[]) => readonly Words[];
   },
 ): ExplainedError {
-  const told = new ExplainedError(code, words.message?.(message) ?? message, {
+  return new ExplainedError(code, words.headline?.(headline) ?? headline, {
     remedy: words.remedy?.(remedy) ?? remedy,
     binding,
     cause,
+    also: also.map((other) => reworded(other, words)),
   });
-  told.also = also.map((other) => reworded(other, words));
-  return told;
 }
+
+/** The same error, with others beside it. */
+export const withOthers = (error: ExplainedError, others: readonly ExplainedError[]): ExplainedError => {
+  const { code, headline, remedy, binding, cause, also } = error;
+  return others.length === 0
+    ? error
+    : new ExplainedError(code, headline, { remedy, binding, cause, also: [...also, ...others] });
+};
 
 const fileCalls = /^(?:access|chmod|chown|lstat|mkdir|mkdtemp|open|read|realpath|rename|rm|rmdir|scandir|stat|unlink)$/;
 
 /** What helps against most of what is wrong with an auth file; docker's has another way (destinations.ts). */
-export const anotherFile = "Or name another file: auth-file: /path/auth.json";
+export const anotherFile = text`Or name another file: ${mention("auth-file", "/path/auth.json")}`;
 
 /** What helps where a certificate is not trusted. */
-export const privateAuthority = "A private authority: give its root certificate, ca-file: path/to/root.pem";
+export const privateAuthority = text`A private authority: give its root certificate, ${mention("ca-file", "path/to/root.pem")}`;
 
 /** Node's or the system's code of an error, such as ENOENT; "" where it has none. */
 export function codeOf(error: unknown): string {
@@ -177,7 +205,7 @@ export function asExplainedError(error: unknown): ExplainedError {
   const { syscall, path } = Object(error) as Partial<NodeJS.ErrnoException>;
   if (code !== "" && path !== undefined && fileCalls.test(syscall ?? "")) {
     return new ExplainedError("auth-file-unusable", `${path} can't be used (${syscall}: ${code}).`, {
-      remedy: ["Let it be there, be this user's, and have room; or name a file elsewhere: auth-file: /path/auth.json"],
+      remedy: ["Let it be there, be this user's, and have room.", anotherFile],
       cause: error,
     });
   }
@@ -188,20 +216,7 @@ export function asExplainedError(error: unknown): ExplainedError {
   });
 }
 
-/**
- * The error as plain text for a log or terminal: headline, remedy, binding, where it is explained. Never holds a secret.
- * @param moreOn where the code is explained
- */
-export function formatError(error: ExplainedError, moreOn: (code: ErrorCode) => string = explanationUrl): string {
-  const lines = [error.message, ...error.remedy.map((line) => `  ${line}`)];
-  if (error.binding) {
-    lines.push(...formatBinding(error.binding).map((line) => `    ${line}`));
-  }
-  lines.push(`  More: ${moreOn(error.code)}`);
-  return [lines.join("\n"), ...error.also.map((other) => formatError(other, moreOn))].join("\n");
-}
-
-/** The error for a program that reads JSON. Never its cause, which may hold anything. */
+/** An error in the words of an entry point: what people and programs are shown. Never its cause, which may hold anything. */
 export interface FailureObject {
   readonly code: ErrorCode;
   readonly message: string;
@@ -210,14 +225,38 @@ export interface FailureObject {
   readonly also?: readonly FailureObject[];
 }
 
-export function failureObject({ code, message, remedy, binding, also }: ExplainedError): FailureObject {
+/** How an entry point words an error. */
+export interface Speaker {
+  readonly syntax: Syntax;
+  /** The text without the secrets that this speaker was told of. */
+  hide(text: string): string;
+}
+
+/** Secrets are hidden here: an error goes into results and summaries too, where nobody hides anything any more. */
+export function failureObject(error: ExplainedError, speaker: Speaker): FailureObject {
+  const { code, headline, remedy, binding, also } = error;
+  const say = (words: Words) => speaker.hide(line(written(words, speaker.syntax)));
   return {
     code,
-    message,
-    remedy,
+    message: say(headline),
+    remedy: remedy.filter((words) => mentionsIn(words).every(speaker.syntax.has)).map(say),
     ...(binding && { binding }),
-    ...(also.length > 0 && { also: also.map(failureObject) }),
+    ...(also.length > 0 && { also: also.map((other) => failureObject(other, speaker)) }),
   };
+}
+
+/**
+ * Plain text for a log or terminal: headline, remedy, binding, where it is explained.
+ * @param moreOn where the code is explained
+ */
+export function formatError(failure: FailureObject, moreOn: (code: ErrorCode) => string = explanationUrl): string {
+  const { code, message, remedy, binding, also = [] } = failure;
+  const lines = [message, ...remedy.map((line) => `  ${line}`)];
+  if (binding) {
+    lines.push(...formatBinding(binding).map((line) => `    ${line}`));
+  }
+  lines.push(`  More: ${moreOn(code)}`);
+  return [lines.join("\n"), ...also.map((other) => formatError(other, moreOn))].join("\n");
 }
 
 /** The three fields of Quay's dialog "Set robot federation", aligned. */

@@ -8,6 +8,7 @@ import tls from "node:tls";
 import { orAborted } from "./abort.ts";
 import type { Environment } from "./environment.ts";
 import { codeOf, invalidInput } from "./errors.ts";
+import { variable } from "./wording.ts";
 
 export interface HttpAnswer {
   readonly status: number;
@@ -261,7 +262,7 @@ function proxyAddress(name: string, value: string): string {
   }
   const address = value.includes("://") ? value : `http://${value}`;
   const url = URL.canParse(address) ? new URL(address) : undefined;
-  const fail = (problem: string) => invalidInput(name, "…", problem, `${name}=http://proxy.example.com:3128`);
+  const fail = (problem: string) => invalidInput(variable(name), "…", problem, `${name}=http://proxy.example.com:3128`);
   // The value may hold the proxy's password, so it is not shown.
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw fail("the proxy variable is not an http address");

@@ -5,6 +5,7 @@ import type { Environment } from "./environment.ts";
 import { ExplainedError } from "./errors.ts";
 import { createHttp, type Http } from "./http.ts";
 import type { Reporter } from "./reporter.ts";
+import { mention, text } from "./wording.ts";
 
 export interface Platform {
   readonly env: Environment;
@@ -55,6 +56,8 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
 
 function timedOut(seconds: number): ExplainedError {
   return new ExplainedError("timeout", `The login was not done within ${seconds} seconds.`, {
-    remedy: ["If that is expected to take longer, raise the option timeout. The log above tells what came before."],
+    remedy: [
+      text`If that is expected to take longer, raise the option ${mention("timeout")}. The log above tells what came before.`,
+    ],
   });
 }

@@ -2,14 +2,15 @@
  * How the core speaks. Each entry point (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
  * would publish it in a container's.
  */
-import { type ErrorCode, ExplainedError, reworded } from "./errors.ts";
+import { type ErrorCode, ExplainedError, type Speaker } from "./errors.ts";
+import type { Words } from "./wording.ts";
 
-export interface Reporter {
+export interface Reporter extends Speaker {
   /** Makes one line of it, whatever others' words are in it. */
-  info(message: string): void;
-  warning(message: string): void;
+  info(message: Words): void;
+  warning(message: Words): void;
   /** For whoever asked for details. Never given a secret. */
-  debug(message: string): void;
+  debug(message: Words): void;
   /** Where this entry point's reader finds the page of an error. */
   moreOn(code: ErrorCode): string;
   /**
@@ -17,8 +18,6 @@ export interface Reporter {
    * shorter than `shortestSecret` is not hidden.
    */
   secret(value: string): void;
-  /** The text without the secrets that this reporter was told of. */
-  hide(text: string): string;
   /** Whether something in `text` was given to `secret`: then no child may have it in its environment. */
   holdsSecret(text: string): boolean;
 }
@@ -48,10 +47,6 @@ export function createSecrets(): Secrets {
         .reduce((hidden, secret) => hidden.replaceAll(secret, "***"), text),
   };
 }
-
-/** An error goes into results and summaries, where nobody hides anything any more. */
-export const withoutSecretsOf = ({ hide }: Pick<Reporter, "hide">, error: ExplainedError): ExplainedError =>
-  reworded(error, { message: hide, remedy: (lines) => lines.map(hide) });
 
 /**
  * Results are never rewritten: whoever signs or deploys by them would do so by something else.

@@ -2,6 +2,7 @@
 import { ExplainedError, reworded, unreachable } from "./errors.ts";
 import type { HttpAnswer, HttpFailure } from "./http.ts";
 import type { Platform } from "./platform.ts";
+import { mention, text } from "./wording.ts";
 
 /**
  * `no`: never (a refusal). `quick`: twice, for what mostly stays wrong but sometimes passes.
@@ -80,12 +81,12 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
       wait = found && wait === "enough" ? next(found.retry) : wait;
     }
     if (wait === "late") {
-      platform.reporter.info(`The time (option timeout) leaves none for another attempt at ${what}.`);
+      platform.reporter.info(text`The time (option ${mention("timeout")}) leaves none for another attempt at ${what}.`);
     }
     if (typeof wait !== "number") {
       throw error;
     }
-    platform.reporter.info(`${error.message} Trying again ${inSeconds(wait)}.`);
+    platform.reporter.info(text`${error.headline} Trying again ${inSeconds(wait)}.`);
     last = error;
     await platform.clock.sleep(wait, platform.signal);
   }
@@ -118,8 +119,10 @@ function namingWhat(error: unknown, what: string, { signal }: Platform, last: Ex
     return error;
   }
   return last === undefined
-    ? new ExplainedError("timeout", `${error.message} It was waiting for ${what}.`, { remedy: error.remedy })
-    : reworded(last, { remedy: (lines) => [...lines, `${error.message} To give it more time: timeout: 600`] });
+    ? new ExplainedError("timeout", text`${error.headline} It was waiting for ${what}.`, { remedy: error.remedy })
+    : reworded(last, {
+        remedy: (lines) => [...lines, text`${error.headline} To give it more time: ${mention("timeout", "600")}`],
+      });
 }
 
 /** RFC 9110, 10.2.3: seconds or a date. */

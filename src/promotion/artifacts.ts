@@ -8,6 +8,7 @@
 import { mapLimit, together } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import type { Reporter } from "../platform/reporter.ts";
+import { mention, text } from "../platform/wording.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import { type Descriptor, readManifest } from "../registry/manifest.ts";
 import { addToFallback, listReferrers, maxReferrers, tooManyReferrers } from "../registry/referrers.ts";
@@ -173,7 +174,9 @@ export async function missingArtifacts(
       "tag-taken",
       `${byTag(destination, tag)} points to ${there.digest}, not to ${digest}, and lacks some of what the source has. No tag was changed.`,
       {
-        remedy: ["Look at both: cosign tree. To replace the destination's by the source's: move-tags: true"],
+        remedy: [
+          text`Look at both: cosign tree. To replace the destination's by the source's: ${mention("move-tags", "true")}`,
+        ],
       },
     );
   });

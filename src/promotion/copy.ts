@@ -5,6 +5,7 @@ import { ExplainedError, privateAuthority, unreachable } from "../platform/error
 import { type Command, start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, type Persistence, retry } from "../platform/retry.ts";
+import type { Words } from "../platform/wording.ts";
 import { remedies } from "../quay/explain.ts";
 import { explainState } from "../quay/states.ts";
 import { readToolFailure, type ToolWords } from "../tools/failures.ts";
@@ -127,7 +128,7 @@ function explain(
   const fail = (
     retry: Persistence,
     code: "copy-failed" | "registry-unavailable" | "tls-untrusted",
-    ...remedy: string[]
+    ...remedy: Words[]
   ) => ({
     retry,
     error: new ExplainedError(code, `${source} could not be copied to ${destination}. ${quoted}`, { remedy }),

@@ -2,6 +2,7 @@
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { isObject, type JsonObject, parseObject } from "../platform/json.ts";
+import { mention, text } from "../platform/wording.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import type { Descriptor } from "../registry/manifest.ts";
 import { byDigest } from "./reference.ts";
@@ -39,7 +40,7 @@ export async function assertLasting(source: RepositoryClient, manifests: readonl
       {
         remedy: [
           `Build what is to be released without the label ${label}.`,
-          "Or, if this release may vanish: allow-expiring: true",
+          text`Or, if this release may vanish: ${mention("allow-expiring", "true")}`,
         ],
       },
     );

@@ -3,6 +3,7 @@ import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { parseObject } from "../platform/json.ts";
 import type { Reporter } from "../platform/reporter.ts";
+import { mention, text } from "../platform/wording.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import { type Descriptor, type ManifestContent, readManifest } from "../registry/manifest.ts";
 import type { Manifest } from "../registry/types.ts";
@@ -220,6 +221,9 @@ export const sourceGone = (what: string): ExplainedError =>
 
 function notFound(what: string): ExplainedError {
   return new ExplainedError("source-not-found", `There is no ${what}.`, {
-    remedy: ["Check the option source (or the file's entry): repository, and digest or tag.", keepATag],
+    remedy: [
+      text`Check the option ${mention("source")} (or the file's entry): repository, and digest or tag.`,
+      keepATag,
+    ],
   });
 }

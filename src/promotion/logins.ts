@@ -6,10 +6,11 @@ import { renewUntilStopped, sourceOf } from "../login/renewal.ts";
 import type { LoginRequest } from "../login/request.ts";
 import type { Session } from "../login/session.ts";
 import { mapLimit } from "../platform/concurrency.ts";
-import { ExplainedError, reworded } from "../platform/errors.ts";
+import { asExplainedError, ExplainedError, reworded } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { newId } from "../platform/replace.ts";
 import type { Reporter } from "../platform/reporter.ts";
+import { type Mention, mention, plainly, text, type Words, withMentions } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import type { Realm } from "../registry/realm.ts";
 import { standInForHelpers } from "../tools/helpers.ts";
@@ -134,25 +135,32 @@ function partiesOf(request: PromotionRequest): { writer: Party; reader: Party | 
   return { writer, reader: { name: "source", registry: from, robot: sourceRobot, tokenHost }, isSame };
 }
 
-/** Says which of the two logins it was, and names the options as they are called here. */
-const ofEndpoint = (name: Endpoint["name"], error: ExplainedError): ExplainedError =>
-  reworded(error, {
-    message: (text) => `The login to the ${name} failed. ${text}`,
-    remedy: (lines) =>
-      lines.map((line) =>
-        line
-          .replace("the option robot:", `the option ${name}-robot:`)
-          .replace(" token-host: ", ` ${name}-token-host: `)
-          .replace("the option registry (", `the host in the option ${name} (a first part with a dot is one: `),
-      ),
-  });
+/** Mentions the options as they are called here. */
+const ofEndpoint = (name: Endpoint["name"], error: ExplainedError): ExplainedError => {
+  const here = (words: Words) => withMentions(words, (mentioned) => mentionOf(name, mentioned));
+  return reworded(error, { headline: here, remedy: (lines) => lines.map(here) });
+};
+
+function mentionOf(name: Endpoint["name"], mentioned: Mention): Words {
+  const { option, value } = mentioned;
+  switch (option) {
+    case "robot":
+    case "token-host":
+      return mention(`${name}-${option}`, value);
+    case "registry":
+      return value === undefined ? text`${mention(name)}, whose first part is the host if it has a dot` : mentioned;
+    default:
+      return mentioned;
+  }
+}
 
 /** Both logins have the same identity, and so has each renewal: that is told once. */
 function sayingOnce(reporter: Reporter): Reporter {
   const said = new Set<string>();
-  const info = (message: string) => {
-    (said.has(message) ? reporter.debug : reporter.info)(message);
-    said.add(message);
+  const info = (message: Words) => {
+    const line = plainly(message);
+    (said.has(line) ? reporter.debug : reporter.info)(message);
+    said.add(line);
   };
   return { ...reporter, info };
 }
@@ -173,15 +181,22 @@ async function logIn(
   // A file of its own: among others' logins a more specific one would be taken instead.
   const authFile = join(context.workplace.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
   const attempts = createAttempts(asLogin(request, party, authFile), request.timeoutSeconds, context, platform);
+  const attempt = (renews?: Session) =>
+    attempts.run(renews).catch((error) => {
+      const isOwn = error instanceof ExplainedError && !attempts.stopped.aborted && !signal.aborted;
+      throw isOwn ? ofEndpoint(name, error) : error;
+    });
   let current: LoginResult;
   try {
-    current = await attempts.run();
+    current = await attempt();
   } catch (error) {
     await attempts.takeBack();
-    throw error instanceof ExplainedError ? ofEndpoint(name, error) : error;
+    throw error instanceof ExplainedError
+      ? reworded(error, { headline: (words) => text`The login to the ${name} failed. ${words}` })
+      : error;
   }
   const renew = async (session: Session) => {
-    current = await attempts.run(session);
+    current = await attempt(session);
     return current.session;
   };
   const upkeep = renewUntilStopped(
@@ -190,7 +205,7 @@ async function logIn(
     { clock, reporter, signal: AbortSignal.any([signal, attempts.stopped]) },
   ).catch((error) => {
     if (!attempts.stopped.aborted && !signal.aborted) {
-      reporter.warning(`The login of ${robot} is no longer kept alive. ${(error as Error).message}`);
+      reporter.warning(text`The login of ${robot} is no longer kept alive. ${asExplainedError(error).headline}`);
     }
   });
   return {
@@ -253,7 +268,7 @@ function createAttempts(
     async takeBack() {
       if (folder !== undefined) {
         const quiet = { clock, reporter: { ...reporter, info: reporter.debug }, signal: AbortSignal.timeout(30_000) };
-        await logout(folder, quiet).catch((error: Error) => reporter.warning(error.message));
+        await logout(folder, quiet).catch((error: unknown) => reporter.warning(asExplainedError(error).headline));
       }
     },
   };

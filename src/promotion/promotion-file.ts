@@ -4,6 +4,7 @@ import { nearest } from "../options/closest.ts";
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { FileFailure, readFileOrPipeWithin } from "../platform/files.ts";
 import { asGiven } from "../platform/text.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { byTag, formatReference, pathOf, shownOf } from "./reference.ts";
 import { anchorsOf, compose, example, notYaml, type Resolve, type Yaml } from "./yaml.ts";
@@ -35,18 +36,20 @@ export async function readPromotionFile(wanted: FileWanted, signal: AbortSignal)
   return parsePromotionFile(yaml, text, wanted);
 }
 
+const release = mention("file", "release.yaml");
+
 async function readText(path: string, signal: AbortSignal): Promise<string> {
   let bytes: Buffer;
   try {
     bytes = await readFileOrPipeWithin(path, maxBytes, signal);
   } catch (error) {
     if (signal.aborted) {
-      throw invalidInput("file", path, "nobody writes to this pipe", "file: release.yaml");
+      throw invalidInput("file", path, "nobody writes to this pipe", release);
     }
     if (!(error instanceof FileFailure)) {
       throw error;
     }
-    const example = error.code === "EFBIG" ? "a file for each part of the release" : "file: release.yaml";
+    const example = error.code === "EFBIG" ? "a file for each part of the release" : release;
     throw invalidInput("file", path, `it ${error.message}`, example);
   }
   try {
@@ -116,15 +119,15 @@ function parseEntry(yaml: Yaml, { node, place, resolve, wanted }: EntryText): En
     const known = resolve(value);
     return yaml.isScalar(known) && typeof known.value === "string" ? known.value.trim() : undefined;
   };
-  const text = (key: "source" | "destination", sample: string): string => {
+  const textAt = (key: "source" | "destination", sample: string): string => {
     const value = textOf(values.get(key));
     if (!value) {
       throw fail(`its ${key} is ${value === "" ? "empty" : "not text"}`, writeInFile(key, sample));
     }
     return value;
   };
-  const source = text("source", "quay.io/acme/staging:1.0");
-  const destination = text("destination", "quay.io/acme/app");
+  const source = textAt("source", "quay.io/acme/staging:1.0");
+  const destination = textAt("destination", "quay.io/acme/app");
   const list = values.get("tags");
   if (!yaml.isSeq(list)) {
     const alone = textOf(list);
@@ -141,9 +144,9 @@ function parseEntry(yaml: Yaml, { node, place, resolve, wanted }: EntryText): En
     return tag;
   });
   const { registry } = wanted;
-  const refuse = (field: Key) => (shown: string, problem: string, sample: string) =>
+  const refuse = (field: Key) => (shown: string, problem: Words, sample: string) =>
     fail(
-      `its ${field === "tags" ? "tag" : field} is ${JSON.stringify(asGiven(shown))}: ${problem}`,
+      text`its ${field === "tags" ? "tag" : field} is ${JSON.stringify(asGiven(shown))}: ${problem}`,
       writeInFile(field, field === "tags" ? quoted(sample) : sample),
     );
   return {
@@ -156,12 +159,12 @@ const quoted = (tag = ""): string => `[${JSON.stringify(tag)}]`;
 
 const writeInFile = (key: Key, value: string): string => `Write in the file, for example, ${key}: ${value}`;
 
-type Fail = (problem: string, remedy: string) => ExplainedError;
+type Fail = (problem: Words, remedy: string) => ExplainedError;
 
 const failing =
   (path: string, place: string): Fail =>
   (problem, remedy) =>
-    new ExplainedError("invalid-input", `${nameOf(path)}, ${place}: ${problem}.`, { remedy: [remedy] });
+    new ExplainedError("invalid-input", text`${nameOf(path)}, ${place}: ${problem}.`, { remedy: [remedy] });
 
 const nameOf = (path: string): string => JSON.stringify(asGiven(path)).slice(1, -1);
 

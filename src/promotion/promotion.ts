@@ -1,4 +1,6 @@
 /** One promotion: an image, and the tags that it gets elsewhere. Pure. */
+
+import type { Words } from "../platform/wording.ts";
 import {
   byTag,
   parseDestination,
@@ -24,7 +26,7 @@ export interface PromotionText {
   /** Of references that name none. */
   readonly registry: string;
   /** Where tags are given, for messages. */
-  readonly tagsGoInto: string;
+  readonly tagsGoInto: Words;
   readonly refuse: (field: "source" | "destination" | "tags") => Refuse;
 }
 

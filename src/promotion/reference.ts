@@ -1,6 +1,7 @@
 /** References to images: `registry/organization/repository`, with a tag or a digest. Pure. */
 import type { ExplainedError } from "../platform/errors.ts";
 import { withoutSecrets } from "../platform/text.ts";
+import { text, type Words } from "../platform/wording.ts";
 import { isHost, withoutUserinfo } from "../quay/scope.ts";
 
 /** A repository on a registry. */
@@ -26,7 +27,7 @@ export const formatReference = (reference: Reference): string =>
   "digest" in reference.by ? byDigest(reference, reference.by.digest) : byTag(reference, reference.by.tag);
 
 /** Makes the error for a value that can't be; `example`: a value that can. */
-export type Refuse = (shown: string, problem: string, example: string) => ExplainedError;
+export type Refuse = (shown: string, problem: Words, example: string) => ExplainedError;
 
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests, which skopeo holds to as well.
 const component = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
@@ -71,14 +72,14 @@ export function parseSource(text: string, registry: string, refuse: Refuse): Ref
  * @param tags where tags are given, as in `the option tag`
  * @throws what `refuse` makes
  */
-export function parseDestination(text: string, registry: string, tags: string, refuse: Refuse): Repository {
-  const { name, tag, digest } = split(text, refuse);
-  const repository = parseName(name, registry, (problem, better) => refuse(shownOf(text), problem, better));
+export function parseDestination(given: string, registry: string, tags: Words, refuse: Refuse): Repository {
+  const { name, tag, digest } = split(given, refuse);
+  const repository = parseName(name, registry, (problem, better) => refuse(shownOf(given), problem, better));
   if (digest !== undefined) {
-    throw refuse(shownOf(text), "it has a digest, which comes from the source", pathOf(repository));
+    throw refuse(shownOf(given), "it has a digest, which comes from the source", pathOf(repository));
   }
   if (tag !== undefined) {
-    throw refuse(shownOf(text), `it has a tag; tags go into ${tags}`, pathOf(repository));
+    throw refuse(shownOf(given), text`it has a tag; tags go into ${tags}`, pathOf(repository));
   }
   return repository;
 }

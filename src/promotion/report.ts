@@ -1,7 +1,8 @@
 /** What became of the promotions, for people and for programs: the entryPoints lay it out. Pure. */
 
-import { options, optionsOf, type PromotionOutputName } from "../options/table.ts";
+import type { PromotionOutputName } from "../options/table.ts";
 import { type ExplainedError, type FailureObject, reworded } from "../platform/errors.ts";
+import { text } from "../platform/wording.ts";
 import { byDigest, byTag, formatReference, pathOf } from "./reference.ts";
 import type { Promotion, PromotionRequest } from "./request.ts";
 import type { ArtifactResult, PromotionResult, TagResult } from "./result.ts";
@@ -144,7 +145,7 @@ export function objectOf(result: PromotionResult, tell: (failure: ExplainedError
     changed,
     bytes,
     milliseconds,
-    ...(failure && { error: tell(advised(failure)) }),
+    ...(failure && { error: tell(failure) }),
   };
 }
 
@@ -168,14 +169,6 @@ export function promotionOutputsOf(
   };
 }
 
-const ours = new Set<string>(optionsOf("promote").map(({ name }) => name));
-const others = options.map(({ name }) => name).filter((name) => name.includes("-") && !ours.has(name));
-const advisesOther = new RegExp(`(?<![\\w-])(?:${others.join("|")}): `);
-
-/** What a login advises may be an option that a promotion does not have. */
-export const advised = (error: ExplainedError): ExplainedError =>
-  reworded(error, { remedy: (lines) => lines.filter((line) => !advisesOther.test(line)) });
-
 /**
  * The failures, each once, with the promotions that it belongs to where there are several.
  * @returns those of the promotions in order
@@ -185,7 +178,7 @@ export function failuresOf(results: readonly PromotionResult[]): readonly Explai
   const found = new Map<string, { readonly failure: ExplainedError; readonly names: string[] }>();
   for (const [index, { failure }] of results.entries()) {
     if (failure) {
-      const key = JSON.stringify([failure.code, failure.message, failure.remedy]);
+      const key = JSON.stringify([failure.code, failure.headline, failure.remedy]);
       const same = found.get(key) ?? { failure, names: [] };
       same.names.push(names[index] ?? "");
       found.set(key, same);
@@ -193,7 +186,7 @@ export function failuresOf(results: readonly PromotionResult[]): readonly Explai
   }
   return [...found.values()].map(({ failure, names }) => {
     const prefix = results.length === 1 ? "" : `${listed(names)}: `;
-    return reworded(advised(failure), { message: (text) => `${prefix}${text}` });
+    return reworded(failure, { headline: (words) => text`${prefix}${words}` });
   });
 }
 

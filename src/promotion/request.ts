@@ -5,6 +5,7 @@ import { type OptionReader, parseTimeout, readOptions, requireOptions } from "..
 import type { OptionValues } from "../options/table.ts";
 import { invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
+import { mention, text } from "../platform/wording.ts";
 import { parseOptionalHost, parseRegistry, parseRobot } from "../quay/scope.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { readPromotionFile } from "./promotion-file.ts";
@@ -86,8 +87,8 @@ export async function readPromotionRequest(values: OptionValues): Promise<Promot
 function parseSourceTokenHost(reader: OptionReader): string | undefined {
   const host = parseOptionalHost(reader, "source-token-host");
   if (host !== undefined && reader.optional("source-robot") === undefined) {
-    const problem = "it belongs to source-robot, which is not set";
-    throw invalidInput("source-token-host", host, problem, "source-robot: acme+reader");
+    const problem = text`it belongs to ${mention("source-robot")}, which is not set`;
+    throw invalidInput("source-token-host", host, problem, mention("source-robot", "acme+reader"));
   }
   return host;
 }
@@ -98,10 +99,10 @@ function parseSingle(reader: OptionReader, registry: string): Promotion {
     destination: reader.text("destination"),
     tags: reader.list("tag"),
     registry,
-    tagsGoInto: "the option tag",
+    tagsGoInto: text`the option ${mention("tag")}`,
     refuse: (field) => (shown, problem, example) => {
       const option = field === "tags" ? "tag" : field;
-      return invalidInput(option, shown, problem, `${option}: ${example}`);
+      return invalidInput(option, shown, problem, mention(option, example));
     },
   });
 }
@@ -111,7 +112,7 @@ function withoutOthers(path: string, { optional }: OptionReader): string {
     const value = optional(name);
     if (value !== undefined) {
       const shown = JSON.stringify(asGiven(shownOf(value)));
-      throw invalidInput("file", path, `${name} is set too (${shown})`, oneOfTheTwo);
+      throw invalidInput("file", path, text`${mention(name)} is set too (${shown})`, oneOfTheTwo);
     }
   }
   return path;
@@ -120,7 +121,12 @@ function withoutOthers(path: string, { optional }: OptionReader): string {
 function parseSourceAuthFile({ optional }: OptionReader): string | undefined {
   const [file, robot] = [optional("source-auth-file"), optional("source-robot")];
   if (file !== undefined && robot !== undefined) {
-    throw invalidInput("source-auth-file", file, "source-robot is set too, and the source has one login", oneOfTheTwo);
+    throw invalidInput(
+      "source-auth-file",
+      file,
+      text`${mention("source-robot")} is set too, and the source has one login`,
+      oneOfTheTwo,
+    );
   }
   return file;
 }
@@ -128,7 +134,12 @@ function parseSourceAuthFile({ optional }: OptionReader): string | undefined {
 function parseExistingTags({ boolean }: OptionReader): ExistingTags {
   const [move, createOnly] = [boolean("move-tags"), boolean("create-only")];
   if (move && createOnly) {
-    throw invalidInput("create-only", "true", "move-tags is true too, and only an existing tag can move", oneOfTheTwo);
+    throw invalidInput(
+      "create-only",
+      "true",
+      text`${mention("move-tags")} is true too, and only an existing tag can move`,
+      oneOfTheTwo,
+    );
   }
   return move ? "move" : createOnly ? "forbidden" : "stay";
 }
@@ -143,7 +154,7 @@ const architectures = new Map([
 function parsePlatforms(entries: readonly string[]): readonly string[] {
   for (const entry of entries) {
     const fail = (problem: string, example = "linux/amd64") =>
-      invalidInput("platform", entry, problem, `platform: ${example}`);
+      invalidInput("platform", entry, problem, mention("platform", example));
     if (/[\s,;]/.test(entry)) {
       throw fail("a platform has no blank, comma or semicolon; several stand on a line each");
     }
@@ -171,7 +182,7 @@ function parsePlatforms(entries: readonly string[]): readonly string[] {
 function parseParallel(value: string): number {
   const number = Number(value);
   if (!/^[0-9]+$/.test(value) || number < 1 || number > 32) {
-    throw invalidInput("parallel", value, "it is a whole number, 1 to 32", "parallel: 4");
+    throw invalidInput("parallel", value, "it is a whole number, 1 to 32", mention("parallel", "4"));
   }
   return number;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type AuthEntry, getOwn, readAuthFile } from "../authfile/read.ts";
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { replaceFile } from "../platform/replace.ts";
+import { mention, text } from "../platform/wording.ts";
 import { pathOf, type Repository } from "./reference.ts";
 
 export interface SourceLogin {
@@ -24,7 +25,7 @@ export async function readSourceLogins(
 ): Promise<ReadonlyMap<string, SourceLogin>> {
   const { content, existing } = await readAuthFile(path, "read");
   if (existing === undefined) {
-    throw invalidInput("source-auth-file", path, "it does not exist", "source-auth-file: /path/auth.json");
+    throw invalidInput("source-auth-file", path, "it does not exist", mention("source-auth-file", "/path/auth.json"));
   }
   const { auths = {}, credHelpers, credsStore } = content;
   return new Map(
@@ -32,7 +33,7 @@ export async function readSourceLogins(
       const { registry } = source;
       const remedy = [
         `Log in into a file of its own: skopeo login --authfile source.json ${registry}`,
-        "Then name that file: source-auth-file: source.json",
+        text`Then name that file: ${mention("source-auth-file", "source.json")}`,
       ];
       // A helper is asked before the entries, as the tools do it.
       if (getOwn(credHelpers, registry) !== undefined) {

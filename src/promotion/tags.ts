@@ -2,6 +2,7 @@
 
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError, reworded } from "../platform/errors.ts";
+import { mention, text } from "../platform/wording.ts";
 import { tagImmutable } from "../quay/states.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
 import { isImmutable } from "../registry/rights.ts";
@@ -58,8 +59,8 @@ export function assertFree(destination: Repository, tags: readonly TagResult[], 
     remedy: [
       "Give the image a tag of its own.",
       ...(onlyOlder
-        ? ["Or, if the tag is meant to move on, as latest is: move-tags: true"]
-        : ["Or leave create-only out."]),
+        ? [text`Or, if the tag is meant to move on, as latest is: ${mention("move-tags", "true")}`]
+        : [text`Or leave ${mention("create-only")} out.`]),
     ],
   });
 }
@@ -112,5 +113,5 @@ function sayingWhichAreSet(error: ExplainedError, tags: readonly TagResult[], fa
   const [set, left] = [names.slice(0, failed), names.slice(failed)];
   const told =
     set.length === 0 ? "No tag was changed." : `Set before that: ${set.join(", ")}. Not set: ${left.join(", ")}.`;
-  return reworded(error, { message: (text) => `${text} ${told}` });
+  return reworded(error, { headline: (words) => text`${words} ${told}` });
 }

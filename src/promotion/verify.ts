@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { ExplainedError } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
+import { mention, text } from "../platform/wording.ts";
 import { commandEnvironment } from "../tools/tool-environment.ts";
 import type { Endpoints } from "./logins.ts";
 
@@ -43,7 +44,7 @@ export async function verify(
   }
   if (isLate || exitCode !== 0) {
     const how = isLate
-      ? `took longer than ${maxSeconds} s, twice the option timeout, and was ended,`
+      ? text`took longer than ${maxSeconds} s, twice the option ${mention("timeout")}, and was ended,`
       : exitCode === undefined
         ? "was killed"
         : `exited with ${exitCode}`;
@@ -53,17 +54,17 @@ export async function verify(
       : `it by hand: ${command} ${reference}`;
     throw new ExplainedError(
       "verify-failed",
-      `The option verify-command ${how} for ${reference}, so it is not promoted.`,
+      text`The option ${mention("verify-command")} ${how} for ${reference}, so it is not promoted.`,
       {
         remedy: [
           ...(last.length > 0 ? ["It said at the end:", ...last] : []),
-          ...(isLate ? ["If it needs that long, give it more: timeout: 600"] : []),
+          ...(isLate ? [text`If it needs that long, give it more: ${mention("timeout", "600")}`] : []),
           `Try ${byHand}`,
         ],
       },
     );
   }
-  reporter.info(`The option verify-command accepts ${reference}.`);
+  reporter.info(text`The option ${mention("verify-command")} accepts ${reference}.`);
 }
 
 /**

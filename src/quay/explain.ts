@@ -7,6 +7,7 @@ import { lastingInstead } from "../identity/subject.ts";
 import { bindingOf, type Identity, isoTime } from "../identity/token.ts";
 import { ExplainedError, formatBinding, privateAuthority, unreachable } from "../platform/errors.ts";
 import type { HttpFailure } from "../platform/http.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 import type { ExchangeResult, RefusalCode } from "./answers.ts";
 
 export interface ExchangeContext {
@@ -25,8 +26,7 @@ export const remedies = {
   runAgain: "Run the job again; if it stays so, look at the status page of this Quay.",
   registryPart:
     "It is a process of its own, which restarts: run the job again; if it stays so, have Quay's administrator look at it.",
-  checkRegistry:
-    "Check that the option registry names Quay itself, not a web page, proxy or login portal in front of it.",
+  checkRegistry: text`Check that the option ${mention("registry")} names Quay itself, not a web page, proxy or login portal in front of it.`,
   checkRobot: (robot: string, registry: string) =>
     `Check that ${robot} still exists and that ${registry} is one Quay, not two behind one name.`,
   robotsDisabled: (registry: string) =>
@@ -57,7 +57,7 @@ export function explainResult(result: Failed, context: ExchangeContext): Explain
         {
           remedy: [
             "Quay has it since 3.13: have its administrator update it.",
-            "If this host is not a Quay, set the option registry.",
+            text`If this host is not a Quay, set the option ${mention("registry")}.`,
           ],
         },
       );
@@ -124,7 +124,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "without-tls":
       return new ExplainedError("quay-answer-unusable", `Quay cannot be spoken to: ${failure.message}.`, {
         remedy: [
-          `Check the option registry (${registry}): it names the port where Quay speaks https, as in registry: quay.example.com:8443. Without a port, 443 is meant.`,
+          text`Check the option ${mention("registry")} (${registry}): it names the port where Quay speaks https, as in ${mention("registry", "quay.example.com:8443")}. Without a port, 443 is meant.`,
         ],
         cause: failure,
       });
@@ -143,7 +143,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "timeout":
       return new ExplainedError("quay-unreachable", `Quay cannot be reached: ${failure.message}.`, {
         remedy: [
-          `Check the option registry (${registry}), and the way there: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
+          text`Check the option ${mention("registry")} (${registry}), and the way there: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
         ],
         cause: failure,
       });
@@ -159,7 +159,7 @@ const concerns: Readonly<Partial<Record<RefusalCode, "robot">>> = {
 };
 
 interface Refusal {
-  readonly remedy: readonly string[];
+  readonly remedy: readonly Words[];
   /** Where what the remedy asks for is the binding below it: a new one, or one like it that is there already. */
   readonly binding?: "new" | "as-it-is";
 }
@@ -169,7 +169,7 @@ const dialog = (robot: string): string => `under Robot accounts > ${robot} > Set
 const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusal>> = {
   "robot-not-found": ({ robot, registry }) => ({
     remedy: [
-      `There is no robot ${robot} on ${registry}. Check the option robot: organization+name, as Quay's page Robot accounts shows it.`,
+      text`There is no robot ${robot} on ${registry}. Check the option ${mention("robot")}: organization+name, as Quay's page Robot accounts shows it.`,
     ],
   }),
   "robot-not-federated": ({ robot, registry }) => ({

@@ -3,13 +3,14 @@
 import { type OptionReader, readOptions } from "../options/reader.ts";
 import type { OptionName, OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 
 /**
  * @returns host or host:port, lower case
  * @throws ExplainedError `invalid-input`
  */
 export function parseRegistry(value: string, option: OptionName = "registry"): string {
-  const example = `${option}: ${hostIn(value) ?? "quay.example.com:8443"}`;
+  const example = mention(option, hostIn(value) ?? "quay.example.com:8443");
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) {
     throw invalidInput(option, withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
   }
@@ -17,7 +18,12 @@ export function parseRegistry(value: string, option: OptionName = "registry"): s
     throw invalidInput(option, withoutUserinfo(value), "it is a host, without a user or password", example);
   }
   if (value.includes("/")) {
-    throw invalidInput(option, value, "it is a host, without a path; organizations go into robot", example);
+    throw invalidInput(
+      option,
+      value,
+      text`it is a host, without a path; organizations go into ${mention("robot")}`,
+      example,
+    );
   }
   const host = value.toLowerCase();
   if (!isHost(host)) {
@@ -52,11 +58,11 @@ export const withoutUserinfo = (value: string): string => value.replace(/^([a-z]
 
 export interface ScopeText {
   readonly option: OptionName;
-  readonly text: string;
+  readonly scope: string;
   readonly registry: string;
   /** The value as the error shows it. */
   readonly shown: string;
-  readonly example: string;
+  readonly example: Words;
 }
 
 const whatAScopeIs = "a scope is a host, host/organization or host/organization/repository";
@@ -65,13 +71,13 @@ const whatAScopeIs = "a scope is a host, host/organization or host/organization/
  * @returns the scope with its host in lower case, as registry is
  * @throws ExplainedError `invalid-input`
  */
-export function parseScope({ option, text, registry, shown, example }: ScopeText): string {
-  const scope = text.replace(/^[^/]*/, (host) => host.toLowerCase());
+export function parseScope({ option, scope: given, registry, shown, example }: ScopeText): string {
+  const scope = given.replace(/^[^/]*/, (host) => host.toLowerCase());
   if (scope !== registry && !scope.startsWith(`${registry}/`)) {
     throw invalidInput(
       option,
       withoutUserinfo(shown),
-      `the scope is on another host than registry (${registry})`,
+      text`the scope is on another host than ${mention("registry")} (${registry})`,
       example,
     );
   }
@@ -92,12 +98,12 @@ export function parseScopes(values: OptionValues): { readonly registry: string; 
   const host = first.replace(/\/.*/s, "").toLowerCase();
   const given = values.registry?.trim();
   if (!given && first !== "" && !isHost(host)) {
-    const example = `scope: ${hostIn(first) === undefined ? "quay.io/acme" : bare(first)}`;
+    const example = mention("scope", hostIn(first) === undefined ? "quay.io/acme" : bare(first));
     throw invalidInput("scope", withoutUserinfo(first), whatAScopeIs, example);
   }
   const registry = parseRegistry(given || host || reader.text("registry"));
-  const example = `scope: ${registry}/acme`;
-  const scopes = entries.map((text) => parseScope({ option: "scope", text, registry, shown: text, example }));
+  const example = mention("scope", `${registry}/acme`);
+  const scopes = entries.map((scope) => parseScope({ option: "scope", scope, registry, shown: scope, example }));
   return { registry, scopes };
 }
 
@@ -128,7 +134,7 @@ const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
  */
 export function parseRobot(robot: string, option: OptionName = "robot"): string {
   const [organization = "", name, ...rest] = robot.split("+");
-  const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, `${option}: ${example}`);
+  const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, mention(option, example));
   if (/[\s,;]/.test(robot)) {
     const several = option === "robot" ? "several robots stand on a line each" : "it is one robot";
     throw fail(`a name has no blank, comma or semicolon; ${several}`);

@@ -1,12 +1,13 @@
 /** What a robot token may really do: Quay's login says nothing about it, but the token of `/v2/auth` lists it. */
 import { decodeJwt } from "jose/jwt/decode";
 import { mapLimit } from "../platform/concurrency.ts";
-import { ExplainedError } from "../platform/errors.ts";
+import { ExplainedError, withOthers } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import { parseObject } from "../platform/json.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { oneLine } from "../platform/text.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainFailure, remedies } from "../quay/explain.ts";
 import { type RobotLogin, robotFor } from "../quay/scope.ts";
@@ -61,8 +62,7 @@ export async function assertAccess(
   });
   const [first, ...others] = missing.filter((error) => error !== undefined);
   if (first) {
-    first.also = others;
-    throw first;
+    throw withOthers(first, others);
   }
 }
 
@@ -90,7 +90,7 @@ async function grantedActions(
       "quay-unavailable",
       `${registry} did not tell the permissions of ${token.robot}: it answered ${answer.status}.`,
       {
-        remedy: ["Run the job again, or leave the option access out: the login itself has worked."],
+        remedy: [text`Run the job again, or leave the option ${mention("access")} out: the login itself has worked.`],
       },
     );
     return { retry: answer.status === 429 || answer.status > 500 ? "patient" : "no", error, answer };
@@ -171,21 +171,21 @@ function whereMissing(
   robot: string,
   pushes: boolean,
   endpoint: AccessMissing["endpoint"],
-): readonly string[] {
+): readonly Words[] {
   const same = "Quay answers the same way where the repository does not exist";
   switch (endpoint) {
     case "source":
-      return [`${same}: check the option source.`];
+      return [text`${same}: check the option ${mention("source")}.`];
     case "destination":
       return [
         `${same}. It creates a missing one only for a robot that may create repositories in the organization: create it, or let a team with the role Creator have ${robot} as a member.`,
       ];
     default:
       return [
-        `${same}: check the option access.`,
+        text`${same}: check the option ${mention("access")}.`,
         ...(pushes
           ? [
-              `If ${repository} is made by the first push: leave it out of access, which makes none, and let a team with the role Creator have ${robot} as a member.`,
+              text`If ${repository} is made by the first push: leave it out of ${mention("access")}, which makes none, and let a team with the role Creator have ${robot} as a member.`,
             ]
           : []),
       ];

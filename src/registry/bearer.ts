@@ -6,6 +6,7 @@ import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf } from "../platform/retry.ts";
+import { mention, text, variable } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainFailure, remedies } from "../quay/explain.ts";
 import { accessMissing, explainRefusal, readBearer, scopeOf } from "./access.ts";
@@ -207,11 +208,11 @@ function lapsed(
 function passwordRefused({ registry, endpoint }: Asker, status: number): ExplainedError {
   return new ExplainedError(
     "login-refused",
-    `${registry}, the ${endpoint}, does not accept the login of the option source-auth-file: it answered ${status}.`,
+    text`${registry}, the ${endpoint}, does not accept the login of the option ${mention("source-auth-file")}: it answered ${status}.`,
     {
       remedy: [
         `Log in anew: skopeo login --authfile source.json ${registry}`,
-        "Then name that file: source-auth-file: source.json",
+        text`Then name that file: ${mention("source-auth-file", "source.json")}`,
       ],
     },
   );
@@ -237,18 +238,17 @@ function notPublic({ registry, endpoint, basic }: Asker, repository = "this repo
   if (basic !== undefined) {
     return new ExplainedError(
       "access-missing",
-      `${where} with the login of the option source-auth-file, or it does not exist.`,
+      text`${where} with the login of the option ${mention("source-auth-file")}, or it does not exist.`,
       {
-        remedy: [`Give whom that login is of the right to read it, and check the option ${endpoint}.`],
+        remedy: [text`Give whom that login is of the right to read it, and check the option ${mention(endpoint)}.`],
       },
     );
   }
   return new ExplainedError("access-missing", `${where} without a login, or it does not exist.`, {
     remedy: [
-      `If it is private, in a Quay: set the option ${endpoint}-robot to a robot account with the permission Read.`,
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub Actions, to be typed so
-      "If it is private, in another registry that an earlier step has logged in to: source-auth-file: ${{ env.REGISTRY_AUTH_FILE }}",
-      `Many answer the same way where the repository does not exist: check the option ${endpoint}.`,
+      text`If it is private, in a Quay: set the option ${mention(`${endpoint}-robot`)} to a robot account with the permission Read.`,
+      text`If it is private, in another registry that an earlier step has logged in to: ${mention("source-auth-file", variable("REGISTRY_AUTH_FILE"))}`,
+      text`Many answer the same way where the repository does not exist: check the option ${mention(endpoint)}.`,
     ],
   });
 }

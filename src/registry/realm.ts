@@ -8,6 +8,7 @@ import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure, type PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainFailure, remedies } from "../quay/explain.ts";
 
@@ -74,7 +75,7 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
     });
     return { retry: "patient", error, answer };
   }
-  const fail = (problem: string, ...remedy: string[]): Attempt<never> => ({
+  const fail = (problem: string, ...remedy: Words[]): Attempt<never> => ({
     retry: "no",
     error: refused(registry, problem, ...remedy),
   });
@@ -104,14 +105,14 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
   if (![registry, tokenHost].some((allowed) => allowed !== undefined && new URL(`https://${allowed}`).host === host)) {
     return fail(
       `sends logins to another host, ${host}`,
-      `If that is where this Quay gives its tokens: token-host: ${host}`,
+      text`If that is where this Quay gives its tokens: ${mention("token-host", host)}`,
       "Otherwise find out who answers in its place.",
     );
   }
   return { value: realm };
 }
 
-function refused(registry: string, problem: string, ...remedy: string[]): ExplainedError {
+function refused(registry: string, problem: string, ...remedy: Words[]): ExplainedError {
   return new ExplainedError("realm-refused", `${registry} ${problem}: the robot token is not given to it.`, {
     remedy: remedy.length > 0 ? remedy : [remedies.checkRegistry],
   });

@@ -6,6 +6,7 @@ import { codeOf, invalidInput } from "../platform/errors.ts";
 import { FileFailure, maxSize, readOwnFile, readTextWithin } from "../platform/files.ts";
 import { makeFolders, missingFolders, removeFolders } from "../platform/fs.ts";
 import { removeLeftovers, replaceFile } from "../platform/replace.ts";
+import { mention } from "../platform/wording.ts";
 
 /**
  * @param path undefined: there are no extra roots
@@ -16,7 +17,7 @@ export async function readRoots(path: string | undefined): Promise<string | unde
   if (path === undefined) {
     return undefined;
   }
-  const example = "ca-file: /path/to/root.pem";
+  const example = mention("ca-file", "/path/to/root.pem");
   let text: string;
   try {
     text = await readTextWithin(path, maxSize.certificates);

@@ -8,6 +8,7 @@ import { type Running, start } from "../platform/exec.ts";
 import { isThere } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Attempt, retry } from "../platform/retry.ts";
+import { mention, text, type Words } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { remedies } from "../quay/explain.ts";
 import type { RobotLogin } from "../quay/scope.ts";
@@ -127,7 +128,7 @@ function emptied(folder: string): ExplainedError {
   );
 }
 
-const another = "Or choose another tool with the option tool.";
+const another = text`Or choose another tool with the option ${mention("tool")}.`;
 
 function leftNothing({ tool, login }: ToolLoginOptions): ExplainedError {
   const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;
@@ -136,8 +137,7 @@ function leftNothing({ tool, login }: ToolLoginOptions): ExplainedError {
   });
 }
 
-const needsHome =
-  "It may need a home folder: set HOME to one that is there, or take a tool without that need, tool: skopeo";
+const needsHome = text`It may need a home folder: set HOME to one that is there, or take a tool without that need, ${mention("tool", "skopeo")}`;
 
 const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== undefined && (await isThere(HOME));
 
@@ -148,10 +148,10 @@ const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== unde
 function explainToolFailure(
   { tool, registry, login }: ToolLoginOptions,
   { kind, words, exitCode }: Failed,
-  homeless: readonly string[],
+  homeless: readonly Words[],
   askQuay: () => Promise<ExplainedError | undefined>,
 ): Attempt<AuthEntry> {
-  const fail = (code: ErrorCode, message: string, ...remedy: string[]) => new ExplainedError(code, message, { remedy });
+  const fail = (code: ErrorCode, message: string, ...remedy: Words[]) => new ExplainedError(code, message, { remedy });
   const silence = exitCode === undefined ? "it was killed" : "no words";
   const quoted = `${tool.name} login ${login.scope}: ${words || silence}`;
   switch (kind) {

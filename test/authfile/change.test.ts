@@ -336,6 +336,7 @@ describe("a place that can't be written to", () => {
           hide: String,
           holdsSecret: () => false,
           moreOn: String,
+          syntax: { has: () => true, write: String },
         };
         const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
         return src.mergeEntries({ path: file, entries: {}, mode: undefined, id: "x" }, silent, async () => {});

@@ -24,6 +24,7 @@ const reporter = {
   holdsSecret: () => false,
   moreOn: () => "",
   hide: (text: string) => text,
+  syntax: { has: () => true, write: () => "" },
 };
 const platform = { clock: systemClock, reporter, signal: new AbortController().signal };
 

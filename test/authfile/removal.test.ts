@@ -131,6 +131,7 @@ describe("a file that can't be changed is named", () => {
           hide: String,
           holdsSecret: () => false,
           moreOn: String,
+          syntax: { has: () => true, write: String },
         };
         const silent = { clock: src.systemClock, signal: new AbortController().signal, reporter: quiet };
         return src.removeEntries({ path: file, id: "x" }, ["quay.io"], () => true, silent);

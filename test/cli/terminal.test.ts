@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createTerminal, type Terminal, type Verbosity } from "../../src/cli/terminal.ts";
+import { mention, text } from "../../src/platform/wording.ts";
 
 /** A terminal, and what it wrote to standard output and standard error. */
 function listenTo(verbosity?: Verbosity): { terminal: Terminal; out: () => string; err: () => string } {
@@ -37,9 +38,12 @@ test("details are for whoever asked for them", () => {
 test("what the core says of options is said as they are typed here", () => {
   vi.stubEnv("NO_COLOR", "1");
   const { terminal, err } = listenTo();
-  terminal.info("The time (option timeout) is over.");
-  terminal.warning("Set the option audience.");
-  expect(err()).toBe("The time (option --timeout) is over.\nWarning: Set the option --audience.\n");
+  terminal.info(text`The time (option ${mention("timeout")}) is over.`);
+  terminal.warning(text`Set the option ${mention("audience")}.`);
+  terminal.error(mention("audience", "quay"));
+  expect(err()).toBe(
+    "The time (option --timeout) is over.\nWarning: Set the option --audience.\nError: --audience quay\n",
+  );
 });
 
 describe("a secret", () => {

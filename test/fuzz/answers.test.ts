@@ -21,7 +21,16 @@ import { createClient } from "../../src/registry/client.ts";
 import { listReferrers } from "../../src/registry/referrers.ts";
 import { assertMayPush } from "../../src/registry/rights.ts";
 import { createTransport } from "../../src/registry/transport.ts";
-import { claims, entryOf, fakeClock, makeFolder, robotToken, testIdentity, testPlatform } from "../fixtures.ts";
+import {
+  claims,
+  entryOf,
+  everyOption,
+  fakeClock,
+  makeFolder,
+  robotToken,
+  testIdentity,
+  testPlatform,
+} from "../fixtures.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { forAllAsync, outcome, outcomeAsync } from "./property.ts";
@@ -73,6 +82,7 @@ const platform = (env = {}) => ({
     holdsSecret: () => false,
     moreOn: () => "",
     hide: String,
+    syntax: everyOption,
   },
 });
 const provenance = { source: "file", origin: "a test", wantedAudience: "quay" } as const;

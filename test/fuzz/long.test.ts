@@ -1,7 +1,6 @@
 /** A megabyte of what others say: nothing that reads or shows it may take longer than its length explains. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readEntry } from "../../src/authfile/entry.ts";
-import { withFlags } from "../../src/cli/failure.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
 import { createReporter } from "../../src/github/annotations.ts";
 import { failureSummary } from "../../src/github/summary.ts";
@@ -9,12 +8,12 @@ import { readToken } from "../../src/identity/token.ts";
 import { readTokenText } from "../../src/identity/token-text.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { parseSource, shownOf } from "../../src/promotion/reference.ts";
-import { advised } from "../../src/promotion/report.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
 import { withoutUserinfo } from "../../src/quay/scope.ts";
 import { grantIn, readBearer, registryReason } from "../../src/registry/access.ts";
 import { readManifest } from "../../src/registry/manifest.ts";
 import { readToolFailure } from "../../src/tools/failures.ts";
+import { everyOption, failureOf } from "../fixtures.ts";
 import { outcome } from "./property.ts";
 
 const streams = [process.stdout, process.stderr].map((stream) => ({ stream, write: stream.write }));
@@ -29,35 +28,20 @@ const length = 1_000_000;
 const parts = [
   ...["\n", "\r", "\r\n", " ", "\t", "\u0085", "\u2028", "\u00a0", ":", "::", "\n::", " \n", "\u0085\n ", "##[", "%"],
   ...["a", "a ", "a-", "a.", "a_", "a/", "/", "//", "@", "a@", "<", "<>", ">", ";", "=", '"', "\\", '\\"', 'msg="'],
-  ...[
-    "\u001b",
-    "\u001b[",
-    "\u001b]",
-    "\u001b[;",
-    "\u001b[1;",
-    "\u009b",
-    "\u009d",
-    "-",
-    "--",
-    "option ",
-    'option "',
-    "robot: ",
-  ],
+  ...["\u001b", "\u001b[", "\u001b]", "\u001b[;", "\u001b[1;", "\u009b", "\u009d", "-", "--"],
   ...["eyJ.", "{", "[", '{"a":', "sha256:", "0", "0.", "?", "? ", "not ", "is ", "must be ", "Copying blob ", "é"],
 ];
 
 const answer = (body: string, status = 400) => ({ status, headers: { location: body.slice(0, 16_000) }, body });
 const refuse = () => new ExplainedError("invalid-input", "", { remedy: [] });
-const reporter = createReporter();
+const reporter = createReporter(everyOption);
 const terminal = createTerminal("verbose");
 
 const readers: Readonly<Record<string, (text: string) => unknown>> = {
   "the log of GitHub's runner": reporter.info,
   "its warnings": reporter.warning,
   "a terminal": terminal.info,
-  "a summary": (text) => failureSummary(new ExplainedError("quay-refused", text, { remedy: [text] })),
-  "flags in an error": (text) => withFlags(new ExplainedError("quay-refused", text, { remedy: [text] })),
-  "an error of a promotion": (text) => advised(new ExplainedError("quay-refused", text, { remedy: [text] })),
+  "a summary": (text) => failureSummary(failureOf(new ExplainedError("quay-refused", text, { remedy: [text] }))),
   "an identity token": (text) => readToken(text, { source: "file", origin: "a test", wantedAudience: "quay" }),
   "the file of a token": readTokenText,
   "an answer of Quay's": (text) => readExchangeAnswer(answer(text), "acme+ci", 0),

@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
-import { withFlags } from "../../src/cli/failure.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
 import { createReporter, reportFailure } from "../../src/github/annotations.ts";
 import { setOutput } from "../../src/github/file-commands.ts";
 import { failureSummary, skippedSummary } from "../../src/github/summary.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { plain } from "../../src/platform/text.ts";
+import { everyOption, failureOf } from "../fixtures.ts";
 import { parseFileCommands } from "../support/workflow-commands.ts";
 import { forAll } from "./property.ts";
 import { endless, hostile, nearly, secret } from "./values.ts";
@@ -86,7 +86,7 @@ const words = fc
 const message = fc.oneof({ weight: 9, arbitrary: words }, { weight: 1, arbitrary: endless });
 
 test("the runner finds no command in what is told, and one where one is meant", () => {
-  const reporter = createReporter();
+  const reporter = createReporter(everyOption);
   forAll(
     message,
     (text) => {
@@ -108,14 +108,15 @@ test("the runner finds no command in what is told, and one where one is meant", 
 });
 
 test("a failure is one command, whatever is in it", () => {
+  const reporter = createReporter(everyOption);
   const parts = fc.record({ message, remedy: fc.array(message, { maxLength: 3 }), subject: message });
   forAll(parts, ({ message, remedy, subject }) => {
     const binding = { issuer: subject, subject, audience: subject };
     const error = new ExplainedError("subject-not-bound", message, { remedy, binding });
-    const output = printed(() => reportFailure(error));
+    const output = printed(() => reportFailure(error, reporter));
     expect(commandsIn(output)).toHaveLength(1);
     expect(output.trimEnd().split(/[\r\n]/)).toHaveLength(1);
-    const foreseen = printed(() => reportFailure(new TypeError(message)));
+    const foreseen = printed(() => reportFailure(new TypeError(message), reporter));
     expect(commandsIn(foreseen)).toHaveLength(2);
   });
 });
@@ -162,25 +163,12 @@ test("nothing that is said moves a terminal's cursor, and no secret is said, eve
 
 test("in a summary everything from outside is text", () => {
   forAll(message, (text) => {
-    const error = new ExplainedError("quay-refused", text, { remedy: [text] });
+    const error = failureOf(new ExplainedError("quay-refused", text, { remedy: [text] }));
     const inside = /^### Not signed in to Quay\n\n<pre>(.*)<\/pre>\n\n$/s.exec(failureSummary(error))?.[1];
     expect(inside).toBeDefined();
     expect(inside).not.toMatch(/[<>]/);
     const skipped = skippedSummary(error).split("\n")[2] ?? "";
     expect(skipped).toMatch(/The job goes on logged out/);
     expect(skipped.replaceAll(/&#\d+;/g, "")).not.toMatch(/[<>|`*_[\]&\n]/);
-  });
-});
-
-test("an error's own words may be anything, and the flags that are put into them don't pile up", () => {
-  const spoken = fc.oneof(
-    message,
-    nearly("the option registry, as in registry: quay.io", "Write, for example, robot: a+b"),
-  );
-  forAll(fc.tuple(spoken, fc.array(spoken, { maxLength: 3 })), ([text, remedy]) => {
-    const once = withFlags(new ExplainedError("invalid-input", text, { remedy }));
-    expect(once.code).toBe("invalid-input");
-    expect(once.message.length).toBeLessThanOrEqual(text.length * 2);
-    expect(withFlags(once).message).toBe(once.message);
   });
 });

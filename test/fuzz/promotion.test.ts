@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import * as yaml from "yaml";
 import { type OptionName, type OptionValues, options } from "../../src/options/table.ts";
 import { ExplainedError, invalidInput } from "../../src/platform/errors.ts";
+import type { Words } from "../../src/platform/wording.ts";
 import type { Promotion } from "../../src/promotion/promotion.ts";
 import { parsePromotionFile } from "../../src/promotion/promotion-file.ts";
 import {
@@ -15,6 +16,7 @@ import {
   pathOf,
 } from "../../src/promotion/reference.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
+import { failureOf } from "../fixtures.ts";
 import { expectUnsaid, forAll, forAllAsync, outcome, outcomeAsync } from "./property.ts";
 import { endless, hostile, like, nearly, registryHost, secret } from "./values.ts";
 
@@ -28,7 +30,7 @@ const sources = [
 ];
 const destinations = ["quay.io/acme/app", "acme/team/app", "QUAY.io:8443/a/b"];
 
-const refuse = (shown: string, problem: string, example: string) => invalidInput("source", shown, problem, example);
+const refuse = (shown: string, problem: Words, example: string) => invalidInput("source", shown, problem, example);
 const source = (text: string) => parseSource(text, "quay.io", refuse);
 const destination = (text: string) => parseDestination(text, "quay.io", "the option tag", refuse);
 
@@ -43,7 +45,8 @@ const tag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,20}$/);
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/).map((text) => `sha256:${text}`);
 
 /** On one line, not endless, and of a known kind. */
-function expectTold(error: ExplainedError): void {
+function expectTold(told: ExplainedError): void {
+  const error = failureOf(told);
   expect(error.code).toBe("invalid-input");
   expect(error.message + error.remedy.join("")).not.toMatch(/[\r\n]/);
   expect(error.message.length).toBeLessThan(1_000);
@@ -107,7 +110,7 @@ test("the example of an error about a reference is one", () => {
     (text) => {
       const error = outcome(() => source(text));
       const example =
-        error instanceof ExplainedError ? error.remedy[0]?.replace("Write, for example, ", "") : undefined;
+        error instanceof ExplainedError ? failureOf(error).remedy[0]?.replace("Write, for example, ", "") : undefined;
       // Without sign of what was meant it is a repository alone.
       if (example !== undefined && !/(?:no scheme|no user or password|one name without blanks)/.test(String(error))) {
         expect(outcome(() => source(example))).not.toBeInstanceOf(ExplainedError);

@@ -6,6 +6,7 @@ import { runInThisContext } from "node:vm";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { ExplainedError, formatError } from "../../src/platform/errors.ts";
+import { failureOf } from "../fixtures.ts";
 
 const fixed = process.env.FUZZ_SEED ?? (process.env.CI ? "20261124" : undefined);
 const seed = fixed === undefined ? Date.now() % 2 ** 31 : Number(fixed);
@@ -71,7 +72,7 @@ export function expectUnsaid(error: ExplainedError, secret: string): void {
   for (let cause: unknown = error; cause !== undefined; cause = (cause as Error).cause) {
     causes.push(cause instanceof Error ? `${cause.message}\n${cause.stack}` : cause);
   }
-  const said = `${formatError(error)}\n${causes.join("\n")}`;
+  const said = `${formatError(failureOf(error))}\n${causes.join("\n")}`;
   for (const form of [secret, Buffer.from(secret).toString("base64").replace(/=+$/, "")]) {
     expect(said.includes(form), `a secret is told: ${said.slice(0, 500)}`).toBe(false);
   }

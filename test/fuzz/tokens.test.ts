@@ -8,7 +8,7 @@ import { ExplainedError, formatError } from "../../src/platform/errors.ts";
 import { type Attempt, retry } from "../../src/platform/retry.ts";
 import { readExchangeAnswer } from "../../src/quay/answers.ts";
 import { explainResult } from "../../src/quay/explain.ts";
-import { fakeClock, testIdentity, testPlatform, unsignedJwt } from "../fixtures.ts";
+import { failureOf, fakeClock, testIdentity, testPlatform, unsignedJwt } from "../fixtures.ts";
 import { encodeResponse, field, frame, varint } from "../support/workload-api.ts";
 import { expectUnsaid, forAll, forAllAsync, outcome } from "./property.ts";
 import { endless, hostile, like, nearly, secret } from "./values.ts";
@@ -189,8 +189,8 @@ test("of any answer to the exchange comes a robot token with an end, or what is 
       }
       const error = explainResult(result, context);
       expect(error.code).not.toBe("unforeseen");
-      expect(formatError(error)).not.toContain(context.identity.token);
-      expect(formatError(error).length).toBeLessThan(3_000);
+      expect(formatError(failureOf(error))).not.toContain(context.identity.token);
+      expect(formatError(failureOf(error)).length).toBeLessThan(3_000);
       if (result.kind !== "refused") {
         expectUnsaid(error, secret);
       }

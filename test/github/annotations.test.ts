@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { createReporter, reportFailure } from "../../src/github/annotations.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
+import { everyOption } from "../fixtures.ts";
 import { show } from "../support/workflow-commands.ts";
 
 afterEach(() => {
@@ -15,13 +16,14 @@ function printed(work: () => void): string {
 }
 
 test("of a secret with several lines each is masked", () => {
-  const output = printed(() => createReporter().secret("first-line\r\nsecond-line"));
+  const output = printed(() => createReporter(everyOption).secret("first-line\r\nsecond-line"));
   expect(output).toBe("::add-mask::first-line%0D%0Asecond-line\n");
   expect(show(`${output}second-line, first-line`).text).toBe("***, ***");
 });
 
 test("a failure fails the step, with its code as the annotation's title", () => {
-  const output = printed(() => reportFailure(new ExplainedError("quay-refused", "50 %: no, not", { remedy: [] })));
+  const error = new ExplainedError("quay-refused", "50 %: no, not", { remedy: [] });
+  const output = printed(() => reportFailure(error, createReporter(everyOption)));
   expect(process.exitCode).toBe(1);
   expect(output).toMatch(/^::error title=quay-keyless-login%3A quay-refused::50 %25: no, not%0A[^\n]*\n$/);
 });

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "../../src/identity/github.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import type { ErrorCode } from "../../src/platform/errors.ts";
-import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
+import { failure, failureOf, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Github, startGithub } from "../quay-stand-in/github.ts";
 import { type IssuerServer, startIssuer } from "../quay-stand-in/issuer.ts";
 import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from "../quay-stand-in/scripted.ts";
@@ -208,7 +208,7 @@ describe("why the variables are missing", () => {
       GITHUB_JOB: "push",
       ...change,
     };
-    const error = await missingGitHubEndpoint(workflowRef, testPlatform({ env }));
+    const error = failureOf(await missingGitHubEndpoint(workflowRef, testPlatform({ env })));
     expect(error.code).toBe(code);
     const remedy = error.remedy.join("\n");
     if (code === "github-fork" || code === "github-dependabot") {
@@ -247,7 +247,7 @@ describe("why the variables are missing", () => {
         GITHUB_WORKSPACE: folder,
         GITHUB_WORKFLOW_REF: here,
       };
-      const error = await missingGitHubEndpoint(undefined, testPlatform({ env }));
+      const error = failureOf(await missingGitHubEndpoint(undefined, testPlatform({ env })));
       expect([error.code, `${error.message} ${error.remedy.join(" ")}`]).toEqual([
         code,
         expect.stringContaining("id-token: write"),
@@ -257,7 +257,7 @@ describe("why the variables are missing", () => {
   });
 
   test("the job's name may be unknown", async () => {
-    const error = await missingGitHubEndpoint(undefined, testPlatform());
+    const error = failureOf(await missingGitHubEndpoint(undefined, testPlatform()));
     expect(error.code).toBe("github-permission-missing");
   });
 });

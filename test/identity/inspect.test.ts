@@ -7,8 +7,19 @@ import { type Inspection, inspectIdentity } from "../../src/identity/inspect.ts"
 import { parseIdentityRequest } from "../../src/identity/source.ts";
 import { readOptions } from "../../src/options/reader.ts";
 import type { OptionValues } from "../../src/options/table.ts";
-import { ExplainedError, formatError } from "../../src/platform/errors.ts";
-import { claims, failure, makeFolder, now, type TestPlatform, testPlatform, unsignedJwt } from "../fixtures.ts";
+import { ExplainedError, type FailureObject, formatError } from "../../src/platform/errors.ts";
+import {
+  claims,
+  failure,
+  failureOf,
+  inWorkflow,
+  makeFolder,
+  now,
+  type TestPlatform,
+  testPlatform,
+  thrown,
+  unsignedJwt,
+} from "../fixtures.ts";
 import { type Behaviour, type Issuer, type IssuerServer, startIssuer } from "../quay-stand-in/issuer.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
@@ -24,8 +35,10 @@ afterAll(() => Promise.all([issuer.close(), authority.close()]));
 
 const request = (options: OptionValues) => parseIdentityRequest(readOptions(options));
 
-interface Looked extends Inspection {
-  platform: TestPlatform;
+interface Looked extends Omit<Inspection, "problem" | "warning"> {
+  readonly problem: FailureObject | undefined;
+  readonly warning: string | undefined;
+  readonly platform: TestPlatform;
 }
 
 /** Of a token in a variable. */
@@ -34,8 +47,9 @@ async function inspect(token: string, { audience = "quay", trusted = true } = {}
   const found = await inspectIdentity(request({ "token-env": "T", audience }), platform);
   // Hidden before anything is told of it, and never part of what is told.
   expect(platform.reporter.secrets).toEqual([token]);
-  expect(found.problem ? formatError(found.problem) : "").not.toContain(token);
-  return { ...found, platform };
+  const problem = found.problem && failureOf(found.problem);
+  expect(problem ? formatError(problem) : "").not.toContain(token);
+  return { ...found, problem, warning: found.warning && inWorkflow(found.warning), platform };
 }
 
 let count = 0;
@@ -190,5 +204,5 @@ test("the end of the time is no finding about the identity", async () => {
   await asked;
   const reason = new ExplainedError("timeout", "Late.", { remedy: [] });
   controller.abort(reason);
-  expect(await failure(looking)).toBe(reason);
+  expect(await thrown(looking)).toBe(reason);
 });

@@ -3,6 +3,7 @@ import { type IdentityRequest, parseIdentityRequest, parseSocket } from "../../s
 import { readOptions } from "../../src/options/reader.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { formatError } from "../../src/platform/errors.ts";
+import { variable } from "../../src/platform/wording.ts";
 import { failure } from "../fixtures.ts";
 
 const parse = (values: OptionValues): IdentityRequest => parseIdentityRequest(readOptions(values));
@@ -162,8 +163,8 @@ describe("a token in the place of its variable's name is never shown", () => {
 });
 
 test("an address from a variable is an error of that variable", async () => {
-  expect(parseSocket("SPIFFE_ENDPOINT_SOCKET", address)).toEqual(socket);
-  const error = await failure(() => parseSocket("SPIFFE_ENDPOINT_SOCKET", "/run/agent.sock"));
+  expect(parseSocket(variable("SPIFFE_ENDPOINT_SOCKET"), address)).toEqual(socket);
+  const error = await failure(() => parseSocket(variable("SPIFFE_ENDPOINT_SOCKET"), "/run/agent.sock"));
   expect(error.message).toBe('The option "SPIFFE_ENDPOINT_SOCKET" is "/run/agent.sock": it is a path, not an address.');
   expect(error.remedy).toEqual([`Write, for example, SPIFFE_ENDPOINT_SOCKET=${address}`]);
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { changesWith, lastingInstead } from "../../src/identity/subject.ts";
 import { formatError } from "../../src/platform/errors.ts";
 import { explainResult } from "../../src/quay/explain.ts";
-import { issuer, testIdentity } from "../fixtures.ts";
+import { failureOf, issuer, testIdentity } from "../fixtures.ts";
 
 const passing: readonly (readonly [subject: string, changes: string, lasting: string | undefined])[] = [
   [
@@ -38,8 +38,10 @@ describe("a subject that changes", () => {
     for (const code of ["robot-not-federated", "issuer-not-bound", "subject-not-bound", "quay-refused"] as const) {
       const error = explainResult({ kind: "refused", code, reason: "no" }, context);
       expect(error.binding).toEqual(lasting === undefined ? undefined : { issuer, subject: lasting, audience: "quay" });
-      expect(formatError(error)).toContain(subject);
-      expect(formatError(error)).not.toMatch(new RegExp(`^ +subject +${subject.replaceAll(/[.]/g, "\\.")}$`, "m"));
+      expect(formatError(failureOf(error))).toContain(subject);
+      expect(formatError(failureOf(error))).not.toMatch(
+        new RegExp(`^ +subject +${subject.replaceAll(/[.]/g, "\\.")}$`, "m"),
+      );
     }
   });
 

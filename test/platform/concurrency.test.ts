@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { mapLimit, together } from "../../src/platform/concurrency.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
-import { failure } from "../fixtures.ts";
+import { failure, thrown } from "../fixtures.ts";
 
 const bad = (message: string) => new ExplainedError("robot-not-found", message, { remedy: [] });
 
@@ -41,7 +41,7 @@ test("every item is tried; the first failure by order carries the others", async
 
 test("a failure that all share is told once", async () => {
   const shared = bad("no identity");
-  const error = await failure(mapLimit([1, 2, 3], 4, () => Promise.reject(shared)));
+  const error = await thrown(mapLimit([1, 2, 3], 4, () => Promise.reject(shared)));
   expect(error).toBe(shared);
   expect(error.also).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
+  anotherFile,
   asExplainedError,
   codeOf,
   ExplainedError,
@@ -14,7 +15,10 @@ import {
   oneOfTheTwo,
   reworded,
   unreachable,
+  withOthers,
 } from "../../src/platform/errors.ts";
+import { type Mention, mention, text } from "../../src/platform/wording.ts";
+import { failureOf } from "../fixtures.ts";
 
 const root = join(import.meta.dirname, "../..");
 const codes = Object.keys(errorCodes);
@@ -53,7 +57,7 @@ test("every code is one that something throws", () => {
 });
 
 test("an invalid input names the option, the value and an example; a long value is shortened", () => {
-  const error = invalidInput("timeout", 'so"on', "it is no number", "timeout: 120");
+  const error = failureOf(invalidInput("timeout", 'so"on', "it is no number", mention("timeout", "120")));
   expect(error.message).toBe('The option "timeout" is "so\\"on": it is no number.');
   expect(error.remedy).toEqual(["Write, for example, timeout: 120"]);
   expect(invalidInput("robot", "x".repeat(121), "too long", "").message).toContain(`"${"x".repeat(120)}…"`);
@@ -66,9 +70,9 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
     remedy: ["Do this:", "and that"],
     binding: { issuer: "https://i", subject: "s", audience: "quay" },
     cause,
+    also: [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })],
   });
-  error.also = [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })];
-  expect(formatError(error)).toBe(
+  expect(formatError(failureOf(error))).toBe(
     [
       "Headline.",
       "  Do this:",
@@ -90,7 +94,7 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
 });
 
 test("an option that excludes another has no example: one of the two is to go", () => {
-  const error = invalidInput("token-file", "/token", "token-variable is given as well", oneOfTheTwo);
+  const error = invalidInput("token-file", "/token", text`${mention("token-env")} is given as well`, oneOfTheTwo);
   expect(error.remedy).toEqual(["Give one of the two."]);
 });
 
@@ -99,13 +103,13 @@ describe("for a program that reads JSON", () => {
 
   test("a failure is its code, message and remedy", () => {
     const error = new ExplainedError("timeout", "Late.", { remedy: ["Wait."], cause: new Error("geheim") });
-    expect(failureObject(error)).toStrictEqual({ code: "timeout", message: "Late.", remedy: ["Wait."] });
+    expect(failureOf(error)).toStrictEqual({ code: "timeout", message: "Late.", remedy: ["Wait."] });
   });
 
   test("the binding and the failures of other robots stand in it where there are any", () => {
-    const error = new ExplainedError("issuer-not-bound", "Headline.", { remedy: [], binding });
-    error.also = [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })];
-    expect(failureObject(error)).toStrictEqual({
+    const also = [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })];
+    const error = new ExplainedError("issuer-not-bound", "Headline.", { remedy: [], binding, also });
+    expect(failureOf(error)).toStrictEqual({
       code: "issuer-not-bound",
       message: "Headline.",
       remedy: [],
@@ -115,22 +119,69 @@ describe("for a program that reads JSON", () => {
   });
 });
 
-describe("in other words", () => {
-  const cause = new Error("below");
-  const error = new ExplainedError("login-refused", "No.", { remedy: ["Do this."], cause });
-  error.also = [new ExplainedError("timeout", "Late.", { remedy: ["Wait."] })];
+describe("in the words of an entry point", () => {
+  const syntax = {
+    has: (option: string) => option !== "auth-file",
+    write: ({ option, value }: Mention) => `<${option} ${value}>`,
+  };
 
-  test("an error keeps its code and cause, and those of other robots are told in the same way", () => {
-    const told = reworded(error, { message: (text) => `Source: ${text}` });
-    expect(told).toMatchObject({ code: "login-refused", message: "Source: No.", remedy: ["Do this."], cause });
-    expect(told.also).toMatchObject([{ code: "timeout", message: "Source: Late.", remedy: ["Wait."] }]);
+  test("options are written in its syntax, and a remedy that mentions an option it does not have is left out", () => {
+    const late = new ExplainedError("timeout", "Late.", { remedy: [anotherFile, "Wait."] });
+    const error = new ExplainedError("invalid-input", text`No ${mention("auth-file")}, ${mention("robot", "a+b")}.`, {
+      remedy: [anotherFile, text`Or ${mention("robot", "c+d")}.`, "Do this."],
+      also: [late],
+    });
+    expect(failureObject(error, { syntax, hide: String })).toStrictEqual({
+      code: "invalid-input",
+      message: "No <auth-file undefined>, <robot a+b>.",
+      remedy: ["Or <robot c+d>.", "Do this."],
+      also: [{ code: "timeout", message: "Late.", remedy: ["Wait."] }],
+    });
+    expect(error.message).toBe("No auth-file, robot: a+b.");
+  });
+
+  test("its secrets are hidden, in values of options and in failures of other robots too", () => {
+    const also = [new ExplainedError("quay-refused", "nor geheim", { remedy: [] })];
+    const remedy = [text`not ${mention("robot", "geheim")}`];
+    const error = new ExplainedError("quay-refused", "no geheim", { remedy, also });
+    const hide = (shown: string) => shown.replaceAll("geheim", "***");
+    const shown = failureObject(error, { syntax, hide });
+    expect(shown).toMatchObject({ message: "no ***", remedy: ["not <robot ***>"], also: [{ message: "nor ***" }] });
+  });
+
+  test("a token that a value cuts in two is not shown", () => {
+    const error = new ExplainedError("quay-refused", text`${mention("robot", "eyJhbGci")}OiJSUzI1NiJ9.x.y`, {
+      remedy: [],
+    });
+    const inOne = { has: () => true, write: ({ value }: Mention) => String(value) };
+    expect(failureObject(error, { syntax: inOne, hide: String }).message).not.toContain("OiJSUzI1NiJ9");
+  });
+});
+
+describe("changed", () => {
+  const cause = new Error("below");
+  const also = [new ExplainedError("timeout", "Late.", { remedy: ["Wait."] })];
+  const error = new ExplainedError("login-refused", "No.", { remedy: ["Do this."], cause, also });
+
+  test("an error keeps its code and cause, and those of other robots are reworded in the same way", () => {
+    const changed = reworded(error, { headline: (words) => text`Source: ${words}` });
+    expect(changed).toMatchObject({ code: "login-refused", message: "Source: No.", remedy: ["Do this."], cause });
+    expect(changed.also).toMatchObject([{ code: "timeout", message: "Source: Late.", remedy: ["Wait."] }]);
     expect(error.message).toBe("No.");
   });
 
-  test("of what to do, the message stays", () => {
-    const told = reworded(error, { remedy: (lines) => [...lines, "Then that."] });
-    expect(told).toMatchObject({ message: "No.", remedy: ["Do this.", "Then that."] });
-    expect(told.also).toMatchObject([{ message: "Late.", remedy: ["Wait.", "Then that."] }]);
+  test("where only the remedy is changed, the message stays", () => {
+    const changed = reworded(error, { remedy: (lines) => [...lines, "Then that."] });
+    expect(changed).toMatchObject({ message: "No.", remedy: ["Do this.", "Then that."] });
+    expect(changed.also).toMatchObject([{ message: "Late.", remedy: ["Wait.", "Then that."] }]);
+  });
+
+  test("others come beside those that are there", () => {
+    const other = new ExplainedError("quay-refused", "Other.", { remedy: [] });
+    const both = withOthers(error, [other]);
+    expect(both).toMatchObject({ code: "login-refused", message: "No.", remedy: ["Do this."], cause });
+    expect(both.also).toEqual([...also, other]);
+    expect(withOthers(error, [])).toBe(error);
   });
 });
 
@@ -169,7 +220,7 @@ describe("an error of any kind becomes one of ours", () => {
     expect(asExplainedError(thrown)).toMatchObject({
       code: "auth-file-unusable",
       message: "/nowhere/at-all can't be used (open: ENOENT).",
-      remedy: [expect.stringContaining("auth-file: /path/auth.json")],
+      remedy: ["Let it be there, be this user's, and have room.", anotherFile],
       cause: thrown,
     });
   });

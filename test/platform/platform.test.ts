@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { createPlatform, type PlatformOptions } from "../../src/platform/platform.ts";
 import { retry } from "../../src/platform/retry.ts";
-import { createRecorder, failure } from "../fixtures.ts";
+import { createRecorder, failure, failureOf } from "../fixtures.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 
 const make = (options: Partial<PlatformOptions> = {}) =>
@@ -73,7 +73,7 @@ test("its time ends, with a reason that people understand", async () => {
   expect(reason).toBeInstanceOf(ExplainedError);
   expect(reason.code).toBe("timeout");
   expect(reason.message).toBe("The login was not done within 0.05 seconds.");
-  expect(reason.remedy.join()).toContain("option timeout");
+  expect(failureOf(reason).remedy.join()).toContain("option timeout");
 });
 
 test("a cancellation comes through with its own reason", async () => {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ExplainedError } from "../../src/platform/errors.ts";
-import { assertNoSecret, createSecrets, withoutSecretsOf } from "../../src/platform/reporter.ts";
+import { assertNoSecret, createSecrets } from "../../src/platform/reporter.ts";
 import { failure } from "../fixtures.ts";
 
 const secret = "sixteen letters.";
@@ -23,14 +22,5 @@ describe("secrets", () => {
     const error = await failure(() => assertNoSecret({ digest: "sha256:1", subject: `a${secret}b` }, secrets));
     expect([error.code, error.message]).toEqual(["secret-in-result", expect.stringContaining("(subject)")]);
     expect(error.message).not.toContain(secret);
-  });
-
-  test("an error is told without them, those of other robots too", () => {
-    const secrets = createSecrets();
-    secrets.add(secret);
-    const error = new ExplainedError("quay-refused", `no ${secret}`, { remedy: [`not ${secret}`] });
-    error.also = [new ExplainedError("quay-refused", `nor ${secret}`, { remedy: [] })];
-    const told = withoutSecretsOf(secrets, error);
-    expect([told.message, told.remedy, told.also[0]?.message]).toEqual(["no ***", ["not ***"], "nor ***"]);
   });
 });

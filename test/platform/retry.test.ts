@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
 import { type Attempt, backoffMs, type Persistence, persistenceOf, retry, schedule } from "../../src/platform/retry.ts";
-import { type FakeClock, failure, fakeClock, testPlatform } from "../fixtures.ts";
+import { type FakeClock, failure, fakeClock, testPlatform, thrown } from "../fixtures.ts";
 
 const error = new ExplainedError("quay-unavailable", "Quay is away.", { remedy: [] });
 const answer = (retryAfter: string) => ({ status: 429, headers: { "retry-after": retryAfter }, body: "" });
@@ -29,7 +29,7 @@ test("a value ends it", async () => {
 test("a refusal is never tried again", async () => {
   const clock = fakeClock();
   const work = failing(1, { retry: "no", error });
-  expect(await failure(run(clock, work.run).result)).toBe(error);
+  expect(await thrown(run(clock, work.run).result)).toBe(error);
   expect(work.count()).toBe(1);
   expect(clock.waits).toEqual([]);
 });
@@ -37,7 +37,7 @@ test("a refusal is never tried again", async () => {
 test("quick: twice more, within about a second", async () => {
   const clock = fakeClock();
   const work = failing(9, { retry: "quick", error });
-  expect(await failure(run(clock, work.run).result)).toBe(error);
+  expect(await thrown(run(clock, work.run).result)).toBe(error);
   expect(work.count()).toBe(3);
   expect(clock.waits).toHaveLength(2);
   expect(clock.waits.reduce((a, b) => a + b)).toBeLessThan(1000);
@@ -46,7 +46,7 @@ test("quick: twice more, within about a second", async () => {
 test("settling: waits double up to 5 s, for some 20 s where chance is even", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
   const work = failing(99, { retry: "settling", error });
-  expect(await failure(run(clock, work.run).result)).toBe(error);
+  expect(await thrown(run(clock, work.run).result)).toBe(error);
   expect(work.count()).toBe(12);
   const first = [500, 1000, 2000, 4000];
   expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([...first, ...Array(7).fill(5000)]);
@@ -57,7 +57,7 @@ test("patient: waits double up to 10 s, as long as the login's time lasts", asyn
   const clock = fakeClock(Date.now(), () => 0.999999);
   const work = failing(99, { retry: "patient", error });
   const { platform, result } = run(clock, work.run, 60_000);
-  expect(await failure(result)).toBe(error);
+  expect(await thrown(result)).toBe(error);
   const waits = clock.waits.map((ms) => Math.round(ms / 10) * 10);
   expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000, 10_000]);
   expect(clock.now()).toBeLessThan(platform.deadline);
@@ -126,7 +126,7 @@ describe("Retry-After", () => {
     for (const value of ["120", "99999999999", "Tue, 24 Nov 2099 07:00:00 GMT"]) {
       const clock = fakeClock(start);
       const work = failing(1, { retry: "patient", error, answer: answer(value) });
-      expect(await failure(run(clock, work.run).result)).toBe(error);
+      expect(await thrown(run(clock, work.run).result)).toBe(error);
       expect(clock.waits).toEqual([]);
       expect(work.count()).toBe(1);
     }
@@ -150,7 +150,7 @@ describe("a costlier look for the cause", () => {
       return { retry: "no" as const, error: better };
     };
     const quick = failing(9, { retry: "quick", error, examine });
-    expect(await failure(run(fakeClock(), quick.run).result)).toBe(better);
+    expect(await thrown(run(fakeClock(), quick.run).result)).toBe(better);
     expect(looks).toBe(1);
     const recovered = failing(2, { retry: "quick", error, examine });
     expect(await run(fakeClock(), recovered.run).result).toBe("done");
@@ -159,7 +159,7 @@ describe("a costlier look for the cause", () => {
 
   test("is taken too where the time allows no further attempt", async () => {
     const work = failing(9, { retry: "quick", error, examine: async () => ({ retry: "no", error: better }) });
-    expect(await failure(run(fakeClock(), work.run, 100).result)).toBe(better);
+    expect(await thrown(run(fakeClock(), work.run, 100).result)).toBe(better);
     expect(work.count()).toBe(1);
   });
 
@@ -169,7 +169,7 @@ describe("a costlier look for the cause", () => {
     const examine = async () => ({ retry: looks.shift() ?? ("no" as const), error: better });
     const work = failing(99, { retry: "quick", error, examine });
     const { platform, result } = run(clock, work.run);
-    expect(await failure(result)).toBe(better);
+    expect(await thrown(result)).toBe(better);
     expect(work.count()).toBe(6);
     expect(clock.waits).toHaveLength(5);
     expect(platform.reporter.infos.at(-1)).toMatch(new RegExp(`^${better.message} Trying again`));
@@ -178,13 +178,13 @@ describe("a costlier look for the cause", () => {
   test("is no reason to wait where the time is over", async () => {
     const clock = fakeClock();
     const examine = async () => ({ retry: "patient" as const, error: better });
-    expect(await failure(run(clock, failing(9, { retry: "quick", error, examine }).run, 100).result)).toBe(better);
+    expect(await thrown(run(clock, failing(9, { retry: "quick", error, examine }).run, 100).result)).toBe(better);
     expect(clock.waits).toEqual([]);
   });
 
   test("that fails itself changes nothing", async () => {
     const examine = () => Promise.reject(new Error("the look failed"));
-    expect(await failure(run(fakeClock(), failing(1, { retry: "no", error, examine }).run).result)).toBe(error);
+    expect(await thrown(run(fakeClock(), failing(1, { retry: "no", error, examine }).run).result)).toBe(error);
   });
 });
 
@@ -193,7 +193,7 @@ describe("the end of the time", () => {
 
   test("in the middle of a wait stops it", async () => {
     const platform = testPlatform({ signal: AbortSignal.abort(reason) });
-    expect(await failure(retry(platform, "x", failing(1, { retry: "patient", error }).run))).toBe(reason);
+    expect(await thrown(retry(platform, "x", failing(1, { retry: "patient", error }).run))).toBe(reason);
   });
 
   test("in the middle of an attempt says what was waited for", async () => {
@@ -207,7 +207,7 @@ describe("the end of the time", () => {
   test("a cancellation and a mistake in the program pass as they are", async () => {
     const cancelled = new ExplainedError("cancelled", "The job was cancelled.", { remedy: [] });
     const platform = testPlatform({ signal: AbortSignal.abort(cancelled) });
-    expect(await failure(retry(platform, "x", () => Promise.reject(cancelled)))).toBe(cancelled);
+    expect(await thrown(retry(platform, "x", () => Promise.reject(cancelled)))).toBe(cancelled);
     await expect(retry(platform, "x", () => Promise.reject(new TypeError("oh")))).rejects.toThrow(TypeError);
   });
 });

@@ -172,3 +172,14 @@ test("what stops everything is told as it is, and leaves nothing", async () => {
   expect(await left()).toEqual([]);
   await end();
 });
+
+test("a login that fails mentions the options of its side", async () => {
+  const source = { source: "localhost:1/acme/staging:1.0", "source-robot": "acme+reader" };
+  const { opened, end } = await start({ ...source, timeout: "1" });
+  const error = await failure(opened);
+  expect(error.message).toMatch(/^The login to the source failed\. /);
+  expect(error.remedy[0]).toMatch(
+    /^Check the option source, whose first part is the host if it has a dot \(localhost:1\), and the way there/,
+  );
+  await end();
+});

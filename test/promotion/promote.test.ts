@@ -5,11 +5,20 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Workplace } from "../../src/login/workplace.ts";
 import type { OptionValues } from "../../src/options/table.ts";
+import { formatError } from "../../src/platform/errors.ts";
 import { createPlatform } from "../../src/platform/platform.ts";
 import { promote } from "../../src/promotion/promote.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 import type { Progress, PromotionResult } from "../../src/promotion/result.ts";
-import { createRecorder, expectNoSecret, failure, fakeTool, makeFolder, type Recorder } from "../fixtures.ts";
+import {
+  createRecorder,
+  expectNoSecret,
+  failure,
+  failureOf,
+  fakeTool,
+  makeFolder,
+  type Recorder,
+} from "../fixtures.ts";
 import { answer, slow } from "../quay-stand-in/scripted.ts";
 import {
   amd64,
@@ -120,7 +129,7 @@ async function good(each: Scenario, values: OptionValues): Promise<Ran> {
 async function bad(each: Scenario, values: OptionValues, code: string, path?: string): Promise<string> {
   const { result } = await run(each, values, path);
   expect(result.failure?.code).toBe(code);
-  return [result.failure?.message, ...(result.failure?.remedy ?? [])].join("\n");
+  return result.failure === undefined ? "" : formatError(failureOf(result.failure));
 }
 
 test("an index goes over whole, and a second run changes nothing", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { invalidInput } from "../../src/platform/errors.ts";
+import type { Words } from "../../src/platform/wording.ts";
 import {
   byDigest,
   byTag,
@@ -16,7 +17,7 @@ import { failure } from "../fixtures.ts";
 const hex = "0123456789abcdef".repeat(4);
 const digest = `sha256:${hex}`;
 
-const refuse = (shown: string, problem: string, example: string) => invalidInput("source", shown, problem, example);
+const refuse = (shown: string, problem: Words, example: string) => invalidInput("source", shown, problem, example);
 const source = (text: string, registry = "quay.io") => parseSource(text, registry, refuse);
 const destination = (text: string, registry = "quay.io") => parseDestination(text, registry, "the option tag", refuse);
 const tags = (...texts: string[]) => parseTags(texts, refuse);

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { optionsOf, promotionOutputs } from "../../src/options/table.ts";
-import { ExplainedError, failureObject } from "../../src/platform/errors.ts";
+import { promotionOutputs } from "../../src/options/table.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import {
-  advised,
   conclusion,
   failuresOf,
   formatBytes,
@@ -15,6 +14,7 @@ import {
   shortDigest,
 } from "../../src/promotion/report.ts";
 import type { TagResult } from "../../src/promotion/result.ts";
+import { failureOf } from "../fixtures.ts";
 import { artifact, digest, failed, older, promotionOf, resultOf } from "./results.ts";
 
 const done = { dryRun: false, existingTags: "stay" } as const;
@@ -142,7 +142,7 @@ describe("for a program", () => {
       platforms: ["linux/amd64"],
       artifacts: [artifact("signature"), { ...artifact("sbom"), tag: "sha256-0.sbom" }],
     });
-    expect(JSON.parse(JSON.stringify(objectOf(result, failureObject)))).toEqual({
+    expect(JSON.parse(JSON.stringify(objectOf(result, failureOf)))).toEqual({
       source: "staging.example.com/acme/app:nightly",
       destination: "quay.io/acme/app",
       digest,
@@ -157,7 +157,7 @@ describe("for a program", () => {
       bytes: 12_345_678,
       milliseconds: 4_120,
     });
-    expect(objectOf(failed("acme/app"), failureObject)).toMatchObject({
+    expect(objectOf(failed("acme/app"), failureOf)).toMatchObject({
       digest: null,
       image: null,
       tags: [{ tag: "1.4.2", state: "planned", before: null }],
@@ -168,7 +168,7 @@ describe("for a program", () => {
 
 describe("what is handed out", () => {
   const outputsOf = (results: Parameters<typeof promotionOutputsOf>[0], dryRun = false) =>
-    promotionOutputsOf(results, { dryRun, tell: failureObject });
+    promotionOutputsOf(results, { dryRun, tell: failureOf });
 
   test("of one promotion", () => {
     const results = [resultOf("acme/app", { promotion: promotionOf("acme/app", ["1.4.2", "latest"]) })];
@@ -238,25 +238,13 @@ describe("failures", () => {
 
   test("keep what belongs to them, and the core's own errors stay as they were", () => {
     const binding = { issuer: "https://i", subject: "s", audience: "quay" };
-    const failure = new ExplainedError("issuer-not-bound", "M", { remedy: ["R"], binding, cause: new Error("below") });
-    failure.also = [new ExplainedError("timeout", "Late.", { remedy: [] })];
+    const also = [new ExplainedError("timeout", "Late.", { remedy: [] })];
+    const cause = new Error("below");
+    const failure = new ExplainedError("issuer-not-bound", "M", { remedy: ["R"], binding, cause, also });
     const [first] = failuresOf([resultOf("acme/a", { failure }), resultOf("acme/b")]);
-    expect(first).toMatchObject({ message: "acme/a: M", remedy: ["R"], binding, cause: failure.cause });
+    expect(first).toMatchObject({ message: "acme/a: M", remedy: ["R"], binding, cause });
     expect(first?.also).toMatchObject([{ code: "timeout", message: "acme/a: Late." }]);
     expect(failure.message).toBe("M");
-  });
-
-  test("advise no option that a promotion does not have", () => {
-    const names = new Set<string>(optionsOf("promote").map(({ name }) => name));
-    const remedy = ["Do this.", "Name a file: auth-file: /a.json", "Or: without-identity: skip", "token-file: /t"];
-    const failure = new ExplainedError("github-fork", "M", { remedy });
-    failure.also = [new ExplainedError("timeout", "Late.", { remedy: ["docker-config: false", "Wait."] })];
-    const fitting = advised(failure);
-    expect(fitting.remedy).toEqual(["Do this.", "token-file: /t"]);
-    expect(fitting.also[0]?.remedy).toEqual(["Wait."]);
-    expect([...names]).toEqual(expect.arrayContaining(["token-file"]));
-    expect(failuresOf([resultOf("acme/a", { failure })])[0]?.remedy).toEqual(fitting.remedy);
-    expect(JSON.stringify(objectOf(resultOf("acme/a", { failure }), failureObject))).not.toContain("auth-file");
   });
 });
 

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { promotionFailureSummary, promotionSummary } from "../../src/github/promotion-summary.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { failuresOf } from "../../src/promotion/report.ts";
+import { failureOf } from "../fixtures.ts";
 import { artifact, digest, failed, older, promotionOf, resultOf } from "./results.ts";
 
 /** As a reader sees it. */
@@ -33,7 +34,10 @@ test("what was promoted, with a line for each tag", () => {
 
 test("failures stand below, each whole", () => {
   const results = [resultOf("acme/a"), failed("acme/b"), failed("acme/c", "copy-failed", "<b>Full</b> & over.")];
-  const summary = promotionSummary(results, failuresOf(results), { dryRun: false, existingTags: "stay" });
+  const summary = promotionSummary(results, failuresOf(results).map(failureOf), {
+    dryRun: false,
+    existingTags: "stay",
+  });
   expect(summary).toMatch(/^### Not all is promoted\n\n1 promoted, 2 failed\.\n/);
   expect(shown(summary)).toContain(
     "| quay.io/acme/b | staging.example.com/acme/b:nightly | 1.4.2 not done<br>failed: source-not-found | - | 0.2 s |",
@@ -59,7 +63,7 @@ test("nothing from outside is markup", () => {
 });
 
 test("where nothing could be begun", () => {
-  const error = new ExplainedError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] });
+  const error = failureOf(new ExplainedError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] }));
   expect(promotionFailureSummary(error)).toBe(
     "### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#tool-not-found</pre>\n\n",
   );

@@ -4,7 +4,7 @@ import { formatError } from "../../src/platform/errors.ts";
 import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "../../src/quay/answers.ts";
 import { explainFailure, explainIssuer, explainResult } from "../../src/quay/explain.ts";
-import { issuer, subject, testIdentity } from "../fixtures.ts";
+import { failureOf, issuer, subject, testIdentity } from "../fixtures.ts";
 
 const identity = testIdentity({
   audience: ["quay", "other"],
@@ -24,7 +24,7 @@ test("a refusal reads as in the design", () => {
     { kind: "refused", code: "subject-not-bound", reason: "Token does not match robot" },
     { ...context, registry: "quay.io", identity: testIdentity() },
   );
-  expect(formatError(error)).toBe(
+  expect(formatError(failureOf(error))).toBe(
     [
       'Quay refused the identity of this job: "Token does not match robot"',
       "  acme+ci on quay.io has a binding for this issuer, but for another subject.",
@@ -71,12 +71,12 @@ describe("refusals", () => {
     const whom = who === "robot" ? "acme+ci" : "the identity of this job";
     expect(error.message).toBe(`Quay refused ${whom}: "what Quay said"`);
     for (const remedy of remedies) {
-      expect(error.remedy.join("\n")).toMatch(remedy);
+      expect(failureOf(error).remedy.join("\n")).toMatch(remedy);
     }
     expect(error.binding).toEqual(bound ? binding : undefined);
     // Below the remedy or at its end, the identity as it really is always stands in the text.
     for (const [name, value] of Object.entries(binding)) {
-      expect(formatError(error)).toMatch(new RegExp(`^ +${name} +${value}$`, "m"));
+      expect(formatError(failureOf(error))).toMatch(new RegExp(`^ +${name} +${value}$`, "m"));
     }
     expectHarmless(error);
   });
@@ -97,7 +97,7 @@ describe("other answers", () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
     expect(error.message).toContain("quay.example.com");
-    expect(error.remedy.join("\n")).toMatch(remedy);
+    expect(failureOf(error).remedy.join("\n")).toMatch(remedy);
     expectHarmless(error);
   });
 });
@@ -126,7 +126,7 @@ describe("what the look at the issuer showed", () => {
     const error = explainIssuer(finding, status, context);
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
-    expect(error.remedy.join("\n")).toMatch(remedy);
+    expect(failureOf(error).remedy.join("\n")).toMatch(remedy);
     expectHarmless(error);
   });
 });
@@ -144,7 +144,7 @@ describe("failures below HTTP", () => {
     const error = explainFailure(cause, context);
     expect(error.code).toBe(code);
     expect(error.message).toContain("the reason");
-    expect(error.remedy.join("\n")).toMatch(remedy);
+    expect(failureOf(error).remedy.join("\n")).toMatch(remedy);
     expect(error.cause).toBe(cause);
     expectHarmless(error);
   });
@@ -152,7 +152,7 @@ describe("failures below HTTP", () => {
 
 /** The JWT is in no part of the error, nor is any part of the JWT. */
 function expectHarmless(error: ReturnType<typeof explainResult>): void {
-  const text = `${formatError(error)}\n${error.stack}\n${JSON.stringify(error)}`;
+  const text = `${formatError(failureOf(error))}\n${error.stack}\n${JSON.stringify(error)}`;
   for (const part of identity.token.split(".")) {
     expect(text).not.toContain(part);
   }

@@ -46,8 +46,8 @@ describe("a registry", () => {
 });
 
 describe("a scope", () => {
-  const parse = (text: string, registry = "quay.io") =>
-    parseScope({ option: "scope", text, registry, shown: `<${text}>`, example: "this one" });
+  const parse = (scope: string, registry = "quay.io") =>
+    parseScope({ option: "scope", scope, registry, shown: `<${scope}>`, example: "this one" });
 
   test.each([
     ["quay.io", "quay.io"],

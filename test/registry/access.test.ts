@@ -2,11 +2,10 @@
 import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type LoginRequest, parseRequest } from "../../src/login/request.ts";
-import type { ExplainedError } from "../../src/platform/errors.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import { assertAccess, whyRefused } from "../../src/registry/access.ts";
 import type { Realm } from "../../src/registry/realm.ts";
-import { failure, fakeClock, testPlatform, unsignedJwt } from "../fixtures.ts";
+import { failure, failureOf, fakeClock, type Refused, testPlatform, unsignedJwt } from "../fixtures.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { INTERNAL_ERROR } from "../quay-stand-in/quay/pages.ts";
@@ -45,7 +44,7 @@ async function check(access: string, { robot = "acme+ci", platform = local() } =
   await assertAccess({ registry, robots, tokens, realm: realm() }, request.access, platform);
 }
 
-const missing = async (access: string, robot?: string): Promise<ExplainedError> => {
+const missing = async (access: string, robot?: string): Promise<Refused> => {
   const error = await failure(check(access, robot === undefined ? {} : { robot }));
   expect(error.code).toBe("access-missing");
   return error;
@@ -258,7 +257,7 @@ describe("why a robot token is not accepted", () => {
     peers.quay.settings.robotsDisallowed = false;
     expect(error?.code).toBe("robots-disabled");
     expect(error?.message).toContain("Robot account have been disabled. Please contact your administrator.");
-    expect(error?.remedy.join()).toContain("ROBOTS_DISALLOW");
+    expect(error && failureOf(error).remedy.join()).toContain("ROBOTS_DISALLOW");
   });
 
   test("the robot is gone, or another's token", async () => {

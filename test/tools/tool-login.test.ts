@@ -12,7 +12,7 @@ import type { Realm } from "../../src/registry/realm.ts";
 import { commandEnvironment, toolEnvironment } from "../../src/tools/tool-environment.ts";
 import { startToolLogin } from "../../src/tools/tool-login.ts";
 import { type ToolName, tools } from "../../src/tools/tools.ts";
-import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, testPlatform } from "../fixtures.ts";
+import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, type Refused, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { answer, pass } from "../quay-stand-in/scripted.ts";
 import { endPodman } from "../support/runner.ts";
@@ -66,7 +66,7 @@ async function setUp({ name = "skopeo", file, env = {}, signal = new AbortContro
 }
 
 /** Runs a login that fails. Neither error nor log may hold the robot token or its base64. */
-async function refused(setup: Setup): Promise<ExplainedError & { waits: number[] }> {
+async function refused(setup: Setup): Promise<Refused & { waits: number[] }> {
   const { login, token, waits, folder, platform } = await setUp(setup);
   const error = await failure(login.finish(token));
   await login.abandon();

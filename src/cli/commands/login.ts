@@ -12,6 +12,7 @@ import { type OutputName, outputs as outputTable } from "../../options/table.ts"
 import { systemClock } from "../../platform/clock.ts";
 import { asExplainedError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
 import { assertNoSecret } from "../../platform/reporter.ts";
+import { mention, text } from "../../platform/wording.ts";
 import { readRoots } from "../../tools/certificates.ts";
 import { inBrief } from "../brief.ts";
 import { aligned, type Call, interruption, type Outcome, withPlatform } from "../command.ts";
@@ -24,9 +25,7 @@ export async function login(call: Call): Promise<Outcome> {
   const request = parseRequest(values);
   const reader = readOptions(values);
   const exportToken = parseExportToken(reader, request.robots);
-  if (exportToken && reader.text("output") !== "text") {
-    throw invalidInput("output", reader.text("output"), "export-token prints the token alone", oneOfTheTwo);
-  }
+  assertTokenAlone(exportToken, reader.text("output"));
   const watching = parseWatching(reader, exportToken);
   const timeoutSeconds = parseTimeout(reader);
   const caFile = reader.optional("ca-file");
@@ -73,7 +72,7 @@ export async function login(call: Call): Promise<Outcome> {
     await hand(result);
   } catch (error) {
     if (begun !== undefined) {
-      await takeBack(begun).catch((failure) => terminal.error(asExplainedError(failure).message));
+      await takeBack(begun).catch((failure) => terminal.error(asExplainedError(failure).headline));
     }
     throw error;
   } finally {
@@ -118,6 +117,12 @@ export async function login(call: Call): Promise<Outcome> {
   return { ...outcome, afterOutput };
 }
 
+function assertTokenAlone(exportToken: boolean, output: string): void {
+  if (exportToken && output !== "text") {
+    throw invalidInput("output", output, text`${mention("export-token")} prints the token alone`, oneOfTheTwo);
+  }
+}
+
 interface Watching {
   readonly onLapse: "exit" | "retry";
   readonly logoutOnExit: boolean;
@@ -129,15 +134,21 @@ function parseWatching(reader: OptionReader, exportToken: boolean): Watching | u
   const logoutOnExit = reader.boolean("logout-on-exit");
   if (!reader.boolean("watch")) {
     if (onLapse !== "exit" || logoutOnExit) {
-      const problem = "it belongs to watch, which is not set";
+      const watching = mention("watch", "true");
+      const problem = text`it belongs to ${mention("watch")}, which is not set`;
       throw logoutOnExit
-        ? invalidInput("logout-on-exit", "true", problem, "--watch --logout-on-exit")
-        : invalidInput("on-lapse", onLapse, problem, `--watch --on-lapse ${onLapse}`);
+        ? invalidInput("logout-on-exit", "true", problem, text`${watching} ${mention("logout-on-exit", "true")}`)
+        : invalidInput("on-lapse", onLapse, problem, text`${watching} ${mention("on-lapse", onLapse)}`);
     }
     return undefined;
   }
   if (exportToken) {
-    throw invalidInput("export-token", "true", "it hands out one token, and watch gets new ones", oneOfTheTwo);
+    throw invalidInput(
+      "export-token",
+      "true",
+      text`it hands out one token, and ${mention("watch")} gets new ones`,
+      oneOfTheTwo,
+    );
   }
   return { onLapse, logoutOnExit };
 }

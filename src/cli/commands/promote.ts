@@ -1,17 +1,16 @@
 import type { Workplace } from "../../login/workplace.ts";
 import { promotionOutputs } from "../../options/table.ts";
 import { systemClock } from "../../platform/clock.ts";
-import { asExplainedError, type ExplainedError, failureObject } from "../../platform/errors.ts";
+import { asExplainedError, type ExplainedError, failureObject, withOthers } from "../../platform/errors.ts";
 import { createPlatform } from "../../platform/platform.ts";
-import { assertNoSecret, withoutSecretsOf } from "../../platform/reporter.ts";
+import { assertNoSecret } from "../../platform/reporter.ts";
 import { createCalmProgress } from "../../promotion/progress.ts";
 import { promote as promoteAll } from "../../promotion/promote.ts";
-import { advised, failuresOf, namesOf, objectOf, promotionOutputsOf } from "../../promotion/report.ts";
+import { failuresOf, namesOf, objectOf, promotionOutputsOf } from "../../promotion/report.ts";
 import { type PromotionRequest, readPromotionRequest } from "../../promotion/request.ts";
 import type { PromotionResult } from "../../promotion/result.ts";
 import { readRoots } from "../../tools/certificates.ts";
 import { type Call, interruption, type Outcome } from "../command.ts";
-import { withFlags } from "../failure.ts";
 import { createLiveProgress } from "../live-progress.ts";
 import { reportOf } from "../promotion-report.ts";
 import { parseResults, writeResults } from "../results.ts";
@@ -43,14 +42,13 @@ export async function promote(call: Call): Promise<Outcome> {
         createPlatform({ env, reporter: terminal, timeoutSeconds, extraRoots: roots, cancelled }),
       onProgress: progress.show,
     });
-  } catch (error) {
-    throw advised(asExplainedError(error));
   } finally {
     progress.end();
   }
-  const tell = (failure: ExplainedError) => failureObject(withoutSecretsOf(terminal, withFlags(failure)));
+  const tell = (failure: ExplainedError) => failureObject(failure, terminal);
   const outputs = promotionOutputsOf(results, { dryRun, tell });
-  const [failure, ...others] = failuresOf(results);
+  const [first, ...others] = failuresOf(results);
+  const failure = first && withOthers(first, others);
   const outcome = {
     lines: reportOf(results, request),
     object: {
@@ -59,17 +57,12 @@ export async function promote(call: Call): Promise<Outcome> {
       promotions: results.map((result) => objectOf(result, tell)),
     },
   };
-  if (failure) {
-    failure.also = [...failure.also, ...others];
-  }
   try {
     assertNoSecret(outputs, terminal);
     await writeResults(files, outputs);
   } catch (error) {
     // All the same, what was done has to be told.
-    const unwritten = asExplainedError(error);
-    unwritten.also = failure ? [failure] : [];
-    return { ...outcome, failure: unwritten };
+    return { ...outcome, failure: withOthers(asExplainedError(error), failure ? [failure] : []) };
   }
   return { ...outcome, failure };
 }

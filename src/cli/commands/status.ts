@@ -7,6 +7,7 @@ import { systemClock } from "../../platform/clock.ts";
 import { ExplainedError, invalidInput } from "../../platform/errors.ts";
 import { isThere } from "../../platform/fs.ts";
 import { oneLine, withoutSecrets } from "../../platform/text.ts";
+import { mention, text } from "../../platform/wording.ts";
 import { parseScopes } from "../../quay/scope.ts";
 import { aligned, type Call, type Outcome } from "../command.ts";
 
@@ -50,7 +51,7 @@ function missing(authFile: string, registry: string): ExplainedError {
   const file = withoutSecrets(authFile);
   return new ExplainedError("not-logged-in", `${file} does not exist.`, {
     remedy: [
-      "Name the file that holds the login. Without --auth-file, those are read that the tools use.",
+      text`Name the file that holds the login. Without ${mention("auth-file")}, those are read that the tools use.`,
       `To log in: quay-keyless-login login --registry ${registry} --robot organization+name --auth-file ${file}`,
     ],
   });
@@ -74,7 +75,7 @@ function inWords({ expiresAt }: StoredLogin, now: number): string {
 function parseDuration(text: string): number {
   const [, number, unit = "s"] = /^([0-9]+)(s|m|h)?$/.exec(text) ?? [];
   if (number === undefined) {
-    throw invalidInput("for", text, "it is a whole number with s, m or h", "--for 10m");
+    throw invalidInput("for", text, "it is a whole number with s, m or h", mention("for", "10m"));
   }
   return Number(number) * { s: 1, m: 60, h: 3600 }[unit as "s" | "m" | "h"];
 }

@@ -5,6 +5,7 @@ import { ExplainedError } from "../../platform/errors.ts";
 import { isThere } from "../../platform/fs.ts";
 import type { Attempt, Persistence } from "../../platform/retry.ts";
 import { asGiven, oneLine } from "../../platform/text.ts";
+import { mention, text, type Words } from "../../platform/wording.ts";
 import { type Answer, maxCallMs, type NoAnswer } from "./call.ts";
 import { type SvidRequest, usualSockets } from "./endpoint.ts";
 import { decodeResponse, type JwtSvid } from "./wire.ts";
@@ -28,7 +29,7 @@ export async function explainNoAnswer(failure: NoAnswer, request: SvidRequest): 
 }
 
 async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: SvidRequest): Promise<Failed> {
-  const fail = (retry: Persistence, problem: string, ...remedy: string[]): Failed => ({
+  const fail = (retry: Persistence, problem: string, ...remedy: Words[]): Failed => ({
     retry,
     error: new ExplainedError("spiffe-socket-unusable", `The Workload API can't be reached: ${problem}.`, {
       remedy,
@@ -57,7 +58,7 @@ async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: 
         ? fail(
             "no",
             `${address} is a ${found.isDirectory() ? "folder" : "file"}, not a socket`,
-            `Name the socket itself, as in spiffe-socket: unix://${usualSockets[0]}`,
+            text`Name the socket itself, as in ${mention("spiffe-socket", `unix://${usualSockets[0]}`)}`,
           )
         : fail(
             "settling",
@@ -66,14 +67,18 @@ async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: 
           );
     }
     default:
-      return fail("quick", `${address} fails with ${code || "an unknown error"}`, "Check the option spiffe-socket.");
+      return fail(
+        "quick",
+        `${address} fails with ${code || "an unknown error"}`,
+        text`Check the option ${mention("spiffe-socket")}.`,
+      );
   }
 }
 
-async function waysToASocket(): Promise<string[]> {
+async function waysToASocket(): Promise<Words[]> {
   const there = await Promise.all(usualSockets.map(async (path) => ((await isThere(path)) ? [path] : [])));
   return [
-    ...there.flat().map((path) => `There is one at the usual place: spiffe-socket: unix://${path}`),
+    ...there.flat().map((path) => text`There is one at the usual place: ${mention("spiffe-socket", `unix://${path}`)}`),
     "In a pod, mount a volume of the CSI driver csi.spiffe.io at /spiffe-workload-api; elsewhere, start the SPIRE agent.",
   ];
 }
@@ -123,7 +128,7 @@ function explainHttp(fields: Answer["fields"], request: SvidRequest): Failed {
 /** @param fitting how many of them the option spiffe-id fits */
 export function explainChoice(svids: readonly JwtSvid[], fitting: number, { address, id }: SvidRequest): Failed {
   const remedy = [
-    "Choose one by its SPIFFE ID or hint, with the option spiffe-id:",
+    text`Choose one by its SPIFFE ID or hint, with the option ${mention("spiffe-id")}:`,
     ...svids
       .slice(0, 20)
       .map((svid) => `  ${oneLine(svid.id, 300)}${svid.hint && `  hint ${oneLine(svid.hint, 300)}`}`),
@@ -156,7 +161,9 @@ function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Fail
         "in a pod, k8s:ns (namespace), k8s:sa (service account) and k8s:pod-label, which a ClusterSPIFFEID makes entries for;",
         `elsewhere, the user${user}.`,
         ...(id?.startsWith("spiffe://")
-          ? [`Or it has other identities than ${asGiven(id)}: leave the option spiffe-id out to see them.`]
+          ? [
+              text`Or it has other identities than ${asGiven(id)}: leave the option ${mention("spiffe-id")} out to see them.`,
+            ]
           : []),
       ],
     },
@@ -167,7 +174,7 @@ function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Fail
 function refused({ address }: SvidRequest, words: string): Failed {
   const error = new ExplainedError("spiffe-refused", `The Workload API at ${address} refuses the request: ${words}.`, {
     remedy: [
-      "Check the option audience and the option spiffe-id, and that the option spiffe-socket names the agent's socket for",
+      text`Check the option ${mention("audience")} and the option ${mention("spiffe-id")}, and that the option ${mention("spiffe-socket")} names the agent's socket for`,
       "workloads, not one for administrators. The agent's log says more.",
     ],
   });
@@ -188,7 +195,9 @@ function unavailable({ address }: SvidRequest, retry: Persistence, why: string, 
 
 function unusable({ address }: SvidRequest, why: string, cause?: unknown): Failed {
   const error = new ExplainedError("spiffe-answer-unusable", `${address} is of no use as a Workload API: ${why}.`, {
-    remedy: ["Check that the option spiffe-socket names the socket of a SPIFFE Workload API, such as a SPIRE agent's."],
+    remedy: [
+      text`Check that the option ${mention("spiffe-socket")} names the socket of a SPIFFE Workload API, such as a SPIRE agent's.`,
+    ],
     cause,
   });
   return { retry: "no", error };

@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import type { SvidRequest } from "../../../src/identity/spiffe/endpoint.ts";
 import { explainNoAnswer } from "../../../src/identity/spiffe/explain-call.ts";
+import { failureOf } from "../../fixtures.ts";
 
 const there = vi.hoisted(() => new Set<string>());
 vi.mock("../../../src/platform/fs.ts", () => ({ isThere: async (path: string) => there.has(path) }));
@@ -14,9 +15,9 @@ const request: SvidRequest = {
 test("no socket there, but at a usual place", async () => {
   const inAPod =
     "In a pod, mount a volume of the CSI driver csi.spiffe.io at /spiffe-workload-api; elsewhere, start the SPIRE agent.";
-  expect((await explainNoAnswer({ code: "ENOENT" }, request)).error.remedy).toEqual([inAPod]);
+  expect(failureOf((await explainNoAnswer({ code: "ENOENT" }, request)).error).remedy).toEqual([inAPod]);
   there.add("/run/spire/sockets/spire-agent.sock");
-  expect((await explainNoAnswer({ code: "ENOENT" }, request)).error.remedy).toEqual([
+  expect(failureOf((await explainNoAnswer({ code: "ENOENT" }, request)).error).remedy).toEqual([
     "There is one at the usual place: spiffe-socket: unix:///run/spire/sockets/spire-agent.sock",
     inAPod,
   ]);

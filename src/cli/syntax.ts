@@ -1,0 +1,28 @@
+/** How options are typed. Pure. */
+import { type Command, type Option, options, optionsOf } from "../options/table.ts";
+import type { Mention, Syntax } from "../platform/wording.ts";
+
+const all: readonly Option[] = options;
+const flags = new Set(all.filter(({ takes }) => takes === "flag").map(({ name }) => name));
+
+/** @param command undefined: not known yet, then any command's options count */
+export function flagSyntax(command: Command | undefined): Syntax {
+  const isTyped = ({ entryPoints }: Option) =>
+    entryPoints.some((entryPoint) => entryPoint !== "action" && entryPoint !== "promote-action");
+  const own = command === undefined ? all.filter(isTyped) : optionsOf(command);
+  const names = new Set(own.map(({ name }) => name));
+  return { has: (option) => names.has(option), write };
+}
+
+/** `--ca-file root.pem`; without a value, and for a flag that is set, `--ca-file`. */
+function write({ option, value }: Mention): string {
+  if (value === undefined || (flags.has(option) && value === "true")) {
+    return `--${option}`;
+  }
+  const typed = typeof value === "string" ? quoted(value) : `"$${value.variable}"`;
+  return `--${option}${flags.has(option) ? "=" : " "}${typed}`;
+}
+
+/** For a POSIX shell (XCU, 2.2): in single quotes, unless no character in it means anything to one. */
+const quoted = (value: string): string =>
+  /^[^\s"'`$\\!*?#~<>|&;(){}[\]^]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;

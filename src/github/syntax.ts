@@ -1,0 +1,19 @@
+/** How a workflow sets the inputs of an Action. Pure. */
+import { optionsOf } from "../options/table.ts";
+import type { Mention, Syntax } from "../platform/wording.ts";
+
+export function workflowSyntax(action: "action" | "promote-action"): Syntax {
+  const names = new Set<string>(optionsOf(action).map(({ name }) => name));
+  return { has: (option) => names.has(option), write };
+}
+
+/** `ca-file: root.pem`; without a value `ca-file`. */
+function write({ option, value }: Mention): string {
+  if (value === undefined) {
+    return option;
+  }
+  // What YAML would read as another number needs quotes.
+  const shown =
+    typeof value !== "string" ? `\${{ env.${value.variable} }}` : /^0[0-9]/.test(value) ? `"${value}"` : value;
+  return `${option}: ${shown}`;
+}
