@@ -4,12 +4,13 @@ import { type LoginResult, login as logIn } from "../../login/login.ts";
 import { logout } from "../../login/logout.ts";
 import { outputsOf, parseExportToken } from "../../login/outputs.ts";
 import { type RenewalOptions, renewUntilStopped, sourceOf } from "../../login/renewal.ts";
-import { parseRequest } from "../../login/request.ts";
+import { type LoginRequest, parseRequest } from "../../login/request.ts";
 import { removeSession, type Session } from "../../login/session.ts";
 import type { Workplace } from "../../login/workplace.ts";
 import { type OptionReader, parseTimeout, readOptions } from "../../options/reader.ts";
-import { type OutputName, outputs as outputTable } from "../../options/table.ts";
+import { type OptionValues, outputs as outputTable } from "../../options/table.ts";
 import { systemClock } from "../../platform/clock.ts";
+import type { Environment } from "../../platform/environment.ts";
 import { asExplainedError, invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
 import { assertNoSecret } from "../../platform/reporter.ts";
 import { mention, text } from "../../platform/wording.ts";
@@ -22,16 +23,8 @@ const resultNames = outputTable.map(({ name }) => name).filter((name) => name !=
 
 export async function login(call: Call): Promise<Outcome> {
   const { values, env, terminal } = call;
-  const request = parseRequest(values);
-  const reader = readOptions(values);
-  const exportToken = parseExportToken(reader, request.robots);
-  assertTokenAlone(exportToken, reader.text("output"));
-  const watching = parseWatching(reader, exportToken);
-  const timeoutSeconds = parseTimeout(reader);
-  const caFile = reader.optional("ca-file");
-  const named = reader.optional("session");
-  const sessionFolder = named && resolve(named);
-  const [results, roots] = await Promise.all([parseResults(values, resultNames, "expires-at"), readRoots(caFile)]);
+  const wanted = await parseLogin(values);
+  const { request, watching, sessionFolder } = wanted;
   const takeBack = (folder: string) =>
     logout(
       folder,
@@ -43,33 +36,20 @@ export async function login(call: Call): Promise<Outcome> {
   }
 
   let begun: string | undefined;
-  const workplace: Workplace = {
-    temporaryFolder: env.TMPDIR || "/tmp",
-    sessionFolder,
-    willLogOut: sessionFolder !== undefined || watching?.logoutOnExit === true,
-    keepsLogins: "where-the-tool-looks",
-    workspace: undefined,
-    isDisposable: false,
-    roots,
-    showsIdentity: !exportToken,
-    onSession: ({ folder }) => {
-      begun = folder;
-    },
-  };
-  const logInOnce = (renews?: Session) =>
-    withPlatform({ env, terminal: renews ? terminal : terminal.briefly() }, { timeoutSeconds, roots }, (platform) =>
-      logIn(request, workplace, platform, renews),
-    );
-  const asked = { registry: request.registry, exportToken };
-  const hand = async (result: LoginResult) => {
-    const { token: _, ...outputs } = outputsOf(result, asked);
+  const workplace = workplaceOf(wanted, env, (folder) => {
+    begun = folder;
+  });
+  const attempt = async (renews?: Session) => {
+    const spoken = { env, terminal: renews ? terminal : terminal.briefly() };
+    const result = await withPlatform(spoken, wanted, (platform) => logIn(request, workplace, platform, renews));
+    const { token: _, ...outputs } = outputsOf(result, wanted);
     assertNoSecret(outputs, terminal);
-    await writeResults(results, outputs);
+    await writeResults(wanted.results, outputs);
+    return result;
   };
   let result: LoginResult;
   try {
-    result = await logInOnce();
-    await hand(result);
+    result = await attempt();
   } catch (error) {
     if (begun !== undefined) {
       await takeBack(begun).catch((failure) => terminal.error(asExplainedError(failure).headline));
@@ -79,43 +59,73 @@ export async function login(call: Call): Promise<Outcome> {
     terminal.live([]);
   }
 
-  const leave = async (session: Session) => {
+  const leave = async () => {
     if (watching?.logoutOnExit) {
-      await takeBack(session.folder);
+      await takeBack(result.session.folder);
     } else if (sessionFolder === undefined) {
-      await removeSession(session);
+      await removeSession(result.session);
     }
   };
-  const outputs = outputsOf(result, asked);
-  const outcome = {
-    ...describe(outputs, result, sessionFolder),
-    brief: inBrief({
-      outputs,
-      scopes: result.session.robots.map(({ scope }) => scope),
-      isWatching: watching !== undefined,
-      session: sessionFolder,
-      namedFile: request.store.authFile,
-    }),
-    token: outputs.token || undefined,
-  };
+  const outcome = describe(result, wanted);
   if (watching === undefined) {
-    await leave(result.session);
+    await leave();
     return outcome;
   }
-  const renew = async (session: Session) => {
-    const renewed = await logInOnce(session);
-    await hand(renewed);
-    return renewed.session;
-  };
+  const renew = async (session: Session) => (await attempt(session)).session;
   const afterOutput = async () => {
     try {
       await watch(result, { renew, onLapse: watching.onLapse }, terminal);
     } finally {
-      await leave(result.session);
+      await leave();
     }
   };
   return { ...outcome, afterOutput };
 }
+
+interface Wanted {
+  readonly request: LoginRequest;
+  readonly registry: string;
+  readonly exportToken: boolean;
+  readonly watching: Watching | undefined;
+  readonly timeoutSeconds: number;
+  /** The folder of the option session, absolute. */
+  readonly sessionFolder: string | undefined;
+  readonly results: Awaited<ReturnType<typeof parseResults>>;
+  readonly roots: string | undefined;
+}
+
+/** @throws ExplainedError `invalid-input` */
+async function parseLogin(values: OptionValues): Promise<Wanted> {
+  const request = parseRequest(values);
+  const reader = readOptions(values);
+  const exportToken = parseExportToken(reader, request.robots);
+  assertTokenAlone(exportToken, reader.text("output"));
+  const watching = parseWatching(reader, exportToken);
+  const timeoutSeconds = parseTimeout(reader);
+  const named = reader.optional("session");
+  const sessionFolder = named && resolve(named);
+  const [results, roots] = await Promise.all([
+    parseResults(values, resultNames, "expires-at"),
+    readRoots(reader.optional("ca-file")),
+  ]);
+  return { request, registry: request.registry, exportToken, watching, timeoutSeconds, sessionFolder, results, roots };
+}
+
+const workplaceOf = (
+  { watching, sessionFolder, exportToken, roots }: Wanted,
+  env: Environment,
+  onFolder: (folder: string) => void,
+): Workplace => ({
+  temporaryFolder: env.TMPDIR || "/tmp",
+  sessionFolder,
+  willLogOut: sessionFolder !== undefined || watching?.logoutOnExit === true,
+  keepsLogins: "where-the-tool-looks",
+  workspace: undefined,
+  isDisposable: false,
+  roots,
+  showsIdentity: !exportToken,
+  onSession: ({ folder }) => onFolder(folder),
+});
 
 function assertTokenAlone(exportToken: boolean, output: string): void {
   if (exportToken && output !== "text") {
@@ -174,12 +184,10 @@ async function watch(
   }
 }
 
-function describe(
-  outputs: Readonly<Record<OutputName, string>>,
-  { session, identity, files, phases }: LoginResult,
-  sessionFolder: string | undefined,
-): Outcome {
-  const { token: _, "logged-in": __, ...shown } = outputs;
+function describe(result: LoginResult, { request, watching, sessionFolder, ...asked }: Wanted): Outcome {
+  const { session, identity, files, phases } = result;
+  const outputs = outputsOf(result, asked);
+  const { token, "logged-in": _, ...shown } = outputs;
   const rows = { ...shown, robot: session.robots.map(({ robot }) => robot) };
   return {
     lines: aligned([...Object.entries(rows), ...(sessionFolder ? [["session", sessionFolder] as const] : [])]),
@@ -196,5 +204,13 @@ function describe(
       ...(sessionFolder && { session: sessionFolder }),
       phases,
     },
+    brief: inBrief({
+      outputs,
+      scopes: session.robots.map(({ scope }) => scope),
+      isWatching: watching !== undefined,
+      session: sessionFolder,
+      namedFile: request.store.authFile,
+    }),
+    token: token || undefined,
   };
 }
