@@ -39,7 +39,7 @@ try {
 
 async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
   const roots = await readRoots(request.caFile);
-  const cancelled = cancellation("the promotion", "Run the same again: what is done is not done twice.");
+  const cancelled = cancellation("the promotion", "Run the same again: what was done is skipped.");
   const workplace = promotionWorkplaceOf(env, roots, { onSession: rememberSessions() });
   return promote(request, {
     workplace,
@@ -48,16 +48,16 @@ async function run(request: PromotionRequest): Promise<readonly PromotionResult[
   });
 }
 
-/** What was promoted, whatever became of the others. */
+/** Publishes what was promoted, even if other promotions failed. */
 async function publish(request: PromotionRequest, results: readonly PromotionResult[]): Promise<void> {
-  const tell = (failure: ExplainedError) => failureObject(failure, reporter);
-  const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, tell });
+  const toObject = (failure: ExplainedError) => failureObject(failure, reporter);
+  const outputs = promotionOutputsOf(results, { dryRun: request.dryRun, toObject });
   assertNoSecret(outputs, reporter);
   for (const { name } of promotionOutputs) {
     setOutput(name, outputs[name]);
   }
   const failures = failuresOf(results);
-  await summarize(promotionSummary(results, failures.map(tell), request));
+  await summarize(promotionSummary(results, failures.map(toObject), request));
   for (const failure of failures) {
     reportFailure(failure, reporter);
   }

@@ -9,16 +9,16 @@ import { byDigest, pathOf } from "./reference.ts";
 import type { ArtifactResult, PromotionResult, TagResult } from "./result.ts";
 import { assertFree, setTags } from "./tags.ts";
 
-/** What the promotions of a run share to carry their plans out. Each waits until there is room for one more. */
+/** What the promotions of a run share to carry their plans out. Each call waits until its limit lets it run. */
 export interface Means {
-  /** The user's own check of this reference. undefined: none is wanted */
+  /** The user's own check of this reference; undefined: the option verify-command is not set */
   readonly verify: ((reference: string) => Promise<void>) | undefined;
   readonly copy: Copier;
 }
 
 export type Applied = Pick<PromotionResult, "tags" | "artifacts" | "changed" | "failure">;
 
-/** A plan of which nothing is done. */
+/** The result of a plan before anything is done. */
 export const notApplied = ({ tags, artifacts }: Plan): Applied => ({
   tags,
   artifacts: artifacts.map((artifact) => asResult(artifact, false)),
@@ -30,7 +30,7 @@ const asResult = ({ kind, digest, subject, tag }: Artifact, copied: boolean): Ar
   ...{ kind, digest, subject, tag, copied },
 });
 
-/** Never throws: what went wrong is in the result, beside what had been done by then. */
+/** Never throws: the result holds the failure, beside what was done before it. */
 export async function apply(plan: Plan, run: PromotionRun, means: Means): Promise<Applied> {
   let applied = notApplied(plan);
   try {
@@ -53,7 +53,7 @@ export async function apply(plan: Plan, run: PromotionRun, means: Means): Promis
   }
 }
 
-/** What is refused before anything is copied. A repository that is missing is made here, where the robot may. */
+/** The checks before anything is copied. Quay creates a missing repository here, if the robot may create it. */
 async function prepare(plan: Plan, run: PromotionRun, { verify }: Means): Promise<void> {
   const { source, destination, platform, onProgress } = run;
   if (verify !== undefined) {
@@ -62,7 +62,7 @@ async function prepare(plan: Plan, run: PromotionRun, { verify }: Means): Promis
   }
   await assertMayPush(destination);
   if (!plan.destinationExists) {
-    platform.reporter.info(`${pathOf(destination)} did not exist: Quay has made it.`);
+    platform.reporter.info(`${pathOf(destination)} did not exist: Quay created it.`);
   }
   assertFree(destination, plan.tags, plan.image.digest);
 }
@@ -74,16 +74,16 @@ async function copyImage(
   { copy }: Means,
 ): Promise<void> {
   const blobs = image.blobs.length;
-  const tell = (begun: number, sent: number) =>
+  const report = (begun: number, sent: number) =>
     onProgress({
       phase: "copying",
       blobs: { begun: Math.min(begun, blobs), all: blobs },
       bytes: { sent: Math.min(sent, bytes), all: bytes },
     });
-  tell(0, 0);
+  report(0, 0);
   for (const part of image.parts) {
     if (typeof part === "string") {
-      await copy({ from: source, to: destination, digest: part, onProgress: tell });
+      await copy({ from: source, to: destination, digest: part, onProgress: report });
     } else {
       await destination.putManifest(part.digest, part);
     }
@@ -110,10 +110,10 @@ async function tag(
   onProgress({ phase: "tags" });
   await assertStaying(destination, staying, "No tag was changed.");
   await setTags(destination, tags, image.manifest, onTag);
-  await assertStaying(destination, staying, "The tags are set, on an image that lacks it.");
+  await assertStaying(destination, staying, "The tags are set, on an image without it.");
 }
 
-/** Quay deletes an image the moment its last tag moves: what fails for that reason says much, but not that. */
+/** Quay deletes an image as soon as its last tag moves. A copy that fails for that reason does not say so. */
 async function whyGone(error: unknown, { image }: Plan, { source }: PromotionRun): Promise<ExplainedError | undefined> {
   if (!(error instanceof ExplainedError) || error.code !== "copy-failed") {
     return undefined;

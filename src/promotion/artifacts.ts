@@ -1,8 +1,8 @@
 /**
  * What belongs to an image without being part of it: signatures, attestations, SBOMs. cosign keeps them under tags made
  * of the image's digest (cosign, specs/SIGNATURE_SPEC.md); OCI 1.1 lists what refers to an image (distribution
- * specification, "Listing referrers"). Both are lists that anybody who may write to the source can add to: what goes along
- * is what says by itself that it belongs to the image.
+ * specification, "Listing referrers"). Every user who may write to the source can add to both lists. An artifact is copied
+ * only if its own content names the image.
  */
 
 import { mapLimit, together } from "../platform/concurrency.ts";
@@ -23,7 +23,7 @@ import type { ArtifactResult } from "./result.ts";
 export type Artifact = Omit<ArtifactResult, "copied" | "tag"> &
   (
     | { readonly tag: string; readonly manifest: Manifest; readonly referrer?: never }
-    /** As a registry lists it. */
+    /** Its entry in a list of referrers. */
     | { readonly tag: undefined; readonly referrer: Descriptor }
   );
 
@@ -33,16 +33,16 @@ const suffixes = [
   ["sbom", "sbom"],
 ] as const;
 
-/** Of all their manifests together. */
+/** Bound of all their manifests together. */
 const maxBytes = 64 * 1024 * 1024;
 
-/** Named one by one in the log and in an error; of more the rest is counted. */
+/** Lines in the log and in an error; the last of them counts the rest. */
 const maxLeftOutLines = 4;
 
 /**
- * Everything that belongs to the image and its children, and to what is found so. What is only listed as such is left out,
- * and said.
- * @throws ExplainedError `signatures-missing` where there is nothing
+ * Everything that belongs to the image and its children, and to the artifacts found for them. An artifact that is listed but
+ * does not name the image is left out, with a warning.
+ * @throws ExplainedError `signatures-missing` if there is none
  */
 export async function findArtifacts(
   source: RepositoryClient,
@@ -54,38 +54,44 @@ export async function findArtifacts(
   const asked = new Set(subjects);
   for (let layer = subjects; layer.length > 0; ) {
     const listed = await mapLimit(layer, maxConcurrentQuestions, (subject) => lookBeside(search, subject));
-    // All of them are counted by now, before any is asked for.
+    // All of the layer are counted here, before the first is read.
     const next = await mapLimit(listed.flat(), 2 * maxConcurrentQuestions, (each) => lookAtReferrer(search, each));
     layer = next.flat().filter((digest) => !asked.has(digest) && asked.add(digest));
   }
   const { found, leftOut } = search;
   const shown = maxLeftOutLines - 1;
-  const told =
+  const lines =
     leftOut.length > maxLeftOutLines
       ? [...leftOut.slice(0, shown), `And ${leftOut.length - shown} more are left out.`]
       : leftOut;
   if (found.size === 0) {
     throw new ExplainedError(
       "signatures-missing",
-      `${image} has no signature, attestation or SBOM, and with-signatures asks for them.`,
-      { remedy: [...told, "Sign it before it is promoted, as with cosign sign.", "Or leave with-signatures out."] },
+      text`${image} has no signature, attestation or SBOM, and ${mention("with-signatures")} requires one.`,
+      {
+        remedy: [
+          ...lines,
+          `Sign it before you promote it: cosign sign ${image}`,
+          text`Or leave ${mention("with-signatures")} out.`,
+        ],
+      },
     );
   }
-  for (const line of told) {
+  for (const line of lines) {
     reporter.warning(line);
   }
   return [...found.values()];
 }
 
-/** What is known so far. */
+/** What the search has found so far. */
 interface Search {
   readonly source: RepositoryClient;
-  /** For messages: the image's reference. */
+  /** The image's reference, for messages. */
   readonly image: string;
-  /** By cosign's tag, or else by digest. */
+  /** Keyed by cosign's tag, or else by digest. */
   readonly found: Map<string, Artifact>;
   readonly leftOut: string[];
-  /** Entries of lists, and bytes of manifests. */
+  /** Number of list entries; `bytes` counts their manifests. */
   listed: number;
   bytes: number;
 }
@@ -93,11 +99,11 @@ interface Search {
 interface Listed {
   readonly digest: string;
   readonly size: number;
-  /** What it is listed for. */
+  /** The digest whose list has it. */
   readonly subject: string;
 }
 
-/** Keeps what stands under cosign's tags. @returns what the registry lists beside it, counted and not yet asked for */
+/** Keeps what cosign's tags point to. @returns the referrers that the registry lists, counted but not yet read */
 async function lookBeside(search: Search, subject: string): Promise<readonly Listed[]> {
   const { source } = search;
   const [referrers] = await together(
@@ -119,14 +125,14 @@ async function lookBeside(search: Search, subject: string): Promise<readonly Lis
   return referrers.map(({ digest, size }) => ({ digest, size, subject }));
 }
 
-/** @returns its digest, where it belongs to the image */
+/** @returns its digest, if it belongs to the image */
 async function lookAtReferrer(search: Search, { digest, size, subject }: Listed): Promise<readonly string[]> {
   const manifest = await search.source.manifest(digest);
-  // Listed, but deleted: nothing that could be copied.
+  // Listed, but deleted: there is nothing to copy.
   return manifest ? keep(search, byDigest(search.source, digest), judgeReferrer(manifest, size, subject)) : [];
 }
 
-/** @throws ExplainedError `copy-failed` where these are too many */
+/** @throws ExplainedError `copy-failed` if there are too many */
 function count(search: Search, listed: number, bytes: number): void {
   search.listed += listed;
   search.bytes += bytes;
@@ -136,7 +142,7 @@ function count(search: Search, listed: number, bytes: number): void {
   }
 }
 
-/** @returns its digest, where it belongs to the image */
+/** @returns its digest, if it belongs to the image */
 function keep({ found, leftOut }: Search, what: string, { artifact, why }: Finding<Artifact>): readonly string[] {
   if (artifact === undefined) {
     leftOut.push(`${what} is left out: ${why}.`);
@@ -147,15 +153,15 @@ function keep({ found, leftOut }: Search, what: string, { artifact, why }: Findi
 }
 
 /**
- * Which of them the destination does not have yet.
- * @throws ExplainedError `tag-taken` where one of cosign's tags holds something else there
+ * The artifacts that the destination does not have yet.
+ * @throws ExplainedError `tag-taken` if one of cosign's tags points to something else there
  */
 export async function missingArtifacts(
   destination: RepositoryClient,
   artifacts: readonly Artifact[],
   existing: ExistingTags,
 ): Promise<readonly Artifact[]> {
-  const isThere = await mapLimit(artifacts, maxConcurrentQuestions, async (artifact) => {
+  const present = await mapLimit(artifacts, maxConcurrentQuestions, async (artifact) => {
     const { tag, digest } = artifact;
     if (tag === undefined) {
       return (await destination.digestOf(digest)) !== undefined;
@@ -175,12 +181,12 @@ export async function missingArtifacts(
       `${byTag(destination, tag)} points to ${there.digest}, not to ${digest}, and lacks some of what the source has. No tag was changed.`,
       {
         remedy: [
-          text`Look at both: cosign tree. To replace the destination's by the source's: ${mention("move-tags", "true")}`,
+          text`Compare both: cosign tree. To replace the destination's with the source's: ${mention("move-tags", "true")}`,
         ],
       },
     );
   });
-  return artifacts.filter((_, index) => !isThere[index]);
+  return artifacts.filter((_, index) => !present[index]);
 }
 
 function layersOf({ text }: Manifest): readonly Descriptor[] {
@@ -189,8 +195,8 @@ function layersOf({ text }: Manifest): readonly Descriptor[] {
 }
 
 /**
- * Within one repository nothing is copied, but what was found may go: Quay ends cosign's tags with the image's last other tag.
- * @param state what of the promotion is done
+ * Within one repository nothing is copied, but an artifact may disappear: Quay deletes cosign's tags with the image's last other tag.
+ * @param state what the promotion has done so far, for the message
  * @throws ExplainedError `signatures-missing`
  */
 export async function assertStaying(
@@ -202,13 +208,13 @@ export async function assertStaying(
   if (gone) {
     const { kind, tag, digest } = gone;
     const name = tag === undefined ? byDigest(destination, digest) : byTag(destination, tag);
-    throw new ExplainedError("signatures-missing", `${name} (${kind}) has gone since the promotion began. ${state}`, {
+    throw new ExplainedError("signatures-missing", `${name} (${kind}) disappeared during the promotion. ${state}`, {
       remedy: ["Sign the image again, and run the same again.", keepATag],
     });
   }
 }
 
-/** cosign adds a signature as a layer; those of two keys differ in an annotation only. */
+/** cosign adds a signature as a layer. Signatures of two keys differ in an annotation only. */
 function holdsAll(there: readonly Descriptor[], wanted: readonly Descriptor[]): boolean {
   const keys = (layers: readonly Descriptor[]) =>
     layers.map(({ digest, annotations }) => `${digest} ${annotations?.["dev.cosignproject.cosign/signature"]}`);
@@ -216,7 +222,7 @@ function holdsAll(there: readonly Descriptor[], wanted: readonly Descriptor[]): 
   return keys(wanted).every((key) => has.has(key));
 }
 
-/** Copies those that are missing, and has the destination list all that refer to the image. */
+/** Copies the missing artifacts, and makes the destination list all referrers of the image. */
 export async function copyArtifacts(
   { copy, from, to }: { readonly copy: Copier; readonly from: RepositoryClient; readonly to: RepositoryClient },
   artifacts: readonly Artifact[],
@@ -236,7 +242,7 @@ export async function copyArtifacts(
     const listed = new Set((await listReferrers(to, subject)).map(({ digest }) => digest));
     const unlisted = wanted.filter(({ digest }) => !listed.has(digest));
     if (unlisted.length > 0) {
-      // A registry of before OCI 1.1: its clients keep the list, under a tag.
+      // A registry without the referrers API of OCI 1.1: its clients keep the list under a tag.
       await addToFallback(to, subject, unlisted);
     }
   }

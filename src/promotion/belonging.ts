@@ -1,6 +1,6 @@
 /**
- * Whether what is listed beside an image belongs to it, as it says by itself: never something that could be run. Whoever
- * may write to the source may list anything there, and no verify-command looks at it.
+ * Whether an artifact that is listed for an image belongs to it, judged by the artifact's own content. It is never something
+ * that could be run: every user who may write to the source can list anything there, and verify-command does not check it.
  */
 import { isObject, parseObject } from "../platform/json.ts";
 import type { RepositoryClient } from "../registry/client.ts";
@@ -10,19 +10,19 @@ import type { ArtifactResult } from "./result.ts";
 
 type Kind = ArtifactResult["kind"];
 
-/** `why` it does not belong to the image: a phrase that can follow a colon. */
+/** `why`: the reason that it does not belong to the image, a phrase that can follow a colon. */
 export type Finding<T> =
   | { readonly artifact: T; readonly why?: never }
   | { readonly artifact?: never; readonly why: string };
 
-/** What cosign (pkg/types/media.go), in-toto, notation and BuildKit call the parts of what they write. */
+/** Media types of the layers that cosign (pkg/types/media.go), in-toto, notation and BuildKit write. */
 const layerTypes: Readonly<Record<Exclude<Kind, "other">, RegExp>> = {
   signature: /^application\/(?:vnd\.dev\.cosign\.simplesigning\.v1\+json|jose\+json|cose)$/,
   attestation: /^application\/vnd\.(?:dsse\.envelope|in-toto|dev\.sigstore\.bundle)[\w.+;=-]*$/,
   sbom: /^(?:text\/spdx|application\/(?:spdx|vnd\.cyclonedx|vnd\.syft))(?:\+(?:json|xml))?$/,
 };
 
-/** What containers/image, containerd or docker (which takes the last ones for it as well) run as an image. */
+/** Config types that containers/image, containerd or docker run as an image; the last four are docker's. */
 const imageConfigs = new Set([
   "application/vnd.oci.image.config.v1+json",
   "application/vnd.docker.container.image.v1+json",
@@ -32,9 +32,11 @@ const imageConfigs = new Set([
   "",
 ]);
 
-const isIndex = "it is an index, and no signature";
+const nouns = { signature: "a signature", attestation: "an attestation", sbom: "an SBOM" } as const;
 
-/** As a list of referrers has it, by the manifest: not every registry's list tells all of it, and a list may lie. */
+const isIndex = "it is an index, not a signature";
+
+/** Judges by the manifest, not by the list entry: some registries' entries lack fields, and an entry may be false. */
 export function judgeReferrer(
   { mediaType, digest, text }: Manifest,
   listedSize: number,
@@ -49,29 +51,29 @@ export function judgeReferrer(
   const size = Buffer.byteLength(text);
   const content = readManifest(text);
   if (content === undefined) {
-    return { why: "it is no manifest" };
+    return { why: "it is not a manifest" };
   }
   if (size > listedSize) {
-    return { why: `it is larger than the ${listedSize} bytes that are listed` };
+    return { why: `it is larger than the listed ${listedSize} bytes` };
   }
   if (content.manifests !== undefined) {
     return { why: isIndex };
   }
   if (content.subject?.digest !== subject) {
-    return { why: `it is listed for ${subject}, and does not refer to it (its field subject)` };
+    return { why: `it is listed for ${subject}, but its field subject does not name it` };
   }
   const { config, layers, annotations } = content;
   const known = Object.values(layerTypes);
   const isArtifact = layers.length > 0 && layers.every(({ mediaType }) => known.some((type) => type.test(mediaType)));
   if (imageConfigs.has(config.mediaType) && !isArtifact) {
-    return { why: "it is an image, and no signature" };
+    return { why: "it is an image, not a signature" };
   }
   const artifactType = content.artifactType || config.mediaType;
   const referrer = { mediaType, digest, size, ...{ artifactType, ...(annotations && { annotations }) } };
   return { artifact: { kind: kindOf(referrer), digest, subject, tag: undefined, referrer } };
 }
 
-/** By its artifact type; cosign's bundles tell in an annotation whether they hold an attestation. */
+/** By its artifact type; in cosign's bundles an annotation says whether they hold an attestation. */
 function kindOf({ artifactType = "", annotations = {} }: Pick<Descriptor, "artifactType" | "annotations">): Kind {
   const predicate = annotations["dev.sigstore.bundle.predicateType"] ?? "";
   if (/spdx|cyclonedx|sbom|syft/i.test(`${artifactType} ${predicate}`)) {
@@ -88,8 +90,8 @@ const maxPayloadBytes = 1024 * 1024;
 const maxPayloads = 1_000;
 
 /**
- * What stands under a tag of cosign's is bound to the image by the tag's name alone; a signature by what it signs as well.
- * @returns why it does not belong to the image; undefined: it does
+ * Only the tag's name binds what cosign's tag points to to the image; a signature is bound by its payload too.
+ * @returns the reason that it does not belong to the image; undefined: it does
  */
 export async function judgeTagged(
   source: Pick<RepositoryClient, "blob">,
@@ -99,7 +101,7 @@ export async function judgeTagged(
 ): Promise<string | undefined> {
   const content = readManifest(text);
   if (content === undefined) {
-    return "it is no manifest";
+    return "it is not a manifest";
   }
   if (content.manifests !== undefined) {
     return isIndex;
@@ -107,12 +109,12 @@ export async function judgeTagged(
   const { layers } = content;
   const other = layers.find(({ mediaType }) => !layerTypes[kind].test(mediaType));
   if (layers.length === 0 || other !== undefined) {
-    return `it is no ${kind === "sbom" ? "SBOM" : kind}: ${other ? `it holds ${JSON.stringify(other.mediaType.slice(0, 100))}` : "it is empty"}`;
+    return `it is not ${nouns[kind]}: ${other ? `it contains ${JSON.stringify(other.mediaType.slice(0, 100))}` : "it is empty"}`;
   }
   if (kind !== "signature") {
     return undefined;
   }
-  // Two keys' signatures are of the same payload.
+  // The signatures of two keys have the same payload.
   const payloads = new Map(layers.map(({ digest, size }) => [digest, size]));
   if (payloads.size > maxPayloads) {
     return `it holds more than ${maxPayloads} signatures`;
@@ -120,13 +122,13 @@ export async function judgeTagged(
   for (const [digest, size] of payloads) {
     const signed = size <= maxPayloadBytes ? await source.blob(digest) : undefined;
     if (signed === undefined || signedDigest(signed) !== subject) {
-      return `its part ${digest} is no signature of this image`;
+      return `its layer ${digest} is not a signature of this image`;
     }
   }
   return undefined;
 }
 
-/** Of a "simple signing" payload (containers/image, docs/containers-signature.5.md). */
+/** The image's digest in a "simple signing" payload (containers/image, docs/containers-signature.5.md). */
 function signedDigest(payload: string): unknown {
   let value: unknown = parseObject(payload);
   for (const key of ["critical", "image", "docker-manifest-digest"]) {

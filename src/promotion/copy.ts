@@ -1,4 +1,4 @@
-/** One image from here to there, by `skopeo copy`, by its digest: no tag changes. */
+/** Copies one image by its digest with `skopeo copy`: no tag changes. */
 import { dirname } from "node:path";
 import { isoTime } from "../identity/token.ts";
 import { ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
@@ -19,26 +19,26 @@ export interface Copy {
   readonly from: Repository;
   readonly to: Repository;
   readonly digest: string;
-  /** Belongs to an image that the machine's policy has let pass, and is none itself: that policy is not asked about it. */
+  /** An artifact of an image that the machine's policy has accepted. The policy does not apply to the artifact itself. */
   readonly isArtifact?: true;
-  /** Told twice a second: blobs begun, and bytes sent (0 where the system doesn't tell). */
+  /** Called twice a second with the number of blobs begun and the bytes sent (0 if the system does not say). */
   readonly onProgress: (blobs: number, sent: number) => void;
 }
 
-/** Copies when there is room for one more. */
+/** Copies as soon as the limit of parallel copies allows. */
 export type Copier = (copy: Copy) => Promise<void>;
 
 /** What all copies of a promotion have in common. */
 export interface CopyTools {
   readonly tool: Tool;
   readonly endpoints: Endpoints;
-  /** Milliseconds without anything to speak of, either way, after which an attempt is broken off (where the system tells). */
+  /** Milliseconds without data in either direction after which an attempt is killed, on systems that count the bytes. */
   readonly idleMs: number;
 }
 
 /**
- * With all platforms and nothing recompressed, so that the digest stays. What is there already is skipped, so trying again
- * goes on where the last attempt ended.
+ * Copies all platforms and recompresses nothing, which keeps the digest. skopeo skips blobs that the destination has: a retry
+ * continues where the last attempt ended.
  * @throws ExplainedError `copy-failed`, `registry-unavailable`, `tls-untrusted`
  */
 export function copyByDigest(copy: Copy, tools: CopyTools, platform: Platform): Promise<void> {
@@ -62,17 +62,17 @@ export function copyByDigest(copy: Copy, tools: CopyTools, platform: Platform): 
     if (exitCode === 0) {
       return { value: undefined };
     }
-    const said = readToolFailure(
-      wasIdle ? `connection timed out: nothing came or went for ${idleMs / 1000} s` : platform.reporter.hide(output),
+    const words = readToolFailure(
+      wasIdle ? `connection timed out: no data for ${idleMs / 1000} s` : platform.reporter.hide(output),
     );
-    // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has ended.
-    const ended = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
-    if (ended && (said.kind === "refused" || said.kind === "crashed")) {
-      return { retry: "copying", error: loginEnded(ended) };
+    // An expired robot token gives 500 at Quay's `/v2/auth`, and "authentication required" once the bearer token has expired.
+    const expired = logins.find((login) => login && login.credential().expiresAt * 1000 <= platform.clock.now());
+    if (expired && (words.kind === "refused" || words.kind === "crashed")) {
+      return { retry: "copying", error: loginExpired(expired) };
     }
     // skopeo reads its password once: the next attempt has the new one.
     const isRenewed = logins.some((login, index) => tokenOf(login) !== before[index]);
-    return explain(said, exitCode, isRenewed, { source, destination, file: tool.file });
+    return explain(words, exitCode, isRenewed, { source, destination, file: tool.file });
   });
 }
 
@@ -92,8 +92,8 @@ function commandFor(
       // registries.conf may say `insecure = true`.
       "--src-tls-verify=true",
       "--dest-tls-verify=true",
-      // What skopeo takes for signatures, and where it looks for them, is the machine's configuration (registries.d): what goes along
-      // is decided here, and copied as what it is.
+      // The machine's configuration (registries.d) decides what skopeo copies as signatures and from where. This program decides it
+      // instead, and copies each signature as an artifact.
       "--remove-signatures",
       ...(isArtifact ? ["--insecure-policy"] : []),
       ...(readFrom === undefined ? ["--src-no-creds"] : ["--src-authfile", readFrom]),
@@ -101,7 +101,7 @@ function commandFor(
       `docker://${byDigest(from, digest)}`,
       `docker://${byDigest(to, digest)}`,
     ],
-    // Else skopeo 1.9 asks docker's configuration for helpers, which may know another login.
+    // Without this, skopeo 1.9 asks the helpers of docker's configuration, which may have another login.
     env: {
       ...withStandIns(toolEnvironment(env, reporter.holdsSecret, endpoints.certificates), endpoints.helpers),
       ...(writeTo && { DOCKER_CONFIG: dirname(writeTo) }),
@@ -111,11 +111,15 @@ function commandFor(
 
 const tokenOf = (login: EndpointLogin | undefined): string | undefined => login?.credential().token;
 
-function loginEnded({ registry, robot, credential }: EndpointLogin): ExplainedError {
+function loginExpired({ registry, robot, credential }: EndpointLogin): ExplainedError {
   const end = isoTime(credential().expiresAt);
-  return new ExplainedError("login-lapsed", `The login of ${robot} to ${registry} ended at ${end}, during the copy.`, {
-    remedy: [remedies.notRenewed],
-  });
+  return new ExplainedError(
+    "login-lapsed",
+    `The login of ${robot} to ${registry} expired at ${end}, during the copy.`,
+    {
+      remedy: [remedies.notRenewed],
+    },
+  );
 }
 
 function explain(
@@ -124,7 +128,7 @@ function explain(
   isRenewed: boolean,
   { source, destination, file }: { readonly source: string; readonly destination: string; readonly file: string },
 ): Attempt<void> {
-  const quoted = `skopeo copy: ${words || (exitCode === undefined ? "it was killed" : "no words")}.`;
+  const quoted = `skopeo copy: ${words || (exitCode === undefined ? "it was killed" : "no output")}.`;
   const fail = (
     retry: Persistence,
     code: "copy-failed" | "registry-unavailable" | "tls-untrusted",
@@ -142,7 +146,7 @@ function explain(
       return fail(
         isRenewed ? "copying" : "no",
         "copy-failed",
-        "The logins themselves worked: look at what both robots may do with these two repositories.",
+        "Both logins work: check the permissions of both robots for these two repositories.",
       );
     case "untrusted":
       return fail("no", "tls-untrusted", privateAuthority);
@@ -150,12 +154,12 @@ function explain(
       return fail(
         "copying",
         "registry-unavailable",
-        "Where this is a Quay, its registry part is not up, only its web part.",
+        "If this is a Quay, its web part is up, but its registry part is not.",
         remedies.registryPart,
       );
     case "passing":
     case "crashed":
-      return fail("copying", "registry-unavailable", "Run the same again: what is copied already is not copied twice.");
+      return fail("copying", "registry-unavailable", "Run the same again: what was copied is skipped.");
     case "other":
       return fail("no", "copy-failed", otherRemedy(words, file, source, destination));
     default:
@@ -165,9 +169,9 @@ function explain(
 
 function otherRemedy(words: string, file: string, source: string, destination: string): string {
   if (/Source image rejected|trust policy/.test(words)) {
-    return "The containers tools of this machine have a policy, which does not let this image pass: look at ~/.config/containers/policy.json, or else /etc/containers/policy.json.";
+    return "The policy for images on this machine rejects this image: check ~/.config/containers/policy.json, or else /etc/containers/policy.json.";
   }
   return /unknown flag/.test(words)
-    ? `${file} is older than 1.6, which brought --preserve-digests: install a newer one.`
+    ? `${file} is older than 1.6 and has no --preserve-digests: install a newer one.`
     : `Try the same by hand: skopeo copy --all --preserve-digests docker://${source} docker://${destination}`;
 }

@@ -1,4 +1,4 @@
-/** Images whose tags Quay deletes by itself: builds of branches often have the label for it, and a release must not. */
+/** Images whose tags Quay deletes after a while. Builds of branches often have the label for that; a release must not. */
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { isObject, type JsonObject, parseObject } from "../platform/json.ts";
@@ -7,7 +7,7 @@ import { maxConcurrentQuestions, type RepositoryClient } from "../registry/clien
 import type { Descriptor } from "../registry/manifest.ts";
 import { byDigest } from "./reference.ts";
 
-/** What of a manifest may hold labels: Quay takes its annotations and, of an image, its config's labels for them. */
+/** Where a manifest may have labels. Quay reads its annotations and, for an image, the labels of its config. */
 export interface Labelled {
   readonly digest: string;
   readonly annotations: Readonly<Record<string, unknown>> | undefined;
@@ -16,13 +16,13 @@ export interface Labelled {
 
 const label = "quay.expires-after";
 
-/** Seconds to weeks, as Quay reads them; what it can't read, such as `never`, it does not act upon. */
+/** Seconds to weeks, as Quay reads them. Quay ignores what it can't read, such as `never`. */
 const time = /^\s*\+?[0-9]+\s*[smhdw]$/;
 
 const imageConfigs = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /**
- * Of an index each image counts: what Quay does for them is not known.
+ * Every image of an index counts, because it is unknown which of their labels Quay applies.
  * @throws ExplainedError `image-expires`
  */
 export async function assertLasting(source: RepositoryClient, manifests: readonly Labelled[]): Promise<void> {
@@ -36,11 +36,11 @@ export async function assertLasting(source: RepositoryClient, manifests: readonl
     const more = others.length === 0 ? "" : ` (and ${others.length} more of its images)`;
     throw new ExplainedError(
       "image-expires",
-      `${first}${more}: Quay deletes each tag that it gets, that long after it was set.`,
+      `${first}${more}: Quay deletes each tag of it that long after the tag is set.`,
       {
         remedy: [
-          `Build what is to be released without the label ${label}.`,
-          text`Or, if this release may vanish: ${mention("allow-expiring", "true")}`,
+          `Build the release without the label ${label}.`,
+          text`Or, if this release should expire: ${mention("allow-expiring", "true")}`,
         ],
       },
     );

@@ -15,23 +15,23 @@ export interface Image {
   readonly manifest: Manifest;
   /** Manifests below an index, nested ones too. */
   readonly children: readonly string[];
-  /** In this order it is whole at the end: a digest is copied by skopeo, a manifest is put as it is. */
+  /** To be written in this order: skopeo copies a digest, a manifest is put unchanged. */
   readonly parts: readonly (string | Manifest)[];
-  /** Configs and layers of all of them, each once. */
+  /** Configs and layers of the image and its children, each once. */
   readonly blobs: readonly Blob[];
-  /** Its own manifest, and those of its children. */
+  /** Its own manifest and those of its children. */
   readonly labelled: readonly Labelled[];
-  /** os/architecture of an index's images; of a single image only where a platform is asked for. */
+  /** os/architecture of an index's images; for a single image only if the option platform is set. */
   readonly platforms: readonly string[];
 }
 
 type Blob = Pick<Descriptor, "digest" | "size">;
 
-/** More than any image has. Each is looked at before what it bounds is asked for. */
+/** More than any image has. Each bound is checked before the requests that it limits. */
 const maxSize = { manifests: 1_000, bytesOfManifests: 64 * 1024 * 1024, blobs: 10_000 };
 
 /**
- * @returns the digest, of a tag as it is now
+ * @returns the digest; for a tag, the one that it points to now
  * @throws ExplainedError `source-not-found`
  */
 export async function resolve(client: RepositoryClient, reference: Reference, reporter: Reporter): Promise<string> {
@@ -42,13 +42,13 @@ export async function resolve(client: RepositoryClient, reference: Reference, re
   if (digest === undefined) {
     throw notFound(formatReference(reference));
   }
-  reporter.info(`${formatReference(reference)} is ${digest} now; that is what is promoted.`);
+  reporter.info(`${formatReference(reference)} is ${digest}: this digest is promoted.`);
   return digest;
 }
 
 /**
- * @param wanted platforms that must be there
- * @throws ExplainedError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, or an image beyond all measure
+ * @param wanted platforms that the image must have
+ * @throws ExplainedError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, and for an image beyond the bounds
  */
 export async function readImage(source: RepositoryClient, digest: string, wanted: readonly string[]): Promise<Image> {
   const what = byDigest(source, digest);
@@ -77,23 +77,23 @@ export async function readImage(source: RepositoryClient, digest: string, wanted
 
 /** What has been read of an image so far. */
 interface Inventory {
-  /** For messages: the image's reference. */
+  /** The image's reference, for messages. */
   readonly what: string;
   readonly found: Map<string, Found>;
   readonly listed: Set<string>;
   readonly blobs: Map<string, Blob>;
   readonly labelled: Labelled[];
   readonly platforms: Set<string>;
-  /** Bytes of manifests. */
+  /** Bytes of all manifests. */
   bytes: number;
 }
 
-/** Of a manifest: an index is kept, since it may have to be put as it is. */
+/** A manifest that was read. An index keeps its text, because it may have to be put unchanged. */
 type Found = { readonly children: undefined } | { readonly children: readonly string[]; readonly manifest: Manifest };
 
 /**
- * @returns what is to be read next
- * @throws ExplainedError `copy-failed` where the image has grown beyond all measure
+ * @returns the manifests to read next
+ * @throws ExplainedError `copy-failed` if the image is beyond the bounds
  */
 function note(inventory: Inventory, manifest: Manifest, content: ManifestContent): readonly Descriptor[] {
   const { what, found, listed, blobs, labelled, platforms } = inventory;
@@ -115,15 +115,15 @@ function note(inventory: Inventory, manifest: Manifest, content: ManifestContent
     }
   }
   found.set(digest, { children: content.manifests.map((child) => child.digest), manifest });
-  // One image may stand for several platforms.
-  const news = content.manifests.filter((child) => !listed.has(child.digest) && listed.add(child.digest));
-  inventory.bytes += news.reduce((sum, { size }) => sum + size, 0);
+  // An index may list one image for several platforms.
+  const fresh = content.manifests.filter((child) => !listed.has(child.digest) && listed.add(child.digest));
+  inventory.bytes += fresh.reduce((sum, { size }) => sum + size, 0);
   assertWithin(listed.size, maxSize.manifests, "manifests", what);
   assertWithin(inventory.bytes, maxSize.bytesOfManifests, "bytes of manifests", what);
-  return news;
+  return fresh;
 }
 
-/** @throws ExplainedError `source-not-found`, `copy-failed` where it is larger than was said, which the bounds have counted on */
+/** @throws ExplainedError `source-not-found`, `copy-failed` if it is larger than its index names, because the bounds rely on that size */
 async function read(
   source: RepositoryClient,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
@@ -135,16 +135,16 @@ async function read(
   if (Buffer.byteLength(manifest.text) > size) {
     throw new ExplainedError(
       "copy-failed",
-      `${byDigest(source, digest)} is larger than the ${size} bytes of its index.`,
+      `${byDigest(source, digest)} is larger than the ${size} bytes that its index names.`,
       {
-        remedy: ["Build and push the index anew: some tools refuse one that tells a wrong size."],
+        remedy: ["Rebuild and push the index: some tools reject one with a wrong size."],
       },
     );
   }
   return manifest;
 }
 
-/** skopeo copies an index with its images, but not an index within an index. */
+/** skopeo copies an index with its images, but not an index inside an index. */
 function partsOf(digest: string, found: ReadonlyMap<string, Found>, done = new Set<string>()): Image["parts"] {
   const node = found.get(digest);
   if (done.has(digest) || node === undefined) {
@@ -159,13 +159,9 @@ function partsOf(digest: string, found: ReadonlyMap<string, Found>, done = new S
 
 function assertWithin(count: number, bound: number, of: string, what: string): void {
   if (count > bound) {
-    throw new ExplainedError(
-      "copy-failed",
-      `${what} has more than ${bound} ${of}: that is no image that anybody runs.`,
-      {
-        remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
-      },
-    );
+    throw new ExplainedError("copy-failed", `${what} has more than ${bound} ${of}, which is the limit.`, {
+      remedy: [`Look at it: skopeo inspect --raw docker://${what}`],
+    });
   }
 }
 
@@ -175,9 +171,9 @@ function contentOf({ text, mediaType, digest }: Manifest, repository: Repository
   if (mediaType.startsWith("application/vnd.docker.distribution.manifest.v1+")) {
     throw new ExplainedError(
       "copy-failed",
-      `${what} is in Docker's first format, whose digest does not survive a copy.`,
+      `${what} is in Docker's first format (schema 1), whose digest changes in a copy.`,
       {
-        remedy: ["Build and push it anew with a tool of this decade."],
+        remedy: ["Rebuild and push it with a current tool."],
       },
     );
   }
@@ -190,39 +186,41 @@ function contentOf({ text, mediaType, digest }: Manifest, repository: Repository
   return content;
 }
 
-/** A variant belongs to the platform only where it is asked for: `linux/arm64` is there as `linux/arm64/v8`. */
+/** A wanted platform without a variant matches every variant: `linux/arm64/v8` counts as `linux/arm64`. */
 function assertPlatforms(found: readonly string[], wanted: readonly string[], what: string): void {
   const missing = wanted.filter(
     (platform) => !found.some((each) => each === platform || each.startsWith(`${platform}/`)),
   );
   if (missing.length > 0) {
-    throw new ExplainedError("platform-missing", `${what} is not there for ${missing.join(", ")}.`, {
-      remedy: [`It is there for ${found.join(", ") || "no platform that it names"}. Build it for all that are wanted.`],
+    throw new ExplainedError("platform-missing", `${what} is not available for ${missing.join(", ")}.`, {
+      remedy: [
+        `It is available for ${found.join(", ") || "no named platform"}. Build it for all platforms that you need.`,
+      ],
     });
   }
 }
 
-/** By an image's own config; what others leave empty or fill with something else counts as not told. */
+/** The platform in an image's own config. A field that is empty or not text counts as missing. */
 function platformOf(config: string | undefined): string {
   const { os, architecture, variant } = parseObject(config ?? "") ?? {};
-  const told = [os, architecture, variant].filter((each) => typeof each === "string" && each !== "");
-  return typeof os === "string" && os !== "" ? told.join("/") : "unknown";
+  const parts = [os, architecture, variant].filter((each) => typeof each === "string" && each !== "");
+  return typeof os === "string" && os !== "" ? parts.join("/") : "unknown";
 }
 
-/** What the messages about something that was there advise. */
+/** The remedy for an image that disappeared. */
 export const keepATag =
-  "Quay deletes an image, with its signatures, the moment its last tag moves to another: always keep a version tag on it, and promote that.";
+  "Quay deletes an image and its signatures as soon as its last tag moves to another image: always keep a version tag on it, and promote that tag.";
 
-/** What was there when the promotion began. */
+/** An image that existed when the promotion began, and does not any more. */
 export const sourceGone = (what: string): ExplainedError =>
-  new ExplainedError("source-not-found", `${what} has gone since the promotion began.`, {
+  new ExplainedError("source-not-found", `${what} disappeared during the promotion.`, {
     remedy: [keepATag],
   });
 
 function notFound(what: string): ExplainedError {
-  return new ExplainedError("source-not-found", `There is no ${what}.`, {
+  return new ExplainedError("source-not-found", `${what} does not exist.`, {
     remedy: [
-      text`Check the option ${mention("source")} (or the file's entry): repository, and digest or tag.`,
+      text`Check repository and digest or tag of the option ${mention("source")} (or of the file's entry).`,
       keepATag,
     ],
   });

@@ -1,4 +1,4 @@
-/** The logins of a promotion: one for each endpoint, each in an auth file of its own, kept alive until the end. */
+/** The logins of a promotion: one for each endpoint, each in its own auth file, renewed until the end. */
 import { join } from "node:path";
 import { type LoginResult, login } from "../login/login.ts";
 import { logout } from "../login/logout.ts";
@@ -18,14 +18,14 @@ import type { PromotionRequest } from "./request.ts";
 import type { PromotionContext } from "./result.ts";
 import { readSourceLogins, type SourceLogin, writeSourceLogins } from "./source-login.ts";
 
-/** Who reads, or who writes. */
+/** One of the two sides: source or destination. */
 export interface Endpoint {
   readonly name: "source" | "destination";
-  /** undefined: no robot's */
+  /** The robot's login; undefined: no robot logs in */
   readonly login: EndpointLogin | undefined;
-  /** For the tools. undefined: without a login */
+  /** Auth file for the tools; undefined: they run without a login */
   readonly authFile: string | undefined;
-  /** Of a source that no robot reads, by `registry/organization/repository`. */
+  /** Logins of source-auth-file, keyed by `registry/organization/repository`. */
   readonly others: ReadonlyMap<string, SourceLogin>;
 }
 
@@ -33,26 +33,26 @@ export interface EndpointLogin {
   readonly registry: string;
   readonly robot: string;
   readonly authFile: string;
-  /** The robot token as it is now. */
+  /** The current robot token. */
   readonly credential: () => RobotToken;
-  /** Where that is traded for bearer tokens. */
+  /** Where it is exchanged for bearer tokens. */
   readonly realm: () => Realm;
 }
 
 export interface Endpoints {
   readonly source: Endpoint;
   readonly destination: Endpoint;
-  /** Roots for the tools, in a folder; undefined: the system's alone. */
+  /** Folder with root certificates for the tools; undefined: the system's only */
   readonly certificates: string | undefined;
-  /** Stand-ins for credential helpers, in a folder; undefined: there are no helpers here. */
+  /** Folder with stand-ins for credential helpers; undefined: no helper is configured */
   readonly helpers: string | undefined;
-  /** Takes the logins back. Never throws: what could not be taken back is told. */
+  /** Removes the logins. Never throws: a login that could not be removed is a warning. */
   close(): Promise<void>;
 }
 
 /**
- * Logs both endpoints in at the same time; one robot of one registry logs in once.
- * @throws ExplainedError as `login` does; nothing is left then
+ * Logs in to both endpoints at the same time. If both have the same robot and registry, it logs in once.
+ * @throws ExplainedError as `login` does; no login is left behind
  */
 export async function openEndpoints(
   request: PromotionRequest,
@@ -62,7 +62,7 @@ export async function openEndpoints(
   const { reporter } = platform;
   const others = await readOthers(request, reporter);
   const { writer, reader, isSame } = partiesOf(request);
-  const quietly = { ...platform, reporter: sayingOnce(reporter) };
+  const quietly = { ...platform, reporter: withoutRepeats(reporter) };
   const open: LiveLogin[] = [];
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
   let ofOthers: string | undefined;
@@ -73,7 +73,7 @@ export async function openEndpoints(
     });
     const [{ session } = {}] = open;
     if (session && others.size > 0) {
-      // Below the private folder of the destination's login, which goes with that.
+      // Below the private folder of the destination's login, which is removed with it.
       ofOthers = await writeSourceLogins([...others.values()], join(session.folder, "source"));
     }
   } catch (error) {
@@ -91,7 +91,7 @@ export async function openEndpoints(
   };
 }
 
-/** The logins of the option source-auth-file, from now on hidden. */
+/** Reads the logins of the option source-auth-file, and masks them. */
 async function readOthers(
   { sourceAuthFile, promotions }: PromotionRequest,
   reporter: Reporter,
@@ -112,7 +112,7 @@ async function readOthers(
   return others;
 }
 
-/** A robot that is to log in. */
+/** A robot to log in. */
 interface Party {
   readonly name: Endpoint["name"];
   readonly registry: string;
@@ -120,7 +120,7 @@ interface Party {
   readonly tokenHost: string | undefined;
 }
 
-/** @returns `reader`: undefined where no robot reads the source; `isSame`: whether one login is both */
+/** @returns `reader`: undefined if no robot reads the source; `isSame`: whether one login serves both */
 function partiesOf(request: PromotionRequest): { writer: Party; reader: Party | undefined; isSame: boolean } {
   const { promotions, sourceRobot, destinationRobot, sourceTokenHost, destinationTokenHost } = request;
   const [from = "", to = ""] = [promotions[0]?.source.registry, promotions[0]?.destination.registry];
@@ -135,10 +135,10 @@ function partiesOf(request: PromotionRequest): { writer: Party; reader: Party | 
   return { writer, reader: { name: "source", registry: from, robot: sourceRobot, tokenHost }, isSame };
 }
 
-/** Mentions the options as they are called here. */
+/** The error with the names that the options have in a promotion. */
 const ofEndpoint = (name: Endpoint["name"], error: ExplainedError): ExplainedError => {
-  const here = (words: Words) => withMentions(words, (mentioned) => mentionOf(name, mentioned));
-  return reworded(error, { headline: here, remedy: (lines) => lines.map(here) });
+  const renamed = (words: Words) => withMentions(words, (mentioned) => mentionOf(name, mentioned));
+  return reworded(error, { headline: renamed, remedy: (lines) => lines.map(renamed) });
 };
 
 function mentionOf(name: Endpoint["name"], mentioned: Mention): Words {
@@ -154,13 +154,13 @@ function mentionOf(name: Endpoint["name"], mentioned: Mention): Words {
   }
 }
 
-/** Both logins have the same identity, and so has each renewal: that is told once. */
-function sayingOnce(reporter: Reporter): Reporter {
-  const said = new Set<string>();
+/** Both logins and each renewal have the same identity: each line about it is logged once. */
+function withoutRepeats(reporter: Reporter): Reporter {
+  const logged = new Set<string>();
   const info = (message: Words) => {
     const line = plainly(message);
-    (said.has(line) ? reporter.debug : reporter.info)(message);
-    said.add(line);
+    (logged.has(line) ? reporter.debug : reporter.info)(message);
+    logged.add(line);
   };
   return { ...reporter, info };
 }
@@ -178,7 +178,7 @@ async function logIn(
 ): Promise<LiveLogin> {
   const { name, registry, robot } = party;
   const { clock, reporter, signal } = platform;
-  // A file of its own: among others' logins a more specific one would be taken instead.
+  // A separate file: in a shared one a more specific login would take precedence.
   const authFile = join(context.workplace.temporaryFolder, `quay-keyless-promote-${newId()}`, "config.json");
   const attempts = createAttempts(asLogin(request, party, authFile), request.timeoutSeconds, context, platform);
   const attempt = (renews?: Session) =>
@@ -190,7 +190,7 @@ async function logIn(
   try {
     current = await attempt();
   } catch (error) {
-    await attempts.takeBack();
+    await attempts.remove();
     throw error instanceof ExplainedError
       ? reworded(error, { headline: (words) => text`The login to the ${name} failed. ${words}` })
       : error;
@@ -199,13 +199,13 @@ async function logIn(
     current = await attempt(session);
     return current.session;
   };
-  const upkeep = renewUntilStopped(
+  const renewal = renewUntilStopped(
     current.session,
     { ...sourceOf(current), onLapse: "retry", renew },
     { clock, reporter, signal: AbortSignal.any([signal, attempts.stopped]) },
   ).catch((error) => {
     if (!attempts.stopped.aborted && !signal.aborted) {
-      reporter.warning(text`The login of ${robot} is no longer kept alive. ${asExplainedError(error).headline}`);
+      reporter.warning(text`The login of ${robot} is no longer renewed. ${asExplainedError(error).headline}`);
     }
   });
   return {
@@ -220,20 +220,20 @@ async function logIn(
     realm: () => current.realm,
     async close() {
       attempts.stop();
-      await upkeep;
-      await attempts.takeBack();
+      await renewal;
+      await attempts.remove();
     },
   };
 }
 
-/** One login, and its renewals. */
+/** One login and its renewals. */
 interface Attempts {
   run(renews?: Session): Promise<LoginResult>;
   readonly stopped: AbortSignal;
-  /** Ends the attempt that runs. */
+  /** Ends the running attempt. */
   stop(): void;
-  /** Never throws: what could not be taken back is logged. */
-  takeBack(): Promise<void>;
+  /** Never throws: a login that could not be removed is a warning. */
+  remove(): Promise<void>;
 }
 
 function createAttempts(
@@ -265,7 +265,7 @@ function createAttempts(
       stopping.abort();
       endAttempt();
     },
-    async takeBack() {
+    async remove() {
       if (folder !== undefined) {
         const quiet = { clock, reporter: { ...reporter, info: reporter.debug }, signal: AbortSignal.timeout(30_000) };
         await logout(folder, quiet).catch((error: unknown) => reporter.warning(asExplainedError(error).headline));

@@ -12,7 +12,7 @@ import type { Promotion, PromotionRequest } from "./request.ts";
 import type { Progress, TagResult } from "./result.ts";
 import { lookAtTags } from "./tags.ts";
 
-/** One promotion, and what it is asked with. */
+/** One promotion, and what it works with. */
 export interface PromotionRun {
   readonly promotion: Promotion;
   readonly request: PromotionRequest;
@@ -26,21 +26,21 @@ export interface Plan extends Comparison {
   readonly image: Image;
   /** What belongs to the image. */
   readonly artifacts: readonly Artifact[];
-  /** Source and destination are one repository: nothing is copied, and what belongs to the image must stay. */
+  /** Source and destination are one repository: nothing is copied, and the artifacts must not disappear. */
   readonly isWithin: boolean;
-  /** The destination's repository is there to be read. */
+  /** The destination's repository exists, and its robot may read it. */
   readonly destinationExists: boolean;
 }
 
-/** What the destination has of the image already. */
+/** What the destination already has of the image. */
 interface Comparison {
   readonly tags: readonly TagResult[];
   readonly lacking: readonly Artifact[];
-  /** undefined where it has the whole image */
+  /** undefined: it has the whole image */
   readonly missing: { readonly bytes: number } | undefined;
 }
 
-/** What was found out of the source, and with that a plan, or why there is none. */
+/** What was found in the source, with the plan or the reason that there is none. */
 export type Planned = Pick<Image, "platforms"> & { readonly digest: string | undefined } & (
     | { readonly plan: Plan; readonly failure?: never }
     | { readonly plan?: never; readonly failure: ExplainedError }
@@ -65,7 +65,7 @@ export async function plan(run: PromotionRun): Promise<Planned> {
       },
       (ended) => isThere(destination.until(ended)),
     );
-    // In one repository, what belongs to the image is there already.
+    // In one repository, the artifacts are already there.
     const isWithin = pathOf(source) === pathOf(destination);
     const toCopy = isWithin ? [] : artifacts;
     const comparison = destinationExists ? await compare(image, toCopy, run) : nothingThere(image, toCopy, promotion);
@@ -77,7 +77,7 @@ export async function plan(run: PromotionRun): Promise<Planned> {
   }
 }
 
-/** @returns what belongs to the image, where that is wanted @throws ExplainedError `image-expires`, `signatures-missing` */
+/** @returns what belongs to the image, if with-signatures is set @throws ExplainedError `image-expires`, `signatures-missing` */
 async function belongingTo(
   { digest, children, labelled }: Image,
   source: RepositoryClient,
@@ -112,7 +112,7 @@ const nothingThere = ({ blobs }: Image, artifacts: readonly Artifact[], { tags }
   missing: { bytes: blobs.reduce((sum, { size }) => sum + size, 0) },
 });
 
-/** A registry takes no manifest before it has what that consists of, so the manifest stands for the whole. */
+/** A registry accepts a manifest only after its blobs. If it has the manifest, it has the whole image. */
 async function missingBlobs(
   destination: RepositoryClient,
   { digest, blobs }: Image,

@@ -1,17 +1,17 @@
-/** What a promotion is at, in calm lines: for a log that somebody reads later. */
+/** Progress of the promotions, in few lines: for a log that is read later. */
 
 import { formatBytes, formatPart, formatTime } from "./report.ts";
 import type { Progress } from "./result.ts";
 
-/** How long a copy goes on without a word. */
+/** Pause between two lines about the same copy. */
 const quietMs = 30_000;
 
 interface Copying {
   readonly began: number;
-  told: number;
+  reportedAt: number;
 }
 
-/** One line when an image begins to be copied, one each 30 s while it is, one at the end of each promotion. */
+/** One line when the copy of an image begins, one every 30 s during it, one at the end of each promotion. */
 export function createCalmProgress(
   names: readonly string[],
   info: (line: string) => void,
@@ -28,10 +28,10 @@ export function createCalmProgress(
       case "copying": {
         const copy = copies.get(index);
         if (copy === undefined) {
-          copies.set(index, { began: now, told: now });
+          copies.set(index, { began: now, reportedAt: now });
           say(`copying${amountOf(progress)}.`);
-        } else if (now - copy.told >= quietMs) {
-          copy.told = now;
+        } else if (now - copy.reportedAt >= quietMs) {
+          copy.reportedAt = now;
           say(`still copying: ${[...partsOf(progress), `for ${formatTime(now - copy.began)} now`].join(", ")}.`);
         }
         break;
@@ -40,20 +40,20 @@ export function createCalmProgress(
         say(`done after ${formatTime(now - began)}.`);
         break;
       case "failed":
-        say(`failed after ${formatTime(now - began)}; why is told at the end.`);
+        say(`failed after ${formatTime(now - began)}; details below.`);
         break;
       default:
     }
   };
 }
 
-/** What there is to copy, as far as it is known. */
+/** How much there is to copy, as far as it is known. */
 function amountOf({ blobs, bytes }: Progress): string {
   const all = blobs === undefined ? "" : ` ${blobs.all} ${blobs.all === 1 ? "blob" : "blobs"}`;
   return `${all}${bytes === undefined ? "" : `; ${formatBytes(bytes.all)} are new there`}`;
 }
 
-/** How far it is; what is sent is unknown where the system does not tell. */
+/** How far the copy is. The bytes sent are 0 on systems that do not count them. */
 export function partsOf({ blobs, bytes }: Progress): readonly string[] {
   return [
     ...(blobs === undefined ? [] : [`blobs ${Math.min(blobs.begun, blobs.all)}/${blobs.all}`]),

@@ -17,7 +17,7 @@ import { verify } from "./verify.ts";
 /**
  * Promotes everything in the request.
  * @returns a result for each promotion, in order, also for those that failed
- * @throws ExplainedError what concerns them all: a login that failed, no skopeo
+ * @throws ExplainedError for a failure that concerns them all: a login failed, skopeo is missing
  */
 export async function promote(
   request: PromotionRequest,
@@ -31,9 +31,9 @@ export async function promote(
     try {
       const clientOf = clientsOf(request, platform);
       const means = meansOf(request, { tool, endpoints, idleMs: 5 * timeoutSeconds * 1000 }, platform);
-      // As many are looked at as are copied: the first copies should not have to wait for looks at the last.
+      // As many plans as copies at once: the first copies should not wait for the last plans.
       const look = createLimit(parallel);
-      // While as many as may be are copied, the next ones are looked at.
+      // Twice as many: while the limit is copied, the next ones are planned.
       return await mapLimit(promotions, 2 * parallel, (promotion, index) => {
         const source = clientOf(endpoints.source, promotion.source);
         const destination = clientOf(endpoints.destination, promotion.destination);
@@ -58,7 +58,7 @@ function meansOf(request: PromotionRequest, tools: CopyTools, platform: Platform
   };
 }
 
-/** One transport for each login at each registry: what it has found out about its rights serves all promotions. */
+/** One transport per login and registry: what it learns about its permissions serves all promotions. */
 function clientsOf(
   { timeoutSeconds }: PromotionRequest,
   platform: Platform,
@@ -84,7 +84,7 @@ function clientsOf(
   };
 }
 
-/** Never throws: what went wrong is in the result, beside what had been done by then. */
+/** Never throws: the result holds the failure, beside what was done before it. */
 async function promoteOne(
   run: PromotionRun,
   means: Means,
@@ -113,7 +113,7 @@ async function outcomeOf({ plan, failure }: Planned, run: PromotionRun, means: M
     return apply(plan, run, means);
   }
   if (!plan.destinationExists) {
-    platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot may not read it.`);
+    platform.reporter.info(`${pathOf(destination)} does not exist yet, or its robot has no permission to read it.`);
   }
   return notApplied(plan);
 }

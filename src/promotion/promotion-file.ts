@@ -10,28 +10,28 @@ import { byTag, formatReference, pathOf, shownOf } from "./reference.ts";
 import { anchorsOf, compose, example, notYaml, type Resolve, type Yaml } from "./yaml.ts";
 
 export interface FileWanted {
-  /** As it was given. */
+  /** The path as given. */
   readonly path: string;
-  /** Of references that name none. */
+  /** The registry of references that name none. */
   readonly registry: string;
-  /** Whether a robot reads the sources; it signs in at one registry. */
+  /** Whether a robot reads the sources. A robot logs in to one registry. */
   readonly hasSourceRobot: boolean;
 }
 
 const keys = ["source", "destination", "tags"] as const;
 type Key = (typeof keys)[number];
 
-/** Bounds of what is read: far beyond any release, and little enough to be read in a second. */
+/** Bounds of the file: far beyond any release, and read within a second. */
 const maxBytes = 1024 * 1024;
 const maxTags = 10_000;
 
 /**
- * @param signal ends the wait for a pipe that nobody writes to
+ * @param signal ends the wait for a pipe without a writer
  * @throws ExplainedError `invalid-input`
  */
 export async function readPromotionFile(wanted: FileWanted, signal: AbortSignal): Promise<readonly Promotion[]> {
   const text = await readText(wanted.path, signal);
-  // Only those who have a file pay for the parser.
+  // Only a promotion with a file loads the parser.
   const yaml = await import(/* webpackMode: "eager" */ "yaml");
   return parsePromotionFile(yaml, text, wanted);
 }
@@ -44,7 +44,7 @@ async function readText(path: string, signal: AbortSignal): Promise<string> {
     bytes = await readFileOrPipeWithin(path, maxBytes, signal);
   } catch (error) {
     if (signal.aborted) {
-      throw invalidInput("file", path, "nobody writes to this pipe", release);
+      throw invalidInput("file", path, "no process writes to this pipe", release);
     }
     if (!(error instanceof FileFailure)) {
       throw error;
@@ -55,18 +55,18 @@ async function readText(path: string, signal: AbortSignal): Promise<string> {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw invalidInput("file", path, "it is not text in UTF-8", example);
+    throw invalidInput("file", path, "it is not UTF-8 text", example);
   }
 }
 
 /**
- * @param yaml the library, which is loaded for this alone
+ * @param yaml the library, which only this needs
  * @throws ExplainedError `invalid-input`, naming the entry
  */
 export function parsePromotionFile(yaml: Yaml, text: string, wanted: FileWanted): readonly Promotion[] {
   const { document, lineOf } = compose(yaml, text, wanted.path);
   const resolve = anchorsOf(yaml, document, (alias) =>
-    notYaml(wanted.path, `line ${lineOf(alias)}: *${asGiven(alias.source)} stands for nothing before it`),
+    notYaml(wanted.path, `line ${lineOf(alias)}: *${asGiven(alias.source)} has no anchor before it`),
   );
   const list = document.contents;
   const isBlank = list === null || (yaml.isScalar(list) && list.value === "");
@@ -98,7 +98,7 @@ export function parsePromotionFile(yaml: Yaml, text: string, wanted: FileWanted)
 
 interface Entry {
   readonly promotion: Promotion;
-  /** For messages: `entry 3 (line 12)` */
+  /** `entry 3 (line 12)`, for messages */
   readonly place: string;
 }
 
@@ -168,7 +168,7 @@ const failing =
 
 const nameOf = (path: string): string => JSON.stringify(asGiven(path)).slice(1, -1);
 
-/** The entry's values by their keys: all of them, each once, and no other. */
+/** The entry's values by key. Each key occurs once, and there is no other. */
 function readKeys(yaml: Yaml, map: YAMLMap, resolve: Resolve, fail: Fail): ReadonlyMap<Key, unknown> {
   const values = new Map<Key, unknown>();
   const whole = `An entry has ${keys.join(", ")}.`;
@@ -179,7 +179,7 @@ function readKeys(yaml: Yaml, map: YAMLMap, resolve: Resolve, fail: Fail): Reado
     if (!known) {
       const close = nearest(name, keys);
       throw fail(
-        `it has a key ${JSON.stringify(asGiven(shownOf(name)))}, which is unknown`,
+        `it has the unknown key ${JSON.stringify(asGiven(shownOf(name)))}`,
         close ? `Did you mean: ${close}` : whole,
       );
     }
@@ -195,7 +195,7 @@ function readKeys(yaml: Yaml, map: YAMLMap, resolve: Resolve, fail: Fail): Reado
   return values;
 }
 
-/** What concerns several entries. */
+/** The checks across entries. */
 function checkTogether(entries: readonly Entry[], { path, hasSourceRobot }: FileWanted): void {
   const [first] = entries;
   const takenBy = new Map<string, Entry>();
@@ -208,7 +208,7 @@ function checkTogether(entries: readonly Entry[], { path, hasSourceRobot }: File
       if (other) {
         const isSame = same(entry.promotion, other.promotion);
         throw fail(
-          isSame ? `it says the same as ${other.place}` : `${reference} is a tag of ${other.place} already`,
+          isSame ? `it repeats ${other.place}` : `${reference} is already a tag of ${other.place}`,
           isSame ? "Leave one of the two out." : "Leave the tag out of one of the two.",
         );
       }
@@ -216,7 +216,7 @@ function checkTogether(entries: readonly Entry[], { path, hasSourceRobot }: File
     }
     const elsewhere = (what: string, own: string, its: string) =>
       fail(
-        `its ${what} is on ${own}, and that of ${first?.place} on ${its}; one robot signs in at one registry`,
+        `its ${what} is on ${own}, and that of ${first?.place} on ${its}; one robot logs in to one registry`,
         "Make a file for each registry.",
       );
     const one = first?.promotion ?? entry.promotion;

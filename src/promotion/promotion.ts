@@ -1,4 +1,4 @@
-/** One promotion: an image, and the tags that it gets elsewhere. Pure. */
+/** One promotion: an image, and the tags that it gets at the destination. Pure. */
 
 import type { Words } from "../platform/wording.ts";
 import {
@@ -23,9 +23,9 @@ export interface PromotionText {
   readonly source: string;
   readonly destination: string;
   readonly tags: readonly string[];
-  /** Of references that name none. */
+  /** The registry of references that name none. */
   readonly registry: string;
-  /** Where tags are given, for messages. */
+  /** Where to write tags, for messages. */
   readonly tagsGoInto: Words;
   readonly refuse: (field: "source" | "destination" | "tags") => Refuse;
 }
@@ -36,9 +36,13 @@ export function parsePromotion(text: PromotionText): Promotion {
   const source = parseSource(text.source, registry, refuse("source"));
   const destination = parseDestination(text.destination, registry, text.tagsGoInto, refuse("destination"));
   const tags = parseTags(text.tags, refuse("tags"));
-  const own = pathOf(source) === pathOf(destination) && "tag" in source.by ? source.by.tag : undefined;
-  if (own !== undefined && tags.includes(own)) {
-    throw refuse("tags")(own, `${byTag(source, own)} is the source itself`, `${own}-released`.slice(-128));
+  const sourceTag = pathOf(source) === pathOf(destination) && "tag" in source.by ? source.by.tag : undefined;
+  if (sourceTag !== undefined && tags.includes(sourceTag)) {
+    throw refuse("tags")(
+      sourceTag,
+      `${byTag(source, sourceTag)} is the source itself`,
+      `${sourceTag}-released`.slice(-128),
+    );
   }
   return { source, destination, tags };
 }

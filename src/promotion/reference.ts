@@ -12,7 +12,7 @@ export interface Repository {
   readonly repository: string;
 }
 
-/** An image in it: by digest, or by a tag that has yet to be resolved. */
+/** An image in a repository: by digest, or by a tag that is not resolved yet. */
 export interface Reference extends Repository {
   readonly by: { readonly digest: string } | { readonly tag: string };
 }
@@ -26,23 +26,23 @@ export const byTag = (repository: Repository, tag: string): string => `${pathOf(
 export const formatReference = (reference: Reference): string =>
   "digest" in reference.by ? byDigest(reference, reference.by.digest) : byTag(reference, reference.by.tag);
 
-/** Makes the error for a value that can't be; `example`: a value that can. */
+/** Makes the error for a wrong value; `example` is a right one. */
 export type Refuse = (shown: string, problem: Words, example: string) => ExplainedError;
 
-// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests, which skopeo holds to as well.
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests; skopeo follows it.
 const component = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
 const tagName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
 const whatATagIs = "a tag has 1 to 128 letters, digits and . _ -, the first of them neither . nor -";
 
 /**
- * `[registry/]organization/repository` with `@sha256:…` or `:tag`; where both are there, the digest counts.
- * @param registry of a reference that names none
+ * `[registry/]organization/repository` with `@sha256:…` or `:tag`. With both, the digest counts.
+ * @param registry for a reference that names none
  * @throws what `refuse` makes
  */
 export function parseSource(text: string, registry: string, refuse: Refuse): Reference {
   if (digestProblem(text) === undefined) {
-    throw refuse(text, "it is a digest alone, without its repository", `${registry}/acme/app@${text}`);
+    throw refuse(text, "it is a digest without its repository", `${registry}/acme/app@${text}`);
   }
   const { name, tag, digest } = split(text, refuse);
   const repository = parseName(name, registry, (problem, better) => {
@@ -69,7 +69,7 @@ export function parseSource(text: string, registry: string, refuse: Refuse): Ref
 
 /**
  * `[registry/]organization/repository`
- * @param tags where tags are given, as in `the option tag`
+ * @param tags where to write tags, such as `the option tag`
  * @throws what `refuse` makes
  */
 export function parseDestination(given: string, registry: string, tags: Words, refuse: Refuse): Repository {
@@ -90,10 +90,10 @@ export function parseTags(texts: readonly string[], refuse: Refuse): readonly st
     const last = text.slice(text.lastIndexOf(":") + 1);
     const example = exampleTag(last);
     if (/[\s,;]/.test(text)) {
-      throw refuse(shownOf(text), "a tag has no blank, comma or semicolon; several are given one by one", "1.0");
+      throw refuse(shownOf(text), "a tag has no blank, comma or semicolon; give several one by one", "1.0");
     }
     if (/[/:@]/.test(text)) {
-      throw refuse(shownOf(text), "it is the tag alone, without the repository", example);
+      throw refuse(shownOf(text), "a tag is given without the repository", example);
     }
     checkTag(text, (problem) => refuse(shownOf(text), problem, example));
     if (texts.indexOf(text) < index) {
@@ -103,12 +103,12 @@ export function parseTags(texts: readonly string[], refuse: Refuse): readonly st
   return texts;
 }
 
-/** Fit to be shown, which what may be a secret is not. */
+/** An example that is safe to print: a tag that may be a secret is not. */
 const exampleTag = (tag = ""): string => (tagName.test(tag) && withoutSecrets(tag) === tag ? tag : "1.0");
 
 function checkTag(tag: string, fail: (problem: string) => ExplainedError): void {
   if (!tagName.test(tag)) {
-    throw fail(tag === "" ? "a colon stands at its end, and no tag" : whatATagIs);
+    throw fail(tag === "" ? "it ends with a colon, without a tag" : whatATagIs);
   }
 }
 
@@ -118,24 +118,24 @@ interface Parts {
   readonly digest: string | undefined;
 }
 
-/** The parts by their signs, not yet looked at. */
+/** The parts between the separators, unchecked. */
 function split(text: string, refuse: Refuse): Parts {
   const fail = (problem: string, example = "quay.io/acme/app") => refuse(shownOf(text), problem, example);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme !== undefined) {
-    // Whoever gave user and password as well is told of them next.
+    // A user and password in it are the next error.
     const rest = text.slice(scheme.length);
     const better = shownOf(rest) === rest && !/\s/.test(rest) ? rest : undefined;
-    throw fail(`it has no scheme: leave ${scheme} out`, better);
+    throw fail(`a reference has no scheme: leave ${scheme} out`, better);
   }
   if (/\s|\p{C}/u.test(text)) {
-    throw fail("it is one name without blanks");
+    throw fail("a reference has no blanks");
   }
   const at = text.lastIndexOf("@");
   const digest = at < 0 ? undefined : text.slice(at + 1);
   const beginning = at < 0 ? text : text.slice(0, at);
   if (beginning.includes("@") || digest?.includes("/") || (digest !== undefined && !beginning.includes("/"))) {
-    throw fail("it has no user or password: the robots log in by themselves");
+    throw fail("a reference has no user or password: the robots log in");
   }
   const colon = beginning.indexOf(":", beginning.lastIndexOf("/") + 1);
   return colon < 0
@@ -143,7 +143,7 @@ function split(text: string, refuse: Refuse): Parts {
     : { name: beginning.slice(0, colon), tag: beginning.slice(colon + 1), digest };
 }
 
-/** As docker tells a host from an organization: by a dot, a port, or that it is localhost. */
+/** docker's rule: a host has a dot or a port, or is localhost; everything else is an organization. */
 const looksLikeHost = (first: string): boolean => /[.:[]/.test(first) || first.toLowerCase() === "localhost";
 
 function parseName(
@@ -168,7 +168,7 @@ function parseName(
     }
     const isOrganization = component.test(host) && component.test(repository);
     throw fail(
-      `${host} is taken for the registry, since it has a dot or a port, and behind it organization/repository is missing${isOrganization ? ` (if it is an organization: ${registry}/${host}/${repository})` : ""}`,
+      `${host} is read as the registry, because it has a dot or a port, and organization/repository is missing after it${isOrganization ? ` (if it is an organization: ${registry}/${host}/${repository})` : ""}`,
       better,
     );
   }
@@ -181,12 +181,12 @@ function parseName(
     );
   }
   if (repository !== lower) {
-    throw fail("names of repositories are lower case", `${host}/${lower}`);
+    throw fail("repository names are lower case", `${host}/${lower}`);
   }
   return { registry: host, repository };
 }
 
-/** @returns what is wrong, and the digest that was meant, where one can tell */
+/** @returns the problem, and the digest that was meant, if it is clear */
 function digestProblem(text: string): readonly [problem: string, better?: string] | undefined {
   if (/^sha256:[0-9a-f]{64}$/.test(text)) {
     return undefined;
@@ -196,13 +196,13 @@ function digestProblem(text: string): readonly [problem: string, better?: string
   }
   const [, algorithm = "", hex = ""] = /^([^:]*):(.*)$/s.exec(text) ?? [];
   if (algorithm === "") {
-    return ["what follows @ is not a digest, sha256: and 64 hex digits; a tag follows a colon"];
+    return ["after @ comes a digest, sha256: and 64 hex digits; a tag follows a colon"];
   }
   if (algorithm.toLowerCase() !== "sha256") {
-    return ["its digest is not a sha256, the only kind that registries name images by"];
+    return ["its digest is not a sha256, the only kind that registries use for images"];
   }
   if (!/^[0-9a-f]*$/i.test(hex)) {
-    return ["its digest has other characters than hex digits"];
+    return ["its digest has characters that are not hex digits"];
   }
   if (hex.length !== 64) {
     return [`its digest has ${hex.length} hex digits, and sha256 has 64`];
@@ -210,7 +210,7 @@ function digestProblem(text: string): readonly [problem: string, better?: string
   return ["a digest is lower case", text.toLowerCase()];
 }
 
-/** The text without a user and password, which may stand before the host; a digest at its end is none. */
+/** The text without a user and password before the host. A digest at its end stays. */
 export function shownOf(text: string): string {
   const at = text.lastIndexOf("@");
   const beginning = text.slice(0, Math.max(at, 0)).replace(/^[a-z][a-z0-9+.-]*:\/\//i, "");

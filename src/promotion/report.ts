@@ -1,4 +1,4 @@
-/** What became of the promotions, for people and for programs: the entryPoints lay it out. Pure. */
+/** The results of promotions, for readers and for programs; the entry points format them. Pure. */
 
 import type { PromotionOutputName } from "../options/table.ts";
 import { type ExplainedError, type FailureObject, reworded } from "../platform/errors.ts";
@@ -7,23 +7,23 @@ import { byDigest, byTag, formatReference, pathOf } from "./reference.ts";
 import type { Promotion, PromotionRequest } from "./request.ts";
 import type { ArtifactResult, PromotionResult, TagResult } from "./result.ts";
 
-/** One promotion, in words. */
+/** One promotion, as text. */
 export interface Row {
-  /** The destination, with the digest shortened where it is known. */
+  /** The destination, with the shortened digest if it is known. */
   readonly image: string;
   readonly tags: readonly { readonly tag: string; readonly state: string }[];
-  /** undefined: it went well */
+  /** undefined: it succeeded */
   readonly failure: string | undefined;
   readonly bytes: string;
   readonly time: string;
-  /** The whole reference, to copy from, and where it came from. */
+  /** The whole reference, to copy and paste; `source` is where it came from. */
   readonly reference: string;
   readonly source: string;
-  /** "2 signatures, 1 SBOM: copied", and what of it is not there already, one by one. */
+  /** "2 signatures, 1 SBOM: copied", then each new artifact on its own line. */
   readonly artifacts: readonly string[];
 }
 
-/** What of the request decides how results are told. */
+/** The part of the request that decides the wording of results. */
 export type ReportOptions = Pick<PromotionRequest, "dryRun" | "existingTags">;
 
 export function rowOf(result: PromotionResult, request: ReportOptions): Row {
@@ -41,7 +41,7 @@ export function rowOf(result: PromotionResult, request: ReportOptions): Row {
   };
 }
 
-/** What was asked for, where a failure came before a look at the tags. */
+/** All tags of the promotion; those that were not looked at before a failure count as planned. */
 function tagsOf({ promotion, tags }: PromotionResult): readonly TagResult[] {
   const missing = promotion.tags.filter((tag) => !tags.some((found) => found.tag === tag));
   return [...tags, ...missing.map((tag) => ({ tag, state: "planned", before: undefined }) as const)];
@@ -77,7 +77,7 @@ const kinds = [
   ["other", "other artifact", "other artifacts"],
 ] as const;
 
-/** @param otherwise what those are that were not copied */
+/** @param otherwise the state of artifacts that were not copied */
 function artifactsOf(artifacts: readonly ArtifactResult[], otherwise: string): readonly string[] {
   return [true, false].flatMap((copied) => {
     const some = artifacts.filter((each) => each.copied === copied);
@@ -85,29 +85,29 @@ function artifactsOf(artifacts: readonly ArtifactResult[], otherwise: string): r
       const count = some.filter((each) => each.kind === kind).length;
       return count === 0 ? [] : [`${count} ${count === 1 ? one : several}`];
     });
-    const news = otherwise === "already there" && !copied ? [] : some;
-    return counts.length === 0 ? [] : [`${counts.join(", ")}: ${copied ? "copied" : otherwise}`, ...news.map(lineOf)];
+    const shown = otherwise === "already there" && !copied ? [] : some;
+    return counts.length === 0 ? [] : [`${counts.join(", ")}: ${copied ? "copied" : otherwise}`, ...shown.map(lineOf)];
   });
 }
 
 function lineOf({ kind, digest, subject, tag }: ArtifactResult): string {
   const name = kinds.find(([each]) => each === kind)?.[1] ?? kind;
-  const under = tag === undefined ? "" : `, under ${tag.replace(/^(sha[0-9]+-[0-9a-f]{12})[0-9a-f]+/, "$1…")}`;
-  return `${name} ${shortDigest(digest)} of ${shortDigest(subject)}${under}`;
+  const place = tag === undefined ? "" : `, under ${tag.replace(/^(sha[0-9]+-[0-9a-f]{12})[0-9a-f]+/, "$1…")}`;
+  return `${name} ${shortDigest(digest)} of ${shortDigest(subject)}${place}`;
 }
 
-/** All of them in one line. */
+/** All results in one line. */
 export function conclusion(results: readonly PromotionResult[], { dryRun }: ReportOptions): string {
   const counts = new Map<string, number>();
   for (const result of results) {
     const kind = dryRun ? planned(result) : done(result);
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
-  const told = ["promoted", "to promote", "already there", "to be refused", "failed"].flatMap((kind) => {
+  const parts = ["promoted", "to promote", "already there", "to be refused", "failed"].flatMap((kind) => {
     const count = counts.get(kind);
     return count === undefined ? [] : [`${count} ${kind}`];
   });
-  return `${dryRun ? "Plan, nothing was changed: " : ""}${told.join(", ")}.`;
+  return `${dryRun ? "Plan, nothing was changed: " : ""}${parts.join(", ")}.`;
 }
 
 function done({ failure, changed }: PromotionResult): string {
@@ -127,9 +127,9 @@ function planned({ failure, tags, bytes }: PromotionResult): string {
 
 /**
  * One promotion, for a program.
- * @param tell how this entry point words a failure
+ * @param toObject how this entry point formats a failure
  */
-export function objectOf(result: PromotionResult, tell: (failure: ExplainedError) => FailureObject) {
+export function objectOf(result: PromotionResult, toObject: (failure: ExplainedError) => FailureObject) {
   const { promotion, digest, platforms, artifacts, changed, bytes, milliseconds, failure } = result;
   const { source, destination } = promotion;
   return {
@@ -145,17 +145,17 @@ export function objectOf(result: PromotionResult, tell: (failure: ExplainedError
     changed,
     bytes,
     milliseconds,
-    ...(failure && { error: tell(failure) }),
+    ...(failure && { error: toObject(failure) }),
   };
 }
 
 /**
- * By the names of the table of outputs. What failed, or was only planned, stands in `results` alone: whoever signs or deploys
- * what the other outputs name must find it.
+ * Keyed by the names of the table of outputs. A promotion that failed or was only planned is in `results` only: later steps
+ * sign or deploy what the other outputs name, and must find it.
  */
 export function promotionOutputsOf(
   results: readonly PromotionResult[],
-  { dryRun, tell }: { readonly dryRun: boolean; readonly tell: (failure: ExplainedError) => FailureObject },
+  { dryRun, toObject }: { readonly dryRun: boolean; readonly toObject: (failure: ExplainedError) => FailureObject },
 ): Readonly<Record<PromotionOutputName, string>> {
   const done = dryRun ? [] : results.filter(({ failure, digest }) => failure === undefined && digest !== undefined);
   const single = results.length === 1 ? done[0] : undefined;
@@ -165,13 +165,13 @@ export function promotionOutputsOf(
     digest: single?.digest ?? "",
     tags: done.flatMap(({ promotion: { destination, tags } }) => tags.map((tag) => byTag(destination, tag))).join("\n"),
     changed: String(results.some(({ changed }) => changed)),
-    results: JSON.stringify(results.map((result) => objectOf(result, tell))),
+    results: JSON.stringify(results.map((result) => objectOf(result, toObject))),
   };
 }
 
 /**
- * The failures, each once, with the promotions that it belongs to where there are several.
- * @returns those of the promotions in order
+ * The failures, each once. With several promotions, each names those that it belongs to.
+ * @returns them in the order of the promotions
  */
 export function failuresOf(results: readonly PromotionResult[]): readonly ExplainedError[] {
   const names = namesOf(results.map(({ promotion }) => promotion));
@@ -193,7 +193,7 @@ export function failuresOf(results: readonly PromotionResult[]): readonly Explai
 const listed = (names: readonly string[]): string =>
   names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
 
-/** What a promotion is called in a line about it: its destination, with as much more as tells it from the others. */
+/** The name of each promotion in log lines: its destination, with as much more as makes it unique. */
 export function namesOf(promotions: readonly Promotion[]): readonly string[] {
   const several = new Set(promotions.map(({ destination }) => destination.registry)).size > 1;
   const short = promotions.map(({ destination }) => (several ? pathOf(destination) : destination.repository));
@@ -211,10 +211,10 @@ const units = [
   ["kB", 1e3],
 ] as const;
 
-// From 999,950 on, one digit behind the point would make it 1000.0.
+// From 999,950 on, one decimal would round to 1000.0.
 const unitOf = (bytes: number) => units.find(([, size]) => bytes >= size * 0.99995);
 
-/** 12.3 MB: by thousands, as registries and disks count. */
+/** 12.3 MB, in powers of 1000. */
 export function formatBytes(bytes: number): string {
   const [unit, size] = unitOf(bytes) ?? ["B", 1];
   return `${size === 1 ? bytes : (bytes / size).toFixed(1)} ${unit}`;

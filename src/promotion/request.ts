@@ -1,4 +1,4 @@
-/** Options and the file of promotions become one plain value, validated once, before anything is touched. */
+/** Reads the options and the file of promotions into one plain value, validated before anything is changed. */
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
 import { type OptionReader, parseTimeout, readOptions, requireOptions } from "../options/reader.ts";
@@ -13,18 +13,18 @@ import { shownOf } from "./reference.ts";
 
 export type { Promotion } from "./promotion.ts";
 
-/** What may happen to a tag that exists: it stays, it is moved, or it may not exist at all. */
+/** What happens to a tag that exists: it stays, it is moved, or it is an error. */
 export type ExistingTags = "stay" | "move" | "forbidden";
 
 export interface PromotionRequest {
   readonly identity: IdentityRequest;
-  /** At least one; all destinations on one registry, and all sources on one where `sourceRobot` is set. */
+  /** At least one. All destinations are on one registry; so are all sources if `sourceRobot` is set. */
   readonly promotions: readonly Promotion[];
-  /** With neither this nor `sourceAuthFile`, the source is public. */
+  /** Without this and `sourceAuthFile`, the source is public. */
   readonly sourceRobot: string | undefined;
   readonly sourceAuthFile: string | undefined;
   readonly destinationRobot: string;
-  /** host or host:port where a registry may send logins besides itself */
+  /** host or host:port, the second host to which a registry may send logins */
   readonly sourceTokenHost: string | undefined;
   readonly destinationTokenHost: string | undefined;
   readonly existingTags: ExistingTags;
@@ -36,15 +36,15 @@ export interface PromotionRequest {
   readonly dryRun: boolean;
   readonly parallel: number;
   readonly caFile: string | undefined;
-  /** For each login and each question to a registry, retries included. */
+  /** For each login and each request to a registry, retries included. */
   readonly timeoutSeconds: number;
 }
 
-/** What has to be given where no file has a list of promotions, with examples. */
+/** The options that are required without a file of promotions, with examples. */
 const unlessFile = { source: "quay.io/acme/staging:1.0", destination: "quay.io/acme/app", tag: "1.0" } as const;
 
 /**
- * Reads the file that the option file names, and changes nothing.
+ * Reads the file of the option file, and changes nothing.
  * @throws ExplainedError `invalid-input`, naming the option or the file's entry, the value and an example that works
  */
 export async function readPromotionRequest(values: OptionValues): Promise<PromotionRequest> {
@@ -144,7 +144,7 @@ function parseExistingTags({ boolean }: OptionReader): ExistingTags {
   return move ? "move" : createOnly ? "forbidden" : "stay";
 }
 
-/** What uname and Go call them otherwise. */
+/** Other names of architectures, as uname prints them. */
 const architectures = new Map([
   ["x86_64", "amd64"],
   ["x86-64", "amd64"],
@@ -156,7 +156,7 @@ function parsePlatforms(entries: readonly string[]): readonly string[] {
     const fail = (problem: string, example = "linux/amd64") =>
       invalidInput("platform", entry, problem, mention("platform", example));
     if (/[\s,;]/.test(entry)) {
-      throw fail("a platform has no blank, comma or semicolon; several stand on a line each");
+      throw fail("a platform has no blank, comma or semicolon; write one per line");
     }
     const lower = entry.toLowerCase();
     const [os = "", architecture, ...rest] = lower.split("/");

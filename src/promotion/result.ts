@@ -1,4 +1,4 @@
-/** What a promotion has done or would do, and what it is at. Types alone. */
+/** The results of a promotion, done or planned, and its progress. Types only. */
 
 import type { Workplace } from "../login/workplace.ts";
 import type { ExplainedError } from "../platform/errors.ts";
@@ -7,17 +7,17 @@ import type { Promotion } from "./request.ts";
 
 export interface TagResult {
   readonly tag: string;
-  /** `planned`, `refused`, `immutable`: of a dry run or a failure; nothing was done. */
+  /** `planned`, `refused` and `immutable` occur in a dry run or a failure; nothing was done. */
   readonly state: "there" | "new" | "moved" | "planned" | "refused" | "immutable";
-  /** The digest it pointed to before. */
+  /** The digest that it pointed to before. */
   readonly before: string | undefined;
 }
 
-/** A signature, an attestation, an SBOM, or whatever else refers to an image. */
+/** A signature, an attestation, an SBOM, or another artifact that refers to an image. */
 export interface ArtifactResult {
   readonly kind: "signature" | "attestation" | "sbom" | "other";
   readonly digest: string;
-  /** Of the image that it belongs to. */
+  /** The digest of the image that it belongs to. */
   readonly subject: string;
   /** cosign's tag; undefined: a referrer */
   readonly tag: string | undefined;
@@ -28,7 +28,7 @@ export interface PromotionResult {
   readonly promotion: Promotion;
   /** undefined: the source could not be resolved */
   readonly digest: string | undefined;
-  /** os/architecture of an index's images; empty for a single image that nobody asked about */
+  /** os/architecture of an index's images; empty for a single image if the option platform is not set */
   readonly platforms: readonly string[];
   readonly tags: readonly TagResult[];
   readonly artifacts: readonly ArtifactResult[];
@@ -39,19 +39,19 @@ export interface PromotionResult {
   readonly failure: ExplainedError | undefined;
 }
 
-/** What a promotion is at, for whoever watches. */
+/** The current state of a promotion, for a log or a terminal. */
 export interface Progress {
   readonly phase: "resolving" | "verifying" | "copying" | "signatures" | "tags" | "done" | "failed";
-  /** While copying: blobs begun, and all. */
+  /** During a copy: blobs begun, and all blobs. */
   readonly blobs?: { readonly begun: number; readonly all: number };
-  /** While copying: sent so far, and what the destination does not have yet. */
+  /** During a copy: bytes sent, and all bytes that the destination does not have yet. */
   readonly bytes?: { readonly sent: number; readonly all: number };
 }
 
 export interface PromotionContext {
   readonly workplace: Workplace;
-  /** One for each login, with its time limit; without a limit: the one that the copies run on. Ended by its `close`. */
+  /** Creates a platform: one per login, with its time limit, and one without a limit for the copies. Call its `close`. */
   readonly createPlatform: (timeoutSeconds: number | undefined) => Platform & { close(): void };
-  /** Told of each step of the promotion with this index. */
+  /** Called at each step of the promotion with this index. */
   readonly onProgress: (index: number, progress: Progress) => void;
 }

@@ -1,4 +1,4 @@
-/** The login of a source that no robot reads, out of an auth file that another step has written. */
+/** The login of a source that no robot reads, from an auth file that another step has written. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type AuthEntry, getOwn, readAuthFile } from "../authfile/read.ts";
@@ -8,15 +8,15 @@ import { mention, text } from "../platform/wording.ts";
 import { pathOf, type Repository } from "./reference.ts";
 
 export interface SourceLogin {
-  /** As the file has it. */
+  /** The entry's key in the file. */
   readonly key: string;
-  /** base64(user:password), as it stands there, and as it goes into an `Authorization: Basic`. */
+  /** base64(user:password), as in the file and in an `Authorization: Basic` header. */
   readonly auth: string;
 }
 
 /**
- * The most specific entry for each of the sources, as the containers tools choose it; nothing else of the file.
- * @returns by `registry/organization/repository`
+ * Reads the most specific entry for each source, which is the one that skopeo, buildah and podman use. Reads nothing else.
+ * @returns the logins, keyed by `registry/organization/repository`
  * @throws ExplainedError `invalid-input`, `auth-file-unusable`, `credential-helper`, `not-logged-in`
  */
 export async function readSourceLogins(
@@ -32,12 +32,12 @@ export async function readSourceLogins(
     sources.map((source) => {
       const { registry } = source;
       const remedy = [
-        `Log in into a file of its own: skopeo login --authfile source.json ${registry}`,
+        `Log in to a separate file: skopeo login --authfile source.json ${registry}`,
         text`Then name that file: ${mention("source-auth-file", "source.json")}`,
       ];
-      // A helper is asked before the entries, as the tools do it.
+      // The tools ask a helper before they read the entries.
       if (getOwn(credHelpers, registry) !== undefined) {
-        const message = `${path} leaves the login for ${registry} to a credential helper (credHelpers), which is not asked for it.`;
+        const message = `${path} leaves the login for ${registry} to a credential helper (credHelpers), which is not used here.`;
         throw new ExplainedError("credential-helper", message, { remedy });
       }
       const [key, entry] = mostSpecific(auths, pathOf(source)) ?? [];
@@ -55,7 +55,7 @@ export async function readSourceLogins(
   );
 }
 
-/** @returns a file with these alone, in a folder that is made for it: skopeo and its kin name the file, cosign and its kin the folder */
+/** @returns a file with only these logins, in its own folder: skopeo is given the file, cosign the folder */
 export async function writeSourceLogins(logins: readonly SourceLogin[], folder: string): Promise<string> {
   const file = join(folder, "config.json");
   await mkdir(folder, { mode: 0o700 });
@@ -75,7 +75,7 @@ function mostSpecific(
   return found && [found.key, found.entry];
 }
 
-/** docker writes `https://index.docker.io/v1/`, and for others in former times `https://host/v1/`. */
+/** docker writes `https://index.docker.io/v1/`; old versions write `https://host/v1/` for other registries. */
 function scopeOf(key: string): string {
   const scope = key.replace(/^https?:\/\/([^/]*).*$/s, "$1").replace(/^[^/]*/, (host) => host.toLowerCase());
   return scope.replace(/^(?:index|registry-1)\.docker\.io(?=\/|$)/, "docker.io");

@@ -1,4 +1,4 @@
-/** Tags at the destination: looked at first, all of them, then set, and read back. */
+/** Tags at the destination: all of them are looked at first, then set, then read back. */
 
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError, reworded } from "../platform/errors.ts";
@@ -51,24 +51,24 @@ export function assertFree(destination: Repository, tags: readonly TagResult[], 
   }
   const lines = refused.map(({ tag, before }) =>
     before === digest
-      ? `${byTag(destination, tag)} exists already, and points to this very image.`
+      ? `${byTag(destination, tag)} already exists and points to this very image.`
       : `${byTag(destination, tag)} points to ${before}, not to ${digest}.`,
   );
   const onlyOlder = refused.every(({ before }) => before !== digest);
   throw new ExplainedError("tag-taken", `${lines.join(" ")} No tag was changed.`, {
     remedy: [
-      "Give the image a tag of its own.",
+      "Give the image a new tag.",
       ...(onlyOlder
-        ? [text`Or, if the tag is meant to move on, as latest is: ${mention("move-tags", "true")}`]
+        ? [text`Or, if the tag should move, as latest does: ${mention("move-tags", "true")}`]
         : [text`Or leave ${mention("create-only")} out.`]),
     ],
   });
 }
 
 /**
- * Sets each tag that is planned, in their order, and reads all of them back.
- * @param onTag told as soon as a tag is set
- * @throws ExplainedError `tag-taken` where a tag has changed since it was looked at, `digest-differs`
+ * Sets each planned tag, in order, and reads all tags back.
+ * @param onTag called as soon as a tag is set
+ * @throws ExplainedError `tag-taken` if a tag has changed since it was looked at, `digest-differs`
  */
 export async function setTags(
   destination: RepositoryClient,
@@ -82,16 +82,16 @@ export async function setTags(
     const names = changed.map(({ tag }) => byTag(destination, tag)).join(", ");
     throw new ExplainedError(
       "tag-taken",
-      `Somebody else has changed ${names} while the image was copied. No tag was changed.`,
+      `Another process changed ${names} during the copy. This run changed no tag.`,
       {
-        remedy: ["Find out who else promotes to it, and run the same again."],
+        remedy: ["Find out what else sets these tags, and run the same again."],
       },
     );
   }
   const toSet = planned.filter(({ state }) => state === "planned");
   for (const [index, { tag, before }] of toSet.entries()) {
     await destination.putManifest(tag, manifest).catch((error) => {
-      throw error instanceof ExplainedError ? sayingWhichAreSet(error, toSet, index) : error;
+      throw error instanceof ExplainedError ? withSetTags(error, toSet, index) : error;
     });
     onTag({ tag, state: before === undefined ? "new" : "moved", before });
   }
@@ -100,18 +100,18 @@ export async function setTags(
     if (digest !== manifest.digest) {
       throw new ExplainedError(
         "digest-differs",
-        `${byTag(destination, tag)} was set to ${manifest.digest}, and is read back as ${digest ?? "missing"}.`,
-        { remedy: ["Find out who else writes to this tag, or changes manifests on the way, and run the same again."] },
+        `${byTag(destination, tag)} was set to ${manifest.digest}, but is read back as ${digest ?? "missing"}.`,
+        { remedy: ["Find out what else sets this tag or changes manifests on the way, and run the same again."] },
       );
     }
   });
 }
 
-/** @param failed which of them could not be set; those before it are */
-function sayingWhichAreSet(error: ExplainedError, tags: readonly TagResult[], failed: number): ExplainedError {
+/** @param failed index of the tag that could not be set; those before it are set */
+function withSetTags(error: ExplainedError, tags: readonly TagResult[], failed: number): ExplainedError {
   const names = tags.map(({ tag }) => tag);
   const [set, left] = [names.slice(0, failed), names.slice(failed)];
-  const told =
+  const state =
     set.length === 0 ? "No tag was changed." : `Set before that: ${set.join(", ")}. Not set: ${left.join(", ")}.`;
-  return reworded(error, { headline: (words) => text`${words} ${told}` });
+  return reworded(error, { headline: (words) => text`${words} ${state}` });
 }

@@ -1,4 +1,4 @@
-/** The user's own check of an image, before anything of it is promoted. */
+/** The user's own check of an image, before it is promoted. */
 import { dirname } from "node:path";
 import { ExplainedError } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
@@ -8,8 +8,8 @@ import { commandEnvironment } from "../tools/tool-environment.ts";
 import type { Endpoints } from "./logins.ts";
 
 /**
- * Runs the command in a shell that ends at the first failure, with the reference as `$1` and the source's login in its
- * environment. What it has left running ends with it.
+ * Runs the command in a shell that exits at the first failure, with the reference as `$1` and the source's login in its
+ * environment. Processes that it leaves running are killed with it.
  * @throws ExplainedError `verify-failed`
  */
 export async function verify(
@@ -26,7 +26,7 @@ export async function verify(
       args: ["-e", "-c", scriptOf(command), "sh", reference],
       env: {
         ...commandEnvironment(env, reporter.holdsSecret, certificates),
-        // skopeo and its kin read the one, cosign and its kin the other.
+        // skopeo reads the first, cosign the second.
         ...(authFile && { REGISTRY_AUTH_FILE: authFile, DOCKER_CONFIG: dirname(authFile) }),
       },
     },
@@ -44,7 +44,7 @@ export async function verify(
   }
   if (isLate || exitCode !== 0) {
     const how = isLate
-      ? text`took longer than ${maxSeconds} s, twice the option ${mention("timeout")}, and was ended,`
+      ? text`took longer than ${maxSeconds} s, twice the option ${mention("timeout")}, and was killed,`
       : exitCode === undefined
         ? "was killed"
         : `exited with ${exitCode}`;
@@ -57,8 +57,8 @@ export async function verify(
       text`The option ${mention("verify-command")} ${how} for ${reference}, so it is not promoted.`,
       {
         remedy: [
-          ...(last.length > 0 ? ["It said at the end:", ...last] : []),
-          ...(isLate ? [text`If it needs that long, give it more: ${mention("timeout", "600")}`] : []),
+          ...(last.length > 0 ? ["Its last lines:", ...last] : []),
+          ...(isLate ? [text`If it needs more time: ${mention("timeout", "600")}`] : []),
           `Try ${byHand}`,
         ],
       },
@@ -68,8 +68,8 @@ export async function verify(
 }
 
 /**
- * The reference becomes the last argument, unless it is a script of several lines that says itself where it goes. POSIX has
- * had `pipefail` since 2024 only; what stands before the script is on its first line, so that the shell counts lines rightly.
+ * The reference is the last argument, unless a script of several lines names $1 itself. POSIX has `pipefail` only since 2024,
+ * hence the test for it. That test is on the script's first line, which keeps the shell's line numbers right.
  */
 function scriptOf(command: string): string {
   const saysWhere = command.includes("\n") && /\$(?:[1@*]|\{[1@*])/.test(command);

@@ -1,19 +1,19 @@
 /**
- * YAML as it comes in: its one document, within bounds that keep the library from running long or out of stack. Its own
- * `parseDocument` has none. Measured with hostile files of 1 MiB each (nested lists, anchors, aliases, commas, brackets, long
+ * Reads the one YAML document of a file, within bounds that keep the library from a long run or a stack overflow. Its own
+ * `parseDocument` has no bounds. Measured with hostile files of 1 MiB each (nested lists, anchors, aliases, commas, brackets, long
  * lines; yaml 2, Node.js 24): it takes up to 2.4 s of CPU and 1,030 MB for `[[[[…`, where this takes 0.6 s and 260 MB at most.
  * With a cap of 256 KiB, which would refuse files that are read today, it still takes 360 MB.
  */
 import type { Alias, Document, ErrorCode, Node, YAMLParseError } from "yaml";
 import { type ExplainedError, invalidInput } from "../platform/errors.ts";
 
-/** The library, which is loaded by those alone who have a file. */
+/** The library. Only a promotion with a file loads it. */
 export type Yaml = typeof import("yaml");
 
-/** Far beyond any release, and read in a second. */
+/** Far beyond any release, and read within a second. */
 const maxLexemes = 200_000;
 
-/** Of collections in each other, parts of a key included; the library itself goes on until the stack overflows. */
+/** Nesting of collections, parts of a key included. The library itself has no bound: the stack overflows. */
 const maxDepth = 40;
 
 export const example = "a list in which each entry has source, destination and tags";
@@ -27,13 +27,13 @@ export interface Composed {
 }
 
 /**
- * The one document of the file. By hand what the library's `parseDocument` does, within bounds.
+ * The one document of the file. Does what the library's `parseDocument` does, within bounds.
  * @throws ExplainedError `invalid-input`
  */
 export function compose(yaml: Yaml, text: string, path: string): Composed {
   const lines = new yaml.LineCounter();
   const parser = new yaml.Parser(lines.addNewLine);
-  // Text only: 1.10 is a tag, and no is one too. Messages are made here, and keys compared.
+  // Every value is text: 1.10 and no are tags. Messages and the check for duplicate keys are made here.
   const options = { schema: "failsafe", prettyErrors: false, uniqueKeys: false, logLevel: "silent" } as const;
   const composer = new yaml.Composer(options);
   lines.addNewLine(0);
@@ -46,7 +46,7 @@ export function compose(yaml: Yaml, text: string, path: string): Composed {
       }
       yield* parser.next(lexeme);
       if (parser.stack.length > maxDepth) {
-        throw invalidInput("file", path, "it has lists within lists within lists", example);
+        throw invalidInput("file", path, "its lists are nested too deeply", example);
       }
     }
     yield* parser.end();
@@ -58,13 +58,13 @@ export function compose(yaml: Yaml, text: string, path: string): Composed {
     Error.stackTraceLimit = 0;
     for (const next of composer.compose(tokens(), true, text.length)) {
       if (document) {
-        throw invalidInput("file", path, "it has several documents, parted by ---", example);
+        throw invalidInput("file", path, "it has several documents, separated by ---", example);
       }
       document = next;
       const [error] = next.errors;
       if (error) {
         const { line, col } = lines.linePos(error.pos[0]);
-        throw notYaml(path, `line ${line}, column ${col}: ${told(error)}`);
+        throw notYaml(path, `line ${line}, column ${col}: ${reasonOf(error)}`);
       }
     }
   } finally {
@@ -74,8 +74,8 @@ export function compose(yaml: Yaml, text: string, path: string): Composed {
   return { document: document ?? new yaml.Document(null), lineOf };
 }
 
-/** The library's words, without the part of the file that they may quote: someone may have put a password into it. */
-const told = ({ code, message }: YAMLParseError): string => wording[code] ?? message.replace(/(?<=\w): .*$/s, "");
+/** The library's message, without the part of the file that it may quote: a password may be in it. */
+const reasonOf = ({ code, message }: YAMLParseError): string => wording[code] ?? message.replace(/(?<=\w): .*$/s, "");
 
 const wording: Partial<Record<ErrorCode, string>> = {
   BAD_DIRECTIVE: "Unusable directive",
@@ -85,7 +85,7 @@ const wording: Partial<Record<ErrorCode, string>> = {
 
 export type Resolve = (node: unknown) => unknown;
 
-/** What aliases stand for. The library's `resolve` goes through the whole document for each of them. */
+/** Resolves aliases. The library's `resolve` walks the whole document for each of them. */
 export function anchorsOf(yaml: Yaml, document: Document, fail: (alias: Alias) => ExplainedError): Resolve {
   const anchors = new Map<string, Node>();
   const found = new Map<Alias, Node>();

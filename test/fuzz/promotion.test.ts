@@ -112,7 +112,7 @@ test("the example of an error about a reference is one", () => {
       const example =
         error instanceof ExplainedError ? failureOf(error).remedy[0]?.replace("Write, for example, ", "") : undefined;
       // Without sign of what was meant it is a repository alone.
-      if (example !== undefined && !/(?:no scheme|no user or password|one name without blanks)/.test(String(error))) {
+      if (example !== undefined && !/(?:no scheme|no user or password|has no blanks)/.test(String(error))) {
         expect(outcome(() => source(example))).not.toBeInstanceOf(ExplainedError);
       }
     },

@@ -39,16 +39,16 @@ describe("what a list says refers to an image", () => {
   };
 
   test.each<[string, Made, string]>([
-    ["an image", another, "does not refer to it (its field subject)"],
+    ["an image", another, "its field subject does not name it"],
     ["a signature of another image", makeReferrer(another, "other"), `it is listed for ${good.digest}`],
-    ["an index", makeTwoPlatforms("belonging index"), "it is an index, and no signature"],
+    ["an index", makeTwoPlatforms("belonging index"), "it is an index, not a signature"],
     ["an index that says it refers", withSubject(makeTwoPlatforms("belonging says"), good), "it is an index"],
-    ["an image that says it refers", withSubject(another, good), "it is an image, and no signature"],
+    ["an image that says it refers", withSubject(another, good), "it is an image, not a signature"],
     ["a Docker image", withSubject(makeImage("belonging docker", { form: "docker" }), good), "it is an image"],
     ["an image without layers", withSubject(makeCosignOf([]), good), "it is an image"],
     ["an image whose config has no type", withConfig(""), "it is an image"],
     ["an image whose config is a page", withConfig("text/html"), "it is an image"],
-    ["no manifest", changed(another, { config: null }), "it is no manifest"],
+    ["no manifest", changed(another, { config: null }), "it is not a manifest"],
   ])("%s does not belong to it", (_, made, why) => {
     expect(judge(made)).toEqual({ why: expect.stringContaining(why) });
   });
@@ -56,7 +56,7 @@ describe("what a list says refers to an image", () => {
   test("one that is larger than the list says does not belong to it", () => {
     const made = makeReferrer(good, "large");
     const listed = made.bytes.length - 1;
-    expect(judge(made, listed).why).toBe(`it is larger than the ${listed} bytes that are listed`);
+    expect(judge(made, listed).why).toBe(`it is larger than the listed ${listed} bytes`);
     expect(judge(made, listed + 1).why).toBeUndefined();
   });
 
@@ -134,25 +134,35 @@ describe("what stands under a tag of cosign's", () => {
   });
 
   test.each<[string, CosignKind, Made, string]>([
-    ["no manifest", "sig", changed(another, { layers: "none" }), "it is no manifest"],
-    ["an index", "sig", makeTwoPlatforms("tagged"), "it is an index, and no signature"],
-    ["an image", "sig", another, "it is no signature: it holds "],
-    ["an image", "att", another, 'it is no attestation: it holds "application/vnd.oci.image.layer.v1.tar+gzip"'],
-    ["an image", "sbom", another, "it is no SBOM: it holds "],
-    ["an SBOM", "att", makeCosign(good, "sbom"), 'it holds "text/spdx+json"'],
-    ["nothing", "sig", makeCosignOf([]), "it is no signature: it is empty"],
+    ["no manifest", "sig", changed(another, { layers: "none" }), "it is not a manifest"],
+    ["an index", "sig", makeTwoPlatforms("tagged"), "it is an index, not a signature"],
+    ["an image", "sig", another, "it is not a signature: it contains "],
+    ["an image", "att", another, 'it is not an attestation: it contains "application/vnd.oci.image.layer.v1.tar+gzip"'],
+    ["an image", "sbom", another, "it is not an SBOM: it contains "],
+    ["an SBOM", "att", makeCosign(good, "sbom"), 'it contains "text/spdx+json"'],
+    ["nothing", "sig", makeCosignOf([]), "it is not a signature: it is empty"],
     [
       "a type that is very long",
       "sbom",
       makeCosignOf([content("x".repeat(500), Buffer.from("{}"))]),
       `${"x".repeat(9)}"`,
     ],
-    ["a signature of another image", "sig", makeCosign(another, "sig"), "is no signature of this image"],
-    ["a payload that says nothing", "sig", payload('{"critical":null}'), "is no signature of this image"],
-    ["a payload with a text in place of an object", "sig", payload('{"critical":"image"}'), "is no signature of this"],
-    ["a payload that is a list", "sig", payload("[]"), "is no signature of this image"],
-    ["a payload that is no JSON", "sig", payload("\0"), "is no signature of this image"],
-    ["a payload that is not there", "sig", { ...makeCosign(good, "sig"), blobs: [] }, "is no signature of this image"],
+    ["a signature of another image", "sig", makeCosign(another, "sig"), "is not a signature of this image"],
+    ["a payload that says nothing", "sig", payload('{"critical":null}'), "is not a signature of this image"],
+    [
+      "a payload with a text in place of an object",
+      "sig",
+      payload('{"critical":"image"}'),
+      "is not a signature of this",
+    ],
+    ["a payload that is a list", "sig", payload("[]"), "is not a signature of this image"],
+    ["a payload that is no JSON", "sig", payload("\0"), "is not a signature of this image"],
+    [
+      "a payload that is not there",
+      "sig",
+      { ...makeCosign(good, "sig"), blobs: [] },
+      "is not a signature of this image",
+    ],
   ])("%s under .%s does not belong to it", async (_, kind, made, why) => {
     const said = await judge(kinds[kind], made).why;
     expect(said).toContain(why);
@@ -168,7 +178,7 @@ describe("what stands under a tag of cosign's", () => {
   test("one true signature does not cover for another image's beside it", async () => {
     const layers = [good, another].flatMap((subject) => makeCosign(subject, "sig").blobs.slice(1));
     const { why } = judge("signature", makeCosignOf(layers));
-    expect(await why).toBe(`its part ${layers[1]?.descriptor.digest} is no signature of this image`);
+    expect(await why).toBe(`its layer ${layers[1]?.descriptor.digest} is not a signature of this image`);
   });
 
   test("payloads beyond all measure are not even asked for", async () => {
@@ -176,7 +186,7 @@ describe("what stands under a tag of cosign's", () => {
     const huge = { ...one, descriptor: { ...one?.descriptor, size: 1024 * 1024 + 1 } } as Content;
     const many = Array.from({ length: 1_001 }, (_, each) => content(simpleSigning, Buffer.from(`${each}`)));
     for (const [layers, told] of [
-      [[huge], "is no signature of this image"],
+      [[huge], "is not a signature of this image"],
       [many, "it holds more than 1000 signatures"],
     ] as const) {
       const { why, asked } = judge("signature", makeCosignOf(layers));

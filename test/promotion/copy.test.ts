@@ -111,7 +111,7 @@ test("an attempt in which nothing comes or goes is broken off, and the next one 
   const { ended, reporter, times } = await start(silent);
   await ended;
   expect(await times()).toBe(2);
-  expect(reporter.text()).toContain("nothing came or went for 0.7 s");
+  expect(reporter.text()).toContain("no data for 0.7 s");
 });
 
 describe("a refusal", () => {
@@ -120,7 +120,7 @@ describe("a refusal", () => {
     for (const words of [refuses, says("received unexpected HTTP status: 500 Internal Server Error")]) {
       const copy = await start({ runs: Array(20).fill(words), source: inAnHour(), destination: ended });
       const text = await failureText("login-lapsed", copy.ended);
-      expect(text).toMatch(/The login of acme\+destination to release\.example\.com ended at .*, during the copy\./);
+      expect(text).toMatch(/The login of acme\+destination to release\.example\.com expired at .*, during the copy\./);
       expect(await copy.times()).toBeGreaterThan(2);
     }
   });
@@ -135,7 +135,7 @@ describe("a refusal", () => {
 
   test("of a login that is good is one of rights, and final", async () => {
     const { ended, times } = await start({ runs: [refuses], source: inAnHour(), destination: inAnHour() });
-    expect(await failureText("copy-failed", ended)).toContain("look at what both robots may do");
+    expect(await failureText("copy-failed", ended)).toContain("check the permissions of both robots");
     expect(await times()).toBe(1);
   });
 });
@@ -148,7 +148,7 @@ test.each<[string, string, number, string]>([
     "pinging container registry a.example.com: StatusCode: 502, bad",
     "registry-unavailable",
     8,
-    "registry part is not up",
+    "its registry part is not",
   ],
   ["connection refused", "registry-unavailable", 8, ""],
   ["Source image rejected: Running image docker://x is rejected by policy.", "copy-failed", 1, "policy.json"],

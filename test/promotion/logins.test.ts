@@ -138,7 +138,7 @@ test("a login whose record somebody has removed is not kept alive any more, and 
   const { opened, reporter, sessions, end } = await start();
   const endpoints = await opened;
   await rm(sessions[0]?.folder ?? "none", { recursive: true });
-  await vi.waitFor(() => expect(reporter.warnings.join("\n")).toContain("acme+ci is no longer kept alive."), 10_000);
+  await vi.waitFor(() => expect(reporter.warnings.join("\n")).toContain("acme+ci is no longer renewed."), 10_000);
   await end(endpoints);
 });
 

@@ -45,7 +45,7 @@ describe("calm lines", () => {
       "acme/a: copying 7 blobs; 45.2 MB are new there.",
       "acme/b: copying 7 blobs; 45.2 MB are new there.",
       "acme/a: still copying: blobs 1/7, 45.2 MB, for 30.0 s now.",
-      "acme/b: failed after 10.0 s; why is told at the end.",
+      "acme/b: failed after 10.0 s; details below.",
     ]);
   });
 

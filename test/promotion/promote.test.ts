@@ -140,7 +140,7 @@ test("an index goes over whole, and a second run changes nothing", async () => {
   const first = await good(each, values);
   expect(first.result).toMatchObject({ digest: made.digest, changed: true, tags: [{ tag: "1.0", state: "new" }] });
   expect(first.result.platforms.toSorted()).toEqual(["linux/amd64", "linux/arm64"]);
-  expect(first.reporter.text()).toContain(`:nightly is ${made.digest} now`);
+  expect(first.reporter.text()).toContain(`:nightly is ${made.digest}: this digest is promoted.`);
   expect(first.progress.map(({ phase }) => phase)).toEqual(
     expect.arrayContaining(["resolving", "copying", "tags", "done"]),
   );
@@ -217,7 +217,7 @@ describe("tags", () => {
         void each.destination.push(each.to, other, ["1.0"]);
       }
     });
-    expect(await bad(each, byDigest(each, made), "tag-taken")).toContain("Somebody else has changed");
+    expect(await bad(each, byDigest(each, made), "tag-taken")).toContain("Another process changed");
   });
 });
 
@@ -280,7 +280,7 @@ describe("what is refused before anything is copied", () => {
     await each.source.push(each.from, index);
     await each.source.push(each.from, single);
     const text = await bad(each, { ...byDigest(each, index), platform: "linux/s390x" }, "platform-missing");
-    expect(text).toContain("It is there for linux/amd64");
+    expect(text).toContain("It is available for linux/amd64");
     await bad(each, { ...byDigest(each, single), platform: "linux/amd64" }, "platform-missing");
     await good(each, { ...byDigest(each, single), platform: "linux/arm64" });
   });
@@ -401,7 +401,7 @@ describe("signatures that are not what they seem", () => {
     await each.source.push(each.from, makeCosign(made, "att"), [cosignTag(made, "att")]);
     const { result, reporter } = await good(each, { ...byDigest(each, made), "with-signatures": "true" });
     expect(result.artifacts).toMatchObject([{ kind: "attestation", copied: true }]);
-    expect(reporter.warnings.join("\n")).toMatch(/\.sig is left out: its part .* is no signature of this image/);
+    expect(reporter.warnings.join("\n")).toMatch(/\.sig is left out: its layer .* is not a signature of this image/);
     expect(await each.destination.digest(each.to, cosignTag(made, "sig"))).toBeUndefined();
   });
 
@@ -439,9 +439,7 @@ describe("signatures that are not what they seem", () => {
       "with-signatures": "true",
     };
     const text = await bad(each, values, "signatures-missing");
-    expect(text).toContain(
-      `${tag ?? signature.digest} (signature) has gone since the promotion began. The tags are set`,
-    );
+    expect(text).toContain(`${tag ?? signature.digest} (signature) disappeared during the promotion. The tags are set`);
   });
 });
 
@@ -460,10 +458,10 @@ PATH=${systemPath} exec skopeo "$@"`;
   test.each<[string, string, string]>([
     ["echo 'unknown flag: --preserve-digests' >&2; exit 1", "copy-failed", "older than 1.6"],
     ["echo 'x509: certificate signed by unknown authority' >&2; exit 1", "tls-untrusted", "ca-file"],
-    ["echo 'unauthorized: authentication required' >&2; exit 1", "copy-failed", "what both robots may do"],
+    ["echo 'unauthorized: authentication required' >&2; exit 1", "copy-failed", "check the permissions of both robots"],
     ["echo 'the disk is made of cheese' >&2; exit 1", "copy-failed", "cheese"],
     ["echo 'blob of 7 bytes, wanted: 512 bytes' >&2; exit 1", "copy-failed", "by hand"],
-    ["exit 3", "copy-failed", "no words"],
+    ["exit 3", "copy-failed", "no output"],
     ["kill -9 $$", "copy-failed", "it was killed"],
   ])("%s", async (words, code, told) => {
     const each = scenario();

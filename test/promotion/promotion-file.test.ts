@@ -105,7 +105,7 @@ describe("the whole of it", () => {
     ],
     ["something else", "images:\n- a/b:1", "it is not a list"],
     ["text", "a/b:1 a/c 1", "it is not a list"],
-    ["several documents", `${good}---\n${good}`, "it has several documents, parted by ---"],
+    ["several documents", `${good}---\n${good}`, "it has several documents, separated by ---"],
     ["a tab", "- source: a/b:1\n\ttags: [1]", "it is not YAML, line 2, column 2: Unexpected scalar at node end"],
     [
       "a list without end",
@@ -123,11 +123,11 @@ describe("the whole of it", () => {
     ["an escape", '- "a\\xsecret"\n', "it is not YAML, line 1, column 5: Invalid escape sequence"],
     ["a tag", "- !<secret x\n", "it is not YAML, line 1, column 3: Unusable tag (with !)"],
     ["a directive", "%YAML secret x\n---\n- a", "it is not YAML, line 1, column 1: Unusable directive"],
-    ["an alias of nothing", "- a\n- *a\n", "it is not YAML, line 2: *a stands for nothing before it"],
-    ["an alias before its anchor", "- *a\n- &a b\n", "it is not YAML, line 1: *a stands for nothing before it"],
-    ["lists in lists", `${"[".repeat(50)}${"]".repeat(50)}`, "it has lists within lists within lists"],
-    ["lists in lists in a million", "- ".repeat(500_000), "it has lists within lists within lists"],
-    ["a million brackets", "[".repeat(1_000_000), "it has lists within lists within lists"],
+    ["an alias of nothing", "- a\n- *a\n", "it is not YAML, line 2: *a has no anchor before it"],
+    ["an alias before its anchor", "- *a\n- &a b\n", "it is not YAML, line 1: *a has no anchor before it"],
+    ["lists in lists", `${"[".repeat(50)}${"]".repeat(50)}`, "its lists are nested too deeply"],
+    ["lists in lists in a million", "- ".repeat(500_000), "its lists are nested too deeply"],
+    ["a million brackets", "[".repeat(1_000_000), "its lists are nested too deeply"],
   ])("%s", async (_, text, problem) => {
     const error = await failure(() => parse(text));
     expect(error.code).toBe("invalid-input");
@@ -141,12 +141,12 @@ describe("its entries", () => {
     ["just text", "it is not an entry with source, destination and tags", write("source: quay.io/acme/app:1.0")],
     ["[source]", "it is not an entry with source, destination and tags", write("source: quay.io/acme/app:1.0")],
     ["", "it is not an entry with source, destination and tags", write("source: quay.io/acme/app:1.0")],
-    ["{sorce: a/b:1}", 'it has a key "sorce", which is unknown', "Did you mean: source"],
-    ["{tag: x}", 'it has a key "tag", which is unknown', "Did you mean: tags"],
-    ["{move-tags: true}", 'it has a key "move-tags", which is unknown', whole],
-    ["{<<: {source: a/b:1}}", 'it has a key "<<", which is unknown', whole],
-    ["{? [a] : b}", 'it has a key "", which is unknown', whole],
-    ["{me:secret@quay.io: b}", 'it has a key "…@quay.io", which is unknown', whole],
+    ["{sorce: a/b:1}", 'it has the unknown key "sorce"', "Did you mean: source"],
+    ["{tag: x}", 'it has the unknown key "tag"', "Did you mean: tags"],
+    ["{move-tags: true}", 'it has the unknown key "move-tags"', whole],
+    ["{<<: {source: a/b:1}}", 'it has the unknown key "<<"', whole],
+    ["{? [a] : b}", 'it has the unknown key ""', whole],
+    ["{me:secret@quay.io: b}", 'it has the unknown key "…@quay.io"', whole],
     ["{source: a/b:1, source: a/b:2}", "it has source twice", whole],
     ["{}", "it has no source", whole],
     ["{source: a/b:1}", "it has no destination", whole],
@@ -178,7 +178,7 @@ describe("its entries", () => {
     ],
     [
       "{source: me:secret@quay.io/a/b:1, destination: a/d, tags: [1]}",
-      'its source is "…@quay.io/a/b:1": it has no user or password: the robots log in by themselves',
+      'its source is "…@quay.io/a/b:1": a reference has no user or password: the robots log in',
       write("source: quay.io/acme/app"),
     ],
     [
@@ -195,22 +195,22 @@ describe("its entries", () => {
     // Together with the first entry.
     [
       "{source: a/b:1, destination: quay.io/a/c, tags: [x]}",
-      "it says the same as entry 1 (line 1)",
+      "it repeats entry 1 (line 1)",
       "Leave one of the two out.",
     ],
     [
       "{source: a/b:2, destination: a/c, tags: [x]}",
-      "quay.io/a/c:x is a tag of entry 1 (line 1) already",
+      "quay.io/a/c:x is already a tag of entry 1 (line 1)",
       "Leave the tag out of one of the two.",
     ],
     [
       "{source: a/b:1, destination: a/c, tags: [y, x]}",
-      "quay.io/a/c:x is a tag of entry 1 (line 1) already",
+      "quay.io/a/c:x is already a tag of entry 1 (line 1)",
       "Leave the tag out of one of the two.",
     ],
     [
       "{source: a/b:1, destination: other.example/a/c, tags: [x]}",
-      "its destination is on other.example, and that of entry 1 (line 1) on quay.io; one robot signs in at one registry",
+      "its destination is on other.example, and that of entry 1 (line 1) on quay.io; one robot logs in to one registry",
       "Make a file for each registry.",
     ],
   ])("- %s", async (text, problem, remedy) => {
@@ -226,7 +226,7 @@ describe("its entries", () => {
     expect(parse(text)).toHaveLength(2);
     expect(await failure(() => parse(text, true))).toMatchObject({
       message:
-        "release.yaml, entry 2 (line 2): its source is on docker.io, and that of entry 1 (line 1) on quay.io; one robot signs in at one registry.",
+        "release.yaml, entry 2 (line 2): its source is on docker.io, and that of entry 1 (line 1) on quay.io; one robot logs in to one registry.",
       remedy: ["Make a file for each registry."],
     });
   });
@@ -234,7 +234,7 @@ describe("its entries", () => {
   test("the line is that of the entry, also where an alias stands", async () => {
     const text = `- &a\n  source: a/b:1\n  destination: a/c\n  tags: [x]\n${"\n".repeat(5)}- *a\n`;
     const error = await failure(() => parse(text));
-    expect(error.message).toBe("release.yaml, entry 2 (line 10): it says the same as entry 1 (line 2).");
+    expect(error.message).toBe("release.yaml, entry 2 (line 10): it repeats entry 1 (line 2).");
   });
 });
 
@@ -304,8 +304,8 @@ describe("the file itself", () => {
   test.each<[string, string, (file: string) => Promise<unknown>]>([
     ["is not there", "it does not exist", async () => {}],
     ["is a folder", "it is a folder", (file) => mkdir(file)],
-    ["is not text", "it is not text in UTF-8", (file) => writeFile(file, Buffer.from([0x2d, 0x20, 0xff, 0xfe]))],
-    ["was written by PowerShell", "it is not text in UTF-8", (file) => writeFile(file, `\ufeff${good}`, "utf16le")],
+    ["is not text", "it is not UTF-8 text", (file) => writeFile(file, Buffer.from([0x2d, 0x20, 0xff, 0xfe]))],
+    ["was written by PowerShell", "it is not UTF-8 text", (file) => writeFile(file, `\ufeff${good}`, "utf16le")],
     ["is empty", "it is empty", (file) => writeFile(file, "")],
   ])("%s", async (_, problem, make) => {
     const file = join(await makeFolder(), "release.yaml");

@@ -23,7 +23,7 @@ const destination = (text: string, registry = "quay.io") => parseDestination(tex
 const tags = (...texts: string[]) => parseTags(texts, refuse);
 
 const taken = (host: string, isName = true) =>
-  `${host} is taken for the registry, since it has a dot or a port, and behind it organization/repository is missing${isName ? ` (if it is an organization: quay.io/${host}/app)` : ""}`;
+  `${host} is read as the registry, because it has a dot or a port, and organization/repository is missing after it${isName ? ` (if it is an organization: quay.io/${host}/app)` : ""}`;
 
 describe("a source", () => {
   test.each<[string, string, string, Reference["by"]]>([
@@ -56,10 +56,10 @@ describe("a source", () => {
   const names =
     "organization and repository are lower-case letters and digits with single . _ - between them, 255 characters at most";
   const tag = "a tag has 1 to 128 letters, digits and . _ -, the first of them neither . nor -";
-  const user = "it has no user or password: the robots log in by themselves";
-  const noDigest = "what follows @ is not a digest, sha256: and 64 hex digits; a tag follows a colon";
+  const user = "a reference has no user or password: the robots log in";
+  const noDigest = "after @ comes a digest, sha256: and 64 hex digits; a tag follows a colon";
   const part = "it needs organization/repository";
-  const noBlanks = "it is one name without blanks";
+  const noBlanks = "a reference has no blanks";
 
   test.each<[text: string, problem: string, example: string, shown?: string]>([
     ["acme/app", "it has neither a digest nor a tag", "quay.io/acme/app:1.0"],
@@ -70,7 +70,7 @@ describe("a source", () => {
     [`localhost:5000/app@${digest}`, taken("localhost:5000", false), `localhost:5000/acme/app@${digest}`],
     ["docker.io/alpine:3", part, "docker.io/library/alpine:3"],
     ["index.docker.io/alpine:3", part, "docker.io/library/alpine:3"],
-    [digest, "it is a digest alone, without its repository", `quay.io/acme/app@${digest}`],
+    [digest, "it is a digest without its repository", `quay.io/acme/app@${digest}`],
     // Digests that are none.
     ["acme/app@sha256:abc123", "its digest has 6 hex digits, and sha256 has 64", "quay.io/acme/app:1.0"],
     [`acme/app@${digest}0`, "its digest has 65 hex digits, and sha256 has 64", "quay.io/acme/app:1.0"],
@@ -80,14 +80,14 @@ describe("a source", () => {
     [`acme/app@SHA256:${hex}`, "a digest is lower case", `quay.io/acme/app@${digest}`],
     [
       "acme/app@sha512:ab",
-      "its digest is not a sha256, the only kind that registries name images by",
+      "its digest is not a sha256, the only kind that registries use for images",
       "quay.io/acme/app:1.0",
     ],
-    ["acme/app@sha256:xyz", "its digest has other characters than hex digits", "quay.io/acme/app:1.0"],
+    ["acme/app@sha256:xyz", "its digest has characters that are not hex digits", "quay.io/acme/app:1.0"],
     ["acme/app@latest", noDigest, "quay.io/acme/app:1.0", "…@latest"],
     ["acme/app@", noDigest, "quay.io/acme/app:1.0", "…@"],
     // Tags that are none.
-    ["acme/app:", "a colon stands at its end, and no tag", "quay.io/acme/app:1.0"],
+    ["acme/app:", "it ends with a colon, without a tag", "quay.io/acme/app:1.0"],
     ["acme/app:-1", tag, "quay.io/acme/app:1.0"],
     ["acme/app:.1", tag, "quay.io/acme/app:1.0"],
     ["acme/app:1:2", tag, "quay.io/acme/app:1.0"],
@@ -95,9 +95,9 @@ describe("a source", () => {
     [`acme/app:${"a".repeat(129)}`, tag, "quay.io/acme/app:1.0", `acme/app:${"a".repeat(111)}…`],
     [`acme/app:+@${digest}`, tag, "quay.io/acme/app:1.0"],
     // Names.
-    ["Acme/App:1", "names of repositories are lower case", "quay.io/acme/app:1"],
-    ["quay.io/acme/App:1", "names of repositories are lower case", "quay.io/acme/app:1"],
-    [`acme/App@${digest}`, "names of repositories are lower case", `quay.io/acme/app@${digest}`],
+    ["Acme/App:1", "repository names are lower case", "quay.io/acme/app:1"],
+    ["quay.io/acme/App:1", "repository names are lower case", "quay.io/acme/app:1"],
+    [`acme/App@${digest}`, "repository names are lower case", `quay.io/acme/app@${digest}`],
     ["acme//app:1", names, "quay.io/acme/app:1"],
     ["/acme/app:1", names, "quay.io/acme/app:1"],
     ["acme/app/:1", names, "quay.io/acme/app:1"],
@@ -112,11 +112,15 @@ describe("a source", () => {
     ["acme/app:1\nacme/app:2", noBlanks, "quay.io/acme/app"],
     ["acme/app\u0000:1", noBlanks, "quay.io/acme/app"],
     // Schemes, users and passwords.
-    ["docker://quay.io/acme/app:1", "it has no scheme: leave docker:// out", "quay.io/acme/app:1"],
-    [`https://quay.io/acme/app@${digest}`, "it has no scheme: leave https:// out", `quay.io/acme/app@${digest}`],
+    ["docker://quay.io/acme/app:1", "a reference has no scheme: leave docker:// out", "quay.io/acme/app:1"],
+    [
+      `https://quay.io/acme/app@${digest}`,
+      "a reference has no scheme: leave https:// out",
+      `quay.io/acme/app@${digest}`,
+    ],
     [
       "https://me:secret@quay.io/acme/app:1",
-      "it has no scheme: leave https:// out",
+      "a reference has no scheme: leave https:// out",
       "quay.io/acme/app",
       "https://…@quay.io/acme/app:1",
     ],
@@ -156,8 +160,8 @@ describe("a destination", () => {
     [`acme/app:1@${digest}`, "it has a digest, which comes from the source", "quay.io/acme/app"],
     ["app", "it needs organization/repository", "quay.io/acme/app"],
     ["other.example/app", taken("other.example"), "other.example/acme/app"],
-    ["acme/App", "names of repositories are lower case", "quay.io/acme/app"],
-    ["docker://quay.io/acme/app", "it has no scheme: leave docker:// out", "quay.io/acme/app"],
+    ["acme/App", "repository names are lower case", "quay.io/acme/app"],
+    ["docker://quay.io/acme/app", "a reference has no scheme: leave docker:// out", "quay.io/acme/app"],
   ])("is refused: %s", async (text, problem, example) => {
     const error = await failure(() => destination(text));
     expect(error.message).toBe(`The option "source" is ${JSON.stringify(text)}: ${problem}.`);
@@ -180,11 +184,11 @@ describe("tags", () => {
     [["-1"], "-1", what, "1.0"],
     [["1+2"], "1+2", what, "1.0"],
     [["a".repeat(129)], `${"a".repeat(120)}…`, what, "1.0"],
-    [["1.0,latest"], "1.0,latest", "a tag has no blank, comma or semicolon; several are given one by one", "1.0"],
-    [["1.0 latest"], "1.0 latest", "a tag has no blank, comma or semicolon; several are given one by one", "1.0"],
-    [["quay.io/acme/app:2"], "quay.io/acme/app:2", "it is the tag alone, without the repository", "2"],
-    [[":2"], ":2", "it is the tag alone, without the repository", "2"],
-    [["me:secret@quay.io"], "…@quay.io", "it is the tag alone, without the repository", "1.0"],
+    [["1.0,latest"], "1.0,latest", "a tag has no blank, comma or semicolon; give several one by one", "1.0"],
+    [["1.0 latest"], "1.0 latest", "a tag has no blank, comma or semicolon; give several one by one", "1.0"],
+    [["quay.io/acme/app:2"], "quay.io/acme/app:2", "a tag is given without the repository", "2"],
+    [[":2"], ":2", "a tag is given without the repository", "2"],
+    [["me:secret@quay.io"], "…@quay.io", "a tag is given without the repository", "1.0"],
   ])("%j are refused", async (texts, shown, problem, example) => {
     const error = await failure(() => tags(...texts));
     expect(error.message).toBe(`The option "source" is ${JSON.stringify(shown)}: ${problem}.`);

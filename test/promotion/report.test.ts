@@ -168,7 +168,7 @@ describe("for a program", () => {
 
 describe("what is handed out", () => {
   const outputsOf = (results: Parameters<typeof promotionOutputsOf>[0], dryRun = false) =>
-    promotionOutputsOf(results, { dryRun, tell: failureOf });
+    promotionOutputsOf(results, { dryRun, toObject: failureOf });
 
   test("of one promotion", () => {
     const results = [resultOf("acme/app", { promotion: promotionOf("acme/app", ["1.4.2", "latest"]) })];

@@ -178,7 +178,7 @@ test("a file has them instead, and its path may be anything", async () => {
   await writeFile(path, text);
   expect((await readPromotionRequest(values)).promotions).toHaveLength(2);
   const error = await failure(readPromotionRequest({ ...values, "source-robot": "acme+ci" }));
-  expect(error.message).toContain("one robot signs in at one registry");
+  expect(error.message).toContain("one robot logs in to one registry");
 });
 
 test("all that is missing is named at once; with a file, only the robot", async () => {
@@ -215,7 +215,7 @@ test.each<Bad>([
     { source: "me:secret@quay.io/acme/app:1" },
     "source",
     "…@quay.io/acme/app:1",
-    "it has no user or password: the robots log in by themselves",
+    "a reference has no user or password: the robots log in",
     "source: quay.io/acme/app",
   ],
   [
@@ -229,11 +229,11 @@ test.each<Bad>([
     { destination: "https://quay.io/acme/app" },
     "destination",
     "https://quay.io/acme/app",
-    "it has no scheme: leave https:// out",
+    "a reference has no scheme: leave https:// out",
     "destination: quay.io/acme/app",
   ],
   [{ tag: "1\n2\n1" }, "tag", "1", "it is given twice", "tag: 1"],
-  [{ tag: "1, 2" }, "tag", "1, 2", "a tag has no blank, comma or semicolon; several are given one by one", "tag: 1.0"],
+  [{ tag: "1, 2" }, "tag", "1, 2", "a tag has no blank, comma or semicolon; give several one by one", "tag: 1.0"],
   [{ source: "acme/app:1.0" }, "tag", "1.0", "quay.io/acme/app:1.0 is the source itself", "tag: 1.0-released"],
   [
     { source: "quay.io/acme/app:1", tag: "2\n1" },
@@ -308,7 +308,7 @@ test.each<Bad>([
     { platform: "linux/amd64,linux/arm64" },
     "platform",
     "linux/amd64,linux/arm64",
-    "a platform has no blank, comma or semicolon; several stand on a line each",
+    "a platform has no blank, comma or semicolon; write one per line",
     "platform: linux/amd64",
   ],
   [{ file: "r.yaml" }, "file", "r.yaml", `source is set too ("acme/staging@${digest}")`, oneOfTwo],
@@ -343,7 +343,7 @@ test.each<Bad>([
   expect(error.remedy).toEqual([example === oneOfTwo ? oneOfTwo : `Write, for example, ${example}`]);
   // The example works, where nothing else is wrong; a whole image can't be told from half of one.
   const [name = "", better = ""] = example.split(": ");
-  if (name === option && problem !== "it has no user or password: the robots log in by themselves") {
+  if (name === option && problem !== "a reference has no user or password: the robots log in") {
     await expect(readPromotionRequest({ ...given, [name]: better })).resolves.toBeTruthy();
   }
 });

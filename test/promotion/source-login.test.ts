@@ -81,7 +81,7 @@ test.each([
   expect(error.message).toMatch(said);
   if (code !== "auth-file-unusable") {
     expect(error.remedy).toEqual([
-      "Log in into a file of its own: skopeo login --authfile source.json ghcr.io",
+      "Log in to a separate file: skopeo login --authfile source.json ghcr.io",
       "Then name that file: source-auth-file: source.json",
     ]);
   }

@@ -57,13 +57,13 @@ test.each<[string, string, string]>([
 ])("%s: the image is not promoted", async (_, command, how) => {
   const text = await failureText("verify-failed", check(command).ended);
   expect(text).toContain(how);
-  expect(text).not.toContain("It said at the end");
+  expect(text).not.toContain("Its last lines");
 });
 
 test("the error has the last that it said, not more of a line than can be read, and how to try it by hand", async () => {
   const say = `say() { seq 1 9; printf '%0600d\\n' 0; false; }; say`;
   const text = await failureText("verify-failed", check(say).ended);
-  expect(text).toMatch(/It said at the end:\s+6\s+7\s+8\s+9\s+0{500}\n/);
+  expect(text).toMatch(/Its last lines:\s+6\s+7\s+8\s+9\s+0{500}\n/);
   expect(text).toContain(`Try it by hand: ${say} ${reference}`);
   expect(await failureText("verify-failed", check("true\nfalse").ended)).toContain(
     `Try it by hand, with ${reference} as $1.`,
@@ -74,6 +74,6 @@ test("one that takes too long is ended, with what it has started", async () => {
   const began = performance.now();
   const text = await failureText("verify-failed", check("wait() { sleep 60; }; wait", { seconds: 0.3 }).ended);
   expect(performance.now() - began).toBeLessThan(10_000);
-  expect(text).toContain("took longer than 0.3 s, twice the option timeout, and was ended, for");
-  expect(text).toContain("give it more: timeout: 600");
+  expect(text).toContain("took longer than 0.3 s, twice the option timeout, and was killed, for");
+  expect(text).toContain("If it needs more time: timeout: 600");
 });

@@ -246,7 +246,7 @@ describe("what a tool's words mean, in each tool's clothes, whatever host and re
     ['pinging container registry localhost:8443: StatusCode: 502, "<html>..."', "not-up"],
     ["pinging container registry x509.example.com: received unexpected HTTP status: 502 Bad Gateway", "not-up"],
     ["pinging container registry localhost:8443: received unexpected HTTP status: 503 Service Unavailable", "passing"],
-    ["connection timed out: nothing came or went for 10 s", "passing"],
+    ["connection timed out: no data for 10 s", "passing"],
     [`time="2026-01-01T00:00:00Z" level=fatal msg="Get "https://x509/v2/": EOF"`, "passing"],
     ["skopeo: command not found", "other"],
     ["a port like 5029 or 15030 is no status", "other"],

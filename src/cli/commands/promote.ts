@@ -32,7 +32,7 @@ export async function promote(call: Call): Promise<Outcome> {
     roots,
     onSession: () => {},
   };
-  const cancelled = interruption("Run the same again: what is done is not done twice.");
+  const cancelled = interruption("Run the same again: what was done is skipped.");
   const progress = watch(request, terminal);
   let results: readonly PromotionResult[];
   try {
@@ -45,8 +45,8 @@ export async function promote(call: Call): Promise<Outcome> {
   } finally {
     progress.end();
   }
-  const tell = (failure: ExplainedError) => failureObject(failure, terminal);
-  const outputs = promotionOutputsOf(results, { dryRun, tell });
+  const toObject = (failure: ExplainedError) => failureObject(failure, terminal);
+  const outputs = promotionOutputsOf(results, { dryRun, toObject });
   const [first, ...others] = failuresOf(results);
   const failure = first && withOthers(first, others);
   const outcome = {
@@ -54,20 +54,20 @@ export async function promote(call: Call): Promise<Outcome> {
     object: {
       "dry-run": dryRun,
       changed: outputs.changed === "true",
-      promotions: results.map((result) => objectOf(result, tell)),
+      promotions: results.map((result) => objectOf(result, toObject)),
     },
   };
   try {
     assertNoSecret(outputs, terminal);
     await writeResults(files, outputs);
   } catch (error) {
-    // All the same, what was done has to be told.
+    // What was done is reported even so.
     return { ...outcome, failure: withOthers(asExplainedError(error), failure ? [failure] : []) };
   }
   return { ...outcome, failure };
 }
 
-/** A plan is made in no time. */
+/** A dry run is too quick to need progress in a log. */
 function watch({ promotions, dryRun }: PromotionRequest, terminal: Call["terminal"]) {
   const names = namesOf(promotions);
   return terminal.isWatched

@@ -86,7 +86,7 @@ describe.concurrent("the Action", () => {
       expect(main.state.session?.split("\n")).toHaveLength(2);
       const post = await main.post();
       expect(post).toMatchObject({ code: 0, annotations: [] });
-      expect(post.shown).toContain("There is no login to take back any more.");
+      expect(post.shown).toContain("There is no login to remove any more.");
     }
     for (const tag of ["1.4.2", "latest"]) expect(await world().release.digest(repository, tag)).toBe(image.digest);
   });
@@ -103,7 +103,7 @@ describe.concurrent("the Action", () => {
     const main = await job.run({ ...inputs, file });
     expect(main.code).toBe(1);
     expect(titles(main)).toEqual(["quay-keyless-login: source-not-found"]);
-    expect(main.annotations[0]?.message).toContain(`:v1: There is no ${from}:gone.`);
+    expect(main.annotations[0]?.message).toContain(`:v1: ${from}:gone does not exist.`);
     expect(main.outputs).toMatchObject({
       image: `${to}@${image.digest}`,
       digest: "",
@@ -112,7 +112,7 @@ describe.concurrent("the Action", () => {
     });
     expect(JSON.parse(main.outputs.results ?? "")).toMatchObject([{}, { error: { code: "source-not-found" } }]);
     expect(textOf(main.summary)).toMatch(
-      /1 promoted, 1 failed\.[\s\S]*failed: source-not-found[\s\S]*<pre>.*There is no /,
+      /1 promoted, 1 failed\.[\s\S]*failed: source-not-found[\s\S]*<pre>.*gone does not exist\./,
     );
     expect((await main.post()).code).toBe(0);
   });
@@ -132,7 +132,7 @@ describe.concurrent("the Action", () => {
     expect(main).toMatchObject({ code: 1, outputs: {}, state: {} });
     expect(titles(main)).toEqual(["quay-keyless-login: invalid-input"]);
     expect(main.summary).toMatch(/^### Nothing is promoted\n\n<pre>The option "tag" is "1\.4\.2"/);
-    expect((await main.post()).shown).toContain("There is no login to take back.");
+    expect((await main.post()).shown).toContain("There is no login to remove.");
   });
 
   test("a job without an identity is not told of what only a login can do", async ({ expect }) => {

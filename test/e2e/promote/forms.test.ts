@@ -115,7 +115,7 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     });
     const said = refused(expect, await scenario.promote(scenario.args("nightly", "1.0")), "source-not-found");
     await gone;
-    expect(said).toContain(`${from.path}@${made.digest} has gone since the promotion began`);
+    expect(said).toContain(`${from.path}@${made.digest} disappeared during the promotion`);
     expect(said).toContain("always keep a version tag");
     expect(await to.side.tags(to.repository)).toEqual([]);
   });

@@ -21,9 +21,9 @@ const args = (scenario: Scenario, made: Made) => [...scenario.args(made, "1.0"),
 
 /** Of the list of what refers to an image, and whether a registry with the API for it lists it too. */
 const listed: readonly (readonly [string, (good: Made) => Made, string, boolean?])[] = [
-  ["an image", () => makeImage("impostor image"), "does not refer to it"],
+  ["an image", () => makeImage("impostor image"), "does not name it"],
   ["an index", () => makeTwoPlatforms("impostor index"), "it is an index"],
-  ["a signature of another image", () => makeReferrer(makeImage("impostor other"), "impostor"), "does not refer to it"],
+  ["a signature of another image", () => makeReferrer(makeImage("impostor other"), "impostor"), "does not name it"],
   ["an image that says it refers", (good) => withSubject(makeImage("impostor says"), good), "it is an image", true],
   ["an image of Docker's", (good) => withSubject(makeImage("docker's", { form: "docker" }), good), "it is an image"],
   ["an index that says it refers", (good) => withSubject(makeTwoPlatforms("says too"), good), "it is an index", true],
@@ -35,17 +35,32 @@ const payload = (value: unknown) => content(simpleSigning, Buffer.from(JSON.stri
 
 /** Under one of cosign's tags. */
 const tagged: readonly (readonly [string, "sig" | "att" | "sbom", (good: Made) => Made, string])[] = [
-  ["an image", "sig", () => makeImage("tagged image"), "it is no signature"],
+  ["an image", "sig", () => makeImage("tagged image"), "it is not a signature"],
   ["an index", "sig", () => makeTwoPlatforms("tagged index"), "it is an index"],
-  ["a signature of another image", "sig", () => makeCosign(makeImage("tagged other"), "sig"), "no signature of this"],
-  ["a payload that says nothing", "sig", () => makeCosignOf([payload({ critical: null })]), "no signature of this"],
-  ["a payload that is a list", "sig", () => makeCosignOf([payload([])]), "no signature of this image"],
-  ["a payload that is none", "sig", () => makeCosignOf([content(simpleSigning, Buffer.from("\0"))]), "no signature of"],
+  [
+    "a signature of another image",
+    "sig",
+    () => makeCosign(makeImage("tagged other"), "sig"),
+    "not a signature of this",
+  ],
+  ["a payload that says nothing", "sig", () => makeCosignOf([payload({ critical: null })]), "not a signature of this"],
+  ["a payload that is a list", "sig", () => makeCosignOf([payload([])]), "not a signature of this image"],
+  [
+    "a payload that is none",
+    "sig",
+    () => makeCosignOf([content(simpleSigning, Buffer.from("\0"))]),
+    "not a signature of",
+  ],
   ["nothing", "sig", () => makeCosignOf([]), "it is empty"],
-  ["one more layer", "sig", (good) => makeCosignOf([...layersOf(good), ...makeImage("x").blobs]), "it is no signature"],
-  ["an SBOM", "att", (good) => makeCosign(good, "sbom"), "it is no attestation"],
-  ["an image", "att", () => makeImage("tagged att"), "it is no attestation"],
-  ["an image", "sbom", () => makeImage("tagged sbom"), "it is no SBOM"],
+  [
+    "one more layer",
+    "sig",
+    (good) => makeCosignOf([...layersOf(good), ...makeImage("x").blobs]),
+    "it is not a signature",
+  ],
+  ["an SBOM", "att", (good) => makeCosign(good, "sbom"), "it is not an attestation"],
+  ["an image", "att", () => makeImage("tagged att"), "it is not an attestation"],
+  ["an image", "sbom", () => makeImage("tagged sbom"), "it is not an SBOM"],
 ];
 
 const layersOf = (good: Made) => makeCosign(good, "sig").blobs.slice(1);

@@ -285,7 +285,7 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
     expect(plan.stderr).toContain(`${to.path} does not exist yet`);
     expect(to.side.quay.store.repositories.has(to.repository)).toBe(false);
     const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
-    expect(ran.stderr).toContain(`${to.path} did not exist: Quay has made it.`);
+    expect(ran.stderr).toContain(`${to.path} did not exist: Quay created it.`);
     await arrived(expect, to, made, "1.0");
     const again = succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
     expect(again.stderr).not.toContain("did not exist");

@@ -271,7 +271,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     const { to } = scenario;
     to.side.quay.registryScript.always(hang(), once(requestOf("PATCH", to, "blobs/uploads/")));
     const ran = succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "2"]));
-    expect(ran.stderr).toContain("connection timed out: nothing came or went for 10 s. Trying again");
+    expect(ran.stderr).toContain("connection timed out: no data for 10 s. Trying again");
     await arrived(expect, to, made, "1.0");
     expect(copies(ran)).toBe(2);
   });
@@ -289,7 +289,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     const refusal = { errors: [{ code: "UNAUTHORIZED", detail: {}, message: "authentication required" }] };
     to.side.quay.registryScript.always(answer(401, refusal), requestOf("PUT", to));
     const started = await scenario.start(scenario.args(made, "1.0"));
-    const told = `The login of ${to.robot} to ${to.side.host} ended at`;
+    const told = `The login of ${to.robot} to ${to.side.host} expired at`;
     await expect.poll(() => started.shown.stderr, { timeout: 30_000 }).toContain(told);
     started.kill("SIGINT");
     expect((await started.ended()).code).toBe(75);

@@ -241,7 +241,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
       await remove();
       await writeFile(afterOutput, "");
       const said = refused(expect, await running.ended(), "signatures-missing");
-      expect(said).toContain("has gone since the promotion began. No tag was changed.");
+      expect(said).toContain("disappeared during the promotion. No tag was changed.");
       expect(said).toContain("always keep a version tag");
       expect(await to.side.digest(to.repository, "1.0")).toBeUndefined();
     });
@@ -257,7 +257,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
       });
       const said = refused(expect, await scenario.promote(args(scenario, made, "1.0")), "signatures-missing");
       await gone;
-      expect(said).toContain("has gone since the promotion began. The tags are set, on an image that lacks it.");
+      expect(said).toContain("disappeared during the promotion. The tags are set, on an image without it.");
       await arrived(expect, to, made, "1.0");
     });
   });
