@@ -1,4 +1,4 @@
-/** What was typed becomes a command and its options. Pure. */
+/** Turns arguments into a command and its options. Pure. */
 import { parseArgs } from "node:util";
 import { nearest } from "../options/closest.ts";
 import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options/table.ts";
@@ -7,11 +7,11 @@ import { asGiven } from "../platform/text.ts";
 
 const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 
-/** What help can be about. */
+/** The topics of help. */
 const topics = [...commandNames, "explain"] as const;
 export type Topic = (typeof topics)[number];
 
-/** What can be typed as the first word. */
+/** The possible first words. */
 const verbs = [...topics, "help", "version"] as const;
 
 export type Invocation =
@@ -79,7 +79,7 @@ function findTopic(word: string | undefined): Topic | undefined {
   return topic;
 }
 
-/** The code that `explain` is asked for. */
+/** The one argument of `explain`. */
 function onlyWord([word, extra]: readonly string[], [flag]: readonly OptionToken[]): string | undefined {
   const problem = flag
     ? `has no option ${asGiven(flag.rawName)}`
@@ -98,7 +98,7 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
     name !== undefined
       ? `There is no command ${JSON.stringify(asGiven(name))}.`
       : flag
-        ? `${asGiven(flag.rawName)} stands without a command.`
+        ? `${asGiven(flag.rawName)} was given without a command.`
         : "No command was given.";
   const close = name && nearest(name, verbs);
   return new ExplainedError("invalid-input", what, {
@@ -110,13 +110,13 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
 }
 
 function findOption(flag: OptionToken, command: Command): Option & { readonly name: OptionName } {
-  const own = optionsOf(command);
-  const found = own.find(({ name }) => name === flag.name);
+  const known = optionsOf(command);
+  const found = known.find(({ name }) => name === flag.name);
   if (found) {
     return found;
   }
   const elsewhere = commandNames.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
-  const names = own.map(({ name }) => name);
+  const names = known.map(({ name }) => name);
   const close = nearest(flag.name, names);
   throw new ExplainedError("invalid-input", `${command} has no option ${asGiven(flag.rawName)}.`, {
     remedy: [
@@ -137,7 +137,7 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
     values[name] = flag.value ?? "true";
     return;
   }
-  // A value in an argument of its own that looks like an option is one: its value was forgotten.
+  // A separate argument that looks like an option is one: the value is missing.
   if (flag.value === undefined || (!flag.inlineValue && flag.value.startsWith("-"))) {
     throw new ExplainedError("invalid-input", `${asGiven(flag.rawName)} needs a value.`, {
       remedy: [
@@ -149,14 +149,14 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
     throw invalidInput(
       name,
       flag.value,
-      `it was given before (${JSON.stringify(asGiven(before))}), and takes one value`,
+      `it was already given (${JSON.stringify(asGiven(before))}), and takes one value`,
       oneOfTheTwo,
     );
   }
   values[name] = before === undefined ? flag.value : `${before}\n${flag.value}`;
 }
 
-/** Which option the words behind a command are for: a Tekton array has to be whole arguments. */
+/** The option that plain arguments of a command are for. Tekton passes an array only as whole arguments. */
 function listOfWords(word: string, command: Command): "robot" | "tag" {
   if (command === "login") {
     return "robot";

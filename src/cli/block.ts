@@ -1,26 +1,26 @@
-/** Lines that stay at the end of a terminal while they change: what to write, for one that knows ECMA-48's cursor moves. Pure. */
+/** Lines at the end of a terminal that change in place, with ECMA-48's cursor moves. Pure. */
 export interface Screen {
   readonly columns: number;
   readonly rows: number;
 }
 
 export interface Block {
-  /** What brings these lines in place of those before; "" where nothing changes. */
+  /** The text that replaces the lines before by these; "" if nothing changes. */
   change(lines: readonly string[]): string;
-  /** What writes `text` above the block. */
+  /** The text that writes `text` above the block. */
   around(text: string): string;
-  /** What takes the block away, for output of another kind, and what brings it back. */
+  /** The text that removes the block before other output, and the text that draws it again. */
   hide(): string;
   show(): string;
 }
 
-/** @param screen as it is now: people resize windows */
+/** @param screen reads the current size: windows are resized */
 export function createBlock(screen: () => Screen): Block {
   let wanted: readonly string[] = [];
   let drawn: readonly string[] = [];
   const hide = () => {
     const { columns } = screen();
-    // In a window that has become narrower, a line takes several rows.
+    // In a window that was made narrower, a line takes several rows.
     const height = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(lengthOf(line) / columns)), 0);
     drawn = [];
     return height === 0 ? "" : `\u001b[${height}A\u001b[J`;
@@ -44,7 +44,7 @@ export function createBlock(screen: () => Screen): Block {
 
 const lengthOf = (line: string): number => [...line].length;
 
-/** The cursor needs a row of its own, below; a line that fills its row would wrap on some terminals. */
+/** The cursor needs its own row below the lines. A line that fills its row would wrap on some terminals. */
 function fitted(lines: readonly string[], { columns, rows }: Screen): readonly string[] {
   const most = Math.max(1, rows - 1);
   const shown = lines.length > most ? lines.slice(0, most - 1) : lines;

@@ -1,11 +1,11 @@
-/** A login in three lines, for people at a terminal. Pure. */
+/** A login in three lines, for a terminal. Pure. */
 import type { OutputName } from "../options/table.ts";
 import { type Mention, mention } from "../platform/wording.ts";
 import { flagSyntax } from "./syntax.ts";
 
 const { write } = flagSyntax("logout");
 
-export interface LoginForPeople {
+export interface ShownLogin {
   readonly outputs: Readonly<Record<Exclude<OutputName, "token">, string>>;
   readonly scopes: readonly string[];
   readonly isWatching: boolean;
@@ -15,18 +15,18 @@ export interface LoginForPeople {
   readonly namedFile: string | undefined;
 }
 
-export function inBrief(login: LoginForPeople): readonly string[] {
+export function inBrief(login: ShownLogin): readonly string[] {
   const { registry, robot, "expires-at": expiresAt, "auth-file": authFile } = login.outputs;
   return [
     `Logged in to ${registry} as ${robot.replaceAll("\n", ", ")} until ${expiresAt}.`,
     `Auth file: ${authFile}`,
     login.isWatching
       ? "Renewing the login until you stop this program (Ctrl-C)."
-      : `To log out: quay-keyless-login logout ${wayBack(login).map(write).join(" ")}`,
+      : `To log out: quay-keyless-login logout ${logoutOptions(login).map(write).join(" ")}`,
   ];
 }
 
-function wayBack({ outputs: { registry }, scopes, session, namedFile }: LoginForPeople): readonly Mention[] {
+function logoutOptions({ outputs: { registry }, scopes, session, namedFile }: ShownLogin): readonly Mention[] {
   if (session !== undefined) {
     return [mention("session", session)];
   }

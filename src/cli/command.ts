@@ -6,28 +6,28 @@ import type { Reporter } from "../platform/reporter.ts";
 import { oneLine } from "../platform/text.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What a command is given: nothing below this entry point looks at the process's environment by itself. */
+/** The input of a command. Nothing below this entry point reads the process's environment itself. */
 export interface Call {
   readonly values: OptionValues;
   readonly env: Environment;
   readonly terminal: Terminal;
 }
 
-/** What a command has found out: the same for people and for programs. */
+/** The result of a command, for readers and for programs. */
 export interface Outcome {
   readonly lines: readonly string[];
   readonly object: Readonly<Record<string, unknown>>;
-  /** The same for people at a terminal, on standard error. Programs that read standard output get `lines` all the same. */
+  /** The result in brief, for standard error if it is a terminal. A program that reads standard output still gets `lines`. */
   readonly brief?: readonly string[] | undefined;
-  /** Also where there is something to tell although the command has failed. */
+  /** A command that failed can still have results. */
   readonly failure?: ExplainedError | undefined;
-  /** Takes the place of all results. */
+  /** Printed instead of all results. */
   readonly token?: string | undefined;
-  /** What the command goes on with once this has been told. */
+  /** What the command does after its results are printed. */
   readonly afterOutput?: (() => Promise<void>) | undefined;
 }
 
-/** Runs `work` with a platform that ends in time, and when the process is told to end. */
+/** Runs `work` with a platform that ends after the timeout, and on a signal. */
 export async function withPlatform<T>(
   { env, terminal: reporter }: { readonly env: Environment; readonly terminal: Reporter },
   { timeoutSeconds, roots }: { readonly timeoutSeconds: number; readonly roots?: string | undefined },
@@ -51,14 +51,14 @@ let interrupted: AbortController | undefined;
 
 /**
  * Aborts on SIGINT, SIGTERM and SIGHUP.
- * @param remedy what to say then; whoever asks first says it
+ * @param remedy the remedy of that error; the first call's counts
  */
-export function interruption(remedy = "What had been done is taken back."): AbortSignal {
+export function interruption(remedy = "All changes were undone."): AbortSignal {
   if (interrupted === undefined) {
     const controller = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.once(signal, () =>
-        controller.abort(new ExplainedError("cancelled", `Interrupted (${signal}).`, { remedy: [remedy] })),
+        controller.abort(new ExplainedError("cancelled", `Received ${signal}, stopping.`, { remedy: [remedy] })),
       );
     }
     interrupted = controller;
@@ -66,7 +66,7 @@ export function interruption(remedy = "What had been done is taken back."): Abor
   return interrupted.signal;
 }
 
-/** Names and values, aligned; of several values, each has the name before it. */
+/** Names and values, aligned. Each of several values has the name before it. */
 export function aligned(rows: readonly (readonly [name: string, value: string | readonly string[]])[]): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.flatMap(([name, value]) => [value].flat().map((line) => `${name.padEnd(width)}  ${oneLine(line, 8192)}`));

@@ -2,10 +2,10 @@
 
 import { type ExplainedError, errorCodes, type Severity } from "../platform/errors.ts";
 
-/** sysexits.h: EX_TEMPFAIL for what may pass by itself. */
+/** 75 is EX_TEMPFAIL of sysexits.h: a retry later may succeed. */
 const exitCodes: Readonly<Record<Severity, number>> = { refused: 1, "wrong-use": 2, temporary: 75 };
 
-/** Of several failures: what may pass by itself must be all of them, else trying again is of no use. */
+/** Several failures are temporary only if each of them is: otherwise a retry is of no use. */
 export function exitCodeOf(error: ExplainedError): number {
   const severities = severitiesOf(error);
   return exitCodes[severities.find((severity) => severity !== "temporary") ?? "temporary"];

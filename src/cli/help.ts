@@ -1,4 +1,4 @@
-/** What `--help` says, from the table of options. Pure. */
+/** The text of `--help`, from the table of options. Pure. */
 import { type Command, type Option, type OptionGroup, optionsOf } from "../options/table.ts";
 import type { Topic } from "./arguments.ts";
 import { wrap } from "./wrap.ts";
@@ -7,15 +7,15 @@ interface About {
   readonly line: string;
   readonly usage: string;
   readonly more: string;
-  /** Without the program's name; a line for each argument, where it is long. */
+  /** Without the program's name; a long one has several lines. */
   readonly examples: readonly (readonly string[])[];
 }
 
 const about: Readonly<Record<Topic, About>> = {
   login: {
-    line: "sign in to Quay with this workplace's identity",
+    line: "log in to Quay with the platform's identity token",
     usage: "login --robot ORGANIZATION+NAME [OPTIONS]",
-    more: "Trades the identity token that the platform gives for a robot token of one hour, and logs a tool in with it. Further robots may follow as plain arguments.",
+    more: "Exchanges the platform's identity token for a robot token that lasts one hour, and logs a tool in with it. More robots can follow as plain arguments.",
     examples: [
       ["login --robot acme+ci"],
       ["login --robot acme+ci --registry quay.example.com", "--ca-file root.pem --auth-file /run/login/auth.json"],
@@ -24,19 +24,19 @@ const about: Readonly<Record<Topic, About>> = {
   logout: {
     line: "remove a login",
     usage: "logout [OPTIONS]",
-    more: "With --session, puts everything back as it was before that login. Without it, deletes the robot token from the auth file.",
+    more: "With --session, restores what was there before that login. Without it, deletes the robot token from the auth file.",
     examples: [["logout --session /run/login/session"], ["logout --registry quay.example.com"]],
   },
   status: {
     line: "show the logins of an auth file, and when they expire",
     usage: "status [OPTIONS]",
-    more: "Exits with 1 where there is no login, or none that lasts long enough.",
+    more: "Exits with 1 if there is no login, or if one expires too soon.",
     examples: [["status --for 10m"], ["status --auth-file /run/login/auth.json --output json"]],
   },
   identity: {
-    line: "show this workplace's identity, and whether Quay can accept it",
+    line: "show the platform's identity token, and whether Quay can accept it",
     usage: "identity [OPTIONS]",
-    more: "Prints the issuer and subject to enter at a robot in Quay. Sends nothing to Quay; asks the issuer for its keys.",
+    more: "Prints the issuer and subject to enter at a robot in Quay. Sends nothing to Quay; gets the keys of the issuer.",
     examples: [
       ["identity"],
       ["identity --output json", "--spiffe-socket unix:///spiffe-workload-api/spire-agent.sock"],
@@ -45,7 +45,7 @@ const about: Readonly<Record<Topic, About>> = {
   promote: {
     line: "copy images by digest from where they were built to where they are released",
     usage: "promote --source IMAGE --destination REPOSITORY --tag TAG --destination-robot ROBOT [OPTIONS]",
-    more: "Logs in to both registries, copies all platforms without changing a byte, sets the tags last, and reads each back. What is there already stays as it is: after an interruption, run the same again. Further tags may follow as plain arguments.",
+    more: "Logs in to both registries, copies all platforms without changing a byte, sets the tags last, and reads each back. Skips what is already there: after an interruption, run the same again. More tags can follow as plain arguments.",
     examples: [
       ["promote --source staging/app:nightly", "--destination acme/app --tag 1.4.2 --destination-robot acme+release"],
       ["promote --file release.yaml --source-robot staging+read", "--destination-robot acme+release --dry-run"],
@@ -54,7 +54,7 @@ const about: Readonly<Record<Topic, About>> = {
   explain: {
     line: "explain the code of an error",
     usage: "explain [CODE]",
-    more: "Prints how an error comes about, and what helps. Without a code, lists all of them.",
+    more: "Prints what causes an error and what to do. Without a code, lists all codes.",
     examples: [["explain subject-not-bound"], ["explain"]],
   },
 };
@@ -80,7 +80,7 @@ function overview(width: number): string[] {
   return [
     "Usage: quay-keyless-login COMMAND [OPTIONS]",
     "",
-    ...wrap("Signs in to Quay with the identity token that the platform gives: no stored password.", width),
+    ...wrap("Logs in to Quay with the platform's identity token, without a stored password.", width),
     "",
     "Commands:",
     ...Object.entries(about).flatMap(([name, { line }]) => wrap(line, width, " ".repeat(12), `  ${name.padEnd(10)}`)),
@@ -110,9 +110,9 @@ function helpOf(topic: Topic, width: number): string[] {
 }
 
 function optionsIn(command: Command, width: number): string[] {
-  const own = optionsOf(command);
+  const known = optionsOf(command);
   return Object.entries(titles).flatMap(([group, title]) => {
-    const lines = own.filter((option) => option.group === group).flatMap((option) => optionLines(option, width));
+    const lines = known.filter((option) => option.group === group).flatMap((option) => optionLines(option, width));
     return lines.length > 0 ? ["", `${title}:`, ...lines] : [];
   });
 }

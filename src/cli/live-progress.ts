@@ -1,17 +1,17 @@
-/** What the promotions are at, in lines that change in place, for whoever watches. */
+/** Progress of the promotions, in lines that change in place, for a terminal. */
 import { partsOf } from "../promotion/progress.ts";
 import type { Progress } from "../promotion/result.ts";
 
 export interface LiveProgress {
   show(index: number, progress: Progress): void;
-  /** Takes the lines away. */
+  /** Removes the lines. */
   end(): void;
 }
 
 /** At most five times a second. */
 const pauseMs = 200;
 
-/** One line for each promotion at work, and one that counts them all. */
+/** One line for each running promotion, and one that counts all of them. */
 export function createLiveProgress(
   names: readonly string[],
   draw: (lines: readonly string[]) => void,

@@ -1,4 +1,4 @@
-/** The command line: finds the command, runs it, tells how it went. */
+/** The command line: parses arguments, runs the command, prints its result. */
 
 import { type OptionReader, readOptions } from "../options/reader.ts";
 import type { Command } from "../options/table.ts";
@@ -32,7 +32,7 @@ const asJson = args.some((arg, index) =>
 let terminal = createTerminal();
 process.stdout.on("error", (error) => {
   const code = codeOf(error);
-  // Whoever stops reading, as head does, has what they wanted.
+  // A reader that closes the pipe early, such as head, has what it wanted.
   if (code !== "EPIPE") {
     terminal.error(`Standard output can't be written (${code}).`);
     process.exitCode = 1;
@@ -42,7 +42,7 @@ process.stderr.on("error", () => {});
 
 type Run = (call: Call) => Promise<Outcome>;
 
-/** Runs what was typed; `load` brings the command. */
+/** Runs the command of the arguments, which `load` imports. */
 export async function run(load: (command: Command) => Promise<Run>): Promise<void> {
   try {
     const invocation = parseArguments(args);
@@ -66,7 +66,7 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
         terminal = createTerminal(verbosityOf(reader), invocation.command);
         const command = await load(invocation.command);
         const outcome = await command({ values: invocation.values, env, terminal });
-        tell(outcome);
+        show(outcome);
         await outcome.afterOutput?.();
         break;
       }
@@ -74,7 +74,7 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
         unreachable(invocation);
     }
   } catch (error) {
-    tell({ lines: [], object: {}, failure: asExplainedError(error) });
+    show({ lines: [], object: {}, failure: asExplainedError(error) });
   } finally {
     setImmediate(abandonLookUps);
   }
@@ -88,7 +88,7 @@ function verbosityOf({ boolean }: OptionReader): Verbosity {
   return quiet ? "quiet" : verbose ? "verbose" : "normal";
 }
 
-/** Each command runs only the modules that it needs (`eager`: they lie in the one bundle all the same). */
+/** Each command runs only the modules that it needs. `eager` keeps them in the one bundle. */
 export async function load(command: Exclude<Command, "promote">): Promise<Run> {
   switch (command) {
     case "login":
@@ -104,10 +104,10 @@ export async function load(command: Exclude<Command, "promote">): Promise<Run> {
   }
 }
 
-/** Results on standard output, what went wrong on standard error, both in the exit code. */
-function tell(outcome: Outcome): void {
+/** Prints results to standard output and the failure to standard error, and sets the exit code. */
+function show(outcome: Outcome): void {
   const { token, lines, object, brief, failure } = withoutSecret(outcome);
-  const told = failure && failureObject(failure, terminal);
+  const shown = failure && failureObject(failure, terminal);
   const isBrief = brief !== undefined && terminal.isBrief;
   if (isBrief) {
     brief.forEach(terminal.info);
@@ -115,12 +115,12 @@ function tell(outcome: Outcome): void {
   if (token !== undefined) {
     terminal.printSecret(token);
   } else if (asJson) {
-    terminal.print(json({ ...object, ...(told && { error: told }) }));
+    terminal.print(json({ ...object, ...(shown && { error: shown }) }));
   } else if (lines.length > 0 && !(isBrief && process.stdout.isTTY)) {
     terminal.print(lines.join("\n"));
   }
-  if (failure && told) {
-    terminal.error(formatError(told, terminal.moreOn));
+  if (failure && shown) {
+    terminal.error(formatError(shown, terminal.moreOn));
     if (failure.code === "unforeseen") {
       terminal.debug((failure.cause as Error | undefined)?.stack ?? "");
     }
@@ -128,7 +128,7 @@ function tell(outcome: Outcome): void {
   }
 }
 
-/** In place of results that would hold a secret, nothing but that. */
+/** Replaces results that would print a secret by an error. */
 function withoutSecret(outcome: Outcome): Outcome {
   try {
     assertNoSecret({ "standard output": JSON.stringify([outcome.lines, outcome.object]) }, terminal);
@@ -139,10 +139,10 @@ function withoutSecret(outcome: Outcome): Outcome {
   }
 }
 
-/** What JSON lets stand and a terminal may not get is written as escapes: no value is altered on its way there. */
+/** Escapes characters that JSON allows and a terminal must not get, which leaves every value unchanged. */
 function json(value: unknown): string {
   const escaped = (character: string) =>
     character.replaceAll(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  // Between values stand line breaks of our own, which are printable here.
+  // The line breaks between values are ours, and are printable here.
   return JSON.stringify(value, undefined, 2).replaceAll(unprintable, escaped);
 }

@@ -1,4 +1,4 @@
-/** What became of the promotions, as a table for people. Pure. */
+/** The results of promotions, as a table. Pure. */
 import { conclusion, type ReportOptions, type Row, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";
 
@@ -18,7 +18,7 @@ export function reportOf(results: readonly PromotionResult[], request: ReportOpt
   ];
 }
 
-/** One line for each tag, and one that says that it failed. */
+/** One line for each tag, and one for a failure. */
 function linesOf({ image, tags, failure, bytes, time }: Row): readonly (readonly string[])[] {
   const states = [...tags.map(({ tag, state }) => [tag, state] as const), ...(failure ? [["", failure] as const] : [])];
   return states.map(([tag, state], index) => (index === 0 ? [image, tag, state, bytes, time] : ["", tag, state]));

@@ -1,4 +1,4 @@
-/** The option result: outputs that go into files as well. */
+/** The option result: outputs that are also written to files. */
 import { access, constants, lstat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readOptions } from "../options/reader.ts";
@@ -13,7 +13,7 @@ export interface ResultFile<Name extends string> {
 }
 
 /**
- * Where results belong is found out before anything is changed.
+ * Checks the files of results before anything is changed.
  * @throws ExplainedError `invalid-input`
  */
 export function parseResults<Name extends string>(
@@ -55,12 +55,12 @@ export async function writeResults<Name extends string>(
 }
 
 async function write(file: string, text: string): Promise<void> {
-  const there = await existing(file);
-  if (there?.isCharacterDevice()) {
-    return writeFile(file, text); // no name to be put in its place
+  const found = await existing(file);
+  if (found?.isCharacterDevice()) {
+    return writeFile(file, text); // a device can't be replaced
   }
-  const mode = there ? there.mode & 0o777 : 0o666 & ~process.umask(); // no secrets: as any program writes it
-  return replaceFile(file, text, { mode, owner: there });
+  const mode = found ? found.mode & 0o777 : 0o666 & ~process.umask(); // no secrets: the usual mode
+  return replaceFile(file, text, { mode, owner: found });
 }
 
 const exampleOf = (name: string) => mention("result", `${name}=/tekton/results/${name}`);
@@ -80,19 +80,19 @@ const problems: Readonly<Record<string, string>> = {
   ELOOP: "is a link, a pipe or a socket, and must be a file",
   ENOENT: "is in a folder that does not exist",
   ENOTDIR: "is in a folder that does not exist",
-  EACCES: "may not be written by this user",
+  EACCES: "can't be written by this user",
 };
 
 const existing = (file: string) => lstat(file).catch(() => undefined);
 
-/** A result takes the place of the file that is there: so that is one, and its folder can be written to. */
+/** A result replaces an existing file, which must be a regular file in a writable folder. */
 async function assertWritable(file: string): Promise<void> {
-  const there = await existing(file);
-  if (there?.isCharacterDevice()) {
+  const found = await existing(file);
+  if (found?.isCharacterDevice()) {
     return access(file, constants.W_OK);
   }
-  if (there && !there.isFile()) {
-    throw Object.assign(new Error("no file"), { code: there.isDirectory() ? "EISDIR" : "ELOOP" });
+  if (found && !found.isFile()) {
+    throw Object.assign(new Error("no file"), { code: found.isDirectory() ? "EISDIR" : "ELOOP" });
   }
   await access(dirname(file), constants.W_OK | constants.X_OK);
 }

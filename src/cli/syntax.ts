@@ -1,16 +1,16 @@
-/** How options are typed. Pure. */
+/** The syntax of options on the command line. Pure. */
 import { type Command, type Option, options, optionsOf } from "../options/table.ts";
 import type { Mention, Syntax } from "../platform/wording.ts";
 
 const all: readonly Option[] = options;
 const flags = new Set(all.filter(({ takes }) => takes === "flag").map(({ name }) => name));
 
-/** @param command undefined: not known yet, then any command's options count */
+/** @param command undefined: not known yet, and the options of all commands count */
 export function flagSyntax(command: Command | undefined): Syntax {
   const isTyped = ({ entryPoints }: Option) =>
     entryPoints.some((entryPoint) => entryPoint !== "action" && entryPoint !== "promote-action");
-  const own = command === undefined ? all.filter(isTyped) : optionsOf(command);
-  const names = new Set(own.map(({ name }) => name));
+  const mentioned = command === undefined ? all.filter(isTyped) : optionsOf(command);
+  const names = new Set(mentioned.map(({ name }) => name));
   return { has: (option) => names.has(option), write };
 }
 
@@ -23,6 +23,6 @@ function write({ option, value }: Mention): string {
   return `--${option}${flags.has(option) ? "=" : " "}${typed}`;
 }
 
-/** For a POSIX shell (XCU, 2.2): in single quotes, unless no character in it means anything to one. */
+/** For a POSIX shell (XCU, 2.2): in single quotes, unless no character needs them. */
 const quoted = (value: string): string =>
   /^[^\s"'`$\\!*?#~<>|&;(){}[\]^]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;

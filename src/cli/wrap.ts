@@ -1,12 +1,12 @@
-/** Text for people, at the width of their terminal. Pure, but for `widthOf`. */
+/** Text at the width of the terminal. Pure, but for `widthOf`. */
 
 /** Wider lines are hard to read. */
 const widest = 100;
 
-/** Columns of the terminal that standard output is; 80 where it is none, or has no size. */
+/** Columns of the terminal on standard output; 80 if it is no terminal, or has no size. */
 export const widthOf = ({ stdout }: NodeJS.Process): number => Math.min(stdout.columns || 80, widest);
 
-/** @param indent stands before each line; before the first one, `first` stands instead */
+/** @param indent begins each line but the first, which begins with `first` */
 export function wrap(text: string, width: number, indent = "", first = indent): string[] {
   const lines = [first];
   let isEmpty = true;

@@ -25,15 +25,15 @@ export function createReporter(syntax: Syntax): Reporter {
 }
 
 /**
- * What an issuer or a tool says must not be read as a command, of which the runner knows two notations. Its blanks are .NET's.
- * Line by line: an expression that looks for blanks at the beginning of each may go over all that follow, for each again.
+ * The runner must not read text of an issuer or a tool as a command, of which it knows two notations. Its blanks are .NET's.
+ * Works line by line: one expression for blanks at the beginning of each line may scan all following lines for each of them.
  */
 const withoutCommands = (text: string): string =>
   text
     .replaceAll(/[^\r\n]+/g, (line) => (/^[\s\u0085]*::/.test(line) ? line.replace("::", ": :") : line))
     .replaceAll("##[", "# #[");
 
-/** What a failure looks like in the log, and as an annotation of the run. */
+/** Writes a failure to the log, which makes it an annotation of the run. */
 export function reportFailure(error: unknown, reporter: Reporter): void {
   process.exitCode = 1;
   const failure = asExplainedError(error);

@@ -1,4 +1,4 @@
-/** The process that keeps a login alive between main and post: started, stopped, and what it leaves for post to tell. */
+/** The process that renews a login between main and post: its start, its end, and the files that post shows. */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -9,9 +9,9 @@ import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
 import { toolEnvironment } from "../tools/tool-environment.ts";
 
-/** What it is given, on its standard input: there is GitHub's request token in it. */
+/** What it gets on its standard input, because GitHub's request token is in it. */
 export interface Order {
-  /** Main's. */
+  /** The main step's environment. */
   readonly env: Environment;
   readonly inputs: OptionValues;
   readonly sessionFolder: string;
@@ -19,23 +19,23 @@ export interface Order {
 }
 
 const files = (folder: string) => ({
-  /** What it prints: no secret. */
+  /** Its output, which holds no secret. */
   log: join(folder, "refresh.log"),
-  /** There where the login has lapsed: what to tell. */
+  /** Exists if the login has lapsed: the message for post. */
   lapse: join(folder, "refresh.lapsed"),
 });
 
-/** Leaves the process behind; it ends with post, or with the job. */
+/** Starts the process and does not wait for it; it ends with post, or with the job. */
 export async function startBackground(order: Order, isSecret: (text: string) => boolean): Promise<void> {
   const output = openSync(files(order.sessionFolder).log, "a", 0o600);
   try {
     const env = {
       ...toolEnvironment(order.env, isSecret, undefined),
       ...trustOf(order.env, isSecret),
-      // The runner ends what carries this when the job is over.
+      // At the end of the job the runner kills the processes that have this variable.
       RUNNER_TRACKING_ID: order.env.RUNNER_TRACKING_ID ?? "",
     };
-    // It sleeps nearly all the time: without compiled code it needs 3 MB less.
+    // It sleeps nearly all the time, and needs 3 MB less without compiled code.
     const args = ["--jitless", join(import.meta.dirname, `..${script}`), order.sessionFolder];
     const child = spawn(process.execPath, args, { detached: true, stdio: ["pipe", output, output], env });
     await new Promise<void>((resolve, reject) => {
@@ -50,7 +50,7 @@ export async function startBackground(order: Order, isSecret: (text: string) => 
 
 const script = "/refresh/index.js";
 
-/** Whom Node itself trusts: read when it starts, so that the order on standard input would come too late. */
+/** Variables of trust that Node reads when it starts, which is before the order on standard input. */
 const trustOf = (env: Environment, isSecret: (text: string) => boolean): Environment =>
   Object.fromEntries(
     Object.entries(env).filter(
@@ -60,12 +60,12 @@ const trustOf = (env: Environment, isSecret: (text: string) => boolean): Environ
     ),
   );
 
-/** Where the folder is gone, post has to find that out by itself. */
+/** Ignores a failure: if the folder is gone, post notices that itself. */
 export function noteLapse(folder: string, text: string): Promise<void> {
   return replaceFile(files(folder).lapse, text, { mode: 0o600 }).catch(() => {});
 }
 
-/** undefined: it is not there. What can't be read is in the way of nothing: its place is taken by why. */
+/** @returns undefined if the file does not exist; for one that can't be read, the reason */
 async function read(path: string): Promise<string | undefined> {
   try {
     return await readTextWithin(path, maxSize.log);
@@ -79,11 +79,11 @@ async function read(path: string): Promise<string | undefined> {
 
 export interface Ended {
   readonly log: string;
-  /** Why the login was not alive all the time; undefined: it was. */
+  /** The reason that the login was not valid all the time; undefined: it was. */
   readonly lapse: string | undefined;
 }
 
-/** @returns undefined where there was none */
+/** @returns undefined if there was no process */
 export async function stopBackground(folder: string): Promise<Ended | undefined> {
   const { log, lapse } = files(folder);
   const found = processesOf(folder);
@@ -95,23 +95,23 @@ export async function stopBackground(folder: string): Promise<Ended | undefined>
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  const told = await read(log);
-  if (told === undefined) {
-    return found.length > 0 ? { log: "What it told is gone with its folder.", lapse: undefined } : undefined;
+  const output = await read(log);
+  if (output === undefined) {
+    return found.length > 0 ? { log: "Its log was removed with its folder.", lapse: undefined } : undefined;
   }
-  const why = found.length === 0 ? "The process that keeps the login alive had ended before the job." : undefined;
-  return { log: told, lapse: (await read(lapse)) ?? why };
+  const why = found.length === 0 ? "The process that renews the login ended before the job." : undefined;
+  return { log: output, lapse: (await read(lapse)) ?? why };
 }
 
 interface Process {
   readonly pid: number;
-  /** In the kernel's ticks: with it a number means one process alone. */
+  /** In the kernel's ticks. Together with the process ID it names exactly one process. */
   readonly started: string;
 }
 
 /**
- * Found by what it is, not by what a file says it is: a process of this user whose command is our script for this very folder.
- * A number in a file could be that of any other process by now, or by somebody's will.
+ * Finds processes of this user whose command is our script for this folder. A process ID in a file could by now belong to
+ * another process, or be forged.
  */
 function processesOf(folder: string): readonly Process[] {
   return readdirSync("/proc").flatMap((name) => {
@@ -126,7 +126,7 @@ function isOurs(pid: number, folder: string): boolean {
     const [path, last] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(-3, -1);
     return last === folder && path?.endsWith(script) === true && statSync(`/proc/${pid}`).uid === process.getuid?.();
   } catch {
-    return false; // it has ended meanwhile
+    return false; // it has ended
   }
 }
 
@@ -136,11 +136,11 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It has ended meanwhile.
+    // It has ended.
   }
 }
 
-/** When a process started (proc(5), stat, field 22); undefined: it doesn't run, or waits to be buried. */
+/** When a process started (proc(5), stat, field 22); undefined: it does not run, or is a zombie. */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -1,4 +1,4 @@
-/** What the runner does to a step of a cancelled job. */
+/** The signals that a step of a cancelled job gets. */
 import { ExplainedError } from "../platform/errors.ts";
 
 /** The runner sends SIGINT to a cancelled job's step, SIGTERM 7.5 s later, and kills it 2.5 s after that. */

@@ -1,25 +1,25 @@
 /**
- * What a step leaves to later steps, to its post step and to the job's summary page: in files that the runner makes and names
- * in variables (GitHub docs, "Workflow commands"). @actions/core writes them, once it is known that it can.
+ * What a step passes to later steps, to its post step and to the job's summary page, in files that the runner creates and names
+ * in variables (GitHub docs, "Workflow commands"). @actions/core writes them, after a check that they can be written.
  */
 import { closeSync, constants, openSync } from "node:fs";
-// biome-ignore lint/performance/noNamespaceImport: all of it that writes to the runner's files is guarded here.
+// biome-ignore lint/performance/noNamespaceImport: every function of it that writes to the runner's files is guarded here.
 import * as core from "@actions/core";
 import { codeOf, invalidInput } from "../platform/errors.ts";
 
-/** @throws ExplainedError `invalid-input` where the runner's file can't be written */
+/** @throws ExplainedError `invalid-input` if the runner's file can't be written */
 type FileCommand = (name: string, value: string) => void;
 
 /** Sets an output of this step. */
 export const setOutput: FileCommand = guarded("GITHUB_OUTPUT", core.setOutput);
 
-/** Sets a variable of later steps, and of this process: call it when no more children are started. */
+/** Sets a variable of later steps, and of this process: call it after the last child process was started. */
 export const exportVariable: FileCommand = guarded("GITHUB_ENV", core.exportVariable);
 
 /** Sets a state of the post step. */
 export const saveState: FileCommand = guarded("GITHUB_STATE", core.saveState);
 
-/** Adds Markdown to the job's summary page, which tells nothing that the log doesn't: without it, a warning. */
+/** Adds Markdown to the job's summary page. A failure is a warning only: the log says the same. */
 export async function summarize(markdown: string): Promise<void> {
   const variable = "GITHUB_STEP_SUMMARY";
   if (!process.env[variable]) {
@@ -45,8 +45,8 @@ function guarded(variable: string, write: FileCommand): FileCommand {
 }
 
 /**
- * Where the variable is not set, @actions/core prints the value, even a secret (`::set-output name=token::…`). Where it names a
- * pipe that nobody reads, @actions/core waits, which would hold up signals too.
+ * If the variable is not set, @actions/core prints the value, even a secret (`::set-output name=token::…`). If it names a pipe
+ * without a reader, @actions/core blocks, and signals with it.
  */
 function assertWritable(variable: string): void {
   const { O_APPEND, O_NONBLOCK, O_WRONLY } = constants;

@@ -2,7 +2,7 @@
 import { getInput } from "@actions/core";
 import { type OptionValues, optionsOf } from "../options/table.ts";
 
-/** Blanks stay: what they mean is up to each option. */
+/** Blanks are kept: each option decides what they mean. */
 export function readInputs(action: "action" | "promote-action" = "action"): OptionValues {
   return Object.fromEntries(optionsOf(action).map(({ name }) => [name, getInput(name, { trimWhitespace: false })]));
 }

@@ -4,7 +4,7 @@ import type { Workplace } from "../login/workplace.ts";
 import type { OptionReader } from "../options/reader.ts";
 import type { Environment } from "../platform/environment.ts";
 
-/** What the Action alone has options for: what becomes of the login after its step, and of a job without an identity. */
+/** The options that only the Action has. */
 export interface JobOptions {
   readonly refresh: boolean;
   readonly logout: boolean;
@@ -37,7 +37,7 @@ export function workplaceOf(
   };
 }
 
-/** A promotion leaves nothing for later steps, and touches nobody's files. */
+/** A promotion leaves nothing for later steps, and changes no auth file of the user. */
 export function promotionWorkplaceOf(...args: Parameters<typeof workplaceOf>): Workplace {
   return { ...workplaceOf(...args), willLogOut: false, isDisposable: false };
 }

@@ -46,7 +46,7 @@ try {
     reporter,
     timeoutSeconds,
     extraRoots: roots,
-    cancelled: cancellation("the login", "Nothing is left to do."),
+    cancelled: cancellation("the login", "No action is needed."),
   });
   close = platform.close;
   const remember = rememberSessions();
@@ -59,13 +59,13 @@ try {
   });
   const result = await login(request, workplace, platform);
   if (options.refresh) {
-    await keepAlive(result);
+    await startRenewal(result);
   }
   await publish(result, { registry: request.registry, exportToken });
 } catch (error) {
-  await takeBack();
+  await removeLogin();
   if (error instanceof ExplainedError && isWithoutIdentity(error) && request && options?.withoutIdentity === "skip") {
-    await goOnWithout(error, request.registry);
+    await continueWithoutLogin(error, request.registry);
   } else {
     await fail(error);
   }
@@ -74,8 +74,8 @@ try {
   setImmediate(abandonLookUps);
 }
 
-async function goOnWithout(error: ExplainedError, registry: string): Promise<void> {
-  reporter.info(text`${error.headline} Going on logged out (${mention("without-identity", "skip")}).`);
+async function continueWithoutLogin(error: ExplainedError, registry: string): Promise<void> {
+  reporter.info(text`${error.headline} Continuing without a login (${mention("without-identity", "skip")}).`);
   try {
     setOutputs({ "logged-in": "false", registry });
     await summarize(skippedSummary(failureObject(error, reporter)));
@@ -96,14 +96,14 @@ async function publish(result: LoginResult, asked: Parameters<typeof outputsOf>[
   assertNoSecret(others, reporter);
   exportVariable("REGISTRY_AUTH_FILE", result.authFile);
   setOutputs({ ...others, token });
-  reporter.info(`The login stands in ${result.files.join(" and ")}.`);
+  reporter.info(`The login is in ${result.files.join(" and ")}.`);
   await summarize(successSummary(asked.registry, result));
 }
 
-async function keepAlive(result: LoginResult): Promise<void> {
+async function startRenewal(result: LoginResult): Promise<void> {
   const order = { env, inputs, sessionFolder: result.session.folder, source: sourceOf(result) };
   await startBackground(order, reporter.holdsSecret);
-  reporter.info("The login is kept alive in the background until the post step, which shows what that did.");
+  reporter.info("A background process renews the login until the post step, which shows its log.");
 }
 
 function setOutputs(values: Partial<Record<OutputName, string>>): void {
@@ -112,8 +112,8 @@ function setOutputs(values: Partial<Record<OutputName, string>>): void {
   }
 }
 
-/** What a failed login has left goes at once, whatever the option logout says. */
-async function takeBack(): Promise<void> {
+/** Removes what a failed login has left, whatever the option logout says. */
+async function removeLogin(): Promise<void> {
   if (sessionFolder !== undefined) {
     await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) })
       .then(forget)

@@ -15,7 +15,7 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
   ];
 }
 
-/** Text from outside: every character that Markdown, HTML or an autolink could read is written as an entity. */
+/** Text from outside. Each character that has a meaning in Markdown, HTML or an autolink becomes an entity. */
 export const cell = (text: string): string =>
   oneLine(text, 8192).replaceAll(/[^A-Za-z0-9 ./+,=-]/gu, (character) => `&#${character.codePointAt(0)};`);
 

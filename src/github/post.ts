@@ -18,24 +18,24 @@ const reporter = createReporter(workflowSyntax("action"));
 let authFile = process.env.REGISTRY_AUTH_FILE ?? "";
 const lapses: ExplainedError[] = [];
 
-const own = remembered();
+const sessions = remembered();
 let found = 0;
-/** Whether there was a session, if only of a login that was broken off before it had logged in. */
-let isFirst = false;
-for (const { folder, trace } of own) {
+/** Whether there was a session, even of a login that was interrupted before it had logged in. */
+let hadSession = false;
+for (const { folder, trace } of sessions) {
   found += Number(await end(folder, trace));
 }
-// The runner gives the post steps of a composite that is used twice the state of the second use alone. Then this is the first's.
-if (found === 0 && !isFirst && process.env.RUNNER_TEMP && own.some(({ trace }) => trace?.session.job)) {
+// If a job uses a composite action twice, the runner gives both post steps the state of the second use. This is then the first's.
+if (found === 0 && !hadSession && process.env.RUNNER_TEMP && sessions.some(({ trace }) => trace?.session.job)) {
   for (const session of await jobSessions(process.env.RUNNER_TEMP)) {
     if (session.job?.logout) {
-      reporter.info("A login of this job whose own post step does not know it is taken back here.");
+      reporter.info("Removing a login of this job that its own post step does not know.");
       found += Number(await end(session.folder, { session, replaced: [] }));
     }
   }
 }
 if (found === 0) {
-  reporter.info(`There is no login to take back${own.length > 0 ? " any more" : ""}.`);
+  reporter.info(`There is no login to remove${sessions.length > 0 ? " any more" : ""}.`);
 }
 if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
   try {
@@ -48,7 +48,7 @@ for (const lapse of lapses) {
   reportFailure(lapse, reporter);
 }
 
-/** @returns whether there was something to do */
+/** @returns whether there was a login */
 async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
   const job = trace?.session.job;
   const platform = { clock: systemClock, reporter, signal: AbortSignal.timeout(60_000) };
@@ -59,12 +59,12 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
     if (job?.logout === false) {
       const roots = await takeBackRoots(folder, platform, trace);
       reporter.info(
-        text`The login stays (${mention("logout", "false")}).${roots.length > 0 ? text` The roots of ${mention("ca-file")} do not: ${roots.join(", ")} is gone.` : ""}`,
+        text`The login was not removed (${mention("logout", "false")}).${roots.length > 0 ? text` The roots of ${mention("ca-file")} were: ${roots.join(", ")}.` : ""}`,
       );
       return true;
     }
     const session = await logout(folder, platform, { trace });
-    isFirst ||= session !== undefined;
+    hadSession ||= session !== undefined;
     return (session?.robots.length ?? 0) > 0;
   } catch (error) {
     reportFailure(error, reporter);
@@ -74,27 +74,27 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
   }
 }
 
-/** For the post steps of others: a file that is gone must not be named any more. A variable can be emptied there, not unset. */
+/** For other post steps: the variable must not name a removed file. A step can empty a variable, but not unset it. */
 function restoreVariable(session: Session | undefined): void {
   if (session?.job?.logout && session.files.some(({ path }) => path === authFile)) {
     authFile = session.job.authFileBefore;
   }
 }
 
-/** Of `refresh: true`. What went wrong is told once everything is taken back. */
+/** Stops the process of `refresh: true`. Its failure is reported after all logins are removed. */
 async function endBackground(sessionFolder: string): Promise<void> {
   const ended = await stopBackground(sessionFolder);
   if (ended === undefined) {
     return;
   }
-  startGroup("How the login was kept alive");
-  for (const line of (ended.log.trim() || "It had not to be renewed.").split("\n")) {
+  startGroup("Renewals of the login");
+  for (const line of (ended.log.trim() || "No renewal was needed.").split("\n")) {
     reporter.info(line);
   }
   endGroup();
   if (ended.lapse !== undefined) {
     lapses.push(
-      new ExplainedError("login-lapsed", "The login was not alive all the time: later steps may have failed.", {
+      new ExplainedError("login-lapsed", "The login was not valid during the whole job: later steps may have failed.", {
         remedy: ended.lapse.split("\n"),
       }),
     );

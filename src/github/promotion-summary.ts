@@ -1,4 +1,4 @@
-/** The job's summary page after a promotion: a table of what was promoted, and what to do about the rest. Pure. */
+/** The job's summary page after a promotion: a table of what was promoted, and the failures. Pure. */
 import type { FailureObject } from "../platform/errors.ts";
 import { conclusion, type ReportOptions, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";

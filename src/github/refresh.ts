@@ -1,4 +1,4 @@
-/** The background process of `refresh: true`: keeps the login of main alive until post, or the end of the job, ends it. */
+/** The background process of `refresh: true`: renews main's login until post or the end of the job ends it. */
 import { text } from "node:stream/consumers";
 import { login } from "../login/login.ts";
 import { renewUntilStopped } from "../login/renewal.ts";
@@ -20,7 +20,9 @@ import { workflowSyntax } from "./syntax.ts";
 
 withoutTlsSwitch(process.env);
 const stopped = new AbortController();
-process.once("SIGTERM", () => stopped.abort(new ExplainedError("cancelled", "Told to end.", { remedy: [] })));
+process.once("SIGTERM", () =>
+  stopped.abort(new ExplainedError("cancelled", "Received SIGTERM, stopping.", { remedy: [] })),
+);
 const reporter = createLog();
 
 const order: Order = JSON.parse(await text(process.stdin));
@@ -61,14 +63,14 @@ async function run({ env, inputs, sessionFolder, source }: Order): Promise<void>
   await renewUntilStopped(session, { ...source, renew, onLapse: "retry", onLapsed }, platform);
 }
 
-/** Lines for a file that post shows: a command to the runner, such as a mask, would do nothing there but tell the secret. */
+/** Writes lines to a file that post shows. A command to the runner, such as a mask, would only print the secret there. */
 function createLog(): Reporter {
   const { add, hide, holds } = createSecrets();
   const syntax = workflowSyntax("action");
-  const say = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${plain(hide(message))}\n`);
+  const write = (message: string) => void process.stdout.write(`${new Date().toISOString()} ${plain(hide(message))}\n`);
   return {
-    info: (message) => say(oneLine(written(message, syntax), 8192)),
-    warning: (message) => say(`Warning: ${written(message, syntax)}`),
+    info: (message) => write(oneLine(written(message, syntax), 8192)),
+    warning: (message) => write(`Warning: ${written(message, syntax)}`),
     debug: () => {},
     secret: add,
     hide,

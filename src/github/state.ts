@@ -1,19 +1,19 @@
-/** What the post step has to know of its login: in the runner's state, where no secret may stand, before anything is done. */
+/** What the post step needs to know of its login. It goes into the runner's state, without secrets, before anything is changed. */
 import { getState } from "@actions/core";
 import { shortTrace, type Trace, traceOf } from "../login/logout.ts";
 import { assertForm } from "../login/record.ts";
 import type { Session } from "../login/session.ts";
 import { saveState } from "./file-commands.ts";
 
-/** Linux gives a variable 128 KiB, and the runner makes one of each state. */
+/** Linux limits a variable to 128 KiB, and the runner passes each state as one. */
 const roomForTraces = 100_000;
 
-/** @returns what is to be told of each session, and of each change of one */
+/** @returns a function to call with each session, and after each change of one */
 export function rememberSessions(): (session: Session) => void {
   const traces = new Map<string, Trace>();
   return (session) => {
     traces.set(session.folder, traceOf(session));
-    // The last of its name counts. A login has one folder, a promotion one for each side.
+    // The last value of a name counts. A login has one folder, a promotion one for each endpoint.
     saveState("session", [...traces.keys()].join("\n"));
     const all = [...traces.values()];
     const text = JSON.stringify(all);
@@ -21,12 +21,12 @@ export function rememberSessions(): (session: Session) => void {
   };
 }
 
-/** Of a login that failed, and is taken back: its post step has nothing to do. */
+/** After a failed login was removed: its post step has nothing to do. */
 export function forget(): void {
   try {
     saveState("session", "");
   } catch {
-    // That was told when it was first written to; at worst post finds nothing to do.
+    // The first write to the state has reported it; at worst, post finds nothing to do.
   }
 }
 
@@ -41,7 +41,7 @@ export function remembered(): readonly Remembered[] {
   return folders.map((folder) => ({ folder, trace: traces.find(({ session }) => session.folder === folder) }));
 }
 
-/** What has not the form that was written is none: the folder alone is known then. */
+/** Text without the form that was written counts as no traces: then only the folders are known. */
 function tracesIn(text: string): readonly Trace[] {
   try {
     const traces: readonly Trace[] = JSON.parse(text);

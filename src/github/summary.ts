@@ -1,4 +1,4 @@
-/** The job's summary page after a login: who is logged in as what until when, or what to do. Pure. */
+/** The job's summary page after a login: robots, scopes and expiry, or the failure. Pure. */
 
 import { bindingOf, isoTime } from "../identity/token.ts";
 import type { LoginResult } from "../login/login.ts";
@@ -13,9 +13,9 @@ export function successSummary(registry: string, { identity, session, files }: L
   const binding = bindingOf(identity);
   const rows = session.robots.map(({ robot, scope, expiresAt }) => [robot, scope, isoTime(expiresAt)]);
   return [
-    `### Signed in to ${cell(registry)}`,
+    `### Logged in to ${cell(registry)}`,
     "",
-    ...table(["Robot", "Logged in for", "Valid until"], rows),
+    ...table(["Robot", "Scope", "Expires"], rows),
     "",
     ...table(
       ["Identity of this job", ""],
@@ -23,7 +23,7 @@ export function successSummary(registry: string, { identity, session, files }: L
         ["Issuer", binding.issuer],
         ["Subject", binding.subject],
         ["Audience", binding.audience],
-        ...files.map((file) => ["Login stands in", file] as const),
+        ...files.map((file) => ["Login file", file] as const),
       ],
     ),
     "",
@@ -31,9 +31,9 @@ export function successSummary(registry: string, { identity, session, files }: L
 }
 
 export function failureSummary(failure: FailureObject): string {
-  return `### Not signed in to Quay\n\n${quoted(failure)}`;
+  return `### Not logged in to Quay\n\n${quoted(failure)}`;
 }
 
 export function skippedSummary({ message }: FailureObject): string {
-  return `### Not signed in to Quay\n\n${cell(message)} The job goes on logged out (${skip}).\n\n`;
+  return `### Not logged in to Quay\n\n${cell(message)} The job continues without a login (${skip}).\n\n`;
 }

@@ -12,7 +12,7 @@ function write({ option, value }: Mention): string {
   if (value === undefined) {
     return option;
   }
-  // What YAML would read as another number needs quotes.
+  // YAML reads a number with a leading zero as another one: it needs quotes.
   const shown =
     typeof value !== "string" ? `\${{ env.${value.variable} }}` : /^0[0-9]/.test(value) ? `"${value}"` : value;
   return `${option}: ${shown}`;

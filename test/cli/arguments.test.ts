@@ -167,12 +167,12 @@ describe("wrong use says what was meant, and where help is", () => {
     ["--", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
     [
       "--verbose",
-      "--verbose stands without a command.",
+      "--verbose was given without a command.",
       "The commands are login, logout, status, identity, promote, explain.",
     ],
     [
       "--robot acme+ci",
-      "--robot stands without a command.",
+      "--robot was given without a command.",
       "The commands are login, logout, status, identity, promote, explain.",
     ],
     ["logni", 'There is no command "logni".', "Did you mean: quay-keyless-login login"],
@@ -213,7 +213,7 @@ describe("wrong use says what was meant, and where help is", () => {
     // Of the Action alone: no option here at all.
     ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],
     ["login --workflow-ref x", "login has no option --workflow-ref.", "Its options are "],
-    ["-q", "-q stands without a command.", "The commands are "],
+    ["-q", "-q was given without a command.", "The commands are "],
     ["explain --output json", "explain has no option --output.", "For help: quay-keyless-login explain --help"],
     ["explain a b", 'explain takes one code, and got "b" too.', "For help: quay-keyless-login explain --help"],
     // A value is missing.
@@ -228,17 +228,17 @@ describe("wrong use says what was meant, and where help is", () => {
     // Given twice.
     [
       "login --registry a --registry b",
-      'The option "registry" is "b": it was given before ("a"), and takes one value.',
+      'The option "registry" is "b": it was already given ("a"), and takes one value.',
       "Give one of the two.",
     ],
     [
       "login --ca-file= --ca-file=b",
-      'The option "ca-file" is "b": it was given before (""), and takes one value.',
+      'The option "ca-file" is "b": it was already given (""), and takes one value.',
       "Give one of the two.",
     ],
     [
       "status --output json --output text",
-      'The option "output" is "text": it was given before ("json"), and takes one value.',
+      'The option "output" is "text": it was already given ("json"), and takes one value.',
       "Give one of the two.",
     ],
     // Arguments where there are none.

@@ -73,7 +73,7 @@ describe("a command's work", () => {
     process.emit(signal);
     expect(await working.catch((error) => error)).toMatchObject({
       code: "cancelled",
-      message: `Interrupted (${signal}).`,
+      message: `Received ${signal}, stopping.`,
     });
     // What comes after it knows as well.
     expect(anew.interruption().aborted).toBe(true);

@@ -57,5 +57,5 @@ test("a result in a folder that this user may not write to", async () => {
     (src: typeof import("../../src/cli/results.ts"), result) => src.parseResults({ result }, ["robot"], "robot"),
     `robot=${folder}/robot`,
   );
-  expect(said).toContain("may not be written by this user");
+  expect(said).toContain("can't be written by this user");
 });

@@ -200,7 +200,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     expect(code).toBe(1);
     expect(log).toContain("may not ask GitHub for an identity token");
     expect(log).toContain("#github-permission-missing");
-    expect(log).toContain("There is no login to take back.");
+    expect(log).toContain("There is no login to remove.");
     expect(await readFile(place.auth, "utf8")).toBe(odd);
   });
 });

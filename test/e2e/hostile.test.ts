@@ -82,7 +82,7 @@ describe.concurrent("words", () => {
     expect(rows[1]).toMatch(/^"quay\.io\/x quay\.io\/acme {2}acme\+ci, .*\ufffd" {2}"a\+b ", a stored password/);
     expect(rows[2]).toMatch(/^"quay\.io\/y {2}acme\+ci, until 2030" +"acme\+ci {2}\(fine\)", a stored password/);
     // A time beyond all calendars is none.
-    expect(rows[3]).toMatch(/^quay\.io\/acme +acme\+ci, a stored password, without an end$/);
+    expect(rows[3]).toMatch(/^quay\.io\/acme +acme\+ci, a stored password, which does not expire$/);
     const json = await machine.run(["status", "--registry", "quay.io", "--auth-file", file, "--output=json"]);
     expect(JSON.parse(json.stdout).logins[0].scope).toBe(forged);
     expect(json.stdout).not.toContain("\u202e");

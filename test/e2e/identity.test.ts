@@ -144,7 +144,7 @@ describe.concurrent("GitHub gives no identity", () => {
     expect(failure(expect, main, code)).toMatch(message);
     expect(main.children).toEqual([]);
     expect([...(await job.snapshot()).keys()]).toEqual([...before.keys()]);
-    expect((await main.post()).shown).toContain("There is no login to take back.");
+    expect((await main.post()).shown).toContain("There is no login to remove.");
   });
 
   test("Dependabot's run whose workflow has the permission", async ({ expect }) => {
@@ -158,13 +158,13 @@ describe.concurrent("GitHub gives no identity", () => {
   test.for([
     ["a fork", fork],
     ["Dependabot", dependabot],
-  ] as const)("without-identity: skip goes on logged out, for %s", async ([, options], { expect }) => {
+  ] as const)("without-identity: skip continues without a login, for %s", async ([, options], { expect }) => {
     const job = await createJob({ peers: peers(), idToken: false, ...options });
     const main = await job.run({ robot: "acme+ci", "without-identity": "skip" });
     expect(main).toMatchObject({ code: 0, annotations: [], children: [] });
     expect(main.exported).toEqual({});
     expect(main.outputs).toMatchObject({ "logged-in": "false", registry: peers().registryHost, robot: "", token: "" });
-    expect(main.summary).toContain("goes on logged out");
+    expect(main.summary).toContain("continues without a login");
     expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
   });
 

@@ -144,10 +144,10 @@ describe.concurrent("the whole way", () => {
     const standing = await job.snapshot();
     const post = await main.post();
     expect(post).toMatchObject({ code: 0, annotations: [] });
-    expect(post.shown).toContain("The login stays");
+    expect(post.shown).toContain("The login was not removed");
     // All but the roots, which nobody would take back any more: said, and gone with their folders.
     const roots = [...standing.keys()].find((path) => path.endsWith(".crt")) ?? "";
-    expect(post.shown).toContain(`The roots of ca-file do not: ${roots} is gone.`);
+    expect(post.shown).toContain(`The roots of ca-file were: ${roots}.`);
     const changed = differences(standing, await job.snapshot());
     expect(changed.filter((line) => !line.startsWith(join(job.home, ".config")))).toEqual([
       `${join(main.state.session ?? "", "session.json")} has other content`,

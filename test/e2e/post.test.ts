@@ -39,7 +39,7 @@ describe.concurrent("post", () => {
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path });
     expect(userOf((await authsIn(path))[host()])).toMatch(/^acme\+s/);
     expect(userOf((await authsIn(join(job.home, ".docker/config.json")))[host()])).toMatch(/^acme\+s/);
-    for (const words of ["Logged out of", "There is no login to take back"]) {
+    for (const words of ["Logged out of", "There is no login to remove"]) {
       const post = await main.post();
       expect(post).toMatchObject({ code: 0, annotations: [] });
       expect(post.shown).toContain(words);
@@ -138,7 +138,7 @@ describe.concurrent("post", () => {
     expect(post.shown).toContain("The record of the login is gone");
     expect(post.shown).toContain(`Logged out of ${host()}.`);
     expect(differences(before, await job.snapshot())).toEqual([]);
-    expect((await main.post()).shown).toContain("There is no login to take back any more.");
+    expect((await main.post()).shown).toContain("There is no login to remove any more.");
   });
 
   test("where the record is damaged says so, and takes back what is ours all the same", async ({ expect }) => {
@@ -164,7 +164,7 @@ describe.concurrent("post", () => {
     expect([...(await job.snapshot()).keys()].filter((each) => each.endsWith(".crt"))).toEqual([]);
     const again = await main.post();
     expect(again).toMatchObject({ code: 0, annotations: [] });
-    expect(again.shown).toContain("There is no login to take back any more.");
+    expect(again.shown).toContain("There is no login to remove any more.");
   });
 
   test.for([
@@ -231,6 +231,6 @@ describe.concurrent("post", () => {
     expect(failure(expect, main, "auth-file-unusable")).toContain("/sys/docker/config.json cannot be written");
     expect(main.shown).toContain("Logged out of");
     expect(differences(before, await job.snapshot())).toEqual([]);
-    expect((await main.post()).shown).toContain("There is no login to take back");
+    expect((await main.post()).shown).toContain("There is no login to remove");
   });
 });

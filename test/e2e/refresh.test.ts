@@ -181,7 +181,11 @@ describe.concurrent("refresh: true", () => {
     const kept = await keepAlive(expect, { timeout: "3" });
     peers().quay.exchangeScript.always(answer(503, "maintenance"), of(kept.robot));
     await until(async () => (await readdir(kept.session)).includes("refresh.lapsed"), "the lapse");
-    const { shown } = await lapsed(expect, kept, /not alive all the time(?:.|\n)*The login ended at \S+, before/);
+    const { shown } = await lapsed(
+      expect,
+      kept,
+      /not valid during the whole job(?:.|\n)*The login ended at \S+, before/,
+    );
     expect(shown).toContain("The login could not be renewed");
   }, 60_000);
 
@@ -194,7 +198,7 @@ describe.concurrent("refresh: true", () => {
     );
     await until(async () => (await readdir(kept.session)).includes("refresh.lapsed"), "the lapse");
     await expect.poll(() => renewals(kept), { timeout: 12_000 }).toBeGreaterThan(0);
-    await lapsed(expect, kept, /not alive all the time/);
+    await lapsed(expect, kept, /not valid during the whole job/);
   }, 60_000);
 
   test("hanging, it is killed", async ({ expect }) => {
@@ -222,7 +226,7 @@ describe.concurrent("refresh: true", () => {
     const kept = await keepAlive(expect);
     process.kill(kept.background.pid, "SIGKILL");
     await until(async () => !(await isRunning(kept.background)), "its end");
-    await lapsed(expect, kept, /had ended before the job/);
+    await lapsed(expect, kept, /renews the login ended before the job/);
   });
 
   test("killed in the middle of a renewal, what it was about goes as well", async ({ expect }) => {
@@ -236,7 +240,7 @@ describe.concurrent("refresh: true", () => {
     await until(() => asked, "a tool's login");
     process.kill(kept.background.pid, "SIGKILL");
     await until(async () => !(await isRunning(kept.background)), "its end");
-    await lapsed(expect, kept, /had ended before the job/);
+    await lapsed(expect, kept, /renews the login ended before the job/);
   });
 
   test("no file can make post end another process, nor keep it from ending its own", async ({ expect }) => {
@@ -263,7 +267,7 @@ describe.concurrent("refresh: true", () => {
     await expect.poll(() => renewals(kept), { timeout: 10_000 }).toBe(1);
     const post = await kept.main.post();
     expect(post).toMatchObject({ code: 0, annotations: [] });
-    expect(post.shown).toContain("The login stays (logout: false).");
+    expect(post.shown).toContain("The login was not removed (logout: false).");
     expect(post.shown).toContain("The login was renewed");
     expect(await isRunning(kept.background)).toBe(false);
     expect(userOf((await authsIn(kept.path))[host()])).toBe(kept.robot.name);
@@ -355,7 +359,7 @@ test("refresh: true keeps later steps logged in over several lives; post shows h
   peers().quay.settings.robotTokenLife = lasting;
   const kept = await keepAlive(expect, { timeout: "120" });
   const { job, robot, path, main } = kept;
-  expect(main.shown).toContain("The login is kept alive in the background until the post step");
+  expect(main.shown).toContain("A background process renews the login until the post step");
   const image = await writeImage(join(job.scratch, "image"));
   const there = `docker://${host()}/${robot.repository}:v1`;
   expect(await job.later("skopeo", ["copy", image.reference, there])).toMatchObject({ code: 0, stderr: "" });
@@ -367,6 +371,6 @@ test("refresh: true keeps later steps logged in over several lives; post shows h
   }
   expect(tokens.size).toBeGreaterThanOrEqual(4);
   const { shown } = await endsWell(expect, kept);
-  const [, group = ""] = /How the login was kept alive((?:.|\n)*?)(?:::endgroup::|Logged out of)/.exec(shown) ?? [];
+  const [, group = ""] = /Renewals of the login((?:.|\n)*?)(?:::endgroup::|Logged out of)/.exec(shown) ?? [];
   expect(group.match(/The login was renewed/g)?.length).toBeGreaterThanOrEqual(3);
 }, 90_000);

@@ -113,7 +113,7 @@ export function failure(expect: ExpectStatic, step: Step, code: string): string 
   expect([step.code, step.outputs, step.exported]).toEqual([1, {}, {}]);
   const message = step.annotations.find(({ level }) => level === "error")?.message ?? "";
   expect(message).toContain(`docs/troubleshooting.md#${code}`);
-  expect(step.summary).toMatch(/^### Not signed in to Quay$/m);
+  expect(step.summary).toMatch(/^### Not logged in to Quay$/m);
   expect(step.summary).toContain(`#${code}`);
   return message;
 }

@@ -164,11 +164,11 @@ test("nothing that is said moves a terminal's cursor, and no secret is said, eve
 test("in a summary everything from outside is text", () => {
   forAll(message, (text) => {
     const error = failureOf(new ExplainedError("quay-refused", text, { remedy: [text] }));
-    const inside = /^### Not signed in to Quay\n\n<pre>(.*)<\/pre>\n\n$/s.exec(failureSummary(error))?.[1];
+    const inside = /^### Not logged in to Quay\n\n<pre>(.*)<\/pre>\n\n$/s.exec(failureSummary(error))?.[1];
     expect(inside).toBeDefined();
     expect(inside).not.toMatch(/[<>]/);
     const skipped = skippedSummary(error).split("\n")[2] ?? "";
-    expect(skipped).toMatch(/The job goes on logged out/);
+    expect(skipped).toMatch(/The job continues without a login/);
     expect(skipped.replaceAll(/&#\d+;/g, "")).not.toMatch(/[<>|`*_[\]&\n]/);
   });
 });

@@ -586,7 +586,7 @@ describe("an identity that can't be fetched again", () => {
 describe("told to end", () => {
   test("does so at once while it waits", async () => {
     const world = createWorld();
-    const reason = new ExplainedError("cancelled", "Told to end.", { remedy: [] });
+    const reason = new ExplainedError("cancelled", "Received SIGTERM, stopping.", { remedy: [] });
     world.at(5 * minute, () => world.stop.abort(reason));
     expect(await world.run({ ms: hour })).toBe(reason);
     expect([world.clock.elapsed(), world.calls, world.reporter.warnings]).toEqual([5 * minute, [], []]);
@@ -598,7 +598,7 @@ describe("told to end", () => {
     ["one that does not know", new TypeError("socket")],
   ])("during %s, with the reason it was given", async (_, error) => {
     const world = createWorld();
-    const reason = new ExplainedError("cancelled", "Told to end.", { remedy: [] });
+    const reason = new ExplainedError("cancelled", "Received SIGTERM, stopping.", { remedy: [] });
     world.next(() => {
       world.stop.abort(reason);
       throw error;

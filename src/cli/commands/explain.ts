@@ -1,4 +1,4 @@
-/** `explain`: the page of an error, for readers who have the program alone. */
+/** `explain`: the page of an error, for readers who have only the program. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { nearest } from "../../options/closest.ts";
@@ -12,14 +12,14 @@ const codes = Object.keys(errorCodes) as readonly ErrorCode[];
 /**
  * @param code undefined: all codes, a line each
  * @param width columns
- * @throws ExplainedError `invalid-input`: there is no such code
+ * @throws ExplainedError `invalid-input` for an unknown code
  */
 export async function explain(code: string | undefined, width: number): Promise<string> {
   const known = codes.find((candidate) => candidate === code);
   if (code !== undefined && known === undefined) {
     throw unknownCode(code);
   }
-  // script/build puts it beside the program: an image has no docs/.
+  // script/build puts it beside the program, because an image has no docs/.
   const pages = sectionsOf(await readFile(join(import.meta.dirname, "./troubleshooting.md"), "utf8"));
   return (known === undefined ? overview(pages, width) : pageOf(known, pages.get(known) ?? "", width)).join("\n");
 }
@@ -34,7 +34,7 @@ function unknownCode(code: string): ExplainedError {
   });
 }
 
-/** A section begins with a heading of the second level, and ends at the next heading. Between fences, # is a comment. */
+/** A section begins with a heading of the second level, and ends at the next heading. In fenced code, # is a comment. */
 export function sectionsOf(markdown: string): ReadonlyMap<string, string> {
   const sections = new Map<string, string>();
   let isFenced = false;
@@ -88,7 +88,7 @@ function shown(block: string, width: number): string[] {
     );
 }
 
-/** One line without markup, but for the backticks around what can be typed; a link within the page is its text. */
+/** One line without markup, except backticks. A link within the page becomes its text. */
 const inline = (text: string): string =>
   text
     .replaceAll(/\[([^\]]*)\]\(([^)]*)\)/g, (_, label: string, target: string) =>

@@ -36,7 +36,7 @@ export async function identity(call: Call): Promise<Outcome> {
         ["algorithm", algorithm],
         ["key-id", keyId ?? none],
         ["expires-at", end ?? none],
-        ["acceptable", problem ? "no" : "yes: an algorithm that Quay takes, and the issuer publishes the key"],
+        ["acceptable", problem ? "no" : "yes: Quay accepts the algorithm, and the issuer publishes the key"],
       ]),
       ...(binding && !problem ? ["", ...howToTrust(binding)] : []),
     ],
@@ -64,7 +64,7 @@ interface Federation {
   readonly audiences?: readonly string[];
 }
 
-/** What to enter, in Quay's dialog and by its API: newer Quays give a binding without audiences the audience quay. */
+/** What to enter, in Quay's dialog or by its API. Newer Quays give a binding without audiences the audience quay. */
 function howToTrust(now: Federation): readonly string[] {
   const lasting = lastingInstead(now);
   const binding = { ...now, ...(lasting?.subject && { subject: lasting.subject }) };

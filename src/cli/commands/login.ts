@@ -25,14 +25,14 @@ export async function login(call: Call): Promise<Outcome> {
   const { values, env, terminal } = call;
   const wanted = await parseLogin(values);
   const { request, watching, sessionFolder } = wanted;
-  const takeBack = (folder: string) =>
+  const removeLogin = (folder: string) =>
     logout(
       folder,
       { clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(30_000) },
       { named: folder === sessionFolder },
     );
   if (sessionFolder !== undefined) {
-    await takeBack(sessionFolder);
+    await removeLogin(sessionFolder);
   }
 
   let begun: string | undefined;
@@ -40,8 +40,8 @@ export async function login(call: Call): Promise<Outcome> {
     begun = folder;
   });
   const attempt = async (renews?: Session) => {
-    const spoken = { env, terminal: renews ? terminal : terminal.briefly() };
-    const result = await withPlatform(spoken, wanted, (platform) => logIn(request, workplace, platform, renews));
+    const output = { env, terminal: renews ? terminal : terminal.briefly() };
+    const result = await withPlatform(output, wanted, (platform) => logIn(request, workplace, platform, renews));
     const { token: _, ...outputs } = outputsOf(result, wanted);
     assertNoSecret(outputs, terminal);
     await writeResults(wanted.results, outputs);
@@ -52,23 +52,23 @@ export async function login(call: Call): Promise<Outcome> {
     result = await attempt();
   } catch (error) {
     if (begun !== undefined) {
-      await takeBack(begun).catch((failure) => terminal.error(asExplainedError(failure).headline));
+      await removeLogin(begun).catch((failure) => terminal.error(asExplainedError(failure).headline));
     }
     throw error;
   } finally {
     terminal.live([]);
   }
 
-  const leave = async () => {
+  const finish = async () => {
     if (watching?.logoutOnExit) {
-      await takeBack(result.session.folder);
+      await removeLogin(result.session.folder);
     } else if (sessionFolder === undefined) {
       await removeSession(result.session);
     }
   };
   const outcome = describe(result, wanted);
   if (watching === undefined) {
-    await leave();
+    await finish();
     return outcome;
   }
   const renew = async (session: Session) => (await attempt(session)).session;
@@ -76,7 +76,7 @@ export async function login(call: Call): Promise<Outcome> {
     try {
       await watch(result, { renew, onLapse: watching.onLapse }, terminal);
     } finally {
-      await leave();
+      await finish();
     }
   };
   return { ...outcome, afterOutput };
@@ -138,7 +138,7 @@ interface Watching {
   readonly logoutOnExit: boolean;
 }
 
-/** @returns undefined where the login is all that is asked for */
+/** @returns undefined without --watch */
 function parseWatching(reader: OptionReader, exportToken: boolean): Watching | undefined {
   const onLapse = reader.choice("on-lapse", ["exit", "retry"]);
   const logoutOnExit = reader.boolean("logout-on-exit");
@@ -156,14 +156,14 @@ function parseWatching(reader: OptionReader, exportToken: boolean): Watching | u
     throw invalidInput(
       "export-token",
       "true",
-      text`it hands out one token, and ${mention("watch")} gets new ones`,
+      text`it prints one token, and ${mention("watch")} gets new ones`,
       oneOfTheTwo,
     );
   }
   return { onLapse, logoutOnExit };
 }
 
-/** Until a signal ends it, or the login lapses. */
+/** Renews the login until a signal arrives or the login lapses. */
 async function watch(
   result: LoginResult,
   options: Pick<RenewalOptions, "renew" | "onLapse">,
@@ -180,7 +180,7 @@ async function watch(
     if (error !== signal.reason) {
       throw error;
     }
-    terminal.info("Told to end.");
+    terminal.info(asExplainedError(error).headline);
   }
 }
 

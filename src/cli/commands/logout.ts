@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { logoutOf, logout as takeBack } from "../../login/logout.ts";
+import { logoutOf, logout as removeLogin } from "../../login/logout.ts";
 import { readStatus } from "../../login/status.ts";
 import { readOptions } from "../../options/reader.ts";
 import { systemClock } from "../../platform/clock.ts";
@@ -14,18 +14,18 @@ export async function logout(call: Call): Promise<Outcome> {
   const session = optional("session");
   const misfit = (["auth-file", "scope", "registry"] as const).find((name) => call.values[name]?.trim());
   if (session !== undefined && misfit) {
-    throw invalidInput(misfit, optional(misfit) ?? "", "the session knows by itself what to take back", oneOfTheTwo);
+    throw invalidInput(misfit, optional(misfit) ?? "", "the session records what to remove", oneOfTheTwo);
   }
   const scopes = session === undefined ? await fromFile(call) : await fromSession(resolve(session), call);
   return { lines: [], object: { "logged-out": scopes } };
 }
 
-/** Idempotent, and quick; a signal need not stop it. */
+/** Without signals: a logout is quick, and can be repeated. */
 const platformOf = ({ terminal }: Call) =>
   ({ clock: systemClock, reporter: terminal, signal: AbortSignal.timeout(60_000) }) as const;
 
 async function fromSession(folder: string, call: Call): Promise<readonly string[]> {
-  const session = await takeBack(folder, platformOf(call), { named: true });
+  const session = await removeLogin(folder, platformOf(call), { named: true });
   if (session === undefined) {
     call.terminal.info(`There is no session in ${withoutSecrets(folder)}: no login was removed.`);
   }
@@ -37,12 +37,12 @@ async function fromFile(call: Call): Promise<readonly string[]> {
   const wanted = { registry, scopes: scopes.length > 0 ? scopes : [registry] };
   const named = readOptions(call.values).optional("auth-file");
   const authFile = named && resolve(named);
-  const standing = await readStatus(wanted, authFile, call.env);
-  const removed = standing.logins.length === 0 ? [] : await logoutOf(standing, wanted.scopes, platformOf(call));
+  const stored = await readStatus(wanted, authFile, call.env);
+  const removed = stored.logins.length === 0 ? [] : await logoutOf(stored, wanted.scopes, platformOf(call));
   if (removed.length === 0) {
     const isMissing = authFile !== undefined && !(await isThere(authFile));
     const why = isMissing ? "does not exist" : `holds no login for ${wanted.scopes.join(", ")}`;
-    call.terminal.info(`${withoutSecrets(standing.authFile)} ${why}: no login was removed.`);
+    call.terminal.info(`${withoutSecrets(stored.authFile)} ${why}: no login was removed.`);
   }
   return removed;
 }

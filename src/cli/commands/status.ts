@@ -16,16 +16,16 @@ export async function status({ values, env }: Call): Promise<Outcome> {
   const wanted = parseScopes(values);
   const seconds = parseDuration(optional("for") ?? "0s");
   const authFile = optional("auth-file");
-  const standing = await readStatus(wanted, authFile && resolve(authFile), env);
+  const stored = await readStatus(wanted, authFile && resolve(authFile), env);
   const now = systemClock.now();
   return {
     lines: aligned([
-      ["auth-file", standing.authFile],
-      ...standing.logins.map((login) => [shown(login.scope), `${shown(login.robot)}, ${inWords(login, now)}`] as const),
+      ["auth-file", stored.authFile],
+      ...stored.logins.map((login) => [shown(login.scope), `${shown(login.robot)}, ${inWords(login, now)}`] as const),
     ]),
     object: {
-      "auth-file": standing.authFile,
-      logins: standing.logins.map(({ scope, robot, expiresAt }) => ({
+      "auth-file": stored.authFile,
+      logins: stored.logins.map(({ scope, robot, expiresAt }) => ({
         scope,
         robot,
         "expires-at": expiresAt === undefined ? null : isoTime(expiresAt),
@@ -36,10 +36,10 @@ export async function status({ values, env }: Call): Promise<Outcome> {
       if (authFile !== undefined && !(await isThere(authFile))) {
         throw missing(authFile, wanted.registry);
       }
-      assertLasting(standing, wanted, now, seconds);
+      assertLasting(stored, wanted, now, seconds);
       if (authFile === undefined) {
         await assertReadFirst(
-          standing.logins.map(({ scope }) => scope),
+          stored.logins.map(({ scope }) => scope),
           env,
         );
       }
@@ -51,13 +51,13 @@ function missing(authFile: string, registry: string): ExplainedError {
   const file = withoutSecrets(authFile);
   return new ExplainedError("not-logged-in", `${file} does not exist.`, {
     remedy: [
-      text`Name the file that holds the login. Without ${mention("auth-file")}, those are read that the tools use.`,
+      text`Name the file that holds the login. Without ${mention("auth-file")}, the files of the tools are read.`,
       `To log in: quay-keyless-login login --registry ${registry} --robot organization+name --auth-file ${file}`,
     ],
   });
 }
 
-/** Whatever stands in a file as a scope or a user; what is neither stands in quotes, so that it looks like nothing else. */
+/** A scope or user as the file has it. Unusual text is quoted, so it can't imitate other output. */
 const shown = (text: string): string =>
   /^[\w.:/+@[\]-]{1,300}$/.test(text) ? text : JSON.stringify(oneLine(text, 300));
 
@@ -65,11 +65,11 @@ const secondsLeft = (expiresAt: number, now: number): number => Math.max(0, Math
 
 function inWords({ expiresAt }: StoredLogin, now: number): string {
   if (expiresAt === undefined) {
-    return "a stored password, without an end";
+    return "a stored password, which does not expire";
   }
   const left = secondsLeft(expiresAt, now);
   const rest = left >= 120 ? `${Math.floor(left / 60)} min left` : `${left} s left`;
-  return left > 0 ? `until ${isoTime(expiresAt)}, ${rest}` : `ended at ${isoTime(expiresAt)}`;
+  return left > 0 ? `until ${isoTime(expiresAt)}, ${rest}` : `expired at ${isoTime(expiresAt)}`;
 }
 
 function parseDuration(text: string): number {

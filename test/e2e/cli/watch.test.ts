@@ -83,7 +83,7 @@ async function end(expect: ExpectStatic, watch: Watch, signal: NodeJS.Signals = 
   watch.kill(signal);
   const ran = await watch.done;
   expect(watch.began + ran.milliseconds - from).toBeLessThan(1_000);
-  expect([ran.code, ran.signal, ran.stderr]).toEqual([0, null, expect.stringContaining("Told to end.")]);
+  expect([ran.code, ran.signal, ran.stderr]).toEqual([0, null, expect.stringContaining(", stopping.")]);
   return ran;
 }
 
