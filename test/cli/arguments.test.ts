@@ -6,7 +6,7 @@ import { failure } from "../fixtures.ts";
 
 const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
 
-/** As a shell would split it; `_` stands for a blank within an argument. */
+/** As a shell splits it; `_` is a blank within an argument. */
 const parse = (line: string) =>
   parseArguments(
     line
@@ -26,17 +26,17 @@ describe("a command with its options", () => {
     ["status --for 10m --output json", run("status", { for: "10m", output: "json" })],
     ["logout --session /run/session", run("logout", { session: "/run/session" })],
     ["identity --spiffe-socket unix:///a=b", run("identity", { "spiffe-socket": "unix:///a=b" })],
-    // A value that was not given, as a param of Tekton may be.
+    // An empty value, such as a param of Tekton.
     ["login --ca-file= --robot acme+ci", run("login", { "ca-file": "", robot: "acme+ci" })],
     ["login --token-file __", run("login", { "token-file": "  " })],
-    // A value may begin with a dash where it can't be mistaken.
+    // A value may begin with a dash if it is unambiguous.
     ["login --token-file=-t", run("login", { "token-file": "-t" })],
     ["login --auth-file=--help", run("login", { "auth-file": "--help" })],
   ])("%s", (line, expected) => {
     expect(parse(line)).toEqual(expected);
   });
 
-  test("every option of a command is taken, and none of another's", async () => {
+  test("accepts every option of a command, and none of another's", async () => {
     for (const command of commandNames) {
       const own = optionsOf(command);
       for (const { name, takes } of own) {
@@ -70,12 +70,12 @@ describe("flags", () => {
     expect(parse("login -q acme+ci")).toEqual(run("login", { quiet: "true", robot: "acme+ci" }));
   });
 
-  test("take no value of their own: what follows is an argument", () => {
+  test("take no value: the next word is an argument", () => {
     expect(parse("login --export-token acme+ci")).toEqual(run("login", { "export-token": "true", robot: "acme+ci" }));
   });
 });
 
-describe("what may be given several times comes as lines, in order", () => {
+describe("an option that can be repeated becomes lines, in order", () => {
   test.each<[string, object]>([
     ["login --robot acme+ci --robot other+ci", { robot: "acme+ci\nother+ci" }],
     [
@@ -83,7 +83,7 @@ describe("what may be given several times comes as lines, in order", () => {
       { access: "acme/a:pull\nacme/b:push", robot: "a+b" },
     ],
     ["login --result robot=/a --result registry=/b", { result: "robot=/a\nregistry=/b" }],
-    // Robots as plain arguments, after a -- where wanted.
+    // Robots as plain arguments, also after a --.
     ["login acme+ci other+ci", { robot: "acme+ci\nother+ci" }],
     [
       "login --registry r -- acme+ci quay.io/acme/x=acme+release",
@@ -101,7 +101,7 @@ describe("what may be given several times comes as lines, in order", () => {
     expect(parse("promote --tag 1.0 --platform linux/amd64 --tag=1 --platform linux/arm64")).toEqual(
       run("promote", { tag: "1.0\n1", platform: "linux/amd64\nlinux/arm64" }),
     );
-    // Tags as plain arguments as well.
+    // Tags as plain arguments too.
     expect(parse("promote --tag 1.0 1 -- latest")).toEqual(run("promote", { tag: "1.0\n1\nlatest" }));
   });
 
@@ -128,7 +128,7 @@ describe("help and version", () => {
     ["login -h", "login"],
     ["--help status", "status"],
     ["status --for 10m --help", "status"],
-    // Whatever else is wrong: who asks for help gets it.
+    // Help comes before any other error.
     ["logout --nonsense --help", "logout"],
     ["identity more words --help", "identity"],
     ["login --registry a --registry b -h", "login"],
@@ -161,7 +161,7 @@ describe("the code to explain", () => {
   });
 });
 
-describe("wrong use says what was meant, and where help is", () => {
+describe("wrong use suggests what was meant, and names the help", () => {
   test.each<[line: string, message: string, remedy: string]>([
     ["", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
     ["--", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
@@ -204,13 +204,13 @@ describe("wrong use says what was meant, and where help is", () => {
     ["--frobnicate login", "login has no option --frobnicate.", "Its options are --registry, --robot, "],
     ["login -r quay.io", "login has no option -r.", "Its options are --registry, --robot, "],
     ["identity --frobnicate", "identity has no option --frobnicate.", "Its options are --identity, --audience, "],
-    // Of another command.
+    // An option of another command.
     ["login --for 10m", "login has no option --for.", "It belongs to status."],
     ["login --scope quay.io", "login has no option --scope.", "It belongs to logout, status."],
     ["logout --robot acme+ci", "logout has no option --robot.", "It belongs to login."],
     ["status --session /s", "status has no option --session.", "It belongs to login, logout."],
     ["logout --timeout 5", "logout has no option --timeout.", "It belongs to login, identity, promote."],
-    // Of the Action alone: no option here at all.
+    // An option that only the Action has.
     ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],
     ["login --workflow-ref x", "login has no option --workflow-ref.", "Its options are "],
     ["-q", "-q was given without a command.", "The commands are "],
@@ -241,7 +241,7 @@ describe("wrong use says what was meant, and where help is", () => {
       'The option "output" is "text": it was already given ("json"), and takes one value.',
       "Give one of the two.",
     ],
-    // Arguments where there are none.
+    // Arguments of a command without any.
     ["status quay.io", 'status takes no arguments, and got "quay.io".', "Options begin with --."],
     ["logout session /s", 'logout takes no arguments, and got "session".', "Options begin with --."],
     ["identity -- x", 'identity takes no arguments, and got "x".', "Options begin with --."],
@@ -257,7 +257,7 @@ describe("wrong use says what was meant, and where help is", () => {
     }
   });
 
-  test("an argument of any length is answered at once", async () => {
+  test("answers an argument of any length at once", async () => {
     const started = performance.now();
     const error = await failure(() => parseArguments(["x".repeat(1_000_000)]));
     await failure(() => parseArguments(["login", `--${"y".repeat(1_000_000)}`]));

@@ -26,7 +26,7 @@ describe("a block of lines", () => {
     expect(screen.all()).toEqual([]);
   });
 
-  test("stays below what is said meanwhile, which stays whole", () => {
+  test("stays below other output, which stays whole", () => {
     const { screen, live, say } = onScreen();
     say("before");
     live("one", "two");
@@ -50,7 +50,7 @@ describe("a block of lines", () => {
     ]);
   });
 
-  test("scrolls with all else, and is never among what has gone by", () => {
+  test("scrolls with other output, and never leaves a copy above", () => {
     const { screen, live, say } = onScreen(20, 5);
     for (let index = 0; index < 12; index++) {
       live(`at work ${index}`, "more");
@@ -60,7 +60,7 @@ describe("a block of lines", () => {
     expect(screen.all()).toEqual(Array.from({ length: 12 }, (_, index) => `line ${index}`));
   });
 
-  test("is never wider than the screen, whatever it holds", () => {
+  test("is never wider than the screen", () => {
     const { screen, live } = onScreen(10, 5);
     live("0123456789", "012345678", "é🙂".repeat(9));
     expect(screen.rows()).toEqual(["01234567…", "012345678", "é🙂é🙂é🙂é🙂…"]);
@@ -68,7 +68,7 @@ describe("a block of lines", () => {
     expect(screen.all()).toEqual([]);
   });
 
-  test("is never higher than the screen, and says how many are left out", () => {
+  test("is never higher than the screen, and counts the lines left out", () => {
     const { screen, live } = onScreen(20, 5);
     live("1", "2", "3", "4");
     expect(screen.all()).toEqual(["1", "2", "3", "4"]);
@@ -86,10 +86,10 @@ describe("a block of lines", () => {
     expect(screen.rows().length).toBeLessThanOrEqual(rows);
   });
 
-  test("goes away whole where the screen has become narrower, and its lines take several rows", () => {
+  test("is removed whole after the screen became narrower, when its lines take several rows", () => {
     const { screen, block, live } = onScreen(40, 8);
     live("x".repeat(39), "short");
-    // As terminals lay it out anew.
+    // As terminals wrap it again.
     const narrow = createScreen(20, 8);
     narrow.write(`${"x".repeat(39)}\nshort\n`);
     screen.size.columns = 20;
@@ -97,7 +97,7 @@ describe("a block of lines", () => {
     expect(narrow.all()).toEqual([`${"y".repeat(18)}…`]);
   });
 
-  test("is written only where it changes", () => {
+  test("is written only if it changes", () => {
     const { block } = onScreen();
     expect(block.change([])).toBe("");
     expect(block.change(["one"])).toBe("one\n");

@@ -4,7 +4,7 @@ import { createTerminal } from "../../src/cli/terminal.ts";
 import { failure } from "../fixtures.ts";
 
 describe("names and values", () => {
-  test("stand in two columns", () => {
+  test("are printed in two columns", () => {
     expect(
       aligned([
         ["registry", "quay.io"],
@@ -13,7 +13,7 @@ describe("names and values", () => {
     ).toEqual(["registry  quay.io", "a         b  c"]);
   });
 
-  test("of several values, each has the name before it, and none makes a line of its own", () => {
+  test("repeat the name for each of several values, and no value adds a line", () => {
     expect(
       aligned([
         ["robot", ["acme+ci", "other+ci"]],
@@ -23,7 +23,7 @@ describe("names and values", () => {
     ).toEqual(["robot    acme+ci", "robot    other+ci", "issuer   a   robot  b", "subject  "]);
   });
 
-  test("may be none", () => {
+  test("can be empty", () => {
     expect(aligned([])).toEqual([]);
   });
 });
@@ -31,7 +31,7 @@ describe("names and values", () => {
 describe("a command's work", () => {
   const call = { values: {}, env: { NAME: "value" }, terminal: createTerminal() };
 
-  test("has its environment, the terminal and a time", async () => {
+  test("gets its environment, the terminal and a timeout", async () => {
     const before = Date.now();
     const found = await withPlatform(call, { timeoutSeconds: 5 }, async ({ env, reporter, deadline, signal }) => ({
       env,
@@ -44,7 +44,7 @@ describe("a command's work", () => {
     expect(found.left).toBeLessThan(10_000);
   });
 
-  test("leaves no timer, which would keep the process waiting", async () => {
+  test("leaves no timer that keeps the process alive", async () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
     const during = await withPlatform(call, { timeoutSeconds: 3600 }, async () => vi.getTimerCount());
@@ -53,7 +53,7 @@ describe("a command's work", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("ends when the time is over, and passes on what went wrong", async () => {
+  test("ends after the timeout, and passes errors on", async () => {
     const error = await failure(
       withPlatform(call, { timeoutSeconds: 0.05 }, ({ clock, signal }) => clock.sleep(10_000, signal)),
     );
@@ -63,8 +63,8 @@ describe("a command's work", () => {
     );
   });
 
-  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("ends when the process is told to: %s", async (signal) => {
-    // A process is told once.
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("ends on %s", async (signal) => {
+    // The module handles the first signal only.
     vi.resetModules();
     const anew = await import("../../src/cli/command.ts");
     const working = anew.withPlatform(call, { timeoutSeconds: 30 }, (platform) =>
@@ -75,14 +75,14 @@ describe("a command's work", () => {
       code: "cancelled",
       message: `Received ${signal}, stopping.`,
     });
-    // What comes after it knows as well.
+    // Later work is cancelled too.
     expect(anew.interruption().aborted).toBe(true);
     await expect(
-      anew.withPlatform(call, { timeoutSeconds: 30 }, async ({ signal: told }) => told.throwIfAborted()),
+      anew.withPlatform(call, { timeoutSeconds: 30 }, async ({ signal: later }) => later.throwIfAborted()),
     ).rejects.toThrow(signal);
   });
 
-  test("says what to do then, where it knows better", async () => {
+  test("uses the given remedy", async () => {
     vi.resetModules();
     const anew = await import("../../src/cli/command.ts");
     const signal = anew.interruption("Run the same again.");
@@ -90,7 +90,7 @@ describe("a command's work", () => {
     expect(signal.reason).toMatchObject({ code: "cancelled", remedy: ["Run the same again."] });
   });
 
-  test("is told by the same signal, however often it asks", async () => {
+  test("gets the same signal from each call", async () => {
     vi.resetModules();
     const anew = await import("../../src/cli/command.ts");
     const before = process.listenerCount("SIGTERM");

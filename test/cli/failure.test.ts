@@ -17,7 +17,7 @@ describe("the exit code", () => {
     }
   });
 
-  test("of several failures: may pass by itself only where all may", () => {
+  test("of several failures is 75 only if all are temporary", () => {
     const errorOf = (code: ErrorCode, also: ExplainedError[] = []) =>
       new ExplainedError(code, "", { remedy: [], also });
     const both = (first: ErrorCode, ...others: ErrorCode[]) =>
@@ -33,7 +33,7 @@ describe("the exit code", () => {
     expect(exitCodeOf(errorOf("timeout", [errorOf("timeout", [errorOf("verify-failed")])]))).toBe(1);
   });
 
-  test("every code has one of three; wrong use has one code only", () => {
+  test("is one of three for every code; wrong use has only one code", () => {
     const codes = Object.keys(errorCodes) as ErrorCode[];
     expect(codes.filter((code) => ![1, 2, 75].includes(codeOf(code)))).toEqual([]);
     expect(codes.filter((code) => codeOf(code) === 2)).toEqual(["invalid-input"]);

@@ -44,7 +44,7 @@ describe.each(commandNames)("%s", (command) => {
       ].filter(Boolean);
       return `${head} ${option.description}${notes.length > 0 ? ` (${notes.join("; ")})` : ""}`;
     });
-    // Each option's lines as one line of text, without the line breaks that make them fit.
+    // Each option's lines, joined into one.
     const shown = text
       .split(/\n\n/)
       .flatMap((block) => block.split(/\n(?= {2}-)/).slice(1))
@@ -52,7 +52,7 @@ describe.each(commandNames)("%s", (command) => {
     expect(shown.toSorted()).toEqual(expected.toSorted());
   });
 
-  test("options of one group stand together, in the table's order", () => {
+  test("keeps options of a group together, in the table's order", () => {
     const groups = [...new Set(optionsOf(command).map(({ group }) => group))];
     const titles = text.split(/\n\n/).filter((block) => /^.*:\n {2}-/.test(block));
     expect(titles.length).toBe(groups.length);
@@ -81,16 +81,16 @@ test("the examples of explain parse", () => {
 });
 
 describe.each([60, 80, 100])("%i columns", (width) => {
-  test.each([undefined, ...topics])("%s: fit, without a trace of markup or blanks at ends", (topic) => {
+  test.each([undefined, ...topics])("fit %s, without markup or trailing blanks", (topic) => {
     const text = help(topic, width);
     for (const line of text.split("\n")) {
-      // An example is pasted as it is, and a word is never broken.
+      // An example is pasted unchanged, and a word is never broken.
       if (width >= 80 || !/quay-keyless-login|^ {4}--/.test(line)) {
         expect(line.length, line).toBeLessThanOrEqual(width);
       }
       expect(line).not.toMatch(/\s$|\t|`|undefined/);
     }
-    // Nor a word about what only the Actions have.
+    // It says nothing about what only the Actions have.
     expect(text).not.toMatch(/\b(?:Action|workflow|step|runner|job)s?\b/i);
   });
 });

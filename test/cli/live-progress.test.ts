@@ -14,7 +14,7 @@ const copying = (begun: number, sent: number) =>
   ({ phase: "copying", blobs: { begun, all: 7 }, bytes: { sent, all: 120_000_000 } }) as const;
 
 describe("live lines", () => {
-  test("one for each image at work, in order, and how many are done", () => {
+  test("show each running image, in order, and count those done", () => {
     const { draws, progress } = watch("acme/app", "acme/other", "acme/x", "acme/y");
     progress.show(1, { phase: "resolving" });
     progress.show(0, copying(3, 45_200_000));
@@ -33,7 +33,7 @@ describe("live lines", () => {
     expect(draws.at(-1)).toEqual(["acme/x      signatures", "1 of 4 done, 1 failed"]);
   });
 
-  test("a single image needs no count", () => {
+  test("do not count a single image", () => {
     const { draws, progress } = watch("acme/app");
     progress.show(0, { phase: "verifying" });
     expect(draws).toEqual([["acme/app  verifying"]]);
@@ -42,7 +42,7 @@ describe("live lines", () => {
     expect(draws.at(-1)).toEqual([]);
   });
 
-  test("change at most five times a second, and the last change is shown", () => {
+  test("change at most five times a second, and show the last change", () => {
     const { draws, progress } = watch("acme/app");
     for (let ms = 0; ms < 2_000; ms += 10) {
       progress.show(0, copying(ms / 10, ms));
@@ -55,7 +55,7 @@ describe("live lines", () => {
     expect(draws.at(-1)).toEqual(["acme/app  tags"]);
   });
 
-  test("go away at the end, for good, and leave no timer", () => {
+  test("disappear at the end, and leave no timer", () => {
     const { draws, progress } = watch("acme/app");
     progress.show(0, { phase: "resolving" });
     progress.show(0, { phase: "tags" });
@@ -71,7 +71,7 @@ describe("live lines", () => {
     expect(draws).toHaveLength(2);
   });
 
-  test("do not keep the process waiting", () => {
+  test("do not keep the process alive", () => {
     vi.useRealTimers();
     const unref = vi.spyOn(Object.getPrototypeOf(setTimeout(() => {}, 0)), "unref");
     const { progress } = watch("acme/app");

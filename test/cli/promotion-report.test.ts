@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { reportOf } from "../../src/cli/promotion-report.ts";
 import { artifact, digest, failed, older, promotionOf, resultOf } from "../promotion/results.ts";
 
-test("a table with a line for each tag, the whole references, and a last line", () => {
+test("prints a line for each tag, the whole references, and a conclusion", () => {
   const results = [
     resultOf("acme/app", {
       promotion: promotionOf("acme/app", ["1.4.2", "latest"]),
@@ -41,7 +41,7 @@ test("a table with a line for each tag, the whole references, and a last line", 
   ]);
 });
 
-test("a plan", () => {
+test("prints a plan", () => {
   const plan = resultOf("acme/app", {
     promotion: promotionOf("acme/app", ["1.4.2", "latest"]),
     tags: [

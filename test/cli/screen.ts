@@ -1,9 +1,9 @@
-/** A terminal as far as our words need one: it wraps, scrolls, moves up and erases what is below, and refuses all else. */
+/** The part of a terminal that our output needs: it wraps, scrolls, moves up and erases below, and rejects the rest. */
 export interface Screen {
   write(text: string): void;
-  /** What stands on it, without blank rows at the end. */
+  /** Its rows, without blank ones at the end. */
   rows(): string[];
-  /** What has left it at the top, and what stands on it. */
+  /** The rows that scrolled out at the top, and those on it. */
   all(): string[];
   readonly size: { columns: number; rows: number };
 }

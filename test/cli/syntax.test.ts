@@ -5,7 +5,7 @@ import { mention, variable, written } from "../../src/platform/wording.ts";
 
 const { write } = flagSyntax("promote");
 
-describe("an option is written as it is typed", () => {
+describe("writes an option as it is typed", () => {
   test.each<[OptionName, string | undefined, string]>([
     ["timeout", undefined, "--timeout"],
     ["ca-file", "root.pem", "--ca-file root.pem"],
@@ -24,25 +24,28 @@ describe("an option is written as it is typed", () => {
     expect(write(mention(option, value))).toBe(expected);
   });
 
-  test("a variable is the shell's", () => {
+  test("writes a variable of the shell", () => {
     const login = mention("source-auth-file", variable("REGISTRY_AUTH_FILE"));
     expect(written(login, { write })).toBe('--source-auth-file "$REGISTRY_AUTH_FILE"');
   });
 });
 
-describe("the options there are", () => {
-  test.each(["login", "logout", "status", "identity", "promote"] as const)("%s has those of the table", (command) => {
-    const { has } = flagSyntax(command);
-    expect(optionsOf(command).every(({ name }) => has(name))).toBe(true);
-    expect(has("without-identity")).toBe(false);
-  });
+describe("the known options", () => {
+  test.each(["login", "logout", "status", "identity", "promote"] as const)(
+    "of %s are those of the table",
+    (command) => {
+      const { has } = flagSyntax(command);
+      expect(optionsOf(command).every(({ name }) => has(name))).toBe(true);
+      expect(has("without-identity")).toBe(false);
+    },
+  );
 
-  test("each command has its own", () => {
+  test("differ between commands", () => {
     expect([flagSyntax("login"), flagSyntax("identity")].map(({ has }) => has("auth-file"))).toEqual([true, false]);
     expect([flagSyntax("login"), flagSyntax("promote")].map(({ has }) => has("source-robot"))).toEqual([false, true]);
   });
 
-  test("as long as the command is not known, any command's count", () => {
+  test("are those of all commands while the command is unknown", () => {
     const { has } = flagSyntax(undefined);
     expect([has("auth-file"), has("source-robot"), has("refresh")]).toEqual([true, true, false]);
   });

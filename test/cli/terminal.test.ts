@@ -17,7 +17,7 @@ function listenTo(verbosity?: Verbosity): { terminal: Terminal; out: () => strin
 
 afterEach(() => vi.unstubAllEnvs());
 
-test("results go to standard output, all else to standard error", () => {
+test("prints results to standard output, and the rest to standard error", () => {
   vi.stubEnv("NO_COLOR", "1");
   const { terminal, out, err } = listenTo("verbose");
   terminal.print("registry  quay.io");
@@ -29,13 +29,13 @@ test("results go to standard output, all else to standard error", () => {
   expect(err()).toBe("Logged in.\nWarning: Careful.\nError: Failed.\n  Do this.\nDetails.\n");
 });
 
-test("details are for whoever asked for them", () => {
+test("prints details only with --verbose", () => {
   const { terminal, err } = listenTo();
   terminal.debug("Details.");
   expect(err()).toBe("");
 });
 
-test("what the core says of options is said as they are typed here", () => {
+test("writes options in messages of the core as flags", () => {
   vi.stubEnv("NO_COLOR", "1");
   const { terminal, err } = listenTo();
   terminal.info(text`The time (option ${mention("timeout")}) is over.`);
@@ -47,7 +47,7 @@ test("what the core says of options is said as they are typed here", () => {
 });
 
 describe("a secret", () => {
-  test("is in nothing that is said afterwards, by whichever way", () => {
+  test("is hidden in all later output", () => {
     const { terminal, out, err } = listenTo("verbose");
     for (const secret of ["eyJ.abc.def.ghi.jkl", "c2VjcmV0LW9mLXVz", "a.b*c+$&-and-on-and-on"]) {
       terminal.secret(secret);
@@ -61,7 +61,7 @@ describe("a secret", () => {
     expect(out() + err()).not.toMatch(/eyJ|c2VjcmV0LW9mLXVz|a\.b/);
   });
 
-  test("one that is part of another does not let the rest of it through", () => {
+  test("is hidden whole if another is part of it", () => {
     const { terminal, err } = listenTo();
     terminal.secret("secret-of-sixteen");
     terminal.secret("secret-of-sixteen-and-more");
@@ -69,7 +69,7 @@ describe("a secret", () => {
     expect(err()).not.toMatch(/secret|and-more/);
   });
 
-  test("of fewer than 16 characters would only make holes in words", () => {
+  test("of fewer than 16 characters is not hidden, which would only break words", () => {
     const { terminal, err } = listenTo();
     terminal.secret("e");
     terminal.secret("letters");
@@ -78,7 +78,7 @@ describe("a secret", () => {
     expect(err()).toBe("e, letters, ***\n");
   });
 
-  test("is handed out where it was asked for, alone on standard output", () => {
+  test("is printed on request, alone on standard output", () => {
     const { terminal, out, err } = listenTo("verbose");
     terminal.secret("eyJ.abc.def");
     terminal.printSecret("eyJ.abc.def");
@@ -87,7 +87,7 @@ describe("a secret", () => {
   });
 });
 
-describe("what others say", () => {
+describe("text from outside", () => {
   test.each<[string, string, string, inOneLine?: string]>([
     ["colours and cursors", "\u001b[31mred\u001b[0m\u001b[2J\u001b[1A up", "red up"],
     ["a title", "a\u001b]0;title\u0007b", "ab"],
@@ -109,7 +109,7 @@ describe("what others say", () => {
     expect(err()).toBe(`${inOneLine}\nWarning: ${expected}\nError: ${expected}\n${expected}\n`);
   });
 
-  test("an information is one line, whatever is in it; what has several lines keeps them", () => {
+  test("makes an information one line; a warning keeps its lines", () => {
     vi.stubEnv("NO_COLOR", "1");
     const { terminal, out, err } = listenTo("verbose");
     for (const say of [terminal.info, terminal.warning, terminal.error, terminal.debug, terminal.print]) {
@@ -119,7 +119,7 @@ describe("what others say", () => {
     expect(err()).toBe("a b\nWarning: a\n\tb\nError: a\n\tb\na\n\tb\n");
   });
 
-  test("an escape sequence does not hide a secret from being hidden", () => {
+  test("a secret with an escape sequence in it is hidden", () => {
     const { terminal, err } = listenTo();
     terminal.secret("sabcdef-and-so-on");
     terminal.info("sab\u001b[0mcdef-and-so-on");
@@ -128,7 +128,7 @@ describe("what others say", () => {
 });
 
 describe("colour", () => {
-  test("where it is wanted, and for our own words only", () => {
+  test("is used on request, for our own words only", () => {
     vi.stubEnv("NO_COLOR", undefined);
     vi.stubEnv("FORCE_COLOR", "1");
     const { terminal, out, err } = listenTo();
@@ -139,7 +139,7 @@ describe("colour", () => {
     expect(out()).toBe("x\n");
   });
 
-  test("not where standard error is no terminal", () => {
+  test("is not used if standard error is no terminal", () => {
     vi.stubEnv("FORCE_COLOR", undefined);
     vi.stubEnv("NO_COLOR", undefined);
     const { terminal, err } = listenTo();

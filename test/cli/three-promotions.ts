@@ -1,4 +1,4 @@
-/** A program that reports three promotions for a second, with words in between: what commands/promote.test.ts shows to a terminal. */
+/** A program that reports three promotions for a second, with messages in between. commands/promote.test.ts runs it on a terminal. */
 import { createLiveProgress } from "../../src/cli/live-progress.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
 

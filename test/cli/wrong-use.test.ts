@@ -1,4 +1,4 @@
-/** What only the commands themselves refuse, before a file is touched or a request is made. As processes: test/e2e/cli/input.test.ts. */
+/** Wrong use that the commands themselves reject, before any file or request. As processes: test/e2e/cli/input.test.ts. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -13,22 +13,22 @@ import { asNobody, failureText, makeFolder } from "../fixtures.ts";
 
 const commands: Readonly<Record<string, (call: Call) => Promise<Outcome>>> = { identity, login, logout, status };
 
-/** What the command says to `line`; FOLDER in it is a folder of its own, which stays empty. */
+/** The output of the command `line`; FOLDER in it is a new folder, which stays empty. */
 async function refused(line: string): Promise<string> {
   const folder = await makeFolder();
-  const said = await failureText("invalid-input", async () => {
+  const output = await failureText("invalid-input", async () => {
     const invocation = parseArguments(line.replaceAll("FOLDER", folder).split(" "));
     if (invocation.kind !== "run") return invocation;
     const env = { HOME: folder, TMPDIR: folder, PATH: folder };
     return commands[invocation.command]?.({ values: invocation.values, env, terminal: createTerminal() });
   });
   expect(await readdir(folder)).toEqual([]);
-  return said;
+  return output;
 }
 
 const usual = "login --robot acme+ci --token-file /nowhere/token";
 
-describe("refused:", () => {
+describe("rejects", () => {
   test.each<[line: string, ...says: string[]]>([
     ["login --token_file /x", "--token_file", "--token-file"],
     [`${usual} --timeout=5 --timeout 5`, "timeout", '"5"'],
@@ -43,19 +43,19 @@ describe("refused:", () => {
     ["identity --token-file /x --ca-file=FOLDER/ca.pem", "ca-file", "does not exist"],
     ...["soon", "1d", "-5m", "1.5h"].map((time): [string, ...string[]] => [`status --for=${time}`, `"${time}"`, "10m"]),
   ])("%s", async (line, ...says) => {
-    const said = await refused(line);
-    for (const words of says) expect(said).toContain(words);
+    const output = await refused(line);
+    for (const words of says) expect(output).toContain(words);
   });
 });
 
-test("a result in a folder that this user may not write to", async () => {
+test("rejects a result in a folder without write permission", async () => {
   const folder = join(await makeFolder(), "theirs");
   await mkdir(folder, { mode: 0o500 });
   await writeFile(join(folder, "robot"), "").catch(() => {});
-  const said = await asNobody(
+  const output = await asNobody(
     ["cli/results.ts"],
     (src: typeof import("../../src/cli/results.ts"), result) => src.parseResults({ result }, ["robot"], "robot"),
     `robot=${folder}/robot`,
   );
-  expect(said).toContain("can't be written by this user");
+  expect(output).toContain("can't be written by this user");
 });

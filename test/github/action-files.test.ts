@@ -1,4 +1,4 @@
-/** What is written by hand in both `action.yml`; the rest is generated from the table of options. */
+/** The hand-written parts of both `action.yml`; the rest is generated from the table of options. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -12,14 +12,14 @@ describe.each([
 ])("$file", ({ file, main, post }) => {
   const action = parse(readFileSync(join(root, file), "utf8"));
 
-  test("main and post are there, and post runs after failure and cancellation too", () => {
+  test("has main and post, which runs after failure and cancellation too", () => {
     expect(action.runs).toEqual({ using: "node24", main, post, "post-if": "always()" });
     for (const script of [main, post]) {
       expect(existsSync(join(root, dirname(file), script)), script).toBe(true);
     }
   });
 
-  test("the runner's limits: a name, branding, and a description of one line", () => {
+  test("has a name, branding, and a description of one line", () => {
     expect(action.name).toMatch(/^[A-Z]/);
     expect(action.branding).toEqual({ icon: expect.stringMatching(/^[a-z-]+$/), color: expect.any(String) });
     expect(action.description).toMatch(/^[A-Z].*\.$/);

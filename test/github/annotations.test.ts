@@ -15,13 +15,13 @@ function printed(work: () => void): string {
   return write.mock.calls.map(([text]) => text).join("");
 }
 
-test("of a secret with several lines each is masked", () => {
+test("masks each line of a secret with several lines", () => {
   const output = printed(() => createReporter(everyOption).secret("first-line\r\nsecond-line"));
   expect(output).toBe("::add-mask::first-line%0D%0Asecond-line\n");
   expect(show(`${output}second-line, first-line`).text).toBe("***, ***");
 });
 
-test("a failure fails the step, with its code as the annotation's title", () => {
+test("fails the step, with the code of the failure as the annotation's title", () => {
   const error = new ExplainedError("quay-refused", "50 %: no, not", { remedy: [] });
   const output = printed(() => reportFailure(error, createReporter(everyOption)));
   expect(process.exitCode).toBe(1);

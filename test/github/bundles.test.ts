@@ -1,4 +1,4 @@
-/** What of @actions/core is in dist/: its half of the runner's protocol, in the Actions alone. */
+/** The part of @actions/core in dist/: its half of the runner's protocol, in the Actions only. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -7,11 +7,11 @@ const dist = join(import.meta.dirname, "../../dist");
 const bundles = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".js"));
 const read = (name: string) => readFileSync(join(dist, name), "utf8");
 
-test.each(bundles)("%s has no HTTP client besides Node's", (name) => {
+test.each(bundles)("%s has no HTTP client but Node's", (name) => {
   expect(read(name)).not.toMatch(/undici/i);
 });
 
-test("the Actions speak to the runner by @actions/core, and nothing else does", () => {
+test("only the Actions have @actions/core", () => {
   const speaking = bundles.filter((name) => /ghadelimiter_|::add-mask|"add-mask"/.test(read(name)));
   expect(speaking.toSorted()).toEqual(["main/index.js", "post/index.js", "promote/index.js"]);
 });

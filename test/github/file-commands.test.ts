@@ -1,4 +1,4 @@
-/** Where the runner's files can't be written, nothing is printed in their place, and nothing waits. */
+/** If the runner's files can't be written, no value is printed instead, and nothing blocks. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ function printed() {
 }
 
 describe.each(Object.entries(files))("%s", (variable, set) => {
-  test("takes names and values, line ends too, behind what is there", async () => {
+  test("appends names and values, even with line ends", async () => {
     const path = join(await makeFolder(), "file");
     writeFileSync(path, "earlier=1\n");
     vi.stubEnv(variable, path);
@@ -32,10 +32,10 @@ describe.each(Object.entries(files))("%s", (variable, set) => {
   test.each([
     ["is not set", undefined, "the runner has not set it"],
     ["is empty", "", "the runner has not set it"],
-    ["names no file", "none", "ENOENT"],
+    ["names a missing file", "none", "ENOENT"],
     ["names a folder", "folder", "EISDIR"],
-    ["names a pipe that nobody reads", "pipe", "ENXIO"],
-  ])("%s: an error, and no word of the value", async (_, name, problem) => {
+    ["names a pipe without a reader", "pipe", "ENXIO"],
+  ])("fails if it %s, and does not print the value", async (_, name, problem) => {
     const folder = await makeFolder();
     mkdirSync(join(folder, "folder"));
     execFileSync("mkfifo", [join(folder, "pipe")]);
@@ -53,7 +53,7 @@ describe.each(Object.entries(files))("%s", (variable, set) => {
 });
 
 describe("GITHUB_STEP_SUMMARY", () => {
-  test("takes Markdown as it is", async () => {
+  test("gets Markdown unchanged", async () => {
     const path = join(await makeFolder(), "file");
     writeFileSync(path, "");
     vi.stubEnv("GITHUB_STEP_SUMMARY", path);
@@ -61,7 +61,7 @@ describe("GITHUB_STEP_SUMMARY", () => {
     expect(readFileSync(path, "utf8")).toBe("### One\n");
   });
 
-  test("where it names a pipe that nobody reads, a warning says so", async () => {
+  test("warns if it names a pipe without a reader", async () => {
     const pipe = join(await makeFolder(), "pipe");
     execFileSync("mkfifo", [pipe]);
     vi.stubEnv("GITHUB_STEP_SUMMARY", pipe);
@@ -70,7 +70,7 @@ describe("GITHUB_STEP_SUMMARY", () => {
     expect(output()).toMatch(/^::warning::This step has no page in the summary\. .*GITHUB_STEP_SUMMARY.*ENXIO.*\n$/);
   });
 
-  test("where it is not set, nothing is said", async () => {
+  test("is skipped without a warning if it is not set", async () => {
     vi.stubEnv("GITHUB_STEP_SUMMARY", undefined);
     const output = printed();
     await summarize("### Three\n");

@@ -3,13 +3,13 @@ import { readInputs } from "../../src/github/inputs.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 
-test("inputs keep their blanks; one without a variable is empty", () => {
+test("keeps blanks of inputs; one without a variable is empty", () => {
   vi.stubEnv("INPUT_ROBOT", "  acme+ci\n ");
   vi.stubEnv("INPUT_TOKEN-FILE", undefined);
   expect(readInputs()).toMatchObject({ robot: "  acme+ci\n ", "token-file": "" });
 });
 
-test("each Action has inputs of its own", () => {
+test("reads the inputs of each Action", () => {
   expect(Object.keys(readInputs("promote-action"))).toContain("destination-robot");
   expect(Object.keys(readInputs())).not.toContain("destination-robot");
 });

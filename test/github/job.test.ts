@@ -13,7 +13,7 @@ test.each<[OptionValues, object]>([
   [{ refresh: "true" }, { refresh: true }],
   [{ logout: "False" }, { logout: false }],
   [{ "without-identity": "skip" }, { withoutIdentity: "skip" }],
-])("%j is understood", (values, expected) => {
+])("accepts %j", (values, expected) => {
   expect(parseJobOptions(readOptions(values))).toMatchObject(expected);
 });
 

@@ -45,7 +45,7 @@ async function remember(session: Session) {
   return { text, state, back: remembered() };
 }
 
-test("what post has to know comes back; what stood in the files is only named", async () => {
+test("returns what post needs; the files' earlier content is only named", async () => {
   const { text, back } = await remember(sessionOf(2));
   expect(back).toMatchObject([
     {
@@ -62,7 +62,7 @@ test("what post has to know comes back; what stood in the files is only named", 
   for (const form of [secret, before.auth, "e".repeat(64)]) expect(text).not.toContain(form);
 });
 
-test("thousands of robots find room in a variable: the entries are left out then, and that is known", async () => {
+test("fits thousands of robots into a variable: it leaves the entries out, and marks that", async () => {
   const { state, back } = await remember(sessionOf(5_000));
   for (const value of Object.values(state)) expect(value.length).toBeLessThan(128 * 1024);
   expect(back).toMatchObject([{ trace: { isShort: true, session: { files: [{ path: "/home/auth.json" }] } } }]);
@@ -76,7 +76,7 @@ test.each([
   "[1]",
   '[{"session":null}]',
   '[{"session":{"folder":"/temp/a"},"replaced":[]}]',
-])("of traces that are none, %s, nothing is believed", (traces) => {
+])("ignores invalid traces: %s", (traces) => {
   vi.stubEnv("STATE_session", "/temp/a");
   vi.stubEnv("STATE_traces", traces);
   expect(remembered()).toEqual([{ folder: "/temp/a", trace: undefined }]);

@@ -5,7 +5,7 @@ import { mention, variable } from "../../src/platform/wording.ts";
 
 const { write } = workflowSyntax("action");
 
-describe("an option is written as in a workflow", () => {
+describe("writes an option as in a workflow", () => {
   test.each<[OptionName, string | undefined, string]>([
     ["timeout", undefined, "timeout"],
     ["ca-file", "path/to/root.pem", "ca-file: path/to/root.pem"],
@@ -16,7 +16,7 @@ describe("an option is written as in a workflow", () => {
     expect(write(mention(option, value))).toBe(expected);
   });
 
-  test("a variable is an expression", () => {
+  test("writes a variable as an expression", () => {
     const expression = ["source-auth-file: $", "{{ env.REGISTRY_AUTH_FILE }}"].join("");
     expect(write(mention("source-auth-file", variable("REGISTRY_AUTH_FILE")))).toBe(expression);
   });

@@ -1,4 +1,4 @@
-/** What is listed beside an image belongs to it only if it says so itself; between registries: test/e2e/promote/impostors.test.ts. */
+/** An artifact belongs to an image only if its own content names it. Between registries: test/e2e/promote/impostors.test.ts. */
 import { describe, expect, test } from "vitest";
 import { judgeReferrer, judgeTagged } from "../../src/promotion/belonging.ts";
 import {
@@ -25,7 +25,7 @@ function changed(made: Made, fields: object): Made {
   return { ...made, bytes, descriptor, digest: descriptor.digest };
 }
 
-describe("what a list says refers to an image", () => {
+describe("an entry in the list of referrers", () => {
   const judge = (made: Made, listedSize = made.bytes.length) =>
     judgeReferrer(
       { mediaType: made.descriptor.mediaType, digest: made.digest, text: made.bytes.toString() },
@@ -48,12 +48,12 @@ describe("what a list says refers to an image", () => {
     ["an image without layers", withSubject(makeCosignOf([]), good), "it is an image"],
     ["an image whose config has no type", withConfig(""), "it is an image"],
     ["an image whose config is a page", withConfig("text/html"), "it is an image"],
-    ["no manifest", changed(another, { config: null }), "it is not a manifest"],
-  ])("%s does not belong to it", (_, made, why) => {
+    ["a text without a manifest's fields", changed(another, { config: null }), "it is not a manifest"],
+  ])("rejects %s", (_, made, why) => {
     expect(judge(made)).toEqual({ why: expect.stringContaining(why) });
   });
 
-  test("one that is larger than the list says does not belong to it", () => {
+  test("rejects one that is larger than the list says", () => {
     const made = makeReferrer(good, "large");
     const listed = made.bytes.length - 1;
     expect(judge(made, listed).why).toBe(`it is larger than the listed ${listed} bytes`);
@@ -73,12 +73,12 @@ describe("what a list says refers to an image", () => {
     ["attestation", "application/vnd.dsse.envelope.v1+json", {}],
     ["signature", "application/vnd.cncf.notary.signature", {}],
     ["other", "application/vnd.example.notes", {}],
-  ])("%s: by the type %s and %j", (kind, type, annotations) => {
+  ])("reads the kind %s from the type %s and %j", (kind, type, annotations) => {
     const made = changed(makeReferrer(good, "kind", type), { annotations });
     expect(judge(made).artifact).toMatchObject({ kind, digest: made.digest, subject: good.digest, tag: undefined });
   });
 
-  test("it is listed anew by what its manifest says, and nothing else", () => {
+  test("keeps only what its manifest says for the new list", () => {
     const made = makeReferrer(good, "descriptor");
     const { mediaType, size } = made.descriptor;
     expect(judge(made, size + 1_000).artifact?.referrer).toEqual({
@@ -87,7 +87,7 @@ describe("what a list says refers to an image", () => {
     });
   });
 
-  test("one without an artifact type has that of its config, and may have no annotations", () => {
+  test("takes the type of the config if there is no artifact type, and allows no annotations", () => {
     const made = withConfig("application/vnd.cncf.notary.signature");
     const { artifact } = judge(made);
     expect(artifact?.kind).toBe("signature");
@@ -97,14 +97,14 @@ describe("what a list says refers to an image", () => {
     });
   });
 
-  test("what has an image's config but holds signatures only is no image", () => {
+  test("accepts an image's config with layers that are only signatures", () => {
     const made = withSubject(makeCosign(good, "att"), good);
     expect(judge(made).artifact?.digest).toBe(made.digest);
   });
 });
 
-describe("what stands under a tag of cosign's", () => {
-  /** A registry that has what belongs to `made`. */
+describe("a manifest under cosign's tag", () => {
+  /** A registry with the blobs of `made`. */
   function judge(kind: "signature" | "attestation" | "sbom", made: Pick<Made, "bytes" | "blobs">) {
     const asked: string[] = [];
     const blob = async (digest: string) => {
@@ -129,12 +129,12 @@ describe("what stands under a tag of cosign's", () => {
     ["att", makeCosign(good, "att")],
     ["sbom", makeCosign(good, "sbom")],
     ["sbom", makeCosignOf([content("application/vnd.cyclonedx+json", Buffer.from("{}"))])],
-  ])(".%s belongs to it", async (kind, made) => {
+  ])("accepts .%s", async (kind, made) => {
     expect(await judge(kinds[kind], made).why).toBeUndefined();
   });
 
   test.each<[string, CosignKind, Made, string]>([
-    ["no manifest", "sig", changed(another, { layers: "none" }), "it is not a manifest"],
+    ["a text without a manifest's fields", "sig", changed(another, { layers: "none" }), "it is not a manifest"],
     ["an index", "sig", makeTwoPlatforms("tagged"), "it is an index, not a signature"],
     ["an image", "sig", another, "it is not a signature: it contains "],
     ["an image", "att", another, 'it is not an attestation: it contains "application/vnd.oci.image.layer.v1.tar+gzip"'],
@@ -156,41 +156,36 @@ describe("what stands under a tag of cosign's", () => {
       "is not a signature of this",
     ],
     ["a payload that is a list", "sig", payload("[]"), "is not a signature of this image"],
-    ["a payload that is no JSON", "sig", payload("\0"), "is not a signature of this image"],
-    [
-      "a payload that is not there",
-      "sig",
-      { ...makeCosign(good, "sig"), blobs: [] },
-      "is not a signature of this image",
-    ],
-  ])("%s under .%s does not belong to it", async (_, kind, made, why) => {
+    ["a payload that is not JSON", "sig", payload("\0"), "is not a signature of this image"],
+    ["a missing payload", "sig", { ...makeCosign(good, "sig"), blobs: [] }, "is not a signature of this image"],
+  ])("rejects %s under .%s", async (_, kind, made, why) => {
     const said = await judge(kinds[kind], made).why;
     expect(said).toContain(why);
     expect(said?.length).toBeLessThan(200);
   });
 
-  test("a payload that two keys have signed is read once", async () => {
+  test("reads a payload that two keys have signed once", async () => {
     const { why, asked } = judge("signature", makeCosign(good, "sig", ["one", "two", "three"]));
     expect(await why).toBeUndefined();
     expect(asked).toHaveLength(1);
   });
 
-  test("one true signature does not cover for another image's beside it", async () => {
+  test("rejects a signature of another image beside a true one", async () => {
     const layers = [good, another].flatMap((subject) => makeCosign(subject, "sig").blobs.slice(1));
     const { why } = judge("signature", makeCosignOf(layers));
     expect(await why).toBe(`its layer ${layers[1]?.descriptor.digest} is not a signature of this image`);
   });
 
-  test("payloads beyond all measure are not even asked for", async () => {
+  test("does not request payloads beyond the bounds", async () => {
     const [one] = makeCosign(good, "sig").blobs.slice(1);
     const huge = { ...one, descriptor: { ...one?.descriptor, size: 1024 * 1024 + 1 } } as Content;
     const many = Array.from({ length: 1_001 }, (_, each) => content(simpleSigning, Buffer.from(`${each}`)));
-    for (const [layers, told] of [
+    for (const [layers, expected] of [
       [[huge], "is not a signature of this image"],
       [many, "it holds more than 1000 signatures"],
     ] as const) {
       const { why, asked } = judge("signature", makeCosignOf(layers));
-      expect(await why).toContain(told);
+      expect(await why).toContain(expected);
       expect(asked).toEqual([]);
     }
   });

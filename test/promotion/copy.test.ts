@@ -1,4 +1,4 @@
-/** One copy by a tool that says what a test wants it to; the real one copies in test/promote.test.ts and test/e2e/promote. */
+/** One copy, by a scripted tool. The real one copies in test/promotion/promote.test.ts and test/e2e/promote. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -33,7 +33,7 @@ interface Setting {
   readonly destination?: Login;
   readonly copy?: Partial<Copy>;
   readonly idleMs?: number;
-  /** Waits between attempts take no time by either. */
+  /** Waits between attempts take no time on either clock. */
   readonly clock?: ReturnType<typeof fakeClock> | typeof systemClock;
 }
 
@@ -71,8 +71,8 @@ const inAnHour = () => ({ token: "first", expiresAt: Date.now() / 1000 + 3600 })
 const says = (words: string) => `echo '${words}' >&2; exit 1`;
 const refuses = says("unauthorized: authentication required");
 
-describe("each endpoint is told to the tool as it is", () => {
-  test("without logins nobody's is used, not even the machine's", async () => {
+describe("the tool's logins", () => {
+  test("are none without logins, not even the machine's", async () => {
     const { ended, args, dockerConfig } = await start({});
     await ended;
     expect(await args()).toEqual(expect.arrayContaining(["--src-no-creds", "--dest-no-creds"]));
@@ -84,7 +84,7 @@ describe("each endpoint is told to the tool as it is", () => {
     expect(await dockerConfig()).toBe("none");
   });
 
-  test("with logins each reads its own file; an artifact is not held against the machine's policy", async () => {
+  test("are one file per endpoint; the machine's policy does not apply to an artifact", async () => {
     const logins = { source: inAnHour(), destination: inAnHour() };
     const { ended, args, dockerConfig } = await start({ ...logins, copy: { isArtifact: true } });
     await ended;
@@ -98,7 +98,7 @@ describe("each endpoint is told to the tool as it is", () => {
   });
 });
 
-test("progress tells the blobs that were begun, each once", async () => {
+test("reports each blob once when it begins", async () => {
   const seen: number[] = [];
   const run = "echo 'Copying blob abc'; echo 'Copying config def'; echo 'Copying blob abc'; sleep 1.3";
   const { ended } = await start({ runs: [run], copy: { onProgress: (blobs) => void seen.push(blobs) } });
@@ -106,7 +106,7 @@ test("progress tells the blobs that were begun, each once", async () => {
   expect(seen.at(-1)).toBe(2);
 });
 
-test("an attempt in which nothing comes or goes is broken off, and the next one goes on", async () => {
+test("kills an attempt without data, and retries", async () => {
   const silent = { runs: ["sleep 60"], idleMs: 700, clock: { ...systemClock, sleep: async () => {} } };
   const { ended, reporter, times } = await start(silent);
   await ended;
@@ -115,7 +115,7 @@ test("an attempt in which nothing comes or goes is broken off, and the next one 
 });
 
 describe("a refusal", () => {
-  test("of a login that has ended is told as that, and tried again for as long as it may be renewed", async () => {
+  test("of an expired login is reported as that, and retried while a renewal is possible", async () => {
     const ended = { token: "ended", expiresAt: Date.now() / 1000 - 60 };
     for (const words of [refuses, says("received unexpected HTTP status: 500 Internal Server Error")]) {
       const copy = await start({ runs: Array(20).fill(words), source: inAnHour(), destination: ended });
@@ -125,7 +125,7 @@ describe("a refusal", () => {
     }
   });
 
-  test("of a login that was renewed meanwhile is tried again with the new one", async () => {
+  test("of a login that was renewed meanwhile is retried with the new one", async () => {
     const source = inAnHour();
     const { ended, times } = await start({ runs: [`sleep 1; ${refuses}`], source, destination: inAnHour() });
     setTimeout(() => Object.assign(source, { token: "second" }), 300);
@@ -133,7 +133,7 @@ describe("a refusal", () => {
     expect(await times()).toBe(2);
   });
 
-  test("of a login that is good is one of rights, and final", async () => {
+  test("of a valid login is about permissions, and final", async () => {
     const { ended, times } = await start({ runs: [refuses], source: inAnHour(), destination: inAnHour() });
     expect(await failureText("copy-failed", ended)).toContain("check the permissions of both robots");
     expect(await times()).toBe(1);

@@ -1,4 +1,4 @@
-/** Which images Quay would delete by itself, over real TLS; whole promotions of them are in test/e2e/promote/expiry.test.ts. */
+/** Images that Quay would delete after a while, over real TLS. Whole promotions of them: test/e2e/promote/expiry.test.ts. */
 import { createServer } from "node:https";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { assertLasting, type Labelled } from "../../src/promotion/expiry.ts";
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => authority.close());
 
-/** Of a registry without a login that has these images' configs. @param text of a config, in place of theirs */
+/** A registry without a login that has these images' configs. @param text replaces their configs */
 async function check(images: readonly Made[], labelled = images.map(labelledOf), text?: string) {
   const asked: string[] = [];
   const server = createServer(await authority.issue(), (request, response) => {
@@ -37,7 +37,7 @@ async function check(images: readonly Made[], labelled = images.map(labelledOf),
   return { ended: assertLasting(createClient(transport, "acme/staging"), labelled), asked };
 }
 
-/** As a manifest tells it. */
+/** As the manifest says. */
 function labelledOf({ digest, bytes }: Made): Labelled {
   const { annotations, config } = JSON.parse(bytes.toString());
   return { digest, annotations, config };
@@ -55,7 +55,7 @@ test.each<[string, Made, string]>([
   ["a sign", expiring("+3d"), "+3d"],
   ["blanks around", expiring(" 5m"), "5m"],
   ["an annotation", annotated(), "12h"],
-])("%s: the image is refused, and the error has the time", async (_, made, after) => {
+])("rejects an image with %s, and the error has the time", async (_, made, after) => {
   const text = await failureText("image-expires", (await check([made])).ended);
   expect(text).toContain(`${made.digest} has the label ${label}=${after}: Quay deletes each tag`);
   expect(text).toContain("allow-expiring: true");
@@ -66,46 +66,46 @@ test.each<[string, Made]>([
   ["another label", makeImage("expiry other", { labels: { maintainer: "2w" } })],
   ["another annotation", annotated({ maintainer: "2w" })],
   ["never", expiring("Never")],
-  ["nothing", expiring("")],
+  ["an empty label", expiring("")],
   ["a fraction", expiring("1.5d")],
   ["a month", expiring("1M")],
-  ["no text", expiring(14)],
+  ["a number", expiring(14)],
   ["a negative time", expiring("-1d")],
   ["an annotation that Quay can't read", annotated({ [label]: "soon" })],
-])("%s: the image stays", async (_, made) => {
+])("accepts an image with %s", async (_, made) => {
   await (await check([made])).ended;
 });
 
 test.each(["", "no JSON", "null", "{}", '{"config":null}', '{"config":{"Labels":null}}', '{"config":{"Labels":"2w"}}'])(
-  "a config that tells no labels is no reason: %j",
+  "accepts a config without labels: %j",
   async (text) => {
     const made = makeImage("expiry odd");
-    // The client checks digests: what is asked for is what this text has.
+    // The client checks digests: it requests the digest of this text.
     const { descriptor: config } = content(types.oci.config, Buffer.from(text));
     const labelled = { ...labelledOf(made), config };
     await (await check([made], [labelled], text)).ended;
   },
 );
 
-test("a config that is not there is no reason", async () => {
+test("accepts a missing config", async () => {
   const made = expiring("2w");
   const { ended, asked } = await check([{ ...made, blobs: [] }]);
   await ended;
   expect(asked).toHaveLength(1);
 });
 
-test("a config is read only where it may tell: not of an index or an artifact, nor where the annotation has told", async () => {
+test("reads a config only if its labels count: not of an index or an artifact, nor beside an annotation", async () => {
   const made = expiring("2w");
   const { config, ...index } = labelledOf(made);
   const artifact = { ...index, config: config && { ...config, mediaType: "application/vnd.oci.empty.v1+json" } };
   const silent = await check([made], [{ ...index, config: undefined }, artifact]);
   await silent.ended;
-  const told = await check([annotated()]);
-  await failureText("image-expires", told.ended);
-  expect([silent.asked, told.asked]).toEqual([[], []]);
+  const annotationOnly = await check([annotated()]);
+  await failureText("image-expires", annotationOnly.ended);
+  expect([silent.asked, annotationOnly.asked]).toEqual([[], []]);
 });
 
-test("of several images the first is named, and how many more there are", async () => {
+test("names the first of several images, and counts the rest", async () => {
   const images = [makeImage("expiry lasting"), expiring("1h"), expiring("2h"), expiring("3h")];
   const text = await failureText("image-expires", (await check(images)).ended);
   expect(text).toContain(`${images[1]?.digest} has the label ${label}=1h (and 2 more of its images): Quay`);

@@ -1,4 +1,4 @@
-/** What a registry says of an image, over real TLS: however odd, it ends in an error of ours, and before it costs much. */
+/** Odd answers of a registry about an image, over real TLS: each ends in an explained error, before it costs much. */
 import { createHash } from "node:crypto";
 import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -35,13 +35,13 @@ interface Registry {
   mostAtOnce(): number;
   /** @param name a tag that it has besides @returns its digest */
   put(content: unknown, name?: string): string;
-  /** Requests with this method get no answer; `then` is told. */
+  /** Requests with this method get no answer; `then` is called. */
   hangAt(method: string, then: () => void): void;
-  /** What refers to a manifest. */
+  /** The referrers of a manifest. */
   list(digest: string, manifests: unknown): void;
 }
 
-/** Without a login; whatever is not there is answered with 404, after some milliseconds. */
+/** Without a login. A missing path is answered with 404, after some milliseconds. */
 async function startRegistry(): Promise<Registry> {
   const contents = new Map<string, string>();
   const asked: string[] = [];
@@ -118,7 +118,7 @@ const oddManifests: readonly unknown[] = [
   { ...image(), manifests: [] },
 ];
 
-test("odd manifests: each is a named error, and nothing more is asked", async () => {
+test("reports each odd manifest as a named error, and requests no more", async () => {
   const registry = await startRegistry();
   for (const odd of oddManifests) {
     const digest = registry.put(odd);
@@ -131,7 +131,7 @@ test("odd manifests: each is a named error, and nothing more is asked", async ()
   }
 });
 
-test("odd manifests of what is listed as a signature: left out, or a named error", async () => {
+test("leaves odd manifests of listed signatures out, or reports a named error", async () => {
   const registry = await startRegistry();
   for (const [number, odd] of oddManifests.entries()) {
     const subject = digestOf(`subject ${number}`);
@@ -141,7 +141,7 @@ test("odd manifests of what is listed as a signature: left out, or a named error
   }
 });
 
-test("odd entries of the list of referrers: named errors, and none is asked for", async () => {
+test("reports odd entries of the list of referrers as named errors, and requests none of them", async () => {
   const registry = await startRegistry();
   for (const [number, odd] of oddDescriptors.entries()) {
     const subject = digestOf(`listed ${number}`);
@@ -151,7 +151,7 @@ test("odd entries of the list of referrers: named errors, and none is asked for"
   expect(registry.asked.filter((path) => !/\/referrers\/|\.(?:sig|att|sbom)$/.test(path))).toEqual([]);
 });
 
-test("what is listed and not there, or belongs to others, is left out; a few of these are named", async () => {
+test("leaves out what is listed but missing or another image's, and names a few", async () => {
   const registry = await startRegistry();
   const subject = digestOf("listed subject");
   const artifactOf = (digest: string, name: string) =>
@@ -174,7 +174,7 @@ test("what is listed and not there, or belongs to others, is left out; a few of 
   expect(warnings[3]).toBe("And 3 more are left out.");
 });
 
-test("what stands under the destination's signature tag and is no manifest is not taken for the signature", async () => {
+test("does not take a text under the destination's signature tag for the signature", async () => {
   const registry = await startRegistry();
   const [subject, tag] = [digestOf("signed"), "sha256-0.sig"];
   const text = JSON.stringify(image({ layers: [descriptor("signature")] }));
@@ -191,20 +191,20 @@ test("what stands under the destination's signature tag and is no manifest is no
   expect(await missingArtifacts(client, [artifact], "stay")).toEqual([]);
 });
 
-test("what stops everything while a tag is set is told as it is", async () => {
+test("passes a failure that stops everything while a tag is set on unchanged", async () => {
   const registry = await startRegistry();
   const [stop, reason] = [new AbortController(), new Error("stopped by hand")];
   registry.hangAt("PUT", () => stop.abort(reason));
   const { client } = clientOf(registry);
   const manifest = { digest: digestOf("{}"), mediaType: types.image, text: "{}" };
   const tags = [{ tag: "1.0", state: "planned", before: undefined }] as const;
-  const told: unknown[] = [];
-  const set = setTags(client.until(stop.signal), tags, manifest, (each) => void told.push(each));
+  const reported: unknown[] = [];
+  const set = setTags(client.until(stop.signal), tags, manifest, (each) => void reported.push(each));
   await expect(set).rejects.toBe(reason);
-  expect(told).toEqual([]);
+  expect(reported).toEqual([]);
 });
 
-test("odd configs: a platform that is not told", async () => {
+test("treats a platform in an odd config as unknown", async () => {
   const registry = await startRegistry();
   const configs = ["null", "[]", "1", "{}", '{"os":null}', '{"os":["linux"],"architecture":"amd64"}', "x", "\u0000"];
   for (const config of configs) {
@@ -214,14 +214,14 @@ test("odd configs: a platform that is not told", async () => {
   }
 });
 
-test("what Go programs leave empty is no error", async () => {
+test("accepts fields that Go programs leave empty", async () => {
   const registry = await startRegistry();
   const empty = { artifactType: null, annotations: null, platform: null };
   const digest = registry.put(image({ ...empty, subject: null, manifests: null, layers: [descriptor("l", empty)] }));
   expect((await read(registry, digest)).blobs).toHaveLength(2);
 });
 
-describe("a bound is looked at before the work", () => {
+describe("a bound is checked before the work", () => {
   const many = (count: number, more = {}) => Array.from({ length: count }, (_, each) => descriptor(`${each}`, more));
 
   test.each([
@@ -236,7 +236,7 @@ describe("a bound is looked at before the work", () => {
     expect(registry.asked).toHaveLength(1);
   });
 
-  test("of an image: indexes one in the other", async () => {
+  test("of an image: nested indexes", async () => {
     const registry = await startRegistry();
     let digest = registry.put(image());
     for (let depth = 0; depth < 1_001; depth++) digest = registry.put(index([descriptor("", { digest, size: 999 })]));
@@ -253,7 +253,7 @@ describe("a bound is looked at before the work", () => {
   test.each([
     ["1000 artifacts", many(1_001)],
     ["64 MiB of manifests", many(20, { size: 3_900_000 })],
-  ])("of what refers to it: %s", async (bound, manifests) => {
+  ])("of its referrers: %s", async (bound, manifests) => {
     const registry = await startRegistry();
     const subject = digestOf("subject");
     registry.list(subject, manifests);
@@ -265,7 +265,7 @@ describe("a bound is looked at before the work", () => {
     expect(registry.asked.length).toBeLessThanOrEqual(4); // three tags and the list
   });
 
-  test("of what refers to an image and its platforms: 1000 artifacts in all", async () => {
+  test("of the referrers of an image and its platforms: 1000 artifacts in all", async () => {
     const registry = await startRegistry();
     const subjects = ["one", "two"].map(digestOf);
     for (const subject of subjects) registry.list(subject, many(501));

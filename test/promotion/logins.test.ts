@@ -1,4 +1,4 @@
-/** The logins of both endpoints, against a Quay stand-in over real TLS; whole promotions are in test/e2e/promote/logins.test.ts. */
+/** The logins of both endpoints, against a Quay stand-in over real TLS. Whole promotions: test/e2e/promote/logins.test.ts. */
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -63,7 +63,7 @@ async function start(values: OptionValues = {}, { roots = true, cancelled, path 
     opened: openEndpoints(request, context, platform),
     reporter,
     sessions,
-    /** Names of what still lies in the job's folder. */
+    /** Names of the files that are still in the job's folder. */
     left: async () => (await readdir(folder)).filter((name) => name.startsWith("quay-keyless")),
     end: async (endpoints?: Endpoints) => {
       await endpoints?.close();
@@ -75,7 +75,7 @@ async function start(values: OptionValues = {}, { roots = true, cancelled, path 
 
 const entriesOf = async (file: string | undefined) => JSON.parse(await readFile(file ?? "none", "utf8")).auths;
 
-test("two robots have a file each, and nothing of them is left at the end", async () => {
+test("gives each of two robots a file, and removes both at the end", async () => {
   const { opened, left, end } = await start({ "source-robot": "acme+reader" });
   const endpoints = await opened;
   const { source, destination } = endpoints;
@@ -89,7 +89,7 @@ test("two robots have a file each, and nothing of them is left at the end", asyn
   expect(await left()).toEqual([]);
 });
 
-test("one robot of both endpoints logs in once; without a root of one's own the tools have the system's", async () => {
+test("logs one robot of both endpoints in once, and without ca-file the tools have the system's roots", async () => {
   const { opened, left, end } = await start({ "source-robot": "acme+ci" }, { roots: false });
   const endpoints = await opened;
   expect(endpoints.source.authFile).toBe(endpoints.destination.authFile);
@@ -98,14 +98,14 @@ test("one robot of both endpoints logs in once; without a root of one's own the 
   expect(await left()).toEqual([]);
 });
 
-test("a public source is read without any login", async () => {
+test("reads a public source without a login", async () => {
   const { opened, end } = await start();
   const endpoints = await opened;
   expect([endpoints.source.login, endpoints.source.authFile]).toEqual([undefined, undefined]);
   await end(endpoints);
 });
 
-test("a source that is no robot's is read with its own entry of the named file, a copy of which goes at the end", async () => {
+test("reads a source without a robot with its entry of source-auth-file, and removes the copy at the end", async () => {
   const file = join(await makeFolder(), "auth.json");
   const [own, others] = [entryOf("me", "my own password"), entryOf("other", "another password")];
   await writeFile(file, JSON.stringify({ auths: { [`${peers.registryHost}/acme`]: own, "ghcr.io": others } }));
@@ -120,7 +120,7 @@ test("a source that is no robot's is read with its own entry of the named file, 
   expect(Object.keys(await entriesOf(file))).toHaveLength(2);
 });
 
-test("a login is renewed before its end, in the same file", async () => {
+test("renews a login before it expires, in the same file", async () => {
   peers.quay.settings.robotTokenLife = 2;
   const { opened, reporter, end } = await start();
   const endpoints = await opened;
@@ -133,7 +133,7 @@ test("a login is renewed before its end, in the same file", async () => {
   await end(endpoints);
 });
 
-test("a login whose record somebody has removed is not kept alive any more, and that is said", async () => {
+test("stops renewing a login whose record was removed, with a warning", async () => {
   peers.quay.settings.robotTokenLife = 2;
   const { opened, reporter, sessions, end } = await start();
   const endpoints = await opened;
@@ -142,28 +142,28 @@ test("a login whose record somebody has removed is not kept alive any more, and 
   await end(endpoints);
 });
 
-test("where one endpoint can't log in, the error names it, and the other's login is taken back", async () => {
+test("names the endpoint that can't log in, and removes the other's login", async () => {
   const { opened, left, end } = await start({ "source-robot": "acme+bare" });
   expect((await failure(opened)).message).toContain("The login to the source failed.");
   expect(await left()).toEqual([]);
   await end();
 });
 
-test("an identity token that is not there: the error names the endpoint, and nothing is left", async () => {
+test("names the endpoint without an identity token, and leaves nothing", async () => {
   const { opened, left, end } = await start({ "token-file": join(await makeFolder(), "none") });
   expect((await failure(opened)).message).toContain("The login to the destination failed.");
   expect(await left()).toEqual([]);
   await end();
 });
 
-test("without skopeo nothing is begun: the error names it", async () => {
+test("fails at once without skopeo, and names it", async () => {
   const { opened, sessions, left, end } = await start({}, { path: await makeFolder() });
   expect((await failure(opened)).message).toMatch(/The login to the destination failed\. .*skopeo/);
   expect([sessions, await left(), exchanges()]).toEqual([[], [], 0]);
   await end();
 });
 
-test("what stops everything is told as it is, and leaves nothing", async () => {
+test("passes a failure that stops everything on unchanged, and leaves nothing", async () => {
   const stop = new AbortController();
   const reason = new Error("stopped by hand");
   stop.abort(reason);
@@ -173,7 +173,7 @@ test("what stops everything is told as it is, and leaves nothing", async () => {
   await end();
 });
 
-test("a login that fails mentions the options of its side", async () => {
+test("mentions the options of the endpoint whose login fails", async () => {
   const source = { source: "localhost:1/acme/staging:1.0", "source-robot": "acme+reader" };
   const { opened, end } = await start({ ...source, timeout: "1" });
   const error = await failure(opened);

@@ -12,8 +12,8 @@ function follow(...names: string[]) {
 const copying = (begun: number, sent: number) =>
   ({ phase: "copying", blobs: { begun, all: 7 }, bytes: { sent, all: 45_200_000 } }) as const;
 
-describe("calm lines", () => {
-  test("one when a copy begins, one each 30 s, one at the end", () => {
+describe("progress in a log", () => {
+  test("has a line when a copy begins, every 30 s, and at the end", () => {
     const { lines, clock, show } = follow("acme/app");
     show(0, { phase: "resolving" });
     clock.advance(1_000);
@@ -32,7 +32,7 @@ describe("calm lines", () => {
     ]);
   });
 
-  test("each image has its own time", () => {
+  test("has a time for each image", () => {
     const { lines, clock, show } = follow("acme/a", "acme/b");
     show(0, copying(0, 0));
     clock.advance(20_000);
@@ -49,7 +49,7 @@ describe("calm lines", () => {
     ]);
   });
 
-  test("what is there already has one line", () => {
+  test("has one line for an image that is already there", () => {
     const { lines, clock, show } = follow("acme/app");
     show(0, { phase: "resolving" });
     clock.advance(300);
@@ -58,7 +58,7 @@ describe("calm lines", () => {
     expect(lines).toEqual(["acme/app: done after 0.3 s."]);
   });
 
-  test("say no more than is known", () => {
+  test("says no more than is known", () => {
     const { lines, show } = follow("a", "b", "c");
     show(0, { phase: "copying" });
     show(1, { phase: "copying", blobs: { begun: 0, all: 1 } });
@@ -67,7 +67,7 @@ describe("calm lines", () => {
   });
 });
 
-test("how far a copy is: what is sent is left out where the system does not tell", () => {
+test("leaves the bytes sent out on systems that do not count them", () => {
   expect(partsOf(copying(3, 12_000_000))).toEqual(["blobs 3/7", "12.0 of 45.2 MB"]);
   expect(partsOf(copying(3, 0))).toEqual(["blobs 3/7", "45.2 MB"]);
   expect(partsOf(copying(9, 1))).toEqual(["blobs 7/7", "0.0 of 45.2 MB"]);

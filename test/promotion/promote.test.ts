@@ -1,4 +1,4 @@
-/** The whole story of a promotion, in this process, between real registries; as a command it is driven in test/e2e/promote. */
+/** A whole promotion, in this process, between real registries. As a command: test/e2e/promote. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,7 +62,7 @@ interface Scenario {
   readonly values: OptionValues;
 }
 
-/** Two repositories that nobody else touches, with a robot for each. */
+/** Two repositories of this test alone, with a robot for each. */
 function scenario(source = world.staging, destination = world.release, isPublic = false): Scenario {
   const number = ++count;
   const [from, to] = [`acme/from${number}`, `acme/to${number}`];
@@ -84,7 +84,7 @@ interface Ran {
   readonly progress: readonly Progress[];
 }
 
-/** @param path where skopeo is looked for */
+/** @param path PATH for skopeo */
 async function run(each: Scenario, values: OptionValues, path = systemPath): Promise<Ran> {
   const folder = await makeFolder();
   const reporter = createRecorder();
@@ -132,7 +132,7 @@ async function bad(each: Scenario, values: OptionValues, code: string, path?: st
   return result.failure === undefined ? "" : formatError(failureOf(result.failure));
 }
 
-test("an index goes over whole, and a second run changes nothing", async () => {
+test("copies a whole index, and a second run changes nothing", async () => {
   const each = scenario();
   const made = makeTwoPlatforms("story");
   await each.source.push(each.from, made, ["nightly"]);
@@ -149,7 +149,7 @@ test("an index goes over whole, and a second run changes nothing", async () => {
   expect(second.result).toMatchObject({ changed: false, bytes: 0, tags: [{ state: "there" }] });
 });
 
-test("an index within an index", async () => {
+test("copies an index inside an index", async () => {
   const each = scenario();
   const made = makeIndex([[makeTwoPlatforms("story inner"), amd64]]);
   await each.source.push(each.from, made);
@@ -157,7 +157,7 @@ test("an index within an index", async () => {
   expect(await each.destination.missing(each.to, made)).toEqual([]);
 });
 
-test("an image that stands for two platforms is there for both", async () => {
+test("counts an image that is listed for two platforms for both", async () => {
   const each = scenario();
   const image = makeImage("story twice");
   const made = makeIndex([
@@ -171,7 +171,7 @@ test("an image that stands for two platforms is there for both", async () => {
 });
 
 describe("tags", () => {
-  test("one that points elsewhere stays, unless told so", async () => {
+  test("keeps one that points elsewhere, unless move-tags is set", async () => {
     const each = scenario();
     const [older, newer] = [makeImage("story older"), makeImage("story newer")];
     await each.destination.push(each.to, older, ["1.0"]);
@@ -184,7 +184,7 @@ describe("tags", () => {
     expect(await bad(each, { ...byDigest(each, newer), "create-only": "true" }, "tag-taken")).toContain("create-only");
   });
 
-  test("further ones in the source's own repository, with the one robot of both sides", async () => {
+  test("sets more in the source's own repository, with one robot for both endpoints", async () => {
     const each = scenario();
     const made = makeImage("story within");
     await each.destination.push(each.to, made);
@@ -194,7 +194,7 @@ describe("tags", () => {
     expect(result.tags.map(({ state }) => state)).toEqual(["new", "new"]);
   });
 
-  test("one that is read back as another", async () => {
+  test("reports one that reads back as another", async () => {
     const each = scenario();
     const made = makeImage("story differs");
     await each.source.push(each.from, made);
@@ -207,7 +207,7 @@ describe("tags", () => {
     expect(await bad(each, byDigest(each, made), "digest-differs")).toContain("read back as missing");
   });
 
-  test("one that somebody sets while the image is copied", async () => {
+  test("rejects one that changes during the copy", async () => {
     const each = scenario();
     const [made, other] = [makeImage("story race"), makeImage("story race other")];
     await each.source.push(each.from, made);
@@ -222,7 +222,7 @@ describe("tags", () => {
 });
 
 describe("tags that a registry does not set", () => {
-  test("an immutable one, of a repository that tells: refused before anything, whatever may move", async () => {
+  test("rejects an immutable one before any change, if the repository says so", async () => {
     const each = scenario();
     const [made, other] = [makeImage("story immutable"), makeImage("story immutable other")];
     await each.source.push(each.from, made);
@@ -240,19 +240,19 @@ describe("tags that a registry does not set", () => {
   test.each([
     ["1.0", "No tag was changed."],
     ["2.0", "Set before that: 1.0. Not set: 2.0, 3.0."],
-  ])("whatever else keeps %s from being set, the error says which were set before", async (refused, told) => {
+  ])("says which tags were set before %s failed", async (refused, expected) => {
     const each = scenario();
     const made = makeImage(`story refused ${refused}`);
     await each.source.push(each.from, made);
     each.destination.quay.registryScript.always(answer(418, { errors: [] }), ({ method, url }) => {
       return method === "PUT" && url === `/v2/${each.to}/manifests/${refused}`;
     });
-    expect(await bad(each, { ...byDigest(each, made), tag: "1.0\n2.0\n3.0" }, "copy-failed")).toContain(told);
+    expect(await bad(each, { ...byDigest(each, made), tag: "1.0\n2.0\n3.0" }, "copy-failed")).toContain(expected);
   });
 });
 
 describe("a dry run", () => {
-  test("of a repository that is there, and of one that is not", async () => {
+  test("plans for a repository that exists, and for a missing one", async () => {
     const each = scenario();
     const made = makeImage("story dry");
     await each.source.push(each.from, made);
@@ -266,15 +266,15 @@ describe("a dry run", () => {
   });
 });
 
-describe("what is refused before anything is copied", () => {
-  test("a source that is not there", async () => {
+describe("rejects before anything is copied", () => {
+  test("a missing source", async () => {
     const each = scenario();
     await each.source.push(each.from, makeImage("story some"), ["some"]);
     await bad(each, { source: `${each.source.host}/${each.from}:none` }, "source-not-found");
     await bad(each, byDigest(each, { digest: `sha256:${"0".repeat(64)}` }), "source-not-found");
   });
 
-  test("a platform that is missing, of an index and of a single image", async () => {
+  test("a missing platform, of an index and of a single image", async () => {
     const each = scenario();
     const [index, single] = [makeIndex([[makeImage("story amd"), amd64]]), makeImage("story arm", { platform: arm64 })];
     await each.source.push(each.from, index);
@@ -285,7 +285,7 @@ describe("what is refused before anything is copied", () => {
     await good(each, { ...byDigest(each, single), platform: "linux/arm64" });
   });
 
-  test("an image that the user's own command refuses", async () => {
+  test("an image that verify-command rejects", async () => {
     const each = scenario(world.staging, world.release, true);
     const made = makeImage("story verify");
     await each.source.push(each.from, made);
@@ -297,7 +297,7 @@ describe("what is refused before anything is copied", () => {
     expect(reporter.text()).toContain("accepts");
   });
 
-  test("by a command that shows its login: the error has all but that", async () => {
+  test("by a command that prints its login, and hides that in the error", async () => {
     const each = scenario();
     const made = makeImage("story shown");
     await each.source.push(each.from, made);
@@ -311,7 +311,7 @@ describe("what is refused before anything is copied", () => {
     expectNoSecret(text, reporter.secrets);
   });
 
-  test("a side that can't log in: which one, and with which option", async () => {
+  test("an endpoint that can't log in, and names it and its option", async () => {
     const each = scenario();
     const values = { ...byDigest(each, makeImage("story login")), "source-robot": "acme+nobody" };
     const error = await failure(run(each, values));
@@ -319,7 +319,7 @@ describe("what is refused before anything is copied", () => {
     expect(error.remedy.join()).toContain("option source-robot:");
   });
 
-  test("a robot that may not write", async () => {
+  test("a robot without permission to push", async () => {
     const each = scenario();
     const made = makeImage("story rights");
     await each.source.push(each.from, made);
@@ -336,7 +336,7 @@ describe("signatures", () => {
     return signature;
   };
 
-  test("by cosign's tags and by referrers, to a registry without the API", async () => {
+  test("are copied by cosign's tags and by referrers, to a registry without the API", async () => {
     const each = scenario(world.modern, world.release);
     const made = makeTwoPlatforms("story signed");
     await each.source.push(each.from, made);
@@ -358,7 +358,7 @@ describe("signatures", () => {
     expect(again.result).toMatchObject({ changed: false });
   });
 
-  test("from a registry without the API", async () => {
+  test("are copied from a registry without the API", async () => {
     const each = scenario(world.staging, world.modern);
     const made = makeImage("story listed");
     await each.source.push(each.from, made);
@@ -368,7 +368,7 @@ describe("signatures", () => {
     expect(await each.destination.referrers(each.to, made.digest)).toEqual([referrer.digest]);
   });
 
-  test("none, which is an error", async () => {
+  test("are required: none is an error", async () => {
     const each = scenario();
     const made = makeImage("story unsigned");
     await each.source.push(each.from, made);
@@ -377,7 +377,7 @@ describe("signatures", () => {
     expect(await each.destination.tags(each.to)).toEqual([]);
   });
 
-  test("others at the destination: kept where they hold the source's, else refused unless told so", async () => {
+  test("at the destination are kept if they hold the source's, else rejected unless move-tags is set", async () => {
     const each = scenario();
     const made = makeImage("story others");
     await each.source.push(each.from, made);
@@ -392,8 +392,8 @@ describe("signatures", () => {
   });
 });
 
-describe("signatures that are not what they seem", () => {
-  test("what belongs to another image stays behind, and is said", async () => {
+describe("false signatures", () => {
+  test("of another image are left out, with a warning", async () => {
     const each = scenario();
     const [made, other] = [makeImage("story impostor"), makeImage("story impostor other")];
     await each.source.push(each.from, made);
@@ -405,7 +405,7 @@ describe("signatures that are not what they seem", () => {
     expect(await each.destination.digest(each.to, cosignTag(made, "sig"))).toBeUndefined();
   });
 
-  test("an index in the place of the destination's signature is not taken for it", async () => {
+  test("do not count at the destination: an index", async () => {
     const each = scenario();
     const made = makeImage("story index");
     await each.source.push(each.from, made);
@@ -418,7 +418,7 @@ describe("signatures that are not what they seem", () => {
   test.each<[string, (made: Made) => Made, (made: Made) => string | undefined]>([
     ["under cosign's tag", (made) => makeCosign(made, "sig"), (made) => cosignTag(made, "sig")],
     ["that refers to the image", (made) => makeReferrer(made, "story gone"), () => undefined],
-  ])("one %s that goes while the tags are set is an error", async (_, make, tagOf) => {
+  ])("reports one %s that disappears while the tags are set", async (_, make, tagOf) => {
     const { modern } = world;
     const each = scenario(modern, modern);
     const made = makeImage("story gone");
@@ -444,7 +444,7 @@ describe("signatures that are not what they seem", () => {
 });
 
 describe("skopeo fails", () => {
-  /** It logs in like the real one; where it copies, it says this. */
+  /** It logs in like the real one, and prints this for a copy. */
   async function saying(words: string, times = 99): Promise<string> {
     const folder = await makeFolder();
     const script = `if [ "$1" = copy ] && [ "$(cat ${folder}/times 2>/dev/null | wc -l)" -lt ${times} ]; then
@@ -463,22 +463,22 @@ PATH=${systemPath} exec skopeo "$@"`;
     ["echo 'blob of 7 bytes, wanted: 512 bytes' >&2; exit 1", "copy-failed", "by hand"],
     ["exit 3", "copy-failed", "no output"],
     ["kill -9 $$", "copy-failed", "it was killed"],
-  ])("%s", async (words, code, told) => {
+  ])("%s", async (words, code, expected) => {
     const each = scenario();
     const made = makeImage(`story ${words}`);
     await each.source.push(each.from, made);
-    expect(await bad(each, byDigest(each, made), code, await saying(words))).toContain(told);
+    expect(await bad(each, byDigest(each, made), code, await saying(words))).toContain(expected);
     expect(await each.destination.tags(each.to)).toEqual([]);
   });
 
-  // The words for a status are of several versions; test/e2e/promote/network.test.ts has the installed one's.
+  // The texts for a status come from several versions; test/e2e/promote/network.test.ts has the installed one's.
   test.each([
     "unexpected EOF",
     "received unexpected HTTP status: 500 Internal Server Error",
     'StatusCode: 520, "a page"',
     'error fetching external blob from "https://example.com/a": 500 (Internal Server Error)',
     "error parsing HTTP 429 response body: no error details found in HTTP response body",
-  ])("for a moment: it is tried again: %s", async (words) => {
+  ])("once, and is retried: %s", async (words) => {
     const each = scenario();
     const made = makeImage(`story ${words}`);
     await each.source.push(each.from, made);

@@ -12,14 +12,14 @@ const path = "release.yaml";
 const parse = (text: string, hasSourceRobot = false) =>
   parsePromotionFile(yaml, text, { path, registry: "quay.io", hasSourceRobot });
 
-/** What was understood, as text again. */
+/** The parsed promotions, as text again. */
 const said = (text: string) =>
   parse(text).map(({ source, destination, tags }) => [formatReference(source), pathOf(destination), ...tags]);
 
 const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
 
 describe("a list of promotions", () => {
-  test("as people write it", () => {
+  test("in the usual form", () => {
     const text = `
 # The release of November.
 - source: acme/staging@${digest}
@@ -50,13 +50,13 @@ describe("a list of promotions", () => {
     expect(said(text)).toEqual([["quay.io/a/b:1", "quay.io/a/c", "1.10", "2"]]);
   });
 
-  test("values are text, whatever another YAML would make of them", () => {
+  test("keeps values as text, even numbers and booleans of other YAML", () => {
     const tags = ["1.10", "1e3", "0x10", "0o7", "no", "true", "null", "2026-11-24", "1_000", "007"];
     const text = `- {source: a/b:1, destination: a/c, tags: [${tags}]}`;
     expect(said(text)[0]?.slice(2)).toEqual(tags);
   });
 
-  test("an alias stands for what has its anchor, last before it", () => {
+  test("resolves an alias to the last anchor before it", () => {
     const text = `
 - source: &s a/b:1
   destination: &d a/c
@@ -76,7 +76,7 @@ describe("a list of promotions", () => {
     ]);
   });
 
-  test("one source may have several destinations; one repository several tags, from several sources", () => {
+  test("allows several destinations of a source, and tags of a repository from several sources", () => {
     const text = `
 - {source: a/b:1, destination: a/c, tags: [1]}
 - {source: a/b:1, destination: a/d, tags: [1]}
@@ -91,7 +91,7 @@ const list = "Write, for example, a list in which each entry has source, destina
 const whole = "An entry has source, destination, tags.";
 const write = (what: string) => `Write in the file, for example, ${what}`;
 
-describe("the whole of it", () => {
+describe("rejects a file with", () => {
   test.each<[string, string, string]>([
     ["nothing", "", "it is empty"],
     ["blanks", " \n\n", "it is empty"],
@@ -108,11 +108,11 @@ describe("the whole of it", () => {
     ["several documents", `${good}---\n${good}`, "it has several documents, separated by ---"],
     ["a tab", "- source: a/b:1\n\ttags: [1]", "it is not YAML, line 2, column 2: Unexpected scalar at node end"],
     [
-      "a list without end",
+      "an unclosed list",
       "- source: a/b:1\n  tags: [1, 2\n",
       "it is not YAML, line 3, column 1: Flow sequence in block collection must be sufficiently indented and end with a ]",
     ],
-    // What the library would quote of the file is left out.
+    // The library's message would quote the file.
     [
       "two values",
       '- source: "a/b:1" "x"',
@@ -125,8 +125,8 @@ describe("the whole of it", () => {
     ["a directive", "%YAML secret x\n---\n- a", "it is not YAML, line 1, column 1: Unusable directive"],
     ["an alias of nothing", "- a\n- *a\n", "it is not YAML, line 2: *a has no anchor before it"],
     ["an alias before its anchor", "- *a\n- &a b\n", "it is not YAML, line 1: *a has no anchor before it"],
-    ["lists in lists", `${"[".repeat(50)}${"]".repeat(50)}`, "its lists are nested too deeply"],
-    ["lists in lists in a million", "- ".repeat(500_000), "its lists are nested too deeply"],
+    ["50 nested lists", `${"[".repeat(50)}${"]".repeat(50)}`, "its lists are nested too deeply"],
+    ["half a million nested lists", "- ".repeat(500_000), "its lists are nested too deeply"],
     ["a million brackets", "[".repeat(1_000_000), "its lists are nested too deeply"],
   ])("%s", async (_, text, problem) => {
     const error = await failure(() => parse(text));
@@ -136,7 +136,7 @@ describe("the whole of it", () => {
   });
 });
 
-describe("its entries", () => {
+describe("rejects the entry", () => {
   test.each<[text: string, problem: string, remedy: string]>([
     ["just text", "it is not an entry with source, destination and tags", write("source: quay.io/acme/app:1.0")],
     ["[source]", "it is not an entry with source, destination and tags", write("source: quay.io/acme/app:1.0")],
@@ -221,7 +221,7 @@ describe("its entries", () => {
     expect(error.message).not.toContain("secret");
   });
 
-  test("sources on several registries are for those without a robot", async () => {
+  test("sources on several registries, unless no robot reads them", async () => {
     const text = `${good}${good.replace("a/b", "docker.io/a/b").replace("a/c", "a/d")}`;
     expect(parse(text)).toHaveLength(2);
     expect(await failure(() => parse(text, true))).toMatchObject({
@@ -231,14 +231,14 @@ describe("its entries", () => {
     });
   });
 
-  test("the line is that of the entry, also where an alias stands", async () => {
+  test("with the line of the entry, even if it is an alias", async () => {
     const text = `- &a\n  source: a/b:1\n  destination: a/c\n  tags: [x]\n${"\n".repeat(5)}- *a\n`;
     const error = await failure(() => parse(text));
     expect(error.message).toBe("release.yaml, entry 2 (line 10): it repeats entry 1 (line 2).");
   });
 });
 
-describe("what would take long is answered soon", () => {
+describe("a hostile file is rejected soon:", () => {
   const bomb = `- &a [x,x,x,x,x,x,x,x,x]\n${[..."bcdefghi"]
     .map((name, index) => `- &${name} [${`*${"abcdefgh"[index]},`.repeat(9)}]`)
     .join("\n")}`;
@@ -257,8 +257,8 @@ describe("what would take long is answered soon", () => {
       `- {source: a/b:1, destination: a/c, tags: &t [${tags}]}\n${copies.join("\n")}`,
       /it has more than 10000 tags/,
     ],
-    ["aliases in masses", `- &a x\n${"- *a\n".repeat(40_000)}`, /entry 1/],
-    ["keys in masses", Array.from({ length: 40_000 }, (_, index) => `k${index}: v`).join("\n"), /not a list|too many/],
+    ["40,000 aliases", `- &a x\n${"- *a\n".repeat(40_000)}`, /entry 1/],
+    ["40,000 keys", Array.from({ length: 40_000 }, (_, index) => `k${index}: v`).join("\n"), /not a list|too many/],
     ["quotes", '"'.repeat(1_000_000), /too many parts/],
     ["directives", "%\n".repeat(500_000), /too many parts/],
     ["commas", `[${",".repeat(1_000_000)}]`, /too many parts/],
@@ -274,11 +274,11 @@ describe("what would take long is answered soon", () => {
   });
 });
 
-describe("the file itself", () => {
+describe("the file", () => {
   const read = (file: string) =>
     readPromotionFile({ path: file, registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000));
 
-  test("is read, with the mark of an editor too, and up to 1 MiB", async () => {
+  test("is read up to 1 MiB, and with a byte order mark", async () => {
     const file = join(await makeFolder(), "release.yaml");
     await writeFile(file, `\ufeff${good}`);
     expect(await read(file)).toHaveLength(1);
@@ -291,7 +291,7 @@ describe("the file itself", () => {
     expect(error.remedy).toEqual(["Write, for example, a file for each part of the release"]);
   });
 
-  test("may be a pipe, as a shell makes of <(…)", async () => {
+  test("can be a pipe, as a shell makes for <(…)", async () => {
     const module = JSON.stringify(join(import.meta.dirname, "../../src/promotion/promotion-file.ts"));
     const program = `const { readPromotionFile } = await import(${module});
       const read = await readPromotionFile({ path: process.argv[1], registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000));
@@ -302,7 +302,7 @@ describe("the file itself", () => {
   });
 
   test.each<[string, string, (file: string) => Promise<unknown>]>([
-    ["is not there", "it does not exist", async () => {}],
+    ["is missing", "it does not exist", async () => {}],
     ["is a folder", "it is a folder", (file) => mkdir(file)],
     ["is not text", "it is not UTF-8 text", (file) => writeFile(file, Buffer.from([0x2d, 0x20, 0xff, 0xfe]))],
     ["was written by PowerShell", "it is not UTF-8 text", (file) => writeFile(file, `\ufeff${good}`, "utf16le")],
@@ -315,13 +315,13 @@ describe("the file itself", () => {
     expect(error.remedy[0]).toMatch(/^Write, for example, (?:file: release\.yaml|a list in which .*)$/);
   });
 
-  test("lies below a file", async () => {
+  test("is below a file", async () => {
     const file = join(await makeFolder(), "release.yaml");
     await writeFile(file, good);
     expect((await failure(read(join(file, "x")))).message).toContain("it does not exist");
   });
 
-  test("may not be read by this user", async () => {
+  test("can't be read by this user", async () => {
     const folder = await makeFolder();
     await chmod(folder, 0o755);
     const file = join(folder, "release.yaml");
@@ -335,7 +335,7 @@ describe("the file itself", () => {
     expect(said).toContain("it may not be read by this user");
   });
 
-  test("has a name that fits on one line of a message", async () => {
+  test("is named on one line of a message", async () => {
     const error = await failure(() =>
       parsePromotionFile(yaml, "- x", { path: `a\nb${"c".repeat(200)}`, registry: "quay.io", hasSourceRobot: false }),
     );

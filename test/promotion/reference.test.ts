@@ -30,7 +30,7 @@ describe("a source", () => {
     ["acme/app:1.0", "quay.io", "acme/app", { tag: "1.0" }],
     [`acme/app@${digest}`, "quay.io", "acme/app", { digest }],
     ["quay.io/acme/app:1.0", "quay.io", "acme/app", { tag: "1.0" }],
-    // The tag is a comment where there is a digest.
+    // Beside a digest, the tag is a comment.
     [`quay.io/acme/app:1.0@${digest}`, "quay.io", "acme/app", { digest }],
     ["QUAY.Example.COM:8443/acme/app:V_1.0-rc", "quay.example.com:8443", "acme/app", { tag: "V_1.0-rc" }],
     [`localhost/acme/app@${digest}`, "localhost", "acme/app", { digest }],
@@ -38,7 +38,7 @@ describe("a source", () => {
     ["[::1]:8443/acme/app:1", "[::1]:8443", "acme/app", { tag: "1" }],
     ["10.0.0.1/acme/app:_", "10.0.0.1", "acme/app", { tag: "_" }],
     ["docker.io/library/alpine:3", "docker.io", "library/alpine", { tag: "3" }],
-    // Without a dot, a port or the name localhost it is an organization, as docker has it.
+    // Without a dot, a port or the name localhost it is an organization, by docker's rule.
     ["acme/team/app:1", "quay.io", "acme/team/app", { tag: "1" }],
     ["quay.io/acme/a.b_c__d-e---f/9:1", "quay.io", "acme/a.b_c__d-e---f/9", { tag: "1" }],
     [`acme/app:${"a".repeat(128)}`, "quay.io", "acme/app", { tag: "a".repeat(128) }],
@@ -49,7 +49,7 @@ describe("a source", () => {
     expect(source(formatReference(reference), "elsewhere.example")).toEqual(reference);
   });
 
-  test("without a registry is on the one that the option registry names", () => {
+  test("without a registry is on that of the option registry", () => {
     expect(source("acme/app:1", "quay.example.com:8443").registry).toBe("quay.example.com:8443");
   });
 
@@ -71,7 +71,7 @@ describe("a source", () => {
     ["docker.io/alpine:3", part, "docker.io/library/alpine:3"],
     ["index.docker.io/alpine:3", part, "docker.io/library/alpine:3"],
     [digest, "it is a digest without its repository", `quay.io/acme/app@${digest}`],
-    // Digests that are none.
+    // Invalid digests.
     ["acme/app@sha256:abc123", "its digest has 6 hex digits, and sha256 has 64", "quay.io/acme/app:1.0"],
     [`acme/app@${digest}0`, "its digest has 65 hex digits, and sha256 has 64", "quay.io/acme/app:1.0"],
     ["acme/app@sha256:", "its digest has 0 hex digits, and sha256 has 64", "quay.io/acme/app:1.0"],
@@ -86,7 +86,7 @@ describe("a source", () => {
     ["acme/app@sha256:xyz", "its digest has characters that are not hex digits", "quay.io/acme/app:1.0"],
     ["acme/app@latest", noDigest, "quay.io/acme/app:1.0", "…@latest"],
     ["acme/app@", noDigest, "quay.io/acme/app:1.0", "…@"],
-    // Tags that are none.
+    // Invalid tags.
     ["acme/app:", "it ends with a colon, without a tag", "quay.io/acme/app:1.0"],
     ["acme/app:-1", tag, "quay.io/acme/app:1.0"],
     ["acme/app:.1", tag, "quay.io/acme/app:1.0"],
@@ -129,10 +129,10 @@ describe("a source", () => {
     ["me:sec/ret@quay.io/acme/app:1", user, "quay.io/acme/app", "…@quay.io/acme/app:1"],
     [`me:secret@quay.io/acme/app@${digest}`, user, "quay.io/acme/app", `…@quay.io/acme/app@${digest}`],
     ["me:secret@sha256:abcdef0", user, "quay.io/acme/app", "…@sha256:abcdef0"],
-  ])("is refused: %j", async (text, problem, example, shown = text) => {
+  ])("is rejected: %j", async (text, problem, example, shown = text) => {
     const error = await failure(() => source(text));
-    const told = shown.length > 121 ? `${shown.slice(0, 120)}…` : shown;
-    expect(error.message).toBe(`The option "source" is ${JSON.stringify(told)}: ${problem}.`);
+    const shortened = shown.length > 121 ? `${shown.slice(0, 120)}…` : shown;
+    expect(error.message).toBe(`The option "source" is ${JSON.stringify(shortened)}: ${problem}.`);
     expect(error.remedy).toEqual([`Write, for example, ${example}`]);
     if (/[:@]/.test(example)) {
       expect(formatReference(source(example))).toBe(example);
@@ -162,7 +162,7 @@ describe("a destination", () => {
     ["other.example/app", taken("other.example"), "other.example/acme/app"],
     ["acme/App", "repository names are lower case", "quay.io/acme/app"],
     ["docker://quay.io/acme/app", "a reference has no scheme: leave docker:// out", "quay.io/acme/app"],
-  ])("is refused: %s", async (text, problem, example) => {
+  ])("is rejected: %s", async (text, problem, example) => {
     const error = await failure(() => destination(text));
     expect(error.message).toBe(`The option "source" is ${JSON.stringify(text)}: ${problem}.`);
     expect(error.remedy).toEqual([`Write, for example, ${example}`]);
@@ -171,7 +171,7 @@ describe("a destination", () => {
 });
 
 describe("tags", () => {
-  test("are kept as they are, in order", () => {
+  test("are kept unchanged, in order", () => {
     const all = ["1.10", "v1", "latest", "no", "_x", "A-b.c", "a".repeat(128), "Latest"];
     expect(tags(...all)).toEqual(all);
     expect(tags()).toEqual([]);
@@ -189,7 +189,7 @@ describe("tags", () => {
     [["quay.io/acme/app:2"], "quay.io/acme/app:2", "a tag is given without the repository", "2"],
     [[":2"], ":2", "a tag is given without the repository", "2"],
     [["me:secret@quay.io"], "…@quay.io", "a tag is given without the repository", "1.0"],
-  ])("%j are refused", async (texts, shown, problem, example) => {
+  ])("rejects %j", async (texts, shown, problem, example) => {
     const error = await failure(() => tags(...texts));
     expect(error.message).toBe(`The option "source" is ${JSON.stringify(shown)}: ${problem}.`);
     expect(error.remedy).toEqual([`Write, for example, ${example}`]);
@@ -204,9 +204,9 @@ test.each([
   [`docker://acme/app@${hex}`, `docker://acme/app@${hex}`],
   ["me:secret@quay.io", "…@quay.io"],
   ["https://me:secret@quay.io/acme/app", "https://…@quay.io/acme/app"],
-  // What looks like a digest without a repository before it may be a host.
+  // A digest without a repository before it could be a host.
   ["me:secret@abcdef0", "…@abcdef0"],
   ["https://me:secret@sha256", "https://…@sha256"],
-])("%s is shown as %s", (text, shown) => {
+])("shows %s as %s", (text, shown) => {
   expect(shownOf(text)).toBe(shown);
 });

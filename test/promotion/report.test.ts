@@ -21,7 +21,7 @@ const done = { dryRun: false, existingTags: "stay" } as const;
 const planned = { dryRun: true, existingTags: "stay" } as const;
 
 describe("a row", () => {
-  test("of an image that was promoted", () => {
+  test("describes a promoted image", () => {
     const { promotion } = resultOf("acme/app");
     const result = resultOf("acme/app", {
       promotion: { ...promotion, tags: ["1.4.2", "1.4", "latest"] },
@@ -47,7 +47,7 @@ describe("a row", () => {
     });
   });
 
-  test("of a failure before anything was found says what was asked for", () => {
+  test("of a failure before the first look has the requested tags", () => {
     expect(rowOf(failed("acme/app"), done)).toMatchObject({
       image: "quay.io/acme/app",
       reference: "quay.io/acme/app",
@@ -58,7 +58,7 @@ describe("a row", () => {
     });
   });
 
-  test("of a failure half-way says what was done all the same", () => {
+  test("of a failure half-way has what was done", () => {
     const { failure } = failed("acme/app", "digest-differs");
     expect(rowOf(resultOf("acme/app", { failure }), done)).toMatchObject({
       tags: [{ tag: "1.4.2", state: "new" }],
@@ -92,12 +92,12 @@ describe("a row", () => {
     ],
     [[artifact("attestation", false), artifact("attestation", false)], ["2 attestations: already there"]],
     [[artifact("other")], ["1 other artifact: copied"]],
-  ])("says what goes along (%#)", (artifacts, expected) => {
+  ])("counts artifacts (%#)", (artifacts, expected) => {
     const counts = rowOf(resultOf("acme/app", { artifacts }), done).artifacts.filter((line) => line.includes(": "));
     expect(counts).toEqual(expected);
   });
 
-  test("lists what goes along, and no more what is there already", () => {
+  test("lists copied artifacts, but not those already there", () => {
     const under = { ...artifact("signature"), tag: `${digest.replace(":", "-")}.sig` };
     const artifacts = [under, artifact("sbom"), artifact("other", false)];
     expect(rowOf(resultOf("acme/app", { artifacts }), done).artifacts).toEqual([
@@ -108,16 +108,16 @@ describe("a row", () => {
     ]);
   });
 
-  test("does not claim of a plan or a failure that anything that goes along is there", () => {
+  test("does not claim in a plan or a failure that artifacts are already there", () => {
     const artifacts = [artifact("signature", false)];
     const { failure } = failed("acme/app");
-    const told = ["1 signature: found", "signature sha256:fedcba987654… of sha256:0123456789ab…"];
-    expect(rowOf(resultOf("acme/app", { artifacts }), planned).artifacts).toEqual(told);
-    expect(rowOf(resultOf("acme/app", { artifacts, failure }), done).artifacts).toEqual(told);
+    const messages = ["1 signature: found", "signature sha256:fedcba987654… of sha256:0123456789ab…"];
+    expect(rowOf(resultOf("acme/app", { artifacts }), planned).artifacts).toEqual(messages);
+    expect(rowOf(resultOf("acme/app", { artifacts, failure }), done).artifacts).toEqual(messages);
   });
 });
 
-test("all of them in one line", () => {
+test("the conclusion counts all results in one line", () => {
   const there = resultOf("acme/c", { changed: false, bytes: 0, tags: [{ tag: "1", state: "there", before: digest }] });
   expect(conclusion([resultOf("acme/a"), there, resultOf("acme/b"), failed("acme/d")], done)).toBe(
     "2 promoted, 1 already there, 1 failed.",
@@ -136,8 +136,8 @@ test("all of them in one line", () => {
   );
 });
 
-describe("for a program", () => {
-  test("all that is known, with null where there is nothing", () => {
+describe("the JSON object", () => {
+  test("has all that is known, and null for the rest", () => {
     const result = resultOf("acme/app", {
       platforms: ["linux/amd64"],
       artifacts: [artifact("signature"), { ...artifact("sbom"), tag: "sha256-0.sbom" }],
@@ -166,11 +166,11 @@ describe("for a program", () => {
   });
 });
 
-describe("what is handed out", () => {
+describe("outputs", () => {
   const outputsOf = (results: Parameters<typeof promotionOutputsOf>[0], dryRun = false) =>
     promotionOutputsOf(results, { dryRun, toObject: failureOf });
 
-  test("of one promotion", () => {
+  test("describe one promotion", () => {
     const results = [resultOf("acme/app", { promotion: promotionOf("acme/app", ["1.4.2", "latest"]) })];
     const given = outputsOf(results);
     expect(Object.keys(given)).toEqual(promotionOutputs.map(({ name }) => name));
@@ -185,7 +185,7 @@ describe("what is handed out", () => {
     expect(given.results).not.toContain("\n");
   });
 
-  test("of several: one per line, and nothing that means a single one", () => {
+  test("describe several, one per line, and leave those for a single one empty", () => {
     const there = { changed: false, bytes: 0 };
     expect(outputsOf([resultOf("acme/a", there), resultOf("acme/b", there)])).toMatchObject({
       image: `quay.io/acme/a@${digest}\nquay.io/acme/b@${digest}`,
@@ -196,7 +196,7 @@ describe("what is handed out", () => {
     });
   });
 
-  test("what failed hides nothing of the others, and is not among what was promoted", () => {
+  test("name the promoted images beside a failure, but not the failed one", () => {
     const given = outputsOf([failed("acme/a"), resultOf("acme/b")]);
     expect(given).toMatchObject({ image: `quay.io/acme/b@${digest}`, tags: "quay.io/acme/b:1.4.2", digest: "" });
     expect(JSON.parse(given.results)).toMatchObject([{ error: { code: "source-not-found" } }, { changed: true }]);
@@ -204,7 +204,7 @@ describe("what is handed out", () => {
     expect(outputsOf([halfway])).toMatchObject({ image: "", repository: "", digest: "", tags: "", changed: "true" });
   });
 
-  test("what is only planned stands in the results alone: nobody may sign it", () => {
+  test("name planned images in results only, so that no step signs them", () => {
     const plan = resultOf("acme/a", { changed: false, tags: [{ tag: "1.4.2", state: "planned", before: undefined }] });
     const given = outputsOf([plan], true);
     expect(given).toMatchObject({ image: "", repository: "", digest: "", tags: "", changed: "false" });
@@ -213,30 +213,32 @@ describe("what is handed out", () => {
 });
 
 describe("failures", () => {
-  const told = (...args: Parameters<typeof failuresOf>) => failuresOf(...args).map(({ message }) => message);
+  const messages = (...args: Parameters<typeof failuresOf>) => failuresOf(...args).map(({ message }) => message);
 
-  test("of a single promotion stand as they are, those of several with the name of each", () => {
-    expect(told([failed("acme/a")])).toEqual(["It is not there."]);
-    expect(told([resultOf("acme/a"), failed("acme/b"), failed("acme/c", "copy-failed", "Full.")])).toEqual([
+  test("of a single promotion are unchanged; those of several begin with its name", () => {
+    expect(messages([failed("acme/a")])).toEqual(["It is not there."]);
+    expect(messages([resultOf("acme/a"), failed("acme/b"), failed("acme/c", "copy-failed", "Full.")])).toEqual([
       "acme/b: It is not there.",
       "acme/c: Full.",
     ]);
-    expect(told([resultOf("acme/a")])).toEqual([]);
+    expect(messages([resultOf("acme/a")])).toEqual([]);
   });
 
-  test("that are the same are told once", () => {
+  test("that are the same are reported once", () => {
     const names = ["a", "b", "c", "d", "e"].map((name) => `acme/${name}`);
-    expect(told(names.slice(0, 4).map((name) => failed(name)))).toEqual([
+    expect(messages(names.slice(0, 4).map((name) => failed(name)))).toEqual([
       "acme/a, acme/b, acme/c, acme/d: It is not there.",
     ]);
-    expect(told(names.map((name) => failed(name)))).toEqual(["acme/a, acme/b, acme/c and 2 more: It is not there."]);
+    expect(messages(names.map((name) => failed(name)))).toEqual([
+      "acme/a, acme/b, acme/c and 2 more: It is not there.",
+    ]);
     expect(failuresOf(names.map((name) => failed(name)))[0]).toMatchObject({
       code: "source-not-found",
       remedy: ["Look for it."],
     });
   });
 
-  test("keep what belongs to them, and the core's own errors stay as they were", () => {
+  test("keep their parts, and the core's own errors are unchanged", () => {
     const binding = { issuer: "https://i", subject: "s", audience: "quay" };
     const also = [new ExplainedError("timeout", "Late.", { remedy: [] })];
     const cause = new Error("below");
@@ -248,7 +250,7 @@ describe("failures", () => {
   });
 });
 
-test("names tell promotions apart, and are no longer than that takes", () => {
+test("names make promotions unique, and are no longer than necessary", () => {
   expect(namesOf([promotionOf("acme/a"), promotionOf("acme/b")])).toEqual(["acme/a", "acme/b"]);
   expect(namesOf([promotionOf("acme/a", ["1", "2"]), promotionOf("acme/a", ["3"]), promotionOf("acme/b")])).toEqual([
     "acme/a:1",
@@ -277,7 +279,7 @@ describe("numbers", () => {
     expect(formatBytes(bytes)).toBe(expected);
   });
 
-  test("a part and the whole have one unit, and the part is never more", () => {
+  test("show part and whole in one unit, and never a part larger than the whole", () => {
     expect(formatPart(45_200_000, 120_000_000)).toBe("45.2 of 120.0 MB");
     expect(formatPart(1, 120_000_000)).toBe("0.0 of 120.0 MB");
     expect(formatPart(130, 120)).toBe("120 of 120 B");
@@ -295,7 +297,7 @@ describe("numbers", () => {
     expect(formatTime(milliseconds)).toBe(expected);
   });
 
-  test("a short digest has its algorithm and enough to tell it from others", () => {
+  test("shorten a digest to its algorithm and 12 digits", () => {
     expect(shortDigest(digest)).toBe("sha256:0123456789ab…");
     expect(shortDigest("missing")).toBe("missing");
   });

@@ -15,7 +15,7 @@ const one = {
   "destination-robot": "acme+release",
 } as const satisfies OptionValues;
 
-test("source, destination, a tag and a robot are enough: everything else has its default", async () => {
+test("needs source, destination, a tag and a robot; everything else has its default", async () => {
   expect(await readPromotionRequest(one)).toEqual({
     promotions: [
       {
@@ -42,7 +42,7 @@ test("source, destination, a tag and a robot are enough: everything else has its
   });
 });
 
-test("a blank option counts as absent, as a runner hands it over", async () => {
+test("a blank option, which a runner passes, counts as absent", async () => {
   const blank: OptionValues = {
     registry: "",
     "source-robot": " ",
@@ -96,7 +96,7 @@ test.each<[OptionValues, object]>([
     { "workflow-ref": "acme/app/.github/workflows/b.yml@r" },
     { identity: { workflowRef: "acme/app/.github/workflows/b.yml@r" } },
   ],
-])("%j is understood", async (values, expected) => {
+])("accepts %j", async (values, expected) => {
   expect(await readPromotionRequest({ ...one, ...values })).toMatchObject(expected);
 });
 
@@ -136,7 +136,7 @@ describe("one promotion", () => {
       "quay.io/acme/app",
       ["1.0"],
     ],
-    // Where the tag points meanwhile is not said by the source: the digest counts.
+    // The digest counts, wherever the tag points meanwhile.
     [
       "within one repository, by digest",
       { source: `acme/app:1.0@${digest}` },
@@ -162,7 +162,7 @@ describe("one promotion", () => {
   });
 });
 
-test("a file has them instead, and its path may be anything", async () => {
+test("reads promotions from a file with any path", async () => {
   const path = join(await makeFolder(), "release 1.yaml");
   await writeFile(path, `[{source: "acme/staging:1", destination: acme/app, tags: [1, 1.10]}]`);
   const values: OptionValues = { registry: "quay.example.com", file: path, "destination-robot": "acme+release" };
@@ -181,7 +181,7 @@ test("a file has them instead, and its path may be anything", async () => {
   expect(error.message).toContain("one robot logs in to one registry");
 });
 
-test("all that is missing is named at once; with a file, only the robot", async () => {
+test("names all missing options at once; with a file, only the robot", async () => {
   const missing = (values: OptionValues) => failure(readPromotionRequest(values));
   expect(await missing({ tag: " \n \n" })).toMatchObject({
     code: "invalid-input",
@@ -335,13 +335,13 @@ test.each<Bad>([
     "identity is github, which does not use it",
     "identity: auto",
   ],
-])("%j is refused", async (values, option, shown, problem, example) => {
+])("rejects %j", async (values, option, shown, problem, example) => {
   const given = { ...one, ...values };
   const error = await failure(readPromotionRequest(given));
   expect(error.code).toBe("invalid-input");
   expect(error.message).toBe(`The option "${option}" is ${JSON.stringify(shown)}: ${problem}.`);
   expect(error.remedy).toEqual([example === oneOfTwo ? oneOfTwo : `Write, for example, ${example}`]);
-  // The example works, where nothing else is wrong; a whole image can't be told from half of one.
+  // The example works if nothing else is wrong. Half an image looks like a whole one.
   const [name = "", better = ""] = example.split(": ");
   if (name === option && problem !== "a reference has no user or password: the robots log in") {
     await expect(readPromotionRequest({ ...given, [name]: better })).resolves.toBeTruthy();

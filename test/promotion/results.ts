@@ -1,4 +1,4 @@
-/** Results of promotions, for what only tells them. */
+/** Results of promotions, for tests of their output. */
 import { ExplainedError } from "../../src/platform/errors.ts";
 import type { Promotion } from "../../src/promotion/request.ts";
 import type { ArtifactResult, PromotionResult } from "../../src/promotion/result.ts";
@@ -34,7 +34,7 @@ export function artifact(kind: ArtifactResult["kind"], copied = true): ArtifactR
   return { kind, digest: older, subject: digest, tag: undefined, copied };
 }
 
-/** Where the source was not found. */
+/** The source was not found. */
 export const failed = (
   name: string,
   code: ExplainedError["code"] = "source-not-found",

@@ -1,4 +1,4 @@
-/** Which entry of an auth file is the source's. */
+/** Which entry of an auth file is used for a source. */
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -14,7 +14,7 @@ async function fileWith(content: unknown): Promise<string> {
   return file;
 }
 
-/** The key of the entry that is taken. */
+/** The key of the entry that is used. */
 async function taken(keys: readonly string[], path: string): Promise<string | undefined> {
   const file = await fileWith({ auths: Object.fromEntries(keys.map((key) => [key, auth(key)])) });
   return (await readSourceLogins(file, [source(path)])).get(path)?.key;
@@ -34,7 +34,7 @@ test.each([
   expect(await taken(keys, path)).toBe(expected);
 });
 
-test("each source has its own; nothing else is written", async () => {
+test("writes one entry per source, and nothing else", async () => {
   const paths = ["ghcr.io/acme/one", "ghcr.io/acme/two", "docker.io/acme/three"];
   const keys = ["ghcr.io", "ghcr.io/acme/two", "docker.io", "quay.io"];
   const file = await fileWith({
@@ -53,7 +53,7 @@ test("each source has its own; nothing else is written", async () => {
 
 test.each([
   ["no entry", { auths: { "quay.io": auth("x") } }, "not-logged-in", /has no login for ghcr\.io\/acme\/staging/],
-  ["nothing", {}, "not-logged-in", /has no login/],
+  ["an empty file", {}, "not-logged-in", /has no login/],
   ["a longer name", { auths: { "ghcr.io/acme/staging2": auth("x") } }, "not-logged-in", /has no login/],
   ["another host's beginning", { auths: { "ghcr.io.example.com": auth("x") } }, "not-logged-in", /has no login/],
   ["a helper", { credHelpers: { "ghcr.io": "gcloud" } }, "credential-helper", /credHelpers/],
@@ -65,7 +65,7 @@ test.each([
   ],
   ["docker's store", { auths: { "ghcr.io": {} }, credsStore: "desktop" }, "credential-helper", /credsStore/],
   ["an empty entry", { auths: { "ghcr.io": {} } }, "not-logged-in", /has no login/],
-  ["an entry that is none", { auths: { "ghcr.io": null } }, "not-logged-in", /has no login/],
+  ["a null entry", { auths: { "ghcr.io": null } }, "not-logged-in", /has no login/],
   ["a number", { auths: { "ghcr.io": { auth: 7 } } }, "credential-helper", /has no password/],
   ["no password", { auths: { "ghcr.io": { auth: "c29tZWJvZHk6" } } }, "credential-helper", /has no password/],
   [
@@ -74,8 +74,8 @@ test.each([
     "credential-helper",
     /has no password/,
   ],
-  ["no JSON", "{", "auth-file-unusable", /is not JSON/],
-])("%s: an error, with the way out", async (_, content, code, said) => {
+  ["a text that is not JSON", "{", "auth-file-unusable", /is not JSON/],
+])("rejects %s, with the remedy", async (_, content, code, said) => {
   const error = await failure(readSourceLogins(await fileWith(content), [source("ghcr.io/acme/staging")]));
   expect(error.code).toBe(code);
   expect(error.message).toMatch(said);
@@ -87,7 +87,7 @@ test.each([
   }
 });
 
-test("a file that is not there", async () => {
+test("rejects a missing file", async () => {
   const error = await failure(readSourceLogins("/nowhere/auth.json", [source("ghcr.io/acme/staging")]));
   expect([error.code, error.message]).toEqual(["invalid-input", expect.stringContaining("it does not exist")]);
 });

@@ -1,4 +1,4 @@
-/** The job's summary page about promotions: a table that reads well, in which all that comes from outside is text. */
+/** The job's summary page about promotions: a table in which text from outside stays text. */
 import { expect, test } from "vitest";
 import { promotionFailureSummary, promotionSummary } from "../../src/github/promotion-summary.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
@@ -10,7 +10,7 @@ import { artifact, digest, failed, older, promotionOf, resultOf } from "./result
 const shown = (markdown: string) =>
   markdown.replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCodePoint(Number(code)));
 
-test("what was promoted, with a line for each tag", () => {
+test("lists promoted images, with a line for each tag", () => {
   const result = resultOf("acme/app", {
     promotion: promotionOf("acme/app", ["1.4.2", "latest"]),
     tags: [
@@ -32,7 +32,7 @@ test("what was promoted, with a line for each tag", () => {
   ]);
 });
 
-test("failures stand below, each whole", () => {
+test("shows whole failures below", () => {
   const results = [resultOf("acme/a"), failed("acme/b"), failed("acme/c", "copy-failed", "<b>Full</b> & over.")];
   const summary = promotionSummary(results, failuresOf(results).map(failureOf), {
     dryRun: false,
@@ -48,13 +48,13 @@ test("failures stand below, each whole", () => {
   expect(summary).toContain("<pre>acme/c: &lt;b&gt;Full&lt;/b&gt; &amp; over.");
 });
 
-test("a plan says so", () => {
+test("says that it is a plan", () => {
   const plan = resultOf("acme/a", { changed: false, tags: [{ tag: "1.4.2", state: "planned", before: undefined }] });
   const summary = promotionSummary([plan], [], { dryRun: true, existingTags: "stay" });
   expect(summary).toMatch(/^### What would be promoted\n\nPlan, nothing was changed/);
 });
 
-test("nothing from outside is markup", () => {
+test("escapes markup from outside", () => {
   const odd = resultOf("acme/a|b<img>`*_[x](y)", { tags: [{ tag: "a|b\n<br>", state: "new", before: undefined }] });
   const summary = promotionSummary([odd], [], { dryRun: false, existingTags: "stay" });
   const row = summary.split("\n").find((line) => line.includes("12.3 MB")) ?? "";
@@ -62,7 +62,7 @@ test("nothing from outside is markup", () => {
   expect(row.replaceAll("<br>", "")).not.toMatch(/[<>`*_[\]()]/);
 });
 
-test("where nothing could be begun", () => {
+test("has only the error if nothing was promoted", () => {
   const error = failureOf(new ExplainedError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] }));
   expect(promotionFailureSummary(error)).toBe(
     "### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#tool-not-found</pre>\n\n",

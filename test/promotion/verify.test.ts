@@ -1,4 +1,4 @@
-/** The user's own check of an image, in real shells; whole promotions with it are in test/e2e/promote/verify.test.ts. */
+/** The user's own check of an image, in real shells. Whole promotions with it: test/e2e/promote/verify.test.ts. */
 import { expect, test } from "vitest";
 import type { Endpoint, Endpoints } from "../../src/promotion/logins.ts";
 import { verify } from "../../src/promotion/verify.ts";
@@ -26,10 +26,10 @@ function check(command: string, { authFile, seconds = 20 }: { authFile?: string;
 }
 
 test.each<[string, string, string]>([
-  ["the reference is its last argument", "echo given", `given ${reference}`],
-  ["also of the last of several lines", "a=1\necho $a", `1 ${reference}`],
+  ["passes the reference as the last argument", "echo given", `given ${reference}`],
+  ["passes it to the last of several lines", "a=1\necho $a", `1 ${reference}`],
   [
-    "a script of several lines says itself where it goes: $1",
+    "leaves it to a script of several lines that names $1",
     'echo first "$1"\necho second',
     `first ${reference}\nsecond`,
   ],
@@ -42,7 +42,7 @@ test.each<[string, string, string]>([
   expect(reporter.infos).toEqual([`The option verify-command accepts ${reference}.`]);
 });
 
-test("the source's login is in its environment, where there is one", async () => {
+test("puts the source's login into its environment, if there is one", async () => {
   const show = `show() { echo "\${REGISTRY_AUTH_FILE-none} \${DOCKER_CONFIG-none}"; }; show`;
   const [without, withLogin] = [check(show), check(show, { authFile: "/private/config.json" })];
   await Promise.all([without.ended, withLogin.ended]);
@@ -51,16 +51,16 @@ test("the source's login is in its environment, where there is one", async () =>
 });
 
 test.each<[string, string, string]>([
-  ["it refuses", "exit 3;", "The option verify-command exited with 3 for "],
-  ["a signal ends it", "kill -9 $$;", "The option verify-command was killed for "],
+  ["it exits with an error", "exit 3;", "The option verify-command exited with 3 for "],
+  ["a signal kills it", "kill -9 $$;", "The option verify-command was killed for "],
   ["one of its lines fails", 'false\necho "$1"', "exited with 1"],
-])("%s: the image is not promoted", async (_, command, how) => {
+])("rejects the image if %s", async (_, command, how) => {
   const text = await failureText("verify-failed", check(command).ended);
   expect(text).toContain(how);
   expect(text).not.toContain("Its last lines");
 });
 
-test("the error has the last that it said, not more of a line than can be read, and how to try it by hand", async () => {
+test("the error has its last lines, shortened, and how to try it by hand", async () => {
   const say = `say() { seq 1 9; printf '%0600d\\n' 0; false; }; say`;
   const text = await failureText("verify-failed", check(say).ended);
   expect(text).toMatch(/Its last lines:\s+6\s+7\s+8\s+9\s+0{500}\n/);
@@ -70,7 +70,7 @@ test("the error has the last that it said, not more of a line than can be read, 
   );
 });
 
-test("one that takes too long is ended, with what it has started", async () => {
+test("kills one that takes too long, with the processes it started", async () => {
   const began = performance.now();
   const text = await failureText("verify-failed", check("wait() { sleep 60; }; wait", { seconds: 0.3 }).ended);
   expect(performance.now() - began).toBeLessThan(10_000);

@@ -6,7 +6,7 @@ import { errorCodes } from "../../../src/platform/errors.ts";
 
 const document = await readFile(join(import.meta.dirname, "../../../docs/troubleshooting.md"), "utf8");
 
-test("each code has a section, and each section is its own", () => {
+test("has one section for each code", () => {
   const sections = sectionsOf(document);
   expect([...sections.keys()].toSorted()).toEqual(Object.keys(errorCodes).toSorted());
   for (const [code, text] of sections) {
@@ -14,7 +14,7 @@ test("each code has a section, and each section is its own", () => {
   }
 });
 
-test("a section ends at the next heading; between fences, # begins none", () => {
+test("ends a section at the next heading; in fenced code, # begins none", () => {
   const sections = sectionsOf(
     "# A\n\nx\n\n## b\n\nof b\n\n```yaml\n## a comment\n```\n\n# C\n\nof C\n\n## d\n\nof d\n",
   );
@@ -26,7 +26,7 @@ test("a section ends at the next heading; between fences, # begins none", () => 
   );
 });
 
-test("a page is text for a terminal: filled lines, code as it is, no links", () => {
+test("prints a page as text: filled lines, unchanged code, no links", () => {
   const section = [
     "Some **bold** words and `code`,",
     "[another](#other-code) and [the rules](promotion.md#signatures).",
@@ -56,10 +56,10 @@ test("a page is text for a terminal: filled lines, code as it is, no links", () 
   ]);
 });
 
-test("every page fits, and has no markup left", () => {
+test("fits every page, and leaves no markup", () => {
   for (const [code, section] of sectionsOf(document)) {
     for (const line of pageOf(code, section, 80)) {
-      // What is pasted is not broken, nor is an address.
+      // Code and addresses are not broken.
       if (!/^ {4}|https:/.test(line)) {
         expect(line.length, line).toBeLessThanOrEqual(80);
       }

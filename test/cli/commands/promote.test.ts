@@ -1,4 +1,4 @@
-/** The command as a process, without a registry; what it does with one is in test/e2e/promote. */
+/** The command as a process, without a registry. With one: test/e2e/promote. */
 import { spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -61,7 +61,7 @@ describe.concurrent("quay-keyless-login promote", () => {
   });
 });
 
-test("promote without an identity says so in text and JSON, leaves nothing, and advises only what it has", async () => {
+test("promote without an identity says so in text and JSON, leaves nothing, and mentions only options that it has", async () => {
   const [folder, bin] = [await makeFolder(), await fakeTool(await makeFolder(), "skopeo", "exit 1")];
   const env = { TMPDIR: folder, PATH: bin };
   const text = await promote([...usual, ...robot], env);
@@ -77,7 +77,7 @@ test("promote without an identity says so in text and JSON, leaves nothing, and 
 });
 
 describe.concurrent("on a terminal", () => {
-  /** What a real terminal is given by a program that reports three promotions for a second, with words in between. */
+  /** The output to a real terminal of a program that reports three promotions for a second, with messages in between. */
   async function watched(env: Record<string, string>, size = "stty rows 8 cols 60"): Promise<string> {
     const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
     const program = [process.execPath, resolve(import.meta.dirname, "../three-promotions.ts")].map(quoted).join(" ");
@@ -91,7 +91,7 @@ describe.concurrent("on a terminal", () => {
 
   const words = ["word 0", "word 5", "result on standard output", "Warning: careful", "word 10", "word 15", "word 20"];
 
-  test("lines change in place: at the end there is what was said, whole and in order", async ({ expect }) => {
+  test("changes lines in place, and keeps the messages whole and in order", async ({ expect }) => {
     const given = await watched({});
     const screen = createScreen(60, 8);
     screen.write(given);
@@ -101,7 +101,7 @@ describe.concurrent("on a terminal", () => {
     expect(given).not.toContain("c2VjcmV0LW9mLXVz");
   });
 
-  test("no colour where none is wanted, and some where it is", async ({ expect }) => {
+  test("uses colour only on request", async ({ expect }) => {
     const colour = "\u001b[33mWarning:";
     expect(await watched({})).not.toContain("\u001b[3");
     expect(await watched({ NO_COLOR: "" })).toContain(colour);
@@ -116,7 +116,7 @@ describe.concurrent("on a terminal", () => {
     expect(screen.all().join("")).toBe([...words, "the end"].join(""));
   });
 
-  test.for([{ CI: "true" }, { TERM: "dumb" }])("none of it with %o", async (env, { expect }) => {
+  test.for([{ CI: "true" }, { TERM: "dumb" }])("changes no lines with %o", async (env, { expect }) => {
     const given = await watched(env);
     expect(given).toBe("not watched\r\n");
   });
