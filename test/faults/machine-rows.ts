@@ -79,12 +79,12 @@ export const machineRows: readonly Group[] = [
       elsewhere(
         row("F153", "standard output: disk full", "unforeseen"),
         "e2e/cli/output.test.ts",
-        "standard output that > has no room is told in a line",
+        "standard output that > has no room is reported in one line",
       ),
       elsewhere(
         row("F154", "a result file: its folder is deleted during the login", "invalid-input", "the login is removed"),
         "e2e/cli/login.test.ts",
-        "login > a result that can't be written in the end takes the login back",
+        "login > a result that can't be written at the end removes the login",
       ),
       row(
         "F155",
@@ -150,7 +150,7 @@ export const machineRows: readonly Group[] = [
       elsewhere(
         row("F174", "keeps logins in a credential helper before the file", "recovered", "the helper gets nothing"),
         "e2e/cli/helpers.test.ts",
-        "skopeo > keeps them in a helper first: in the file instead, and that is said",
+        "skopeo > keeps them in a helper first: writes the file instead, with a warning",
       ),
       elsewhere(
         row(

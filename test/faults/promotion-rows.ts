@@ -70,7 +70,7 @@ export const promotionRows: readonly Group[] = [
           "both end; nothing is logged afterwards",
         ),
         "e2e/promote/network.test.ts",
-        "promote, and the network > the look at a tag fails beside one at a blob that is tried again: both end, and nothing is told afterwards",
+        "promote, and the network > the look at a tag fails beside one at a blob that is retried: both end, and nothing is logged afterwards",
       ),
       elsewhere(
         row("F309", "docker-registry rewrites a layer's link while a manifest is put", "recovered", "retried twice"),

@@ -9,7 +9,7 @@ watch(folder, (_, name) => {
     unlinkSync(join(folder, name));
     symlinkSync(target, join(folder, name));
   } catch {
-    // It was too late for this one.
+    // Too late for this one.
   }
 });
 console.log("watching");

@@ -1,4 +1,4 @@
-/** Machines whose registries.conf has the tools keep logins in a credential helper, and not in the file. */
+/** Machines whose registries.conf makes the tools keep logins in a credential helper. */
 import { execFile } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { failed, machineWithToken, quayOf, useWorld } from "./world.ts";
 const run = promisify(execFile);
 const peers = useWorld({ registry: false });
 
-/** A helper as docker-credential-helpers describes one, which keeps what it is given in a file. */
+/** A helper with the protocol of docker-credential-helpers, which stores its input in a file. */
 async function installHelper(machine: Machine, name: string, known = ""): Promise<string> {
   const store = join(machine.scratch, `store-${name}`);
   const log = `${store}.asked`;
@@ -80,11 +80,11 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
     "keeps logins in %s: an error names the file, the helper gets nothing, and the advice helps",
     async ([, where = ""], { expect }) => {
       const { machine, store, file, robot, login } = await loginWith(`["fake"]`, where, tool, todays);
-      const told = failed(expect, await login(), 1, "credential-helper");
-      expect(told).toContain("keeps logins in the credential helper fake alone");
-      expect(told).toContain(`${file} sets credential-helpers. Write there, for this job:`);
+      const stderr = failed(expect, await login(), 1, "credential-helper");
+      expect(stderr).toContain("keeps logins in the credential helper fake alone");
+      expect(stderr).toContain(`${file} sets credential-helpers. Write there, for this job:`);
       await untouched(expect, store);
-      const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(told)?.slice(1) ?? [];
+      const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(stderr)?.slice(1) ?? [];
       await writeFile(file, (await readFile(file, "utf8")).replace(/^credential-helpers = .*$/m, advice));
       const again = await login();
       expect([again.code, again.stderr]).toEqual([0, expect.not.stringContaining("helper")]);
@@ -93,7 +93,7 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
     },
   );
 
-  test("keeps them in a helper first: in the file instead, and that is said", async ({ expect }) => {
+  test("keeps them in a helper first: writes the file instead, with a warning", async ({ expect }) => {
     const { machine, store, robot, login } = await loginWith(
       `["fake", "containers-auth.json"]`,
       "registries.conf",
@@ -112,7 +112,7 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
   test.for([
     ["the file first", `["containers-auth.json", "fake"]`],
     ["no helper, though one is installed", undefined],
-  ])("keeps them in %s: nothing is said", async ([, helpers], { expect }) => {
+  ])("keeps them in %s: no warning", async ([, helpers], { expect }) => {
     const { machine, store, robot, login } = await loginWith(helpers, "registries.conf", tool, todays);
     const ran = await login();
     expect([ran.code, ran.stderr]).toEqual([0, expect.not.stringContaining("helper")]);
@@ -123,8 +123,8 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
   test("asks a helper that is not installed: an error names it", async ({ expect }) => {
     const { machine, login } = await loginWith(`["containers-auth.json", "fake"]`, "registries.conf", tool, todays);
     await rm(join(machine.scratch, "tools/docker-credential-fake"));
-    const told = failed(expect, await login(), 1, "credential-helper");
-    expect(told).toContain("asks the credential helper fake, which is not installed");
+    const stderr = failed(expect, await login(), 1, "credential-helper");
+    expect(stderr).toContain("asks the credential helper fake, which is not installed");
   });
 });
 
@@ -143,10 +143,10 @@ describe.skipIf(!isRoot)(`a temporary folder where no program can be run ${needs
       );
       await run("mount", ["-t", "tmpfs", "-o", "noexec,mode=0777", "quay-keyless-noexec", machine.temp]);
       mounted.push(machine.temp);
-      const told = failed(expect, await login(), 1, "credential-helper");
-      expect(told).toContain("No program can be run in");
+      const stderr = failed(expect, await login(), 1, "credential-helper");
+      expect(stderr).toContain("No program can be run in");
       await untouched(expect, store);
-      const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(told)?.slice(1) ?? [];
+      const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(stderr)?.slice(1) ?? [];
       await writeFile(file, advice);
       expect((await login()).code).toBe(0);
       await loggedIn(expect, machine, robot);

@@ -1,4 +1,4 @@
-/** With DOCKER_CONFIG set, an older login elsewhere is what skopeo takes: `login` and `status` say so. */
+/** With DOCKER_CONFIG set, skopeo uses an older login elsewhere: `login` and `status` say so. */
 import { dirname, join } from "node:path";
 import { describe, test } from "vitest";
 import { entryOf } from "../world.ts";
@@ -23,7 +23,7 @@ async function prepare(place: (typeof olderPlaces)[number], key: (host: string) 
   const env = { DOCKER_CONFIG: dirname(docker) };
   const login = ["login", ...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
   const status = ["status", "--registry", host];
-  /** Whom skopeo asks as. */
+  /** The user that skopeo logs in as. */
   const skopeoUser = async (more: Record<string, string> = {}) => {
     const args = ["inspect", "--cert-dir", peers().certDir, `docker://${host}/${robot.repository}`];
     const from = peers().quay.requests.length;
@@ -39,21 +39,21 @@ async function prepare(place: (typeof olderPlaces)[number], key: (host: string) 
 describe.concurrent.for(olderPlaces)("an older login in the user's %s folder", (place) => {
   test.for(olderKeys)("for %s", async ([, key], { expect }) => {
     const { robot, machine, path, user, docker, env, login, status, skopeoUser } = await prepare(place, key);
-    // Nobody is asked.
+    // No request is made.
     const before = peers().quay.requests.filter((request) => request.user === robot.name).length;
     const refused = await machine.run([...login, "--tool", "skopeo"], { env });
     const host = peers().registryHost;
-    const said = failed(expect, refused, 1, "login-hidden");
-    expect(said).toContain(`skopeo logout --authfile ${path} ${key(host)}`);
-    expect(said).toContain(`export REGISTRY_AUTH_FILE=${docker}`);
+    const stderr = failed(expect, refused, 1, "login-hidden");
+    expect(stderr).toContain(`skopeo logout --authfile ${path} ${key(host)}`);
+    expect(stderr).toContain(`export REGISTRY_AUTH_FILE=${docker}`);
     expect(peers().quay.requests.filter((request) => request.user === robot.name)).toHaveLength(before);
 
-    // buildah reads what DOCKER_CONFIG names; skopeo does as the error says.
+    // buildah reads what DOCKER_CONFIG names; skopeo behaves as the error says.
     expect(await machine.run([...login, "--tool", "buildah"], { env })).toMatchObject({ code: 0 });
     expect(await skopeoUser()).toBe(user);
     failed(expect, await machine.run(status, { env }), 1, "login-hidden");
 
-    // Either remedy helps.
+    // Each of the two remedies works.
     const named = { ...env, REGISTRY_AUTH_FILE: docker };
     expect(await machine.run(status, { env: named })).toMatchObject({ code: 0 });
     expect(await skopeoUser(named)).toBe(robot.name);

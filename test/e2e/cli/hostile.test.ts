@@ -1,4 +1,4 @@
-/** Servers, files and variables that would have a token go elsewhere, or a command wait for ever. */
+/** Servers, files and variables that would send a token elsewhere, or make a command hang. */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, symlink } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
@@ -22,7 +22,7 @@ const peers = useWorld({ registry: false });
 const closers: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));
 
-/** A Quay that nobody but this authority's friends trusts, with a robot. */
+/** A Quay with a certificate of an authority that is not trusted, and a robot. */
 let stranger: Quay;
 beforeAll(async () => {
   const { authority, issuer } = peers();
@@ -35,16 +35,16 @@ const carried = ({ requests }: Quay) => requests.filter(({ scheme }) => scheme !
 describe.concurrent("NODE_TLS_REJECT_UNAUTHORIZED=0 turns nothing off", () => {
   const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
 
-  test("a Quay that nobody vouches for gets nothing, and the failure says so", async ({ expect }) => {
+  test("an untrusted Quay gets nothing, and the error says so", async ({ expect }) => {
     const machine = await machineWithToken(peers(), { env });
     const target = ["--registry", stranger.host, "--robot", "acme+ci", "--token-file", machine.tokenFile];
-    const told = failed(expect, await machine.run(["login", ...target]), 1, "tls-untrusted");
-    expect(told).toContain("not by NODE_TLS_REJECT_UNAUTHORIZED either");
-    expect(told).not.toContain("Warning: Setting the NODE_TLS"); // Node's own
+    const stderr = failed(expect, await machine.run(["login", ...target]), 1, "tls-untrusted");
+    expect(stderr).toContain("not by NODE_TLS_REJECT_UNAUTHORIZED either");
+    expect(stderr).not.toContain("Warning: Setting the NODE_TLS"); // Node's own
     expect(carried(stranger)).toEqual([]);
   });
 
-  test("an https proxy that nobody vouches for gets no password", async ({ expect }) => {
+  test("an untrusted https proxy gets no password", async ({ expect }) => {
     const certificate = await peers().authority.issue();
     const proxy = await startProxy({ certificate, credentials: { user: "me", password: "a-proxy-password" } });
     closers.push(proxy.close);
@@ -56,7 +56,7 @@ describe.concurrent("NODE_TLS_REJECT_UNAUTHORIZED=0 turns nothing off", () => {
     expect(ran.stderr).not.toContain("a-proxy-password");
   });
 
-  test("GitHub's endpoint that only ca-file vouches for gets no request token", async ({ expect }) => {
+  test("GitHub's endpoint gets no request token if only ca-file trusts it", async ({ expect }) => {
     const { NODE_EXTRA_CA_CERTS: _, ...githubEnv } = peers().githubEnv;
     const own = { ...githubEnv, NODE_EXTRA_CA_CERTS: undefined } as unknown as Record<string, string>;
     const machine = await createMachine({ peers: peers(), env: { ...own, ...env } });
@@ -67,17 +67,17 @@ describe.concurrent("NODE_TLS_REJECT_UNAUTHORIZED=0 turns nothing off", () => {
     const robot = newRobot(peers());
     const target = ["--registry", peers().registryHost, "--ca-file", roots, "--robot", robot.name];
     const ran = await machine.run(["login", ...target, "--audience", robot.audience]);
-    const told = failed(expect, ran, 1, "tls-untrusted");
-    expect(told).toMatch(/NODE_EXTRA_CA_CERTS=.*NODE_USE_SYSTEM_CA=1/);
+    const stderr = failed(expect, ran, 1, "tls-untrusted");
+    expect(stderr).toMatch(/NODE_EXTRA_CA_CERTS=.*NODE_USE_SYSTEM_CA=1/);
     expect(peers().github.requests.filter(({ audience }) => audience === robot.audience)).toEqual([]);
   });
 });
 
 describe.concurrent("registries.conf says insecure", () => {
   for (const tool of ["skopeo", "buildah", "podman"] as const) {
-    test.skipIf(findTool(tool) === undefined)(`and ${tool} verifies all the same`, async ({ expect }) => {
+    test.skipIf(findTool(tool) === undefined)(`and ${tool} verifies even so`, async ({ expect }) => {
       const robot = newRobot(peers());
-      // Node trusts this Quay, the tool has no reason to.
+      // Node trusts this Quay, the tool does not.
       const machine = await machineWithToken(peers(), { env: { NODE_EXTRA_CA_CERTS: peers().caFile } });
       const conf = `[[registry]]\nlocation = "${peers().registryHost}"\ninsecure = true\n`;
       await machine.write(join(machine.home, ".config/containers/registries.conf"), conf, 0o644);
@@ -89,7 +89,7 @@ describe.concurrent("registries.conf says insecure", () => {
   }
 });
 
-describe.concurrent("PATH leads into the folder where the job is", () => {
+describe.concurrent("PATH has a folder of the job", () => {
   test.for([".", "bin", "./bin", "", "../work/bin"])(
     "by %j: no tool of that folder runs",
     async (entry, { expect }) => {
@@ -107,7 +107,7 @@ describe.concurrent("PATH leads into the folder where the job is", () => {
 });
 
 describe.concurrent("a port for plain http", () => {
-  test("is told at once, with what to write", async ({ expect }) => {
+  test("is reported at once, with what to write", async ({ expect }) => {
     const { port, close } = await listen(
       createServer((socket) => socket.once("data", () => socket.end("HTTP/1.1 400 x\r\n\r\n"))),
     );
@@ -115,15 +115,15 @@ describe.concurrent("a port for plain http", () => {
     const machine = await machineWithToken(peers());
     const target = ["--registry", `localhost:${port}`, "--robot", "acme+ci", "--token-file", machine.tokenFile];
     const ran = await machine.run(["login", ...target]);
-    const told = failed(expect, ran, 1, "quay-answer-unusable");
-    expect(told).toContain(`localhost:${port} answers without TLS`);
-    expect(told).toContain("--registry quay.example.com:8443");
+    const stderr = failed(expect, ran, 1, "quay-answer-unusable");
+    expect(stderr).toContain(`localhost:${port} answers without TLS`);
+    expect(stderr).toContain("--registry quay.example.com:8443");
     expect(ran.milliseconds).toBeLessThan(5_000);
   });
 });
 
 describe.concurrent("a 101", () => {
-  /** Each endpoint that a login asks; the answer ends HTTP on its connection, and nobody closes that. */
+  /** Each endpoint of a login. The answer ends HTTP on its connection, which stays open. */
   const switches: [string, string, (machine: Machine & { tokenFile: string }) => Promise<readonly string[]>][] = [
     [
       "of the exchange",
@@ -201,7 +201,7 @@ describe.concurrent("a 101", () => {
   });
 });
 
-/** What hangs who reads it, or feeds them without an end. */
+/** Paths on which a reader blocks, or reads without end. */
 const endless: Record<string, (path: string) => Promise<unknown>> = {
   "a pipe": (path) => promisify(execFile)("mkfifo", [path]),
   "a device": (path) => symlink("/dev/zero", path),
@@ -218,7 +218,7 @@ describe.concurrent.each(Object.entries(endless))("%s", (_, make) => {
     ...quayOf(peers()),
     ...["--robot", newRobot(peers()).name, "--token-file", machine.tokenFile, "--timeout", "10"],
   ];
-  /** Of a command with something at `path` that is no file. */
+  /** A command with something at `path` that is not a file. */
   const places: [string, (machine: Machine & { tokenFile: string }, path: string) => Promise<Case>][] = [
     [
       "as ca-file",
@@ -303,7 +303,7 @@ describe.concurrent.each(Object.entries(endless))("%s", (_, make) => {
       }),
     ],
   ];
-  test.for(places)("%s is refused in time", async ([, prepare], { expect }) => {
+  test.for(places)("%s is rejected in time", async ([, prepare], { expect }) => {
     const machine = await machineWithToken(peers());
     const path = join(machine.scratch, "endless");
     await make(path);
@@ -314,8 +314,8 @@ describe.concurrent.each(Object.entries(endless))("%s", (_, make) => {
   });
 });
 
-describe.concurrent("the registry sends logins elsewhere", () => {
-  /** Two names of one Quay: the one that is asked for, and the one that its registry names. */
+describe.concurrent("the registry sends logins to another host", () => {
+  /** Two names of one Quay: the requested one, and the one that its registry names. */
   async function misnamed() {
     const realm = await startQuay(peers().authority);
     const quay = await startQuay(peers().authority, { publicPort: realm.port });
@@ -326,13 +326,13 @@ describe.concurrent("the registry sends logins elsewhere", () => {
     return { quay, realm, machine, target: [...target, "--token-file", machine.tokenFile] };
   }
 
-  test("no tool gets the robot token; the error prints what would allow it, and that works", async ({ expect }) => {
+  test("no tool gets the robot token; the remedy of the error works", async ({ expect }) => {
     const { realm, machine, target } = await misnamed();
-    const told = failed(expect, await machine.run(["login", ...target]), 1, "realm-refused");
+    const stderr = failed(expect, await machine.run(["login", ...target]), 1, "realm-refused");
     expect(carried(realm)).toEqual([]);
-    const [, line = ""] = /(--token-host \S+)/.exec(told) ?? [];
+    const [, line = ""] = /(--token-host \S+)/.exec(stderr) ?? [];
     expect(line).toBe(`--token-host ${realm.host}`);
-    // The tool goes there now: that this one does not know the robot is another matter.
+    // The tool goes there now. That Quay does not know the robot.
     failed(expect, await machine.run(["login", ...target, ...line.split(" ")]), 1, "login-refused");
     expect(carried(realm).map(({ user }) => user)).toContain("acme+ci");
   });
@@ -364,7 +364,7 @@ describe.concurrent("the registry sends logins elsewhere", () => {
     expect(userOf((await authsIn(machine.usualFile))[alias])).toBe(robot.name);
   });
 
-  test("a redirect of the registry's address, plain http, two ways: nothing goes anywhere", async ({ expect }) => {
+  test("a redirect, plain http, two ways: no token is sent", async ({ expect }) => {
     const { quay, realm, machine, target } = await misnamed();
     const moved = answer(307, "", { location: `${realm.url}/v2/` });
     const challenge = (text: string) => answer(401, "", { "www-authenticate": text });
@@ -384,7 +384,7 @@ describe.concurrent("the registry sends logins elsewhere", () => {
 });
 
 describe.concurrent("certs.d", () => {
-  test("has the roots for both generations of tools where XDG_CONFIG_HOME is set, until logout", async ({ expect }) => {
+  test("has the roots for both generations of tools if XDG_CONFIG_HOME is set, until logout", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const other = join(machine.scratch, "configuration");

@@ -1,4 +1,4 @@
-/** `identity`: which identity this place has, whether Quay can accept it, and the trust to enter in Quay. */
+/** `identity`: the identity token, whether Quay can accept it, and the binding to enter in Quay. */
 import { request } from "node:https";
 import { describe, test } from "vitest";
 import { SUBJECT } from "../../quay-stand-in/issuer.ts";
@@ -10,7 +10,7 @@ import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from 
 const peers = useWorld({ registry: false });
 const trust = () => ["--ca-file", peers().caFile];
 
-/** What an administrator does with the JSON. */
+/** An administrator sends the JSON to Quay. */
 function federate({ quay, authority, oauthToken }: Peers, robot: string, body: unknown): Promise<number> {
   const [organization, name] = robot.split("+");
   return new Promise((done, failed) => {
@@ -25,7 +25,7 @@ function federate({ quay, authority, oauthToken }: Peers, robot: string, body: u
 }
 
 describe.concurrent("identity", () => {
-  test("as text: what is so, and what to enter", async ({ expect }) => {
+  test("prints the identity and the binding to enter as text", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();
     const asked = peers().quay.requests.length;
@@ -44,19 +44,19 @@ describe.concurrent("identity", () => {
     expect(ran.stdout).toContain(
       JSON.stringify([{ issuer: peers().issuer.url, subject: SUBJECT, audiences: ["quay"] }]),
     );
-    // Nothing is sent to Quay, nothing changed here.
+    // Nothing is sent to Quay, and nothing is changed here.
     expect(peers().quay.requests.length).toBe(asked);
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("as JSON: Quay's API takes the federation, and then the login works", async ({ expect }) => {
+  test("prints JSON whose federation Quay's API accepts; then the login works", async ({ expect }) => {
     const subject = "spiffe://example.org/ns/build/sa/pipeline";
     const robot = newRobot(peers(), []);
     const machine = await machineWithToken(peers(), {}, { sub: subject });
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
     expect(ran).toMatchObject({ code: 0, stderr: "" });
-    const told = JSON.parse(ran.stdout);
-    expect(told).toEqual({
+    const result = JSON.parse(ran.stdout);
+    expect(result).toEqual({
       source: "file",
       why: expect.stringContaining(machine.tokenFile),
       issuer: peers().issuer.url,
@@ -70,11 +70,11 @@ describe.concurrent("identity", () => {
     });
     const login = ["login", ...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
     failed(expect, await machine.run(login), 1, "robot-not-federated");
-    expect(await federate(peers(), robot.name, told.federation)).toBe(200);
+    expect(await federate(peers(), robot.name, result.federation)).toBe(200);
     expect(await machine.run(login)).toMatchObject({ code: 0 });
   });
 
-  test("of several audiences, the one to enter is printed", async ({ expect }) => {
+  test("prints the audience to enter, of several", async ({ expect }) => {
     const machine = await machineWithToken(peers(), {}, { aud: ["account", "quay"] });
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
     expect(ran.stdout).toMatch(/^audience {4}account quay$/m);
@@ -82,7 +82,7 @@ describe.concurrent("identity", () => {
     expect(ran.stdout).toContain('"audiences":["quay"]}]');
   });
 
-  test("of a tag: what to enter is an environment's subject, with what the workflow needs", async ({ expect }) => {
+  test("suggests an environment's subject for a job of a tag, with what the workflow needs", async ({ expect }) => {
     const subject = "repo:acme/app:ref:refs/tags/v1.2.3";
     const machine = await machineWithToken(peers(), {}, { sub: subject });
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
@@ -98,13 +98,13 @@ describe.concurrent("identity", () => {
     });
   });
 
-  test("of an issuer whose certificate nobody knows here: what to give is said", async ({ expect }) => {
+  test("names the option for an issuer with an unknown certificate", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile]);
     expect(failed(expect, ran, 75, "issuer-unreachable")).toMatch(/For this look: .*--ca-file path\/to\/root\.pem/);
   });
 
-  test("of GitHub, asked for with the audience that is wanted", async ({ expect }) => {
+  test("requests the audience from GitHub", async ({ expect }) => {
     const { audience } = newRobot(peers());
     const machine = await createMachine({ peers: peers(), env: peers().githubEnv });
     const ran = await machine.run(["identity", "--audience", audience, ...trust(), "--output=json"]);
@@ -128,24 +128,24 @@ describe.concurrent("identity", () => {
     ["an issuer that can't be reached", "issuer-unreachable", [{ iss: "https://localhost:1" }], /localhost:1/],
   ];
   const exitCode = (code: string) => (code === "issuer-unreachable" ? 75 : 1);
-  test.for(wrong)("that Quay can't accept: %s", async ([, code, token, says], { expect }) => {
+  test.for(wrong)("reports what Quay can't accept: %s", async ([, code, token, says], { expect }) => {
     const machine = await createMachine({ peers: peers() });
     const signed = await peers().issuer.sign(...token);
     const file = await machine.write(`${machine.home}/token`, signed);
     const ran = await machine.run(["identity", "--token-file", file, ...trust(), "--output", "json"]);
     expect(ran.stderr).toMatch(says);
     expect(ran.stderr).toContain(`explain ${code}`);
-    const told = JSON.parse(ran.stdout);
-    expect([ran.code, told]).toMatchObject([
+    const result = JSON.parse(ran.stdout);
+    expect([ran.code, result]).toMatchObject([
       exitCode(code),
       { source: "file", acceptable: false, algorithm: expect.any(String) },
     ]);
-    expect(told.error).toMatchObject({ code, message: expect.any(String), remedy: expect.any(Array) });
+    expect(result.error).toMatchObject({ code, message: expect.any(String), remedy: expect.any(Array) });
     const text = await machine.run(["identity", "--token-file", file, ...trust()]);
     expect([text.code, resultsOf(text.stdout).acceptable]).toEqual([exitCode(code), "no"]);
   });
 
-  test("whose issuer is broken", async ({ expect }) => {
+  test("reports a broken issuer", async ({ expect }) => {
     const issuer = peers().issuer.at("identity-broken");
     issuer.behave({ keys: "empty" });
     const machine = await createMachine({ peers: peers() });
@@ -154,19 +154,19 @@ describe.concurrent("identity", () => {
     expect([ran.code, JSON.parse(ran.stdout).error.code]).toEqual([1, "issuer-broken"]);
   });
 
-  test("for another audience: told, and Quay decides", async ({ expect }) => {
+  test("warns of another audience, on which Quay decides", async ({ expect }) => {
     const machine = await machineWithToken(peers(), {}, { aud: ["vault", "sts"] });
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
     expect(JSON.parse(ran.stdout)).toMatchObject({ audience: ["vault", "sts"] });
     expect(ran.stderr).toMatch(/vault.*quay/s);
   });
 
-  test("nowhere", async ({ expect }) => {
+  test("fails without an identity token", async ({ expect }) => {
     const machine = await createMachine();
     failed(expect, await machine.run(["identity", "--output=json"]), 1, "identity-not-found");
   });
 
-  test("a file that is no token is not shown", async ({ expect }) => {
+  test("does not show a file that is not a token", async ({ expect }) => {
     const machine = await createMachine({ secrets: [{ kind: "identity", value: "a-password-by-mistake" }] });
     const file = await machine.write(`${machine.home}/token`, "a-password-by-mistake");
     failed(expect, await machine.run(["identity", "--token-file", file, "--output=json"]), 1, "token-not-a-jwt");

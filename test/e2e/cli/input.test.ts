@@ -1,5 +1,5 @@
 /**
- * Wrong use: a clear error, before anything is changed and before anybody is asked; as text and as JSON. What can be wrong:
+ * Wrong use: an error before any change and any request, as text and as JSON. All cases:
  * test/cli/arguments.test.ts, test/cli/wrong-use.test.ts, test/login/request.test.ts and others.
  */
 import { join } from "node:path";
@@ -13,7 +13,7 @@ const peers = useWorld({ registry: false });
 
 interface Case {
   args: readonly string[] | ((machine: Machine) => readonly string[] | Promise<readonly string[]>);
-  /** What the message must name. */
+  /** Parts of the message. */
   says: readonly string[];
   /** Default `invalid-input`. */
   code?: string;
@@ -23,7 +23,7 @@ interface Case {
 }
 
 const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJl";
-/** A login that would work, but for what follows. */
+/** A login that would work without what follows. */
 const login = (...more: string[]) => ["login", "--robot", "acme+ci", "--token-file", "/nowhere/token", ...more];
 
 const cases: Record<string, Case> = {
@@ -67,8 +67,8 @@ describe.concurrent("wrong use:", () => {
     const given = typeof args === "function" ? await args(machine) : args;
     const before = await machine.snapshot();
     const ran = await machine.run(given);
-    const told = failed(expect, ran, exit, code);
-    for (const text of says) expect(told).toContain(text);
+    const stderr = failed(expect, ran, exit, code);
+    for (const text of says) expect(stderr).toContain(text);
     expect(ran.stdout).toBe("");
     expect(ran.children).toEqual([]);
     expect(differences(before, await machine.snapshot())).toEqual([]);
@@ -79,9 +79,7 @@ describe.concurrent("wrong use:", () => {
     failed(expect, json, exit, code);
   });
 
-  test("is told before a request is made, and before the session of an earlier login is touched", async ({
-    expect,
-  }) => {
+  test("is reported before any request, and before the session of an earlier login is changed", async ({ expect }) => {
     const machine = await createMachine({ peers: peers() });
     const token = await machine.write(`${machine.home}/token`, await peers().issuer.sign());
     const where = ["--registry", peers().registryHost, "--ca-file", peers().caFile, "--token-file", token];

@@ -1,4 +1,4 @@
-/** `login`, and later commands of the same user that know nothing of it. */
+/** `login`, and later commands of the same user without any flag. */
 import { chmod, mkdtemp, readFile, readlink, rm, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -37,7 +37,7 @@ describe.concurrent("login", () => {
     });
   }
 
-  test("says who is logged in as what until when, on standard output alone", async ({ expect }) => {
+  test("prints robot, scope and expiry on standard output only", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -56,12 +56,12 @@ describe.concurrent("login", () => {
     expect(Math.abs(Date.parse(results["expires-at"] ?? "") - Date.now() - 3_600_000)).toBeLessThan(60_000);
     expect(stderr).toContain(machine.tokenFile);
     expect(stderr).toContain(robot.name);
-    for (const said of [peers().issuer.url, SUBJECT, "audience"]) {
-      expect(stderr, "said once, on standard output").not.toContain(said);
+    for (const fact of [peers().issuer.url, SUBJECT, "audience"]) {
+      expect(stderr, "printed once, on standard output").not.toContain(fact);
     }
   });
 
-  test("keeps nothing without --session, and leaves what others wrote", async ({ expect }) => {
+  test("keeps nothing without --session, and keeps other logins", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const foreign = entryOf("somebody", "a-foreign-password");
@@ -110,7 +110,7 @@ describe.concurrent("login", () => {
     expect(JSON.parse(inspected.stdout).Digest).toBe(image.digest);
   });
 
-  test("several robots, by --robot and as plain arguments, each for its own part", async ({ expect }) => {
+  test("logs in several robots, by --robot and as plain arguments, each with its scope", async ({ expect }) => {
     const [first, second, third] = [newRobot(peers()), newRobot(peers()), newRobot(peers())];
     const machine = await machineWithToken(peers());
     const scope = (robot: { repository: string }) => `${peers().registryHost}/${robot.repository}`;
@@ -130,12 +130,12 @@ describe.concurrent("login", () => {
     for (const robot of [first, second, third]) {
       const image = await writeImage(join(machine.scratch, robot.name));
       const pushed = await machine.other("skopeo", ["copy", image.reference, `docker://${scope(robot)}:v1`]);
-      // The third one's login is for the host: it would be sent for the others, had they none of their own.
+      // The third one's login is for the host: the tool would use it for the others if they had none.
       expect(pushed).toMatchObject({ code: 0, stderr: "" });
     }
   });
 
-  test("--export-token: standard output is the token and nothing else", async ({ expect }) => {
+  test("--export-token prints the token and nothing else", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -168,7 +168,7 @@ describe.concurrent("login", () => {
     expect(written).toEqual([...names.slice(0, -1).map((name) => results[name]), "true"]);
   });
 
-  test("a result that can't be written in the end takes the login back", async ({ expect }) => {
+  test("a result that can't be written at the end removes the login", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();
@@ -186,7 +186,7 @@ describe.concurrent("login", () => {
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("an auth file that is a link stays one", async ({ expect }) => {
+  test("keeps an auth file a link", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const file = await machine.write(join(machine.home, "real.json"), "{}");
@@ -198,7 +198,7 @@ describe.concurrent("login", () => {
     expect(userOf((await authsIn(file))[peers().registryHost])).toBe(robot.name);
   });
 
-  test("a blank value counts as not given", async ({ expect }) => {
+  test("treats a blank value as not set", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const ca = await machine.write(join(machine.home, "ca.pem"), peers().authority.ca);
@@ -209,7 +209,7 @@ describe.concurrent("login", () => {
     expect(resultsOf(ran.stdout)["auth-file"]).toBe(machine.usualFile);
   });
 
-  test("--access tells before the build whether the push will be allowed", async ({ expect }) => {
+  test("--access checks before the build whether Quay allows the push", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -230,7 +230,7 @@ describe.concurrent("login", () => {
     const target = ["--registry", peers().registryHost, "--ca-file", ca, "--robot", robot.name, "--token-file", token];
     const ran = await machine.run(["login", ...target, "--auth-file", "auth.json", "--session", "session"]);
     expect(ran).toMatchObject({ code: 0 });
-    // A certificate can't be left for later commands.
+    // There is no folder for the certificate of later commands.
     expect(ran.stderr).toMatch(/Warning:.*ca-file/);
     expect(await machine.run(["logout", "--session", "session"])).toMatchObject({ code: 0 });
   });

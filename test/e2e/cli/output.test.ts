@@ -1,4 +1,4 @@
-/** How the command line speaks: help, version, colours, signals; and that its harness would notice a leak. */
+/** Output of the command line: help, version, colours, signals. Its harness notices a leak. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -17,7 +17,7 @@ const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g,
 const commands = ["login", "logout", "status", "identity", "promote"] as const;
 
 describe.concurrent("help", () => {
-  test.for(commands)("of %s names every option of it, and only those", async (command, { expect }) => {
+  test.for(commands)("of %s names all its options, and no others", async (command, { expect }) => {
     const machine = await createMachine();
     const asked = await machine.run([command, "--help"]);
     expect(asked).toMatchObject({ code: 0, stderr: "" });
@@ -28,7 +28,7 @@ describe.concurrent("help", () => {
         .toSorted(),
     );
     for (const line of asked.stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
-    // Also where more is typed, rightly or not.
+    // Also beside other arguments, right or wrong.
     expect((await machine.run([command, "--nonsense", "--help"])).stdout).toBe(asked.stdout);
     expect((await machine.run(["help", command])).stdout).toBe(asked.stdout);
   });
@@ -69,7 +69,7 @@ describe.concurrent("help", () => {
 });
 
 describe.concurrent("explain", () => {
-  test("prints the page of every error, from what is shipped", async ({ expect }) => {
+  test("prints the page of every error from dist", async ({ expect }) => {
     const machine = await createMachine();
     const list = await machine.run(["explain"]);
     expect(list).toMatchObject({ code: 0, stderr: "" });
@@ -82,9 +82,9 @@ describe.concurrent("explain", () => {
 
   test("suggests a code for one that does not exist", async ({ expect }) => {
     const machine = await createMachine();
-    const told = failed(expect, await machine.run(["explain", "subject-not-bond"]), 2, "invalid-input");
-    expect(told).toContain("Did you mean: quay-keyless-login explain subject-not-bound");
-    // Also where the larger bundle reads the arguments.
+    const stderr = failed(expect, await machine.run(["explain", "subject-not-bond"]), 2, "invalid-input");
+    expect(stderr).toContain("Did you mean: quay-keyless-login explain subject-not-bound");
+    // Also in the larger bundle.
     failed(expect, await machine.run(["explain", "promote"]), 2, "invalid-input");
   });
 });
@@ -101,7 +101,7 @@ describe.concurrent("standard output that", () => {
     },
   );
 
-  test("has no room is told in a line", async ({ expect }) => {
+  test("has no room is reported in one line", async ({ expect }) => {
     const machine = await createMachine();
     const path = join(machine.scratch, "tools");
     const ran = await machine.other("bash", ["-c", `PATH=${path}:$PATH; quay-keyless-login --version >/dev/full`]);
@@ -115,14 +115,14 @@ describe.concurrent("colour", () => {
   const painted = "\u001b[";
   const wrong = ["login", "--robot", "acme"];
 
-  test("on a terminal", async ({ expect }) => {
+  test("is used on a terminal", async ({ expect }) => {
     const machine = await createMachine({ env: { TERM: "xterm-256color" } });
     const ran = await machine.run(wrong, { terminal: true });
     expect(ran.code).toBe(2);
     expect(ran.stdout).toContain(painted);
   });
 
-  test("not where standard error is no terminal", async ({ expect }) => {
+  test("is not used if standard error is no terminal", async ({ expect }) => {
     const machine = await createMachine({ env: { TERM: "xterm-256color" } });
     expect((await machine.run(wrong)).stderr).not.toContain(painted);
   });
@@ -137,12 +137,12 @@ describe.concurrent("colour", () => {
     },
   );
 
-  test("where FORCE_COLOR asks for it", async ({ expect }) => {
+  test("is used with FORCE_COLOR", async ({ expect }) => {
     const machine = await createMachine({ env: { FORCE_COLOR: "1" } });
     expect((await machine.run(wrong)).stderr).toContain(painted);
   });
 
-  test("never in results", async ({ expect }) => {
+  test("is never in results", async ({ expect }) => {
     const machine = await createMachine({ env: { FORCE_COLOR: "1" } });
     const ran = await machine.run(["status", "--output=json"]);
     expect(ran.code).toBe(1);
@@ -150,22 +150,22 @@ describe.concurrent("colour", () => {
   });
 });
 
-describe.concurrent("what others say", () => {
-  test("can't move the cursor, nor add lines of its own", async ({ expect }) => {
+describe.concurrent("text from outside", () => {
+  test("can't move the cursor or add lines", async ({ expect }) => {
     const subject = "repo:acme/app\u001b[2J\u001b]0;title\u0007\rrobot  acme+other\n\u009b31m";
     const robot = newRobot(peers(), [{ issuer: peers().issuer.url, subject }]);
     const machine = await machineWithToken(peers(), {}, { sub: subject });
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile, "--verbose"];
     const ran = await machine.run(["login", ...target]);
     expect(ran).toMatchObject({ code: 0 });
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test looks for them
     expect(ran.stdout + ran.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
     expect(ran.stdout).not.toMatch(/^robot {2}acme\+other/m);
     const json = await machine.run(["login", ...target, "--output", "json"]);
     expect(JSON.parse(json.stdout).subject).toBe(subject);
   });
 
-  test("--verbose tells more, and no secret", async ({ expect }) => {
+  test("is longer with --verbose, without a secret", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -173,7 +173,7 @@ describe.concurrent("what others say", () => {
     const verbose = await machine.run(["login", ...target, "--verbose"]);
     expect(verbose).toMatchObject({ code: 0 });
     expect(verbose.stderr.split("\n").length).toBeGreaterThan(quiet.stderr.split("\n").length);
-    // Where the time has gone, and what came of each request.
+    // The time of each step, and the status of each request.
     expect(verbose.stderr).toMatch(/^GET localhost:\d+\/oauth2\/federation\/robot\/token: 200, \d+ ms$/m);
     for (const phase of ["identity token", `exchange for ${robot.name}`, "skopeo login", "auth file"]) {
       const line = verbose.stderr.split("\n").find((each) => each.startsWith(phase));
@@ -190,7 +190,7 @@ describe.concurrent("--quiet", () => {
     const ran = await machine.run(["login", ...target, "-q"]);
     expect(ran).toMatchObject({ code: 0, stderr: "" });
     expect(resultsOf(ran.stdout)).toMatchObject({ robot: robot.name, registry: peers().registryHost });
-    // On a terminal as well.
+    // On a terminal too.
     const watched = await machine.run(["login", ...target, "--quiet"], { terminal: true });
     expect(resultsOf(watched.stdout.replaceAll("\r", ""))).toMatchObject({ robot: robot.name });
     expect(await machine.run(["logout", "--registry", peers().registryHost, "--quiet"])).toMatchObject({
@@ -208,13 +208,13 @@ describe.concurrent("--quiet", () => {
 
   test("excludes --verbose", async ({ expect }) => {
     const machine = await createMachine();
-    const told = failed(expect, await machine.run(["status", "--quiet", "--verbose"]), 2, "invalid-input");
-    expect(told).toContain("Give one of the two.");
+    const stderr = failed(expect, await machine.run(["status", "--quiet", "--verbose"]), 2, "invalid-input");
+    expect(stderr).toContain("Give one of the two.");
   });
 });
 
 describe.concurrent("login on a terminal", () => {
-  /** What stands on the screen at the end, of lines that change too. */
+  /** The screen at the end, changing lines included. */
   const shownOn = (output: string): string[] => {
     const screen = createScreen(200, 50);
     screen.write(output);
@@ -241,7 +241,7 @@ describe.concurrent("login on a terminal", () => {
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("says what it waits for, in a line that gives way", async ({ expect }) => {
+  test("shows what it waits for, in a line that disappears", async ({ expect }) => {
     const { quay } = peers();
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
@@ -252,7 +252,7 @@ describe.concurrent("login on a terminal", () => {
     expect(shownOn(ran.stdout).length).toBe(3);
   });
 
-  test("is as elsewhere with --verbose, and where nobody watches", async ({ expect }) => {
+  test("is not brief with --verbose, and without a terminal", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -294,7 +294,7 @@ describe.concurrent("interrupted by", () => {
     expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
   });
 
-  test("SIGKILL, logout takes back what there is", async ({ expect }) => {
+  test("SIGKILL, logout removes what is left", async ({ expect }) => {
     const { quay } = peers();
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
@@ -307,7 +307,7 @@ describe.concurrent("interrupted by", () => {
     expect((await running.done).signal).toBe("SIGKILL");
     expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });
     expect(differences(before, await machine.snapshot())).toEqual([]);
-    // And the next login is as good as ever.
+    // The next login works.
     letGo();
     expect(await machine.run(["login", ...target, "--session", "../session"])).toMatchObject({ code: 0 });
     expect(userOf((await authsIn(machine.usualFile))[peers().registryHost])).toBe(robot.name);

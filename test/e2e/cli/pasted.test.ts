@@ -1,4 +1,4 @@
-/** A secret that was pasted into the wrong place is not shown, whichever option, command or word it stands for. */
+/** A secret that was pasted into the wrong place is not shown, whether as option, command or word. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { optionsOf } from "../../../src/options/table.ts";
@@ -12,7 +12,7 @@ const secrets = [
   ["a robot with its password", "acme+ci:PASSWORD9of8The7Robot", /PASSWORD9/i],
 ] as const;
 
-/** What makes each command run until it needs something that isn't there. */
+/** Arguments with which each command runs until something is missing. */
 const usual: Record<string, readonly string[]> = {
   login: ["--robot", "acme+ci", "--token-file", "/nowhere/token"],
   logout: [],
@@ -34,7 +34,7 @@ describe.concurrent("a pasted secret", { timeout: 60_000 }, () => {
     test.for(secrets)(`in an option of ${command}: %s`, async ([, secret, part], { expect }) => {
       const machine = await createMachine();
       for (const { name, takes } of optionsOf(command)) {
-        // What is no mistake is done, and results are not rewritten: no folder and no file is made of a secret here.
+        // Valid input is used, and results are not rewritten: no folder and no file gets the secret as its name here.
         if (name === "result" || name === "session") continue;
         const others = [...(usual[command] ?? [])];
         const index = others.indexOf(`--${name}`);
@@ -46,7 +46,7 @@ describe.concurrent("a pasted secret", { timeout: 60_000 }, () => {
           [...others, ...given, "--output=json"],
         ]) {
           const text = await shown(machine, [command, ...args]);
-          // Where it is the name of a file that isn't an error yet, the result names the file.
+          // If it is a valid name of a file, the result names the file.
           if (command !== "status" || name !== "auth-file")
             expect([name, text]).toEqual([name, expect.not.stringMatching(part)]);
         }

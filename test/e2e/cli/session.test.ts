@@ -1,4 +1,4 @@
-/** `--session` and `logout`: what was there before is there again; and logging out without a session. */
+/** `--session` and `logout`, which restores what was there before; and logout without a session. */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -11,7 +11,7 @@ const peers = useWorld({ registry: false });
 const foreign = { "registry.example.com": entryOf("somebody", "a-foreign-password") };
 
 describe.concurrent("logout --session", () => {
-  test("puts everything back, byte for byte, certificate and folders included", async ({ expect }) => {
+  test("restores everything, byte for byte, certificate and folders included", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const own = { ...foreign, [peers().registryHost]: entryOf("old", "an-old-password") };
@@ -32,11 +32,11 @@ describe.concurrent("logout --session", () => {
     expect(JSON.parse(logout.stdout)).toEqual({ "logged-out": [peers().registryHost] });
     expect(logout.stderr).toContain(`ends by itself at ${result["expires-at"]}`);
     const left = differences(before, await machine.snapshot());
-    // The user's own choice of a place may stay, empty.
+    // The folder that the user chose may stay, empty.
     expect(left.filter((line) => !line.startsWith(join(machine.home, "made")))).toEqual([]);
   });
 
-  test("puts everything back where variables give relative paths, from another folder too", async ({ expect }) => {
+  test("restores everything if variables have relative paths, from another folder too", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers(), { tolerateLeaks: true });
     for (const name of ["home", "docker", "tmp"]) {
@@ -53,7 +53,7 @@ describe.concurrent("logout --session", () => {
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("twice says that there is nothing left to do", async ({ expect }) => {
+  test("says the second time that no session is left", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();
@@ -67,7 +67,7 @@ describe.concurrent("logout --session", () => {
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("a login over an existing session takes that back first", async ({ expect }) => {
+  test("removes the login of an existing session before a new login", async ({ expect }) => {
     const [first, second] = [newRobot(peers()), newRobot(peers())];
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();
@@ -83,7 +83,7 @@ describe.concurrent("logout --session", () => {
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("a login that fails over an existing session leaves no login", async ({ expect }) => {
+  test("leaves no login if a login over an existing session fails", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();
@@ -105,7 +105,7 @@ describe.concurrent("logout --session", () => {
     },
   );
 
-  test("leaves what somebody else wrote since", async ({ expect }) => {
+  test("keeps what another program wrote since", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -118,7 +118,7 @@ describe.concurrent("logout --session", () => {
 });
 
 describe.concurrent("logout without a session", () => {
-  /** Two robots and somebody else in one file. */
+  /** Two robots and another login in one file. */
   async function loggedIn() {
     const [first, second] = [newRobot(peers()), newRobot(peers())];
     const machine = await machineWithToken(peers());
@@ -141,7 +141,7 @@ describe.concurrent("logout without a session", () => {
     expect([again.code, JSON.parse(again.stdout)]).toEqual([0, { "logged-out": [] }]);
   });
 
-  test("removes the scopes that are named", async ({ expect }) => {
+  test("removes the named scopes", async ({ expect }) => {
     const { machine, file, host, scope } = await loggedIn();
     const args = ["logout", `--auth-file=${file}`, "--scope", scope, `--scope=${host}`, "--output=json"];
     const logout = await machine.run(args);
@@ -149,7 +149,7 @@ describe.concurrent("logout without a session", () => {
     expect(await authsIn(file)).toEqual(foreign);
   });
 
-  test("finds the file by itself, as the tools do", async ({ expect }) => {
+  test("finds the file as the tools do", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
@@ -160,7 +160,7 @@ describe.concurrent("logout without a session", () => {
     expect(known.code).not.toBe(0);
   });
 
-  test("doesn't touch a password that is no robot token", async ({ expect }) => {
+  test("keeps a password that is not a robot token", async ({ expect }) => {
     const machine = await createMachine();
     const auths = { "quay.io": entryOf("acme+ci", "THESTATICPASSWORDOFAROBOT") };
     await machine.write(machine.usualFile, JSON.stringify({ auths }));
@@ -170,7 +170,7 @@ describe.concurrent("logout without a session", () => {
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("from a file that does not exist, or holds no login, says so", async ({ expect }) => {
+  test("says that a file does not exist or holds no login", async ({ expect }) => {
     const machine = await createMachine();
     const missing = join(machine.home, "typo.json");
     const file = await machine.write(join(machine.home, "auth.json"), JSON.stringify({ auths: foreign }));
@@ -184,7 +184,7 @@ describe.concurrent("logout without a session", () => {
     });
   });
 
-  test("with no file at all has nothing to do", async ({ expect }) => {
+  test("succeeds without any file", async ({ expect }) => {
     const machine = await createMachine();
     expect(await machine.run(["logout"])).toMatchObject({ code: 0, stdout: "" });
   });

@@ -1,4 +1,4 @@
-/** Files that several users share: who may read and write them is the same during and after a login. */
+/** Files that several users share: a login does not change who may read and write them. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, mkdir, readFile, stat } from "node:fs/promises";
@@ -49,7 +49,7 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     ["owner and group, by root", 0o770, [2001, 3000], root],
   ])("keeps %s", async ([, mode, [uid, gid], user], { expect }) => {
     const { robot, machine, file, as, login } = await sharing(mode, [uid, gid]);
-    const shared = { uid: user === root ? uid : 2002, gid, mode: 0o100660 }; // only root gives a file away
+    const shared = { uid: user === root ? uid : 2002, gid, mode: 0o100660 }; // only root can change the owner
     const session = ["--session", join(user === root ? machine.scratch : machine.home, "session")];
     const ran = await as(user, [...login, ...session]);
     expect(ran.code, ran.stderr).toBe(0);
@@ -61,11 +61,11 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     expect(await readFile(file, "utf8")).toBe(content);
   });
 
-  test("by a user who puts links where root writes: root's own file is never reached", async ({ expect }) => {
+  test("by a user who puts links where root writes never makes root write elsewhere", async ({ expect }) => {
     const { machine, file, as, login } = await sharing(0o770, [2001, 3000]);
     const precious = await machine.write(join(machine.scratch, "precious"), "root's own");
     await chown(precious, 0, 0);
-    // Its user can't look into this one's home.
+    // Its user can't read this user's home.
     const program = await machine.write(join(machine.scratch, "attacker.mjs"), await readFile(attacker, "utf8"), 0o644);
     const node = join(machine.scratch, "tools/node");
     const attack = spawn("setpriv", [...member, node, program, dirname(file), precious]);
@@ -83,7 +83,7 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     const { file, as, login } = await sharing(0o770, [2002, 3000]);
     expect(await as(member, login)).toMatchObject({ code: 0 });
     await chown(file, 2001, 3000);
-    await chmod(file, 0o640); // which its owner could write no more if it were somebody else's
+    await chmod(file, 0o640); // which its owner could not write if the owner changed
     const before = await readFile(file, "utf8");
     const out = await as(member, ["logout", "--auth-file", file, "--registry", peers().registryHost]);
     expect(out.code, out.stderr).toBe(1);
@@ -91,7 +91,7 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     expect([await readFile(file, "utf8"), (await stat(file)).uid]).toEqual([before, 2001]);
   });
 
-  test("that gets mounted by itself after the login is told by logout, and stays", async ({ expect }) => {
+  test("that is mounted alone after the login stays, and logout reports it", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const file = await machine.write(join(machine.home, "auth.json"), content);
@@ -111,7 +111,7 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
 });
 
 describe.concurrent("a result", () => {
-  test("takes the place of a file, and never goes where a link leads", async ({ expect }) => {
+  test("replaces a file, and never follows a link", async ({ expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];

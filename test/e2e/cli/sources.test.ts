@@ -1,4 +1,4 @@
-/** Where the identity token comes from: a file as the kubelet makes it, a variable, GitHub; and what is chosen by itself. */
+/** Sources of the identity token: a file of the kubelet, a variable, GitHub; and the choice of auto. */
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -12,7 +12,7 @@ const peers = useWorld({ registry: false });
 const account = "system:serviceaccount:build:pipeline";
 
 describe.concurrent("identity", () => {
-  test("from a projected token, followed through its links, read anew after a rotation", async ({ expect }) => {
+  test("from a projected token, through its links, read again after a rotation", async ({ expect }) => {
     const { issuer, quay } = peers();
     const robot = newRobot(peers(), [{ issuer: issuer.url, subject: account }]);
     const machine = await createMachine({ peers: peers() });
@@ -49,7 +49,7 @@ describe.concurrent("identity", () => {
     },
   );
 
-  test.for(["auto", "github"])("%s: GitHub's, where the job may ask for it", async (identity, { expect }) => {
+  test.for(["auto", "github"])("%s: GitHub's, if the job may request it", async (identity, { expect }) => {
     const robot = newRobot(peers());
     const machine = await createMachine({ peers: peers(), env: peers().githubEnv });
     const target = [...quayOf(peers()), "--robot", robot.name, "--audience", robot.audience];
@@ -58,26 +58,26 @@ describe.concurrent("identity", () => {
     expect(resultsOf(ran.stdout)).toMatchObject({ audience: robot.audience, subject: SUBJECT });
     const asked = peers().github.requests.filter(({ audience }) => audience === robot.audience);
     expect(asked).toEqual([{ audience: robot.audience, authorized: true }]);
-    // Its words for its own log are not for this entry point.
+    // This entry point prints no commands of GitHub's log.
     expect(ran.stdout + ran.stderr).not.toContain("::");
   });
 
-  test("nowhere: says where it has looked", async ({ expect }) => {
+  test("names the sources it tried if there is none", async ({ expect }) => {
     const machine = await createMachine({ peers: peers() });
     const before = await machine.snapshot();
     const ran = await machine.run(["login", ...quayOf(peers()), "--robot", "acme+ci"]);
-    const told = failed(expect, ran, 1, "identity-not-found");
+    const stderr = failed(expect, ran, 1, "identity-not-found");
     for (const place of [
       "SPIFFE_ENDPOINT_SOCKET",
       "/var/run/secrets/tokens/quay-token",
       "--token-env",
       "--spiffe-socket",
     ])
-      expect(told).toContain(place);
+      expect(stderr).toContain(place);
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
-  test("asked of GitHub where GitHub gives none", async ({ expect }) => {
+  test("fails if GitHub gives none", async ({ expect }) => {
     const machine = await createMachine({ peers: peers() });
     const ran = await machine.run(["login", ...quayOf(peers()), "--robot", "acme+ci", "--identity", "github"]);
     expect([ran.code, ran.stdout]).toEqual([1, ""]);
@@ -92,9 +92,9 @@ describe.concurrent("a login that Quay refuses shows the binding to add", () => 
     const before = await machine.snapshot();
     const target = [...quayOf(peers()), "--robot", newRobot(peers()).name, "--token-file", machine.tokenFile];
     const ran = await machine.run(["login", ...target, "--output", "json"]);
-    const told = failed(expect, ran, 1, "issuer-cluster-internal");
-    expect(told).toContain(issuer);
-    expect(told).toMatch(/SPIFFE/);
+    const stderr = failed(expect, ran, 1, "issuer-cluster-internal");
+    expect(stderr).toContain(issuer);
+    expect(stderr).toMatch(/SPIFFE/);
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
 
@@ -103,8 +103,8 @@ describe.concurrent("a login that Quay refuses shows the binding to add", () => 
     const machine = await machineWithToken(peers(), {}, { sub: account });
     const target = [...quayOf(peers()), "--robot", newRobot(peers()).name, "--token-file", machine.tokenFile];
     const ran = await machine.run(["login", ...target, "--output=json"]);
-    const told = failed(expect, ran, 1, "subject-not-bound");
-    expect(told).toContain(`subject   ${account}`);
+    const stderr = failed(expect, ran, 1, "subject-not-bound");
+    expect(stderr).toContain(`subject   ${account}`);
     expect(JSON.parse(ran.stdout)).toMatchObject({
       error: { binding: { issuer: issuer.url, subject: account, audience: "quay" } },
     });
@@ -117,13 +117,13 @@ describe.concurrent("a login that Quay refuses shows the binding to add", () => 
     const robots = [`${scope("acme/a")}=${first.name}`, `${scope("acme/b")}=${second.name}`];
     const target = [...quayOf(peers()), "--token-file", machine.tokenFile, "--output=json"];
     const ran = await machine.run(["login", ...target, ...robots]);
-    const told = failed(expect, ran, 1, "robot-not-federated");
-    for (const { name } of [first, second]) expect(told).toContain(name);
+    const stderr = failed(expect, ran, 1, "robot-not-federated");
+    for (const { name } of [first, second]) expect(stderr).toContain(name);
     expect(JSON.parse(ran.stdout).error.also).toMatchObject([{ code: "robot-not-federated" }]);
   });
 });
 
-describe.concurrent("a failure that may pass by itself exits with 75:", () => {
+describe.concurrent("a temporary failure exits with 75:", () => {
   test("Quay can't be reached", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const target = ["--registry", "localhost:1", "--robot", "acme+ci", "--token-file", machine.tokenFile];
@@ -131,7 +131,7 @@ describe.concurrent("a failure that may pass by itself exits with 75:", () => {
     failed(expect, ran, 75, "quay-unreachable");
   });
 
-  test("the time is over", async ({ expect }) => {
+  test("the timeout has passed", async ({ expect }) => {
     const silent = await listen(createServer(() => {}));
     const machine = await machineWithToken(peers());
     const env = {

@@ -1,4 +1,4 @@
-/** `status`: what an auth file holds for Quay, and until when. */
+/** `status`: the logins of an auth file for Quay, and when they expire. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { createMachine, type Machine } from "../../support/command.ts";
@@ -8,7 +8,7 @@ import { failed, machineWithToken, newRobot, quayOf, useWorld } from "./world.ts
 const peers = useWorld({ registry: false });
 const now = () => Math.floor(Date.now() / 1000);
 
-/** A file with entries whose robot tokens end in so many seconds; undefined is a stored password. */
+/** A file with entries whose robot tokens expire in this many seconds; undefined is a stored password. */
 async function fileWith(machine: Machine, entries: Record<string, number | undefined>): Promise<string> {
   const auths: Record<string, object> = { "registry.example.com": entryOf("somebody", "a-foreign-password") };
   for (const [scope, left] of Object.entries(entries)) {
@@ -30,8 +30,8 @@ describe.concurrent("status", () => {
     expect(text).toMatchObject({ code: 0, stderr: "" });
     for (const fact of [machine.usualFile, peers().registryHost, robot.name, end]) expect(text.stdout).toContain(fact);
     const json = await machine.run(["status", ...where, "--output", "json"]);
-    const told = JSON.parse(json.stdout);
-    expect([json.code, told]).toEqual([
+    const result = JSON.parse(json.stdout);
+    expect([json.code, result]).toEqual([
       0,
       {
         "auth-file": machine.usualFile,
@@ -40,7 +40,7 @@ describe.concurrent("status", () => {
         ],
       },
     ]);
-    expect(Math.abs(told.logins[0]["seconds-left"] - 3600)).toBeLessThan(60);
+    expect(Math.abs(result.logins[0]["seconds-left"] - 3600)).toBeLessThan(60);
   });
 
   test.for([
@@ -60,7 +60,7 @@ describe.concurrent("status", () => {
     expect(JSON.parse(ran.stdout).logins).toMatchObject([{ scope: "quay.io", robot: "acme+ci" }]);
   });
 
-  test("of a login that has ended", async ({ expect }) => {
+  test("of an expired login", async ({ expect }) => {
     const machine = await createMachine();
     const file = await fileWith(machine, { "quay.io": -60 });
     const ran = await machine.run(["status", "--auth-file", file, "--output=json"]);
@@ -68,7 +68,7 @@ describe.concurrent("status", () => {
     expect(JSON.parse(ran.stdout)).toMatchObject({ logins: [{ "seconds-left": 0 }] });
   });
 
-  test("where others are logged in, but not here", async ({ expect }) => {
+  test("of a file with logins for other hosts only", async ({ expect }) => {
     const machine = await createMachine();
     const file = await fileWith(machine, { "quay.example.com": 600, "quay.io.example.com": 600 });
     const ran = await machine.run(["status", "--auth-file", file, "--output=json"]);
@@ -84,12 +84,12 @@ describe.concurrent("status", () => {
     expect(JSON.parse(ran.stdout)).toMatchObject({ "auth-file": file, logins: [] });
   });
 
-  test("where there is no file at all", async ({ expect }) => {
+  test("without any file", async ({ expect }) => {
     const machine = await createMachine();
     expect(failed(expect, await machine.run(["status"]), 1, "not-logged-in")).toContain(machine.usualFile);
   });
 
-  test("of a stored password: it does not end", async ({ expect }) => {
+  test("of a stored password, which does not expire", async ({ expect }) => {
     const machine = await createMachine();
     const file = await fileWith(machine, { "quay.io": undefined });
     const ran = await machine.run(["status", "--auth-file", file, "--for", "24h", "--output=json"]);
@@ -99,7 +99,7 @@ describe.concurrent("status", () => {
     ]);
   });
 
-  test("of a part of the registry: all scopes, or those asked for", async ({ expect }) => {
+  test("of parts of the registry: all scopes, or the given ones", async ({ expect }) => {
     const machine = await createMachine();
     const file = await fileWith(machine, { "quay.io/acme": 60, "quay.io/acme/app": 600 });
     const where = ["status", "--auth-file", file, "--output=json"];
@@ -125,7 +125,7 @@ describe.concurrent("status", () => {
   test("of a file that can't be read", async ({ expect }) => {
     const machine = await createMachine({ uid: 1234 });
     const ran = await machine.run(["status", "--auth-file", "/etc/shadow"]);
-    const told = failed(expect, ran, 1, "auth-file-unusable");
-    expect(told).toMatch(/\/etc\/shadow may not be read by this user/);
+    const stderr = failed(expect, ran, 1, "auth-file-unusable");
+    expect(stderr).toMatch(/\/etc\/shadow may not be read by this user/);
   });
 });

@@ -1,4 +1,4 @@
-/** A record that nobody of us wrote, found where the user's own is to be; and the user's own in a volume with a group. */
+/** A forged record at the path of the user's own, and the user's own record in a volume with a group. */
 import { createHash } from "node:crypto";
 import { chmod, chown, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const sha = (text: string) => createHash("sha256").update(text).digest("hex");
 const record = (more: object) =>
   JSON.stringify({ version: 1, folder: "/", named: false, id, files: [], certificates: [], robots: [], ...more });
 
-describe.concurrent("a record that lies in the checkout", () => {
+describe.concurrent("a record in the checkout", () => {
   const known = '{"auths": {"ghcr.io": {}}}';
   const evil = Buffer.from('{"auths": {"ghcr.io": {"auth": "ZXZpbDpldmls"}}}').toString("base64");
   const file = (path: string) => ({ path, before: evil, mode: 0o644, folders: [], scopes: {}, after: [sha(known)] });
@@ -36,7 +36,7 @@ describe.concurrent("a record that lies in the checkout", () => {
     ],
     ["deletes what lies beside it", () => ({})],
     ["leaves the folder by its id", (home) => ({ id: "/../victim", files: [file(join(home, ".ssh/a"))] })],
-  ])("%s: neither logout nor login obeys", async ([, more], { expect }) => {
+  ])("%s: logout and login ignore it", async ([, more], { expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     await machine.write(join(machine.home, ".ssh/id"), known);
@@ -50,12 +50,12 @@ describe.concurrent("a record that lies in the checkout", () => {
     await machine.run(["login", ...target, "--auth-file", "./auth.json", "--session", "./session"]);
     await machine.run(["logout", "--session", "./session"]);
     const changed = differences(before, await machine.snapshot());
-    // A record that says nothing is a session without logins: it goes, and nothing with it.
+    // An empty record is a session without logins: only the record is removed.
     expect(changed.filter((line) => !line.startsWith(join(session, "session.json")))).toEqual([]);
   });
 });
 
-test("one that everybody may write to is told, and a program sees the code", async ({ expect }) => {
+test("reports one that every user can write to, with a code for programs", async ({ expect }) => {
   const machine = await createMachine();
   const session = join(machine.work, "session");
   await machine.write(join(session, "session.json"), record({}), 0o666);
@@ -63,7 +63,7 @@ test("one that everybody may write to is told, and a program sees the code", asy
   expect(failed(expect, ran, 1, "logout-incomplete")).toContain("everybody may write to it");
 });
 
-/** As the kubelet does for a pod's fsGroup, in every pod that mounts the volume. */
+/** What the kubelet does for a pod's fsGroup, in every pod that mounts the volume. */
 async function mountForGroup(path: string, group: number): Promise<void> {
   const info = await stat(path);
   await chown(path, info.uid, group);
@@ -78,7 +78,7 @@ describe.skipIf(process.getuid?.() !== 0)("in a volume with a group (needs root)
     ["a folder of its own", ".quay-keyless-login", undefined],
     ["a folder of its own, and a mode for the file", ".quay-keyless-login", "0640"],
     ["a folder that the volume made", "session", undefined],
-  ])("login and logout go on working: %s", async ([, name, mode], { expect }) => {
+  ])("login and logout still work: %s", async ([, name, mode], { expect }) => {
     const robot = newRobot(peers());
     const machine = await machineWithToken(peers());
     const volume = join(machine.scratch, "volume");

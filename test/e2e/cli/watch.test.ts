@@ -1,4 +1,4 @@
-/** `login --watch`: a login that outlives its token, as later commands of the same user and the operator see it. */
+/** `login --watch`: a login that outlasts its token, for later commands of the same user and for the operator. */
 import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,7 @@ import { differences } from "../../support/leaks.ts";
 import { authsIn, entryOf, of, once, type Robot, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, project, quayOf, resultsOf, useWorld } from "./world.ts";
 
-/** Seconds. A token's end is in whole ones: up to one less is left of it. */
+/** Seconds. A token expires at a whole second, up to one second earlier. */
 const life = 6;
 const peers = useWorld({ quay: { robotTokenLife: life, leeway: 0 } });
 const host = () => peers().registryHost;
@@ -23,7 +23,7 @@ interface Watch extends Started {
 
 interface WatchOptions {
   readonly more?: readonly string[];
-  /** What stands in the file before; default: nothing. */
+  /** The file's content before; default: no file. */
   readonly content?: string;
   readonly claims?: Record<string, unknown>;
   readonly robot?: Robot;
@@ -38,10 +38,10 @@ async function start({ more = [], content, claims, robot = newRobot(peers()) }: 
   return { ...started, machine, robot, before };
 }
 
-/** The same, once its first login stands. */
+/** The same, after its first login. */
 async function watching(options: WatchOptions = {}) {
   const watch = await start(options);
-  await told(watch);
+  await printed(watch);
   return watch;
 }
 
@@ -66,8 +66,8 @@ const seen = (watch: Started, text: string, ms?: number) =>
     },
     ms,
   );
-/** Its results. */
-const told = ({ shown }: Started) => until("results", () => /^audience /m.test(shown.stdout));
+/** Waits for its results. */
+const printed = ({ shown }: Started) => until("results", () => /^audience /m.test(shown.stdout));
 const renewals = ({ shown }: Started): number => shown.stderr.split("The login was renewed").length - 1;
 const tokenIn = async (path: string) => (await authsIn(path).catch(() => undefined))?.[host()]?.auth;
 const renewed = (watch: Started, count: number, ms?: number) =>
@@ -77,7 +77,7 @@ const renewed = (watch: Started, count: number, ms?: number) =>
     ms,
   );
 
-/** SIGTERM, and what is promised of the end. */
+/** Sends SIGTERM, and checks the end. */
 async function end(expect: ExpectStatic, watch: Watch, signal: NodeJS.Signals = "SIGTERM") {
   const from = performance.now();
   watch.kill(signal);
@@ -112,7 +112,7 @@ describe.concurrent("login --watch", () => {
     const { stdout } = await end(expect, watch);
     expect(resultsOf(stdout)).toMatchObject({ registry: host(), robot: robot.name, "auth-file": machine.usualFile });
     expect(stdout.match(/^registry /gm)).toHaveLength(1);
-    // The login stays: it ends by itself.
+    // The login is not removed: it expires.
     expect(userOf((await authsIn(machine.usualFile))[host()])).toBe(robot.name);
   }, 60_000);
 
@@ -126,13 +126,13 @@ describe.concurrent("login --watch", () => {
     expect(JSON.parse(stdout)).toMatchObject({ "logged-in": true });
   });
 
-  test("whose first login fails ends as login does, and leaves nothing", async ({ expect }) => {
+  test("exits as login does if the first login fails, and leaves nothing", async ({ expect }) => {
     const watch = await start({ robot: { ...newRobot(peers()), name: "acme+nobody" }, more: ["--on-lapse=retry"] });
     failed(expect, await watch.done, 1, "robot-not-found");
     expect(differences(watch.before, await watch.machine.snapshot())).toEqual([]);
   });
 
-  test("whose first login could pass by itself later ends with 75 all the same", async ({ expect }) => {
+  test("exits with 75 on a temporary failure of the first login", async ({ expect }) => {
     const robot = newRobot(peers());
     peers().quay.exchangeScript.always(page(READ_ONLY), of(robot));
     const ran = await (await start({ robot, more: ["--on-lapse=retry", "--output=json"] })).done;
@@ -145,7 +145,7 @@ describe.concurrent("login --watch", () => {
     expect(await tokenIn(watch.machine.usualFile)).toBeTruthy();
   });
 
-  test("a signal ends it in the middle of a renewal as well; the login that stands stays whole", async ({ expect }) => {
+  test("ends on a signal during a renewal, and keeps the current login whole", async ({ expect }) => {
     const watch = await watching();
     const token = await tokenIn(watch.machine.usualFile);
     let asked = false;
@@ -172,7 +172,7 @@ describe.concurrent("login --watch", () => {
     },
   );
 
-  test("--logout-on-exit leaves what others have written meanwhile", async ({ expect }) => {
+  test("--logout-on-exit keeps what others have written meanwhile", async ({ expect }) => {
     const watch = await watching({ more: ["--logout-on-exit"] });
     const { machine } = watch;
     await renewed(watch, 1);
@@ -185,33 +185,33 @@ describe.concurrent("login --watch", () => {
     ]);
   });
 
-  test("an outage of Quay is survived, and told", async ({ expect }) => {
+  test("survives an outage of Quay, with warnings", async ({ expect }) => {
     const watch = await watching();
     const first = await tokenIn(watch.machine.usualFile);
-    // Read-only mode is a 503 that a login does not wait for.
+    // Read-only mode is a 503 that a login does not retry.
     for (let count = 0; count < 2; count++) peers().quay.exchangeScript.always(page(READ_ONLY), once(of(watch.robot)));
     await seen(watch, "The login could not be renewed.");
     await renewed(watch, 1);
     expect(await tokenIn(watch.machine.usualFile)).not.toBe(first);
     const { stderr } = await end(expect, watch);
     expect(stderr.match(/could not be renewed/g)).toHaveLength(2);
-    // What to do about it is said once; each attempt, and each renewal, is a line.
+    // The remedy is printed once; each attempt and each renewal is a line.
     expect(stderr.match(/explain quay-read-only/g)).toHaveLength(1);
     expect(stderr.split("\n").filter((line) => /Identity:|^ {2}issuer|Logged in to/.test(line))).toHaveLength(2);
     expect(stderr).toMatch(/Trying again (?:at once|in \d\.\d s); the login ends at /);
     expect(stderr).not.toContain("login-lapsed");
   });
 
-  test("a login that has lapsed ends it with 75", async ({ expect }) => {
+  test("exits with 75 when the login has lapsed", async ({ expect }) => {
     const watch = await watching({ more: ["--timeout=3"] });
     down(watch.robot, 60);
     const ran = await watch.done;
-    const said = failed(expect, ran, 75, "login-lapsed");
-    expect(said).toMatch(/The login ended at \S+, before it could be renewed\.\n(?:.*\n)*.*The last attempt:/);
+    const stderr = failed(expect, ran, 75, "login-lapsed");
+    expect(stderr).toMatch(/The login ended at \S+, before it could be renewed\.\n(?:.*\n)*.*The last attempt:/);
     expect(ran.milliseconds).toBeLessThan((life + 6) * 1000);
   });
 
-  test("--on-lapse retry goes on, loudly, and comes back", async ({ expect }) => {
+  test("--on-lapse retry keeps trying, with warnings, and recovers", async ({ expect }) => {
     const watch = await watching({ more: ["--timeout=3", "--on-lapse", "retry"] });
     down(watch.robot, life + 3);
     await seen(watch, "login-lapsed");
@@ -221,7 +221,7 @@ describe.concurrent("login --watch", () => {
     expect(stderr.split("explain login-lapsed")).toHaveLength(2);
   }, 60_000);
 
-  test("an auth file that is deleted, its folder too, is there again within 2 s", async ({ expect }) => {
+  test("writes a deleted auth file and its folder again within 2 s", async ({ expect }) => {
     const watch = await watching({ more: ["--logout-on-exit"] });
     const { machine } = watch;
     for (const path of [machine.usualFile, join(machine.usualFile, "..")]) {
@@ -234,7 +234,7 @@ describe.concurrent("login --watch", () => {
     expect(differences(watch.before, await machine.snapshot())).toEqual([]);
   });
 
-  test("--session: what was killed can be taken back from outside, and a new one takes it over", async ({ expect }) => {
+  test("--session: after a kill, logout removes the login, or a new login takes it over", async ({ expect }) => {
     const content = `{"auths": {"${host()}": ${JSON.stringify(entryOf("old", "an-old-password"))}} }\n`;
     const session = ["--session", "../session"];
     const watch = await watching({ content, more: session });
@@ -245,10 +245,10 @@ describe.concurrent("login --watch", () => {
     expect(userOf((await authsIn(machine.usualFile))[host()])).toBe(robot.name);
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
     const next = await machine.start(["login", ...target, "--watch", ...session]);
-    await told(next);
+    await printed(next);
     await renewed(next, 1);
     await end(expect, { ...next, machine, robot });
-    // Without --logout-on-exit the session is there for a logout.
+    // Without --logout-on-exit the session is kept for a logout.
     expect(await machine.run(["logout", ...session])).toMatchObject({ code: 0 });
     expect(differences(before, await machine.snapshot())).toEqual([]);
   });
@@ -260,13 +260,13 @@ describe.concurrent("login --watch", () => {
     expect(differences(watch.before, await watch.machine.snapshot())).toEqual([]);
   });
 
-  test("a token file that is replaced as the kubelet does it is seen within 2 s", async ({ expect }) => {
+  test("notices within 2 s that the kubelet has replaced the token file", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const robot = newRobot(peers());
     const tokenFile = await project(machine, await peers().issuer.sign(), "..2026_01");
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", tokenFile];
     const watch = await machine.start(["login", ...target, "--watch"]);
-    await told(watch);
+    await printed(watch);
     const first = await tokenIn(machine.usualFile);
     await sleep(1_000); // two robot tokens of one second would be the same
     await project(machine, await peers().issuer.sign(), "..2026_02");
@@ -275,16 +275,16 @@ describe.concurrent("login --watch", () => {
     await end(expect, { ...watch, machine, robot });
   });
 
-  test("an identity that can't be fetched again: says until when, and ends with the login", async ({ expect }) => {
+  test("warns of an identity that can't be fetched again, and ends with the login", async ({ expect }) => {
     const robot = newRobot(peers());
     const ends = Math.floor(Date.now() / 1000) + 4;
     const token = await peers().issuer.sign({ exp: ends });
     const machine = await machineWithToken(peers(), { env: { QUAY_ID_TOKEN: token } });
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-env", "QUAY_ID_TOKEN"];
     const ran = await machine.run(["login", ...target, "--watch", "--on-lapse=retry"]);
-    const said = failed(expect, ran, 75, "login-lapsed");
+    const stderr = failed(expect, ran, 75, "login-lapsed");
     const end = new Date(ends * 1000).toISOString().replace(".000", "");
-    expect(said).toContain(`will not be renewed: its identity token ends at ${end} and can't be fetched again`);
+    expect(stderr).toContain(`will not be renewed: its identity token ends at ${end} and can't be fetched again`);
     expect(renewals({ shown: ran } as unknown as Started)).toBe(0);
   });
 
@@ -303,8 +303,8 @@ describe.concurrent("login --watch", () => {
   });
 });
 
-test("five lives: a real pull, again and again, while tokens end and rotate, and none fails", async ({ expect }) => {
-  // The renewal has a fifth of it, less the second that the token's end is rounded by, on a machine that may be busy.
+test("real pulls for five lifetimes, while tokens expire and rotate, and none fails", async ({ expect }) => {
+  // A renewal has a fifth of it, less the second of rounding, on a machine that may be busy.
   const lasting = 12;
   peers().quay.settings.robotTokenLife = lasting;
   const robot = newRobot(peers());
@@ -316,7 +316,7 @@ test("five lives: a real pull, again and again, while tokens end and rotate, and
   const there = `docker://${host()}/${robot.repository}:v1`;
   const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", tokenFile];
   const watch = await machine.start(["login", ...target, "--watch"]);
-  await told(watch);
+  await printed(watch);
   const env = { SSL_CERT_FILE: peers().caFile };
   expect(await machine.other("skopeo", ["copy", image.reference, there], { env })).toMatchObject({ code: 0 });
 
@@ -328,7 +328,7 @@ test("five lives: a real pull, again and again, while tokens end and rotate, and
     const pulled = await machine.other("skopeo", ["copy", there, `dir:${machine.scratch}/pulled`], { env });
     expect([pulled, lived, watch.shown.stderr]).toMatchObject([{ code: 0, stderr: "" }, {}, {}]);
     pulls++;
-    // Once in each life or so, out of step with it.
+    // About once per lifetime, at varying moments.
     if (lived / (lasting * 0.9) >= rotations) await rotate();
     await sleep(50);
   }

@@ -1,4 +1,4 @@
-/** What the scenarios of the command line share. */
+/** Shared by the scenarios of the command line. */
 import { rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, type ExpectStatic } from "vitest";
@@ -8,13 +8,13 @@ import { usePeers } from "../world.ts";
 
 export { newRobot } from "../world.ts";
 
-/** Peers for all tests of a file, and an end for its machines. */
+/** Peers for all tests of a file; its machines are removed at the end. */
 export function useWorld(options: PeersOptions = {}): () => Peers {
   afterAll(removeMachines);
   return usePeers(options);
 }
 
-/** Where Quay is, for a login. */
+/** The options that name Quay. */
 export const quayOf = ({ registryHost, caFile }: Peers): string[] => ["--registry", registryHost, "--ca-file", caFile];
 
 /** A machine with an identity token of the peers' issuer in a file; its path is in `tokenFile`. */
@@ -28,7 +28,7 @@ export async function machineWithToken(
   return { ...machine, tokenFile: await machine.write(join(machine.home, "token"), `${token}\n`) };
 }
 
-/** Text results: a name, two blanks or more, a value; a name may stand on several lines. */
+/** Text results: a name, two blanks or more, a value. A name can be on several lines. */
 export function resultsOf(stdout: string): Record<string, string> {
   const results: Record<string, string> = {};
   for (const line of stdout.trimEnd().split("\n")) {
@@ -38,7 +38,7 @@ export function resultsOf(stdout: string): Record<string, string> {
   return results;
 }
 
-/** That a command failed with this code, told people and, by JSON, programs. @returns standard error */
+/** Expects a failure with this code, in text and in JSON. @returns standard error */
 export function failed(expect: ExpectStatic, ran: Ran, exitCode: number, code: string): string {
   expect([ran.stderr, ran.code]).toEqual([
     expect.stringContaining(`More: quay-keyless-login explain ${code}`),

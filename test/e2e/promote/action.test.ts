@@ -1,4 +1,4 @@
-/** The Action that promotes, as GitHub's runner runs it: outputs, summary, annotations, and what post finds to take back. */
+/** The Action that promotes, as GitHub's runner runs it: outputs, summary, annotations, and the post step. */
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -15,7 +15,7 @@ const world = usePromotionWorld();
 let action = "";
 
 beforeAll(async () => {
-  // As a runner has it: uses: owner/quay-keyless-login/promote@v1
+  // The folder on a runner: uses: owner/quay-keyless-login/promote@v1
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-action-"));
   action = join(folder, "promote");
   await mkdir(action);
@@ -62,7 +62,7 @@ const single = ({ inputs, from, to }: Scene, ...tags: string[]) => ({
 const titles = (step: { annotations: { title: string }[] }) => step.annotations.map(({ title }) => title);
 
 describe.concurrent("the Action", () => {
-  test("promotes, tells so in outputs and summary, and leaves nothing, twice", async ({ expect }) => {
+  test("promotes, reports it in outputs and summary, and leaves nothing, twice", async ({ expect }) => {
     const scene = await newScene();
     const { job, image, to, repository } = scene;
     const before = await job.snapshot();
@@ -91,7 +91,7 @@ describe.concurrent("the Action", () => {
     for (const tag of ["1.4.2", "latest"]) expect(await world().release.digest(repository, tag)).toBe(image.digest);
   });
 
-  test("a failure hides nothing of the others, and fails the step", async ({ expect }) => {
+  test("reports the others beside a failure, and fails the step", async ({ expect }) => {
     const scene = await newScene();
     const { job, from, to, image, inputs } = scene;
     const file = await job.write(
@@ -117,7 +117,7 @@ describe.concurrent("the Action", () => {
     expect((await main.post()).code).toBe(0);
   });
 
-  test("a dry run writes the plan into the summary, and nothing else anywhere", async ({ expect }) => {
+  test("writes only the summary in a dry run", async ({ expect }) => {
     const scene = await newScene();
     const main = await scene.job.run({ ...single(scene, "1.4.2"), "dry-run": "true" });
     expect(main).toMatchObject({ code: 0, annotations: [] });
@@ -126,7 +126,7 @@ describe.concurrent("the Action", () => {
     expect(await world().release.digest(scene.repository, "1.4.2")).toBeUndefined();
   });
 
-  test("bad input fails before a request is made, with the inputs as they are written", async ({ expect }) => {
+  test("rejects bad input before any request, and names inputs as a workflow writes them", async ({ expect }) => {
     const scene = await newScene();
     const main = await scene.job.run({ ...single(scene, "1.4.2", "1.4.2") });
     expect(main).toMatchObject({ code: 1, outputs: {}, state: {} });
@@ -135,7 +135,7 @@ describe.concurrent("the Action", () => {
     expect((await main.post()).shown).toContain("There is no login to remove.");
   });
 
-  test("a job without an identity is not told of what only a login can do", async ({ expect }) => {
+  test("mentions no option of a login to a job without an identity", async ({ expect }) => {
     const scene = await newScene();
     const job = await createJob({ peers: world().peers, action, idToken: false });
     const main = await job.run(single(scene, "1.4.2"));
@@ -144,7 +144,7 @@ describe.concurrent("the Action", () => {
     expect(main.shown + main.summary).not.toMatch(/without-identity|auth-file/);
   });
 
-  test("a cancelled job's step tells what was done", async ({ expect }) => {
+  test("reports what was done in a cancelled job", async ({ expect }) => {
     const scene = await newScene();
     const { image, repository } = scene;
     const ended = await interrupted(scene, "SIGINT");
@@ -159,7 +159,7 @@ describe.concurrent("the Action", () => {
     expect(await world().release.digest(repository, "1.4.2")).toBe(image.digest);
   });
 
-  test("after a kill, post takes both logins back", async ({ expect }) => {
+  test("removes both logins in post after a kill", async ({ expect }) => {
     const scene = await newScene({ tolerateLeaks: true });
     const before = await scene.job.snapshot();
     const ended = await interrupted(scene, "SIGKILL");
@@ -178,7 +178,7 @@ async function interrupted(scene: Scene, signal: "SIGINT" | "SIGKILL") {
   const running = await scene.job.start(single(scene, "1.4.2"));
   const stop = release.onAsked(({ method, path }) => {
     if (method === "POST" && path.startsWith(`/v2/${scene.repository}/blobs/`)) {
-      stop(); // a second signal would end it at once
+      stop(); // a second signal would kill it
       running.kill(signal);
     }
   });

@@ -1,4 +1,4 @@
-/** `promote`: images that Quay would delete again. */
+/** `promote`: images that Quay would delete after a while. */
 import { describe, test } from "vitest";
 import {
   amd64,
@@ -34,9 +34,13 @@ describe.concurrent("an image that expires", { timeout: 60_000 }, () => {
     const { from, to } = scenario;
     await from.side.push(from.repository, made);
     for (const more of [[], ["--dry-run"]]) {
-      const said = refused(expect, await scenario.promote([...scenario.args(made, "1.0"), ...more]), "image-expires");
-      expect(said).toContain(`has the label ${label}=${after}: Quay deletes each tag`);
-      expect(said).toContain("--allow-expiring");
+      const message = refused(
+        expect,
+        await scenario.promote([...scenario.args(made, "1.0"), ...more]),
+        "image-expires",
+      );
+      expect(message).toContain(`has the label ${label}=${after}: Quay deletes each tag`);
+      expect(message).toContain("--allow-expiring");
     }
     expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
     succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--allow-expiring"]));
@@ -50,7 +54,7 @@ describe.concurrent("an image that expires", { timeout: 60_000 }, () => {
     ["a month", "1M"],
     ["no text", 14],
     ["a negative time", "-1d"],
-  ])("a label that Quay can't read, %s, is no reason", async ([, value], { expect }) => {
+  ])("is promoted with a label that Quay can't read: %s", async ([, value], { expect }) => {
     const made = makeImage(`expiry ${value}`, expiring(value));
     const scenario = await newScenario(world());
     const { from, to } = scenario;
@@ -59,7 +63,7 @@ describe.concurrent("an image that expires", { timeout: 60_000 }, () => {
     await arrived(expect, to, made, "1.0");
   });
 
-  test("each config is asked for once, and only where it is looked at", async ({ expect }) => {
+  test("has each config read once, and only if it counts", async ({ expect }) => {
     const made = makeTwoPlatforms("expiry ordinary two");
     const configs = made.children.map(({ blobs: [config] }) => config?.descriptor.digest);
     const scenario = await newScenario(world());

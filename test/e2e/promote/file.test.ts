@@ -1,4 +1,4 @@
-/** `promote --file`: many at once, one report; what failed, or was interrupted, is done by running the same again. */
+/** `promote --file`: many at once, one report. A second run completes what failed or was interrupted. */
 import { readFile } from "node:fs/promises";
 import { describe, test } from "vitest";
 import { answer, hang, slow } from "../../quay-stand-in/scripted.ts";
@@ -27,7 +27,7 @@ interface Many {
   readonly args: readonly string[];
 }
 
-/** So many images, each to a repository of its own, in a file. */
+/** This many images, each to a separate repository, in a file. */
 async function many(name: string, count: number): Promise<Many> {
   const scenario = await newScenario(world());
   const { from, to, machine } = scenario;
@@ -65,7 +65,7 @@ async function allArrived(expect: Parameters<typeof arrived>[0], { images, place
 }
 
 describe.concurrent("promote --file", { timeout: 60_000 }, () => {
-  test("all of five, with one login for each side", async ({ expect }) => {
+  test("promotes five images, with one login per endpoint", async ({ expect }) => {
     const all = await many("file five", 5);
     const { from, to } = all.scenario;
     const ran = succeeded(expect, await all.scenario.promote(all.args));
@@ -82,7 +82,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     expect(again.promotions.some(({ changed }) => changed)).toBe(false);
   });
 
-  test("one of five is refused: the others are done; running again finishes", async ({ expect }) => {
+  test("promotes the others if one of five is refused; a second run finishes", async ({ expect }) => {
     const all = await many("file refused", 5);
     const bad = all.places[2];
     if (bad === undefined) throw new Error("too few");
@@ -101,7 +101,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     expect(again.promotions.map(({ changed }) => changed)).toEqual(all.places.map((place) => place === bad));
   });
 
-  test("in text: a table with all of them, and the failure", async ({ expect }) => {
+  test("prints a table with all of them, and the failure", async ({ expect }) => {
     const all = await many("file text", 3);
     const bad = all.places[1];
     bad?.side.quay.store.repositories.get(bad.repository)?.permissions.clear();
@@ -112,7 +112,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     expect(ran.stdout).toMatch(/2 promoted.*1 failed/);
   });
 
-  test("exit code 75 where each failure may pass by itself; 1 where one may not", async ({ expect }) => {
+  test("exits with 75 if each failure is temporary, else with 1", async ({ expect }) => {
     const all = await many("file temporary", 3);
     const { to } = all.scenario;
     const unavailable = answer(503, "");
@@ -135,7 +135,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     expect([mixed.code, mixed.stderr]).toEqual([1, expect.stringContaining("explain access-missing")]);
   });
 
-  test("a registry that was busy for a moment is asked again", async ({ expect }) => {
+  test("retries a registry that was busy once", async ({ expect }) => {
     const all = await many("file busy", 2);
     const { registryScript } = all.scenario.to.side.quay;
     for (const place of all.places) {
@@ -167,7 +167,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
       expect(await first?.side.tags(first.repository)).toEqual(done);
       const from = performance.now();
       started.kill(signal);
-      const ran = await started.ended(); // no login is left: it looks
+      const ran = await started.ended(); // checks that no login is left
       expect(performance.now() - from).toBeLessThan(5_000);
       expect([ran.code, ran.signal, ran.stderr]).toEqual([75, null, expect.stringContaining("explain cancelled")]);
       expect(ran.promotions.map(({ error, changed }) => [error?.code, changed])).toEqual([
@@ -182,7 +182,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     },
   );
 
-  test("no more copies at once than --parallel says", async ({ expect }) => {
+  test("runs no more copies at once than --parallel", async ({ expect }) => {
     const all = await many("file parallel", 4);
     const { side } = all.scenario.to;
     const open = new Set<Place>();
@@ -202,7 +202,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     await allArrived(expect, all);
   });
 
-  test("nor more of verify-command", async ({ expect }) => {
+  test("runs no more verify-commands at once than --parallel", async ({ expect }) => {
     const all = await many("file verify", 5);
     const log = fileOf(all.scenario.machine, "log");
     const command = `sh -c 'echo 1 >>${log}; sleep 0.3; echo -1 >>${log}'`;
@@ -219,7 +219,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
     await allArrived(expect, all);
   });
 
-  test("a skopeo that is not there is told once", async ({ expect }) => {
+  test("reports a missing skopeo once", async ({ expect }) => {
     const scenario = await newScenario(world(), { tools: [] });
     const made = makeImage("file no skopeo");
     await scenario.from.side.push(scenario.from.repository, made);

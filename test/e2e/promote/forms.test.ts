@@ -1,4 +1,4 @@
-/** `promote`, for every form of image: the digest is the same on both sides, and a second run changes nothing. */
+/** `promote`, for every form of image: the digest is the same at both endpoints, and a second run changes nothing. */
 import { readFile } from "node:fs/promises";
 import { describe, test } from "vitest";
 import { answer, slow } from "../../quay-stand-in/scripted.ts";
@@ -67,7 +67,7 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     });
   }
 
-  test("an image that is partly there: only the rest is sent", async ({ expect }) => {
+  test("sends only the rest of an image that is partly there", async ({ expect }) => {
     const made = makeTwoPlatforms("forms partly");
     const scenario = await newScenario(world());
     const { from, to } = scenario;
@@ -80,12 +80,12 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     expect(ran.promotions[0]?.bytes).toBe(sizeOf(made) - sizeOf(child));
   });
 
-  test("a source by tag is resolved once, aloud; the tag may move meanwhile", async ({ expect }) => {
+  test("resolves a source's tag once and logs the digest; the tag may move meanwhile", async ({ expect }) => {
     const [old, later] = [makeImage("forms tagged"), makeImage("forms tagged later")];
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     await from.side.push(from.repository, old, ["nightly"]);
-    // As soon as the destination is asked for anything, the source is another one.
+    // The source's tag moves at the first request to the destination.
     let moved: Promise<void> | undefined;
     const stop = to.side.onAsked(({ path }) => {
       if (path.startsWith(`/v2/${to.repository}/`)) moved ??= from.side.push(from.repository, later, ["nightly"]);
@@ -113,14 +113,14 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
       }
       return isUpload;
     });
-    const said = refused(expect, await scenario.promote(scenario.args("nightly", "1.0")), "source-not-found");
+    const message = refused(expect, await scenario.promote(scenario.args("nightly", "1.0")), "source-not-found");
     await gone;
-    expect(said).toContain(`${from.path}@${made.digest} disappeared during the promotion`);
-    expect(said).toContain("always keep a version tag");
+    expect(message).toContain(`${from.path}@${made.digest} disappeared during the promotion`);
+    expect(message).toContain("always keep a version tag");
     expect(await to.side.tags(to.repository)).toEqual([]);
   });
 
-  test("--result writes what a pipeline hands on", async ({ expect }) => {
+  test("writes outputs to the files of --result", async ({ expect }) => {
     const made = makeImage("forms results");
     const scenario = await newScenario(world());
     const { from, to, machine } = scenario;
@@ -140,7 +140,7 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     expect(JSON.parse(results)).toEqual(ran.promotions);
   });
 
-  test("a source that is not what its digest says", async ({ expect }) => {
+  test("rejects a source with another digest than named", async ({ expect }) => {
     const [made, other] = [makeImage("forms true"), makeImage("forms false")];
     const scenario = await newScenario(world());
     const { from, to } = scenario;
@@ -149,12 +149,12 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     const wrong = answer(200, other.bytes.toString(), headers);
     from.side.quay.registryScript.always(wrong, requestOf("GET", from, "manifests/"));
     const ran = await scenario.promote(scenario.args(made, "1.0"));
-    const said = refused(expect, ran, "digest-differs");
-    expect([said, said]).toEqual([expect.stringContaining(made.digest), expect.stringContaining(other.digest)]);
+    const message = refused(expect, ran, "digest-differs");
+    expect([message, message]).toEqual([expect.stringContaining(made.digest), expect.stringContaining(other.digest)]);
     expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
   });
 
-  test("a tag that is read back as something else", async ({ expect }) => {
+  test("reports a tag that reads back as another digest", async ({ expect }) => {
     const [made, other] = [makeImage("forms set"), makeImage("forms read")];
     const scenario = await newScenario(world());
     const { from, to } = scenario;
@@ -166,11 +166,11 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
       return isSet && requestOf("HEAD", to, "manifests/1.1")(request);
     });
     const ran = await scenario.promote(scenario.args(made, "1.0", "1.1"));
-    const said = refused(expect, ran, "digest-differs");
-    for (const part of [`${to.path}:1.1`, made.digest, other.digest]) expect(said).toContain(part);
+    const message = refused(expect, ran, "digest-differs");
+    for (const part of [`${to.path}:1.1`, made.digest, other.digest]) expect(message).toContain(part);
   });
 
-  test("a tag beside the digest is a comment", async ({ expect }) => {
+  test("ignores a tag beside the digest", async ({ expect }) => {
     const made = makeImage("forms comment");
     const scenario = await newScenario(world());
     const { from, to } = scenario;
@@ -181,7 +181,7 @@ describe.concurrent("promote", { timeout: 60_000 }, () => {
     await arrived(expect, to, made, "1.0");
   });
 
-  test.for(["digest", "tag"] as const)("a %s that is not there", async (by, { expect }) => {
+  test.for(["digest", "tag"] as const)("rejects a missing %s", async (by, { expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     const made = makeImage("forms absent");
@@ -221,17 +221,17 @@ describe.concurrent("--platform", { timeout: 60_000 }, () => {
     ]);
     if (lacking === undefined) {
       succeeded(expect, ran);
-      await arrived(expect, to, made, "1.0"); // whole: nothing is left out that nobody asked for
+      await arrived(expect, to, made, "1.0"); // whole: no platform is left out
       expect(ran.promotions[0]?.platforms).toEqual(expect.arrayContaining(platforms));
     } else {
-      const said = refused(expect, ran, "platform-missing");
-      expect([said, said]).toEqual([expect.stringContaining(lacking), expect.stringContaining("linux/amd64")]);
+      const message = refused(expect, ran, "platform-missing");
+      expect([message, message]).toEqual([expect.stringContaining(lacking), expect.stringContaining("linux/amd64")]);
       expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
     }
   });
 });
 
-/** Of its blobs, each once. */
+/** The digests of its blobs, each once. */
 function sizeOf(made: Made): number {
   const blobs = allOf(made).flatMap((each) => each.blobs.map(({ descriptor }) => descriptor));
   return [...new Map(blobs.map(({ digest, size }) => [digest, size])).values()].reduce((sum, size) => sum + size, 0);

@@ -1,4 +1,4 @@
-/** `promote --with-signatures`: what is only listed as a signature stays behind, whoever has listed it. */
+/** `promote --with-signatures`: what is only listed as a signature is not copied. */
 import { describe, test } from "vitest";
 import {
   content,
@@ -19,7 +19,7 @@ import { arrived, newScenario, type Place, refused, type Scenario, succeeded, us
 const world = usePromotionWorld();
 const args = (scenario: Scenario, made: Made) => [...scenario.args(made, "1.0"), "--with-signatures"];
 
-/** Of the list of what refers to an image, and whether a registry with the API for it lists it too. */
+/** Entries of the list of referrers, and whether a registry with the referrers API lists them too. */
 const listed: readonly (readonly [string, (good: Made) => Made, string, boolean?])[] = [
   ["an image", () => makeImage("impostor image"), "does not name it"],
   ["an index", () => makeTwoPlatforms("impostor index"), "it is an index"],
@@ -33,7 +33,7 @@ const listed: readonly (readonly [string, (good: Made) => Made, string, boolean?
 const simpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json";
 const payload = (value: unknown) => content(simpleSigning, Buffer.from(JSON.stringify(value)));
 
-/** Under one of cosign's tags. */
+/** Manifests under one of cosign's tags. */
 const tagged: readonly (readonly [string, "sig" | "att" | "sbom", (good: Made) => Made, string])[] = [
   ["an image", "sig", () => makeImage("tagged image"), "it is not a signature"],
   ["an index", "sig", () => makeTwoPlatforms("tagged index"), "it is an index"],
@@ -46,7 +46,7 @@ const tagged: readonly (readonly [string, "sig" | "att" | "sbom", (good: Made) =
   ["a payload that says nothing", "sig", () => makeCosignOf([payload({ critical: null })]), "not a signature of this"],
   ["a payload that is a list", "sig", () => makeCosignOf([payload([])]), "not a signature of this image"],
   [
-    "a payload that is none",
+    "a payload that is not JSON",
     "sig",
     () => makeCosignOf([content(simpleSigning, Buffer.from("\0"))]),
     "not a signature of",
@@ -70,7 +70,7 @@ async function list({ side, repository }: Place, good: Made, referrers: readonly
   if (side !== world().modern) await side.push(repository, makeFallbackIndex(referrers), [fallbackTag(good)]);
 }
 
-/** Digests that the destination has of these. */
+/** Those of these digests that the destination has. */
 async function cameOver({ side, repository }: Place, mades: readonly Made[]): Promise<string[]> {
   const found = await Promise.all(mades.map(({ digest }) => side.digest(repository, digest)));
   return found.filter((digest) => digest !== undefined);
@@ -80,7 +80,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
   test.for<[string, () => Side]>([
     ["a list that anybody can write", () => world().staging],
     ["the API for referrers", () => world().modern],
-  ])("from %s, only what refers to the image goes along", async ([, from], { expect }) => {
+  ])("copies only what refers to the image, from %s", async ([, from], { expect }) => {
     const scenario = await newScenario(world(), { from: from() });
     const good = makeImage(`impostors ${scenario.from.path}`);
     const own = makeReferrer(good, "true");
@@ -95,31 +95,31 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     expect(ran.stderr).toContain("is left out: ");
   });
 
-  test.for(listed)("%s is no signature, though it is listed", async ([, make, why], { expect }) => {
+  test.for(listed)("leaves out %s that is listed", async ([, make, why], { expect }) => {
     const scenario = await newScenario(world());
     const good = makeImage("impostor good");
     const other = make(good);
     await scenario.from.side.push(scenario.from.repository, good);
     await list(scenario.from, good, [other]);
-    const said = refused(expect, await scenario.promote(args(scenario, good)), "signatures-missing");
-    expect(said).toContain(`${scenario.from.path}@${other.digest} is left out: `);
-    expect(said).toContain(why);
+    const message = refused(expect, await scenario.promote(args(scenario, good)), "signatures-missing");
+    expect(message).toContain(`${scenario.from.path}@${other.digest} is left out: `);
+    expect(message).toContain(why);
     expect(await cameOver(scenario.to, [good, other])).toEqual([]);
   });
 
-  test.for(tagged)("%s is nothing that stands under .%s", async ([, kind, make, why], { expect }) => {
+  test.for(tagged)("leaves out %s under .%s", async ([, kind, make, why], { expect }) => {
     const scenario = await newScenario(world());
     const good = makeImage("tagged good");
     const other = make(good);
     await scenario.from.side.push(scenario.from.repository, good);
     await scenario.from.side.push(scenario.from.repository, other, [cosignTag(good, kind)]);
-    const said = refused(expect, await scenario.promote(args(scenario, good)), "signatures-missing");
-    expect(said).toContain(`${scenario.from.path}:${cosignTag(good, kind)} is left out: `);
-    expect(said).toContain(why);
+    const message = refused(expect, await scenario.promote(args(scenario, good)), "signatures-missing");
+    expect(message).toContain(`${scenario.from.path}:${cosignTag(good, kind)} is left out: `);
+    expect(message).toContain(why);
     expect(await cameOver(scenario.to, [good, other])).toEqual([]);
   });
 
-  test("a signature of one of its images is found, though the list of the whole names it too", async ({ expect }) => {
+  test("finds a signature of one of its images that the list of the index names too", async ({ expect }) => {
     const scenario = await newScenario(world());
     const good = makeTwoPlatforms("impostor whole");
     const child = good.children[0] as Made;

@@ -1,4 +1,4 @@
-/** `promote`, killed at any moment: no release tag is on an incomplete or an unsigned image, and running again finishes. */
+/** `promote`, killed at any moment: no release tag is on an incomplete or unsigned image, and a second run finishes. */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, type ExpectStatic, test } from "vitest";
@@ -38,7 +38,7 @@ interface Signed {
 const tags = ["1.0", "latest"] as const;
 
 async function signed(name: string): Promise<Signed> {
-  // The leak harness would find the login in the private folder of one that had no time to take it away.
+  // The leak harness would find the login in the private folder of a killed process.
   const scenario = await newScenario(world(), { tolerateLeaks: true });
   const { side, repository } = scenario.from;
   const made = makeTwoPlatforms(`kills ${name}`);
@@ -50,12 +50,12 @@ async function signed(name: string): Promise<Signed> {
   return { scenario, made, signature, referrer, args: [...scenario.args(made, ...tags), "--with-signatures"] };
 }
 
-/** What is promised at every moment. @returns the release tags that can be pulled */
+/** Checks what holds at every moment. @returns the release tags that can be pulled */
 async function keepsPromise(expect: ExpectStatic, { scenario, made, signature, referrer }: Signed): Promise<string[]> {
   const { side, repository } = scenario.to;
   const there: string[] = [];
   for (const tag of tags) {
-    // Not those that are listed: this registry lists a tag before it can be pulled.
+    // Not the listed tags: this registry lists a tag before it can be pulled.
     const digest = await side.digest(repository, tag);
     if (digest === undefined) continue;
     there.push(tag);
@@ -71,7 +71,7 @@ async function keepsPromise(expect: ExpectStatic, { scenario, made, signature, r
 
 async function finishes(expect: ExpectStatic, all: Signed): Promise<void> {
   const { scenario, made, args } = all;
-  // A tool that was at work when its parent went has still to end.
+  // A tool whose parent was killed may still be running.
   await eventually(async () => (await processesOf(scenario.machine.scratch)).length === 0, "the end of the last tool");
   await keepsPromise(expect, all);
   const { machine } = scenario;
@@ -80,7 +80,7 @@ async function finishes(expect: ExpectStatic, all: Signed): Promise<void> {
   expect(await keepsPromise(expect, all)).toEqual([...tags]);
 }
 
-/** Where it is held: at which side, at which request, and which of the release tags may be there by then. */
+/** Where it is held: the endpoint, the request, and the release tags that may be set by then. */
 const phases: [string, (all: Signed) => [Place, (request: IncomingMessage) => boolean], string[]][] = [
   ["resolving the source", ({ scenario: { from } }) => [from, requestOf("GET", from, "manifests/sha256:")], []],
   ["looking at the tags", ({ scenario: { to } }) => [to, requestOf("HEAD", to, "manifests/1.0")], []],
@@ -115,7 +115,7 @@ describe.concurrent("promote, killed", { timeout: 60_000 }, () => {
     const [{ side }, matches] = hold(all);
     const isHeld = once(matches);
     let held = false;
-    // Long enough for the kill; a tool that is left alone goes on then, and so does a request that was on its way.
+    // Long enough for the kill; then an orphaned tool and a pending request continue.
     side.quay.registryScript.always(slow(1500), (request) => {
       const found = isHeld(request);
       held ||= found;
@@ -129,7 +129,7 @@ describe.concurrent("promote, killed", { timeout: 60_000 }, () => {
     await finishes(expect, all);
   });
 
-  test("at moments that nobody has chosen", async ({ expect }) => {
+  test("at random moments", async ({ expect }) => {
     const all = await signed("moments");
     const { scenario, args } = all;
     const { from, to } = scenario;
@@ -137,7 +137,7 @@ describe.concurrent("promote, killed", { timeout: 60_000 }, () => {
       side.quay.registryScript.always(slow(60), ({ url = "" }) => url.startsWith(`/v2/${repository}/`));
     }
     let kills = 0;
-    // At the second, fifth, … thing that it changes: each run begins where the one before was killed.
+    // At the second, fifth, … change: each run begins where the one before was killed.
     for (const limit of [2, 5, 4, 3, 2]) {
       const started = await scenario.machine.start(["promote", ...args]);
       let changes = 0;
@@ -153,7 +153,7 @@ describe.concurrent("promote, killed", { timeout: 60_000 }, () => {
     await finishes(expect, all);
   });
 
-  test("as whoever pulls sees it all the time", async ({ expect }) => {
+  test("while a user pulls all the time", async ({ expect }) => {
     const all = await signed("watched");
     const { scenario, args } = all;
     const started = await scenario.start(args);

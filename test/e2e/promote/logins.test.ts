@@ -1,4 +1,4 @@
-/** `promote`: where the two sides are, who signs in at which, and what is said where one of them may not. */
+/** `promote`: the logins of the two endpoints, and the errors if a robot lacks a permission. */
 import { readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { arrived, newScenario, refused, type Scenario, succeeded, usePromotionWo
 const world = usePromotionWorld();
 const made = makeTwoPlatforms("sides made");
 
-/** Exchanges and bearers, by robot. */
+/** Exchanges and bearer tokens, by robot. */
 const askedBy = ({ from, to }: Scenario, robot: string) =>
   [...new Set([from.side, to.side])].flatMap(({ quay }) => quay.requests.filter(({ user }) => user === robot));
 const exchangesOf = (scenario: Scenario, robot: string) =>
@@ -33,8 +33,8 @@ const withRobots = (args: readonly string[], source: string, destination: string
     args[index - 1] === "--source-robot" ? source : args[index - 1] === "--destination-robot" ? destination : arg,
   );
 
-describe.concurrent("two sides", { timeout: 60_000 }, () => {
-  test("two Quays: each robot is known to its own only", async ({ expect }) => {
+describe.concurrent("two endpoints", { timeout: 60_000 }, () => {
+  test("two Quays: each robot logs in to its own only", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to } = scenario;
     succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
@@ -44,7 +44,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect([exchangesOf(scenario, from.robot), exchangesOf(scenario, to.robot)]).toEqual([1, 1]);
   });
 
-  test("two robots of one host, neither of which may do the other's part", async ({ expect }) => {
+  test("two robots of one host, each with its own permissions only", async ({ expect }) => {
     const scenario = await withImage({ to: world().staging });
     const { from, to } = scenario;
     succeeded(expect, await scenario.promote(scenario.args(made, "1.0")));
@@ -54,9 +54,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect([...users]).toEqual([to.robot]);
   });
 
-  test("the machine's credential helper, asked before any file, knows another login: it is not asked", async ({
-    expect,
-  }) => {
+  test("a credential helper of the machine with another login is not asked", async ({ expect }) => {
     const scenario = await withImage();
     const { machine, to } = scenario;
     const log = join(machine.scratch, "helper.asked");
@@ -70,22 +68,20 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     await expect(readFile(log)).rejects.toThrow("ENOENT");
   });
   for (const name of ["source", "destination"] as const) {
-    test(`the ${name} by another name than its own: no token goes there unless its option says so`, async ({
-      expect,
-    }) => {
+    test(`the ${name} by another name: no token is sent there without its option`, async ({ expect }) => {
       const scenario = await withImage();
       const { from, to } = scenario;
       const { host } = (name === "source" ? from : to).side;
       const args = scenario.args(made, "1.0").map((arg) => arg.replace(host, host.replace("localhost", "127.0.0.1")));
-      const told = refused(expect, await scenario.promote(args), "realm-refused");
-      expect(told).toContain(`The login to the ${name} failed.`);
-      const [option = ""] = /--\S+-token-host \S+/.exec(told) ?? [];
+      const message = refused(expect, await scenario.promote(args), "realm-refused");
+      expect(message).toContain(`The login to the ${name} failed.`);
+      const [option = ""] = /--\S+-token-host \S+/.exec(message) ?? [];
       expect(option).toBe(`--${name}-token-host ${host}`);
       succeeded(expect, await scenario.promote([...args, ...option.split(" ")]));
       await arrived(expect, to, made, "1.0");
     });
 
-    test(`the ${name}'s registry redirects, or names another host: no robot's token leaves`, async ({ expect }) => {
+    test(`the ${name}'s registry redirects, or names another host: no robot token is sent`, async ({ expect }) => {
       const { peers } = world();
       const other = await startQuay(peers.authority);
       const scenario = await withImage();
@@ -96,7 +92,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
         answer(401, "", { "www-authenticate": `Bearer realm="${other.url}/v2/auth",service="x"` }),
         answer(401, "", { "www-authenticate": `Bearer realm="${other.httpUrl}/v2/auth",service="x"` }),
       ]) {
-        // The other tests' questions come at the same time.
+        // Requests of other tests arrive at the same time.
         const own = await startQuay(peers.authority);
         addRobot(own.store, scenario.from.robot, [{ issuer: peers.issuer.url, subject: SUBJECT }]);
         addRobot(own.store, scenario.to.robot, [{ issuer: peers.issuer.url, subject: SUBJECT }]);
@@ -111,7 +107,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     });
   }
 
-  test("one robot for both sides of one host signs in once", async ({ expect }) => {
+  test("one robot for both endpoints of one host logs in once", async ({ expect }) => {
     const scenario = await withImage({ to: world().staging });
     const { from, to } = scenario;
     addPlace(world(), from.side, from.repository, { robots: { [to.robot]: "read" } });
@@ -121,7 +117,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect(exchangesOf(scenario, to.robot)).toBe(1);
   });
 
-  test("further tags in the source's own repository: nothing is copied", async ({ expect }) => {
+  test("more tags in the source's own repository: nothing is copied", async ({ expect }) => {
     const scenario = await withImage({ within: true });
     const { to } = scenario;
     const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0", "latest")));
@@ -142,16 +138,14 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect([bearers.length > 0, bearers.every(({ user }) => user === undefined)]).toEqual([true, true]);
   });
 
-  test("a public source's bearer is no secret: whatever a stranger calls so, results say what is", async ({
-    expect,
-  }) => {
+  test("a public source's bearer token is not treated as a secret, and results are unchanged", async ({ expect }) => {
     const scenario = await withImage({ isPublic: true });
     const { from } = scenario;
     from.side.quay.authScript.always(answer(200, { token: "e" }), ({ url = "" }) =>
       url.includes(encodeURIComponent(`:${from.repository}:`)),
     );
     const ran = await scenario.promote(scenario.args(made, "1.0"));
-    // This registry takes no such bearer; the words are whole all the same.
+    // This registry rejects such a bearer token; the text is whole even so.
     const { promotions } = JSON.parse(ran.stdout);
     expect(promotions[0]).toMatchObject({
       destination: expect.stringMatching(/^localhost:\d+\//),
@@ -169,7 +163,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect(new Set(reads.map(({ user }) => user))).toEqual(new Set([undefined]));
   });
 
-  test("a login of the user's own for these hosts is neither used nor touched", async ({ expect }) => {
+  test("the user's own logins for these hosts are neither used nor changed", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to, machine } = scenario;
     const auth = Buffer.from("somebody:a-wrong-password").toString("base64");
@@ -183,7 +177,7 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     expect((await machine.snapshot()).has(machine.usualFile)).toBe(false);
   });
 
-  test("a repository of the same name on two Quays is another one", async ({ expect }) => {
+  test("repositories of the same name on two Quays are different", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to } = scenario;
     const { repository } = from;
@@ -199,14 +193,14 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
     const { to, machine } = scenario;
     const ca = await machine.write(join(machine.scratch, "ca.pem"), world().peers.authority.ca, 0o644);
     const args = scenario.args(made, "1.0").map((arg) => (arg === world().peers.caFile ? ca : arg));
-    // skopeo keeps a list there of the blobs that it has met.
+    // skopeo keeps a list of known blobs there.
     const ran = await machine.run(["promote", ...args], { env: { XDG_DATA_HOME: join(machine.scratch, "storage") } });
     succeeded(expect, ran);
     await arrived(expect, to, made, "1.0");
     expect(differences(scenario.before, await machine.snapshot())).toEqual([]);
   });
 
-  test("in text: what was said, and where", async ({ expect }) => {
+  test("prints messages to standard error and results to standard output", async ({ expect }) => {
     const scenario = await withImage();
     const { to } = scenario;
     const args = scenario.args(made, "1.0").map((arg) => (arg === "json" ? "text" : arg));
@@ -215,8 +209,8 @@ describe.concurrent("two sides", { timeout: 60_000 }, () => {
   });
 });
 
-describe.concurrent("one side may not", { timeout: 60_000 }, () => {
-  /** Nothing was done, and it says side, robot, repository and permission. */
+describe.concurrent("a missing permission", { timeout: 60_000 }, () => {
+  /** Nothing was changed, and the error names endpoint, robot, repository and permission. */
   async function may(
     expect: Parameters<typeof refused>[0],
     scenario: Scenario,
@@ -226,13 +220,13 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
   ) {
     const { from, to } = scenario;
     const ran = await scenario.promote(args);
-    const said = refused(expect, ran, code);
-    for (const part of parts) expect(said).toMatch(part);
+    const message = refused(expect, ran, code);
+    for (const part of parts) expect(message).toMatch(part);
     expect([writesTo(to), await to.side.tags(to.repository), writesTo(from)]).toEqual([[], [], []]);
-    return said;
+    return message;
   }
 
-  test("the source's robot may not read", async ({ expect }) => {
+  test("the source's robot may not pull", async ({ expect }) => {
     const scenario = await withImage();
     const { from } = scenario;
     from.side.quay.store.repositories.get(from.repository)?.permissions.clear();
@@ -240,7 +234,7 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
     await may(expect, scenario, "access-missing", [/source/, robot, repository, from.side.host, /Read/]);
   });
 
-  test("a source that is not public, and no robot for it", async ({ expect }) => {
+  test("a private source without a robot", async ({ expect }) => {
     const scenario = await withImage({ isPublic: true });
     const { from } = scenario;
     const repository = from.side.quay.store.repositories.get(from.repository);
@@ -248,7 +242,7 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
     await may(expect, scenario, "access-missing", [/source/, from.repository, /source-robot/]);
   });
 
-  test("the destination's robot may only read", async ({ expect }) => {
+  test("the destination's robot may only pull", async ({ expect }) => {
     const scenario = await withImage();
     const { to } = scenario;
     to.side.quay.store.repositories.get(to.repository)?.permissions.set(to.robot, "read");
@@ -292,7 +286,7 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
   });
 
   test.for([
-    ["the source is not there", "source-not-found", makeImage("sides nowhere"), []],
+    ["the source is missing", "source-not-found", makeImage("sides nowhere"), []],
     ["the platform is missing", "platform-missing", made, ["--platform", "linux/s390x"]],
     ["it has no signature", "signatures-missing", made, ["--with-signatures"]],
     ["verify-command fails", "verify-failed", made, ["--verify-command", "false"]],
@@ -315,14 +309,14 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
     await may(expect, scenario, "robot-not-federated", [robot, side.host, which]);
   });
 
-  test("both robots have no binding: one run tells of both", async ({ expect }) => {
+  test("both robots have no binding: one run reports both", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to } = scenario;
     for (const { side, robot } of [from, to]) addRobot(side.quay.store, robot);
     await may(expect, scenario, "robot-not-federated", [from.robot, to.robot]);
   });
 
-  test("the destination's robot is not there at all", async ({ expect }) => {
+  test("the destination's robot does not exist", async ({ expect }) => {
     const scenario = await withImage();
     const { to } = scenario;
     to.side.quay.store.robots.delete(to.robot);
@@ -334,11 +328,11 @@ describe.concurrent("one side may not", { timeout: 60_000 }, () => {
     const { from, to } = scenario;
     const args = withRobots(scenario.args(made, "1.0"), from.robot, from.robot);
     await may(expect, scenario, "robot-not-found", [from.robot, to.side.host], args);
-    bindRobot(world(), to.side, from.robot); // there, but without any permission
+    bindRobot(world(), to.side, from.robot); // it exists, but without any permission
     await may(expect, scenario, "access-missing", [/destination/, to.repository, /Write/], args);
   });
 
-  test("a source that has the repository but not the image", async ({ expect }) => {
+  test("a source whose repository lacks the image", async ({ expect }) => {
     const scenario = await withImage();
     const absent = makeImage("sides absent");
     await may(expect, scenario, "source-not-found", [absent.digest], scenario.args(absent, "1.0"));

@@ -1,4 +1,4 @@
-/** `promote` where the network breaks, and where a copy outlives the robots' tokens. */
+/** `promote` when the network breaks, and when a copy outlasts the robot tokens. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -13,11 +13,11 @@ import { of, once } from "../world.ts";
 import { arrived, fileOf, newScenario, type Place, refused, requestOf, type Scenario, succeeded } from "./world.ts";
 
 let toxiproxies: Toxiproxies | undefined;
-/** The way to the release registry. */
+/** The proxy before the release registry. */
 let passage: Passage;
 let world: PromotionWorld;
 
-/** Of the robots' tokens, seconds. */
+/** Lifetime of the robot tokens, seconds. */
 function setLife(seconds: number): void {
   for (const { quay } of [world.staging, world.release]) {
     Object.assign(quay.settings, { robotTokenLife: seconds, leeway: 0 });
@@ -43,7 +43,7 @@ async function withImage(made: Made, fromRelease = false): Promise<Scenario> {
   return scenario;
 }
 
-/** Calls back once so many bytes of one upload have come. */
+/** Calls back after this many bytes of one upload. */
 function onUploaded(place: Place, bytes: number, callback: () => void): void {
   const isUpload = requestOf("PATCH", place, "blobs/uploads/");
   const sockets = new Set<Socket>();
@@ -59,13 +59,13 @@ function onUploaded(place: Place, bytes: number, callback: () => void): void {
   looking.unref();
 }
 
-/** What skopeo asks, not we. */
+/** Requests of skopeo, not ours. */
 const fromSkopeo =
   (predicate: (request: IncomingMessage) => boolean) =>
   (request: IncomingMessage): boolean =>
     /skopeo|containers/.test(request.headers["user-agent"] ?? "") && predicate(request);
 
-/** For a copy: a login names no repository. */
+/** Requests for a copy: a login names no repository. */
 const isAuth = ({ url = "" }: IncomingMessage) => /^\/v2\/auth.*scope=/.test(url);
 
 const copies = ({ children }: { children: { argv: string[] }[] }) =>
@@ -80,7 +80,7 @@ async function triedAgain(expect: ExpectStatic, scenario: Scenario, made: Made, 
   expect(copies(ran)).toBeGreaterThan(isResumed ? 0 : 1);
 }
 
-// One after the other: all of them go one way.
+// One after the other: all of them use one proxy.
 describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () => {
   test("the connection is cut in the middle of a blob of 200 MB", async ({ expect }) => {
     const made = makeImage("network big", { size: 200_000_000 });
@@ -113,7 +113,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     expect(gets).toBeGreaterThan(1);
   }, 60_000);
 
-  // Each is told by skopeo in words of its own.
+  // skopeo has a different message for each.
   test.for<[string, (places: Scenario) => (request: IncomingMessage) => boolean]>([
     ["the source's manifest", ({ from }) => requestOf("GET", from, "manifests/")],
     ["the source's blob", ({ from }) => requestOf("GET", from, "blobs/")],
@@ -123,7 +123,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     ["an upload's end", ({ to }) => requestOf("PUT", to, "blobs/uploads/")],
     ["the destination's manifest", ({ to }) => requestOf("PUT", to, "manifests/")],
     ["a bearer token", () => isAuth],
-  ])("a registry stumbles once (500): %s", async ([what, requestsOf], { expect }) => {
+  ])("retries after a single 500: %s", async ([what, requestsOf], { expect }) => {
     const made = makeImage(`network ${what}`);
     const scenario = await withImage(made);
     const isIt = once(fromSkopeo(requestsOf(scenario)));
@@ -133,7 +133,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     for (const takeBack of rules) takeBack();
   });
 
-  // In Go's words; a script on PATH says them once, and is skopeo then.
+  // Go's messages; a script on PATH prints one once, and runs skopeo from then on.
   test.for([
     "dial tcp: lookup quay.example.com on 127.0.0.53:53: server misbehaving",
     "dial tcp 10.0.0.3:443: connect: no route to host",
@@ -143,7 +143,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
     "received unexpected HTTP status: 520 unknown",
     "toomanyrequests: rate limit exceeded",
     "digest invalid: provided digest did not match uploaded content",
-  ])("a copy breaks off once: %s", async (words, { expect }) => {
+  ])("retries a copy that breaks off once: %s", async (words, { expect }) => {
     const made = makeImage(`network ${words}`);
     const scenario = await withImage(made);
     const { machine, to } = scenario;
@@ -161,7 +161,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     await arrived(expect, to, made, "1.0");
   });
 
-  test("the destination is not reachable for a moment, after the copy", async ({ expect }) => {
+  test("the destination is unreachable for a moment, after the copy", async ({ expect }) => {
     const made = makeImage("network moment");
     const scenario = await withImage(made);
     const { to } = scenario;
@@ -179,11 +179,11 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     await arrived(expect, to, made, "1.0", "1.1");
   }, 60_000);
 
-  test("nobody is there: it ends in time, and says so", async ({ expect }) => {
+  test("gives up in time on an unreachable destination", async ({ expect }) => {
     const made = makeImage("network nobody");
     const scenario = await withImage(made);
     const { to } = scenario;
-    // Not before the login is done.
+    // Only after the login.
     const isLook = once(requestOf("HEAD", to));
     let down: Promise<void> | undefined;
     to.side.quay.registryScript.always({ kind: "reset" }, (request) => {
@@ -207,7 +207,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     ["a tag", "a blob"],
     ["a blob", "a tag"],
   ] as const)(
-    "the look at %s fails beside one at %s that is tried again: both end, and nothing is told afterwards",
+    "the look at %s fails beside one at %s that is retried: both end, and nothing is logged afterwards",
     { timeout: 60_000 },
     async ([fails, stumbles], { expect }) => {
       const made = makeImage("network beside");
@@ -218,15 +218,15 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
       script.always(answer(503), looks[stumbles](to));
       for (const more of [[], ["--dry-run"]]) {
         const ran = await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "60", ...more]);
-        const said = refused(expect, ran, "copy-failed");
-        expect(said).toContain("answered 418");
-        expect(said.split("explain copy-failed")[1]).not.toContain("Trying again");
+        const message = refused(expect, ran, "copy-failed");
+        expect(message).toContain("answered 418");
+        expect(message.split("explain copy-failed")[1]).not.toContain("Trying again");
         expect(ran.milliseconds).toBeLessThan(15_000);
       }
     },
   );
 
-  test("copies that outlive the robots' tokens", async ({ expect }) => {
+  test("renews the robot tokens during long copies", async ({ expect }) => {
     const life = 5;
     setLife(life);
     const images = [1, 2].map((number) => makeImage(`network slow ${number}`, { size: 6_000_000 }));
@@ -237,7 +237,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     const entry = ({ digest }: Made, tag: string) =>
       `- { source: ${from.path}@${digest}, destination: ${to.path}, tags: [${tag}] }\n`;
     const file = await machine.write(fileOf(machine, "release.yaml"), entry(first, "v1") + entry(second, "v2"));
-    // The bearer that skopeo holds ends with the login that it was given for, once, in the middle of the first image.
+    // skopeo's bearer token expires with its login, once, in the middle of the first image.
     const began = performance.now();
     const isUpload = requestOf("PUT", to, "blobs/uploads/");
     const refusal = {
@@ -249,7 +249,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     );
     await passage.poison({ type: "bandwidth", attributes: { rate: 1000 } });
     try {
-      // The time limit is for logins and questions: copies take as long as they take.
+      // The timeout is for logins and requests, not for copies.
       const times = ["--parallel", "1", "--timeout", "10"];
       const args = [...scenario.base, "--output", "json", "--file", file, ...times];
       const ran = succeeded(expect, await scenario.promote(args));
@@ -264,7 +264,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     }
   }, 90_000);
 
-  test("nothing moves any more: broken off, and tried again", async ({ expect }) => {
+  test("kills a copy without data, and retries", async ({ expect }) => {
     setLife(3600);
     const made = makeImage("network still");
     const scenario = await withImage(made);
@@ -276,7 +276,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     expect(copies(ran)).toBe(2);
   });
 
-  test("a login that ends during a copy and can't be renewed: that is what is told", async ({ expect }) => {
+  test("reports a login that expires during a copy and can't be renewed", async ({ expect }) => {
     const life = 4;
     setLife(life);
     const made = makeImage("network lapsed");
@@ -289,8 +289,8 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     const refusal = { errors: [{ code: "UNAUTHORIZED", detail: {}, message: "authentication required" }] };
     to.side.quay.registryScript.always(answer(401, refusal), requestOf("PUT", to));
     const started = await scenario.start(scenario.args(made, "1.0"));
-    const told = `The login of ${to.robot} to ${to.side.host} expired at`;
-    await expect.poll(() => started.shown.stderr, { timeout: 30_000 }).toContain(told);
+    const message = `The login of ${to.robot} to ${to.side.host} expired at`;
+    await expect.poll(() => started.shown.stderr, { timeout: 30_000 }).toContain(message);
     started.kill("SIGINT");
     expect((await started.ended()).code).toBe(75);
     expect(await to.side.tags(to.repository)).toEqual([]);

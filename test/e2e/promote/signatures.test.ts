@@ -1,4 +1,4 @@
-/** `promote --with-signatures`: what belongs to an image goes along, and is there before any release tag is. */
+/** `promote --with-signatures`: what belongs to an image is copied before any release tag is set. */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { describe, type ExpectStatic, test } from "vitest";
@@ -34,7 +34,7 @@ const args = (scenario: Scenario, made: Made, ...tags: string[]) => [
   "--with-signatures",
 ];
 
-/** Something that belongs to an image, with the tag that it is found by. */
+/** An artifact of an image, with the tag that finds it. */
 interface Belonging {
   readonly made: Made;
   readonly tag?: string;
@@ -51,7 +51,7 @@ const referring = (subject: Made, name: string, type?: string): Belonging => ({
   subject,
 });
 
-/** Pushes as those who sign do: where the registry has no API for referrers, they keep the list. */
+/** Pushes as signers do: without the referrers API they keep the list themselves. */
 async function sign({ side, repository }: Place, belongings: readonly Belonging[], listed: readonly Made[] = []) {
   for (const { made, tag } of belongings) await side.push(repository, made, tag === undefined ? [] : [tag]);
   if (side === world().modern) return;
@@ -62,7 +62,7 @@ async function sign({ side, repository }: Place, belongings: readonly Belonging[
   }
 }
 
-/** What a place has for an image, by tag and as it lists referrers. */
+/** What an endpoint has for an image, by tag and in its list of referrers. */
 async function listedAt({ side, repository }: Place, subject: Made): Promise<string[]> {
   const fromApi = await side.referrers(repository, subject.digest);
   if (fromApi !== undefined) return fromApi;
@@ -84,11 +84,11 @@ async function lacking(place: Place, belongings: readonly Belonging[]): Promise<
   return (await Promise.all(lacks)).flat();
 }
 
-/** Looks, each time that a release tag is about to be set, whether all that has to be there first is there. */
+/** Checks before each release tag is set that all artifacts are there. */
 function guardTags({ to }: Scenario, image: Made, belongings: readonly Belonging[], tags: readonly string[]) {
   const looks: Promise<string[]>[] = [];
   const paths = new Set(tags.map((tag) => `/v2/${to.repository}/manifests/${tag}`));
-  // The request waits, so that what is seen is what was there before it.
+  // The request waits: the check sees the state before it.
   for (const tag of tags) to.side.quay.registryScript.always(slow(400), requestOf("PUT", to, `manifests/${tag}`));
   const stop = to.side.onAsked(({ method, path }) => {
     if (method !== "PUT" || !paths.has(path)) return;
@@ -116,7 +116,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     const belongings = [
       ...[tagged(made, "sig"), tagged(made, "att"), tagged(made, "sbom"), tagged(amd64, "sig")],
       ...[bundle, referring(made, "bill", "application/spdx+json"), referring(amd64, "child")],
-      referring(bundle.made, "of the bundle"), // a signature of an SBOM, say
+      referring(bundle.made, "of the bundle"), // such as a signature of an SBOM
     ];
     await scenario.from.side.push(scenario.from.repository, made);
     await sign(scenario.from, belongings);
@@ -139,7 +139,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     expect(kinds.filter((kind) => kind === "sbom")).toHaveLength(2);
 
     if (to() !== world().modern) {
-      // As the manifests say it, whatever the source's list leaves out.
+      // By the manifests: the source's list has gaps.
       const index = JSON.parse((await to().manifest(scenario.to.repository, fallbackTag(made)))?.text ?? "{}");
       for (const { made: referrer, tag, subject } of belongings) {
         if (tag !== undefined || subject !== made) continue;
@@ -194,7 +194,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     expect(await listedAt(to, made)).toEqual(brought.map((each) => each.made.digest).toSorted());
   });
 
-  test("the image is there already, the signature is new", async ({ expect }) => {
+  test("the image is already there, and the signature is new", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     const made = makeImage("signatures later");
@@ -240,9 +240,9 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
       await eventually(() => existsSync(begun), "the promotion waits");
       await remove();
       await writeFile(afterOutput, "");
-      const said = refused(expect, await running.ended(), "signatures-missing");
-      expect(said).toContain("disappeared during the promotion. No tag was changed.");
-      expect(said).toContain("always keep a version tag");
+      const message = refused(expect, await running.ended(), "signatures-missing");
+      expect(message).toContain("disappeared during the promotion. No tag was changed.");
+      expect(message).toContain("always keep a version tag");
       expect(await to.side.digest(to.repository, "1.0")).toBeUndefined();
     });
 
@@ -255,14 +255,14 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
         if (isTag) gone ??= remove();
         return isTag;
       });
-      const said = refused(expect, await scenario.promote(args(scenario, made, "1.0")), "signatures-missing");
+      const message = refused(expect, await scenario.promote(args(scenario, made, "1.0")), "signatures-missing");
       await gone;
-      expect(said).toContain("disappeared during the promotion. The tags are set, on an image without it.");
+      expect(message).toContain("disappeared during the promotion. The tags are set, on an image without it.");
       await arrived(expect, to, made, "1.0");
     });
   });
 
-  test("nothing is found: no tag, and nothing is copied", async ({ expect }) => {
+  test("none is found: no tag is set, and nothing is copied", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     const made = makeTwoPlatforms("signatures none");
@@ -282,8 +282,9 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     await to.side.push(to.repository, made);
     await sign(to, [theirs]);
     const ran = await scenario.promote(args(scenario, made, "1.0"));
-    const said = refused(expect, ran, "tag-taken");
-    for (const part of [`${to.path}:${ours.tag}`, ours.made.digest, theirs.made.digest]) expect(said).toContain(part);
+    const message = refused(expect, ran, "tag-taken");
+    for (const part of [`${to.path}:${ours.tag}`, ours.made.digest, theirs.made.digest])
+      expect(message).toContain(part);
     expect([writesTo(to), await to.side.digest(to.repository, "1.0")]).toEqual([[], undefined]);
   });
 
@@ -316,7 +317,7 @@ describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
     expect(ran.promotions[0]?.artifacts).toMatchObject([{ copied: false }]);
   });
 
-  test("--dry-run tells what would go along", async ({ expect }) => {
+  test("--dry-run lists what would be copied", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     const made = makeImage("signatures plan");

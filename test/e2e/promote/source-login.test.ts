@@ -1,4 +1,4 @@
-/** `promote` from a registry where no robot reads: with a login that stands in an auth file. */
+/** `promote` from a registry without a robot, with a login from an auth file. */
 import { describe, test } from "vitest";
 import { cosignTag, makeCosign, makeTwoPlatforms } from "../../support/images.ts";
 import { addPlace } from "../../support/promotion.ts";
@@ -9,7 +9,7 @@ const made = makeTwoPlatforms("source login");
 const password = "a password of somebody else";
 const authOf = (user: string) => ({ auth: Buffer.from(`${user}:${password}`).toString("base64") });
 
-/** A private source, a user who may read it, a file with that user's login among others, and arguments that name it. */
+/** A private source, a user with pull permission, a file with that user's login among others, and arguments that name it. */
 async function withFile(
   auths: (scenario: Scenario) => object = ({ from }) => ({ [from.side.host]: authOf("reader") }),
 ) {
@@ -27,8 +27,8 @@ async function withFile(
 
 const usersOf = ({ side }: Scenario["from"]) => new Set(side.quay.requests.map(({ user }) => user));
 
-describe.concurrent("a login that is no robot's", { timeout: 60_000 }, () => {
-  test("reads the source, its signatures as well, and is used for nothing else", async ({ expect }) => {
+describe.concurrent("a user's login", { timeout: 60_000 }, () => {
+  test("reads the source and its signatures, and is used for nothing else", async ({ expect }) => {
     const { scenario, named } = await withFile(({ from, to }) => ({
       [`${from.side.host}/acme`]: authOf("reader"),
       [from.side.host]: authOf("bystander"),
@@ -43,12 +43,12 @@ describe.concurrent("a login that is no robot's", { timeout: 60_000 }, () => {
     expect(usersOf(from).has("reader")).toBe(true);
     for (const user of ["bystander", "intruder"]) expect(usersOf(from).has(user)).toBe(false);
     for (const user of ["reader", "intruder"]) expect(usersOf(to).has(user)).toBe(false);
-    // The private file of that side has this entry alone, under both of its names.
+    // The private file of that endpoint has only this entry, under both of its names.
     expect(ran.stderr.split(JSON.stringify([`${from.side.host}/acme`])).length - 1).toBe(2);
     expect(ran.stderr + ran.stdout).not.toContain(password);
   });
 
-  test("in a dry run, and where source and destination are one host", async ({ expect }) => {
+  test("works in a dry run, and if source and destination are one host", async ({ expect }) => {
     const { scenario, named } = await withFile();
     const { from, to } = scenario;
     succeeded(expect, await scenario.promote([...named, "--dry-run"]));
@@ -58,11 +58,11 @@ describe.concurrent("a login that is no robot's", { timeout: 60_000 }, () => {
     await arrived(expect, { ...from, repository: `${from.repository}-released` }, made, "1.0");
   });
 
-  test("without it, the refusal prints the line to type", async ({ expect }) => {
+  test("is suggested by the error without it, with the line to type", async ({ expect }) => {
     const { scenario, args } = await withFile();
-    const said = refused(expect, await scenario.promote(args), "access-missing");
-    expect(said).toContain('--source-auth-file "$REGISTRY_AUTH_FILE"');
-    expect(said).toContain("--source-robot");
+    const message = refused(expect, await scenario.promote(args), "access-missing");
+    expect(message).toContain('--source-auth-file "$REGISTRY_AUTH_FILE"');
+    expect(message).toContain("--source-robot");
   });
 
   test.for([
@@ -75,21 +75,21 @@ describe.concurrent("a login that is no robot's", { timeout: 60_000 }, () => {
     ["an entry for another host", () => ({ "ghcr.io": authOf("reader") }), "not-logged-in", "has no login for"],
   ] as const)("%s", async ([, auths, code, words], { expect }) => {
     const { scenario, named } = await withFile(auths);
-    const said = refused(expect, await scenario.promote(named), code);
-    expect(said).toContain(words);
-    expect(said).toContain("skopeo login --authfile source.json");
-    expect(said).not.toContain(password);
+    const message = refused(expect, await scenario.promote(named), code);
+    expect(message).toContain(words);
+    expect(message).toContain("skopeo login --authfile source.json");
+    expect(message).not.toContain(password);
   });
 
-  test("a login that may not read the source", async ({ expect }) => {
+  test("is rejected without pull permission", async ({ expect }) => {
     const { scenario, named } = await withFile(({ from }) => ({ [from.side.host]: authOf("stranger") }));
     scenario.from.side.quay.store.users.set("stranger", password);
-    const said = refused(expect, await scenario.promote(named), "access-missing");
+    const message = refused(expect, await scenario.promote(named), "access-missing");
     scenario.from.side.quay.store.users.delete("stranger");
-    expect(said).toContain("with the login of the option --source-auth-file, or it does not exist");
+    expect(message).toContain("with the login of the option --source-auth-file, or it does not exist");
   });
 
-  test("beside a robot for the source: wrong use", async ({ expect }) => {
+  test("is rejected beside a robot for the source", async ({ expect }) => {
     const { scenario, named } = await withFile();
     const ran = await scenario.promote([...named, "--source-robot", scenario.from.robot]);
     refused(expect, ran, "invalid-input", 2);

@@ -1,4 +1,4 @@
-/** `promote`: what Quay does not take whatever the robot may, each named as what it is. */
+/** `promote`: states of Quay that reject a push despite all permissions, each with its own error. */
 import { describe, expect, test } from "vitest";
 import { answer } from "../../quay-stand-in/scripted.ts";
 import { makeImage } from "../../support/images.ts";
@@ -19,7 +19,7 @@ const world = usePromotionWorld();
 let count = 0;
 const newImage = () => makeImage(`states ${++count}`);
 
-/** The image at the source. What `change` makes of the destination's side lasts until the end of `work`. */
+/** The image at the source. What `change` does to the destination lasts until the end of `work`. */
 async function onSide(
   scenario: Scenario,
   change: (side: Side) => () => void,
@@ -46,7 +46,7 @@ const withoutQuota = ({ quay: { store } }: Side) => {
   return () => delete organization?.quotaIsReached;
 };
 
-// One after the other: these are states of the whole side.
+// One after the other: these are states of the whole Quay.
 describe("of all of Quay, or an organization", { timeout: 60_000 }, () => {
   test.each([
     ["in read-only mode", readOnly, "quay-read-only", 75, /is in read-only mode: it takes no pushes/],
@@ -60,10 +60,10 @@ describe("of all of Quay, or an organization", { timeout: 60_000 }, () => {
       if (isThere) await to.side.push(to.repository, made);
       await onSide(scenario, change, async () => {
         const began = performance.now();
-        const said = refused(expect, await scenario.promote(scenario.args(made, "1.0")), code, exitCode);
-        expect(said).toMatch(words);
-        if (isThere) expect(said).toContain("No tag was changed.");
-        expect(said).not.toMatch(/Trying again|login portal/);
+        const message = refused(expect, await scenario.promote(scenario.args(made, "1.0")), code, exitCode);
+        expect(message).toMatch(words);
+        if (isThere) expect(message).toContain("No tag was changed.");
+        expect(message).not.toMatch(/Trying again|login portal/);
         expect(performance.now() - began).toBeLessThan(20_000);
       });
       expect((await to.side.tags(to.repository)).includes("1.0")).toBe(false);
@@ -73,7 +73,7 @@ describe("of all of Quay, or an organization", { timeout: 60_000 }, () => {
 });
 
 describe.concurrent("of a tag", { timeout: 60_000 }, () => {
-  /** The image at the source; at the destination another under `stable`, which is immutable. */
+  /** The image at the source; another one at the destination's `stable`, which is immutable. */
   async function withImmutable({ isPublic = false } = {}) {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
@@ -90,8 +90,8 @@ describe.concurrent("of a tag", { timeout: 60_000 }, () => {
     const { scenario, made, before } = await withImmutable();
     const { to } = scenario;
     const ran = await scenario.promote([...scenario.args(made, "1.0", "1", "stable", "latest"), "--move-tags"]);
-    const said = refused(expect, ran, "tag-immutable");
-    expect(said).toContain(
+    const message = refused(expect, ran, "tag-immutable");
+    expect(message).toContain(
       `${to.path}:stable: the tag is immutable. Set before that: 1.0, 1. Not set: stable, latest.`,
     );
     expect(ran.promotions[0]?.tags).toEqual([
@@ -115,9 +115,9 @@ describe.concurrent("of a tag", { timeout: 60_000 }, () => {
         { tag: "1.0", state: "planned", before: null },
         { tag: "stable", state: "immutable", before: before.digest },
       ]);
-      const said = refused(expect, await scenario.promote(args), "tag-immutable");
-      expect(said).toContain(`No tag was changed. ${to.path}:stable points to ${before.digest}`);
-      expect(said).not.toContain("move-tags");
+      const message = refused(expect, await scenario.promote(args), "tag-immutable");
+      expect(message).toContain(`No tag was changed. ${to.path}:stable points to ${before.digest}`);
+      expect(message).not.toContain("move-tags");
       expect(writesTo(to)).toEqual([]);
     },
   );
@@ -130,14 +130,14 @@ describe.concurrent("of a tag", { timeout: 60_000 }, () => {
     await arrived(expect, to, made, "moving");
   });
 
-  test("whatever else keeps a tag from being set: the error says which were set before", async ({ expect }) => {
+  test("another failure to set a tag: the error says which were set before", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     const made = newImage();
     await from.side.push(from.repository, made);
     to.side.quay.registryScript.always(answer(418, { errors: [] }), requestOf("PUT", to, "manifests/2.0"));
-    const said = refused(expect, await scenario.promote(scenario.args(made, "1.0", "2.0")), "copy-failed");
-    expect(said).toContain("Set before that: 1.0. Not set: 2.0.");
+    const message = refused(expect, await scenario.promote(scenario.args(made, "1.0", "2.0")), "copy-failed");
+    expect(message).toContain("Set before that: 1.0. Not set: 2.0.");
   });
 });
 
@@ -150,8 +150,8 @@ describe.concurrent("of a repository", { timeout: 60_000 }, () => {
       const made = newImage();
       await from.side.push(from.repository, made);
       Object.assign(to.side.quay.store.repositories.get(to.repository) ?? {}, { state });
-      const said = refused(expect, await scenario.promote(scenario.args(made, "1.0")), "access-missing");
-      expect(said).toMatch(/it may pull\.[\s\S]*If it has Write already: .*mirror or read-only.*proxy cache/);
+      const message = refused(expect, await scenario.promote(scenario.args(made, "1.0")), "access-missing");
+      expect(message).toMatch(/it may pull\.[\s\S]*If it has Write already: .*mirror or read-only.*proxy cache/);
       expect(writesTo(to)).toEqual([]);
     },
   );

@@ -1,4 +1,4 @@
-/** `promote`: what happens to tags that exist, and what a dry run tells. */
+/** `promote`: existing tags, and dry runs. */
 import { describe, test } from "vitest";
 import { makeImage, makeTwoPlatforms } from "../../support/images.ts";
 import {
@@ -16,7 +16,7 @@ const world = usePromotionWorld();
 const made = makeTwoPlatforms("tags made");
 const other = makeImage("tags other");
 
-/** The image at the source; at the destination `latest` is another one, and `1.0` is it already. */
+/** The image at the source; at the destination `latest` is another one, and `1.0` is already this one. */
 async function withTags(): Promise<Scenario> {
   const scenario = await newScenario(world());
   const { from, to } = scenario;
@@ -35,12 +35,12 @@ const tagsOf = async ({ to }: Scenario) => {
 const untouched = { latest: other.digest, "1.0": made.digest };
 
 describe.concurrent("a tag that exists", { timeout: 60_000 }, () => {
-  test("one of three points elsewhere: refused, with both digests, and no tag is set", async ({ expect }) => {
+  test("one of three points elsewhere: rejected with both digests, and no tag is set", async ({ expect }) => {
     const scenario = await withTags();
     const { to } = scenario;
     const ran = await scenario.promote(scenario.args(made, "1.1", "1.0", "latest"));
-    const said = refused(expect, ran, "tag-taken");
-    for (const part of [`${to.path}:latest`, other.digest, made.digest, "move-tags"]) expect(said).toContain(part);
+    const message = refused(expect, ran, "tag-taken");
+    for (const part of [`${to.path}:latest`, other.digest, made.digest, "move-tags"]) expect(message).toContain(part);
     expect([writesTo(to), await tagsOf(scenario)]).toEqual([[], untouched]);
     expect(ran.promotions[0]?.tags).toEqual([
       { tag: "1.1", state: "planned", before: null },
@@ -49,7 +49,7 @@ describe.concurrent("a tag that exists", { timeout: 60_000 }, () => {
     ]);
   });
 
-  test("--move-tags: all of them, and from where is told", async ({ expect }) => {
+  test("--move-tags moves all, and reports from where", async ({ expect }) => {
     const scenario = await withTags();
     const { to } = scenario;
     const ran = succeeded(
@@ -62,12 +62,12 @@ describe.concurrent("a tag that exists", { timeout: 60_000 }, () => {
       { tag: "1.0", state: "there", before: made.digest },
       { tag: "latest", state: "moved", before: other.digest },
     ]);
-    // Nothing but the two tags: the image was there.
+    // Only the two tags: the image was there.
     const paths = writesTo(to).map(({ method, path }) => `${method} ${path}`);
     expect(paths).toEqual(["1.1", "latest"].map((tag) => `PUT /v2/${to.repository}/manifests/${tag}`));
   });
 
-  test("--move-tags in text: a table that says it", async ({ expect }) => {
+  test("--move-tags in text prints a table", async ({ expect }) => {
     const scenario = await withTags();
     const args = scenario.args(made, "1.1", "1.0", "latest").map((arg) => (arg === "json" ? "text" : arg));
     const { stdout } = succeeded(expect, await scenario.promote([...args, "--move-tags"]));
@@ -77,21 +77,21 @@ describe.concurrent("a tag that exists", { timeout: 60_000 }, () => {
     expect(stdout).toContain(made.digest);
   });
 
-  test("--create-only: even where it is this very image", async ({ expect }) => {
+  test("--create-only rejects even this very image", async ({ expect }) => {
     const scenario = await withTags();
     const { to } = scenario;
     const ran = await scenario.promote([...scenario.args(made, "1.1", "1.0"), "--create-only"]);
-    expect(refused(expect, ran, "tag-taken")).toContain(`${to.path}:1.0 exists already`);
+    expect(refused(expect, ran, "tag-taken")).toContain(`${to.path}:1.0 already exists`);
     expect([writesTo(to), await tagsOf(scenario)]).toEqual([[], untouched]);
   });
 
-  test("--create-only where all are new", async ({ expect }) => {
+  test("--create-only sets new tags", async ({ expect }) => {
     const scenario = await withTags();
     succeeded(expect, await scenario.promote([...scenario.args(made, "1.1", "1.2"), "--create-only"]));
     await arrived(expect, scenario.to, made, "1.1", "1.2");
   });
 
-  test("set by somebody else while the image is copied: left alone", async ({ expect }) => {
+  test("is not moved if it changes during the copy", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     await from.side.push(from.repository, made);
@@ -128,7 +128,7 @@ describe.concurrent("--dry-run", { timeout: 60_000 }, () => {
     expect(scopesOf(to).filter((scope) => scope.includes("push"))).toEqual([]);
   });
 
-  test("of an image that the destination lacks", async ({ expect }) => {
+  test("plans for an image that the destination lacks", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     await from.side.push(from.repository, made);
@@ -140,7 +140,7 @@ describe.concurrent("--dry-run", { timeout: 60_000 }, () => {
     expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
   });
 
-  test("of a repository that does not exist: Quay is not made to create it", async ({ expect }) => {
+  test("does not make Quay create a missing repository", async ({ expect }) => {
     const scenario = await newScenario(world());
     const { from, to } = scenario;
     await from.side.push(from.repository, made);
@@ -153,7 +153,7 @@ describe.concurrent("--dry-run", { timeout: 60_000 }, () => {
     expect(scopesOf(to).filter((scope) => scope.includes("push"))).toEqual([]);
   });
 
-  test("where no plan can be made, it fails", async ({ expect }) => {
+  test("fails if no plan can be made", async ({ expect }) => {
     const scenario = await newScenario(world());
     const ran = await scenario.promote([...scenario.args("absent", "1.0"), "--dry-run"]);
     refused(expect, ran, "source-not-found");

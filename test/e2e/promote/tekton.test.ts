@@ -1,4 +1,4 @@
-/** The step of the Task quay-promote, started as Tekton would: its arguments and folder, its results, with the real program. */
+/** The step of the Task quay-promote, started as Tekton does: its arguments, folder and results, with the real program. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -11,14 +11,14 @@ const [, task] = resources("tekton/task/quay-promote*/*/*.yaml") as [Resource, R
 const world = usePromotionWorld();
 const made = makeTwoPlatforms("tekton made");
 
-/** A place where everything of a pod is: the token, the workspace `ca`, the folder of the results. */
+/** The parts of a pod: the token, the workspace `ca`, the folder of the results. */
 async function newPod() {
   const scenario = await newScenario(world());
   await scenario.from.side.push(scenario.from.repository, made);
   const at = (name: string) => join(scenario.machine.scratch, name);
   for (const each of ["results", "ca"]) await mkdir(at(each));
   await writeFile(at("ca/ca.crt"), await readFile(world().peers.caFile));
-  // Whatever the Task does not make, Tekton does: a file for each result.
+  // Tekton makes a file for each result.
   for (const { name } of task.spec.results ?? []) await writeFile(at(`results/${name}`), "");
   const result = (name: string) => readFile(at(`results/${name}`), "utf8");
   const { from, to } = scenario;
@@ -30,7 +30,7 @@ async function newPod() {
     "destination-robot": to.robot,
     "ca-file": "ca.crt",
   };
-  /** The token lies where the machine of these tests has it. */
+  /** The token is where the machine of these tests has it. */
   const argsOf = (given: Given): string[] =>
     stepOf(task, { ...given, workspaces: { ca: at("ca"), ...given.workspaces }, results: at("results") }).args.map(
       (arg) => (arg.startsWith("--token-file=") ? `--token-file=${scenario.machine.tokenFile}` : arg),
@@ -41,7 +41,7 @@ async function newPod() {
 const runStep = ({ promote }: Scenario, args: readonly string[]) => promote(args.slice(1));
 
 describe.concurrent("the Task's step", () => {
-  test("promotes to several tags, and gives Tekton Chains what it reads", async ({ expect }) => {
+  test("promotes to several tags, and writes the results for Tekton Chains", async ({ expect }) => {
     const { scenario, single, result, run } = await newPod();
     const { to } = scenario;
     succeeded(
@@ -56,7 +56,7 @@ describe.concurrent("the Task's step", () => {
     ]);
   });
 
-  test("several images from the workspace release: IMAGES alone, one per line", async ({ expect }) => {
+  test("promotes several images from the workspace release, and writes only IMAGES", async ({ expect }) => {
     const { scenario, single, result, run } = await newPod();
     const { from, to } = scenario;
     const other = makeImage("tekton other");
@@ -67,7 +67,7 @@ describe.concurrent("the Task's step", () => {
       destination: to.path,
       tags: [`1.${index}`],
     }));
-    // JSON is YAML. Beside the step's folder, in which nothing may change.
+    // JSON is YAML. It is beside the step's folder, which must not change.
     await scenario.machine.write(join(scenario.machine.scratch, "release.yaml"), JSON.stringify(entries));
     const file = "../release.yaml";
     succeeded(expect, await run({ params: { ...params, file } }));
@@ -75,7 +75,7 @@ describe.concurrent("the Task's step", () => {
     expect([await result("IMAGE_URL"), await result("IMAGE_DIGEST")]).toEqual(["", ""]);
   });
 
-  test("a dry run writes nothing anywhere, and a tag that is taken fails the Task", async ({ expect }) => {
+  test("writes nothing in a dry run, and fails the Task on a taken tag", async ({ expect }) => {
     const { scenario, single, result, run } = await newPod();
     const { to } = scenario;
     succeeded(expect, await run({ params: { ...single, tags: ["1.2.3"], "dry-run": "true" } }));
@@ -89,7 +89,7 @@ describe.concurrent("the Task's step", () => {
     await arrived(expect, to, made, "1.2.3", "taken");
   });
 
-  test("a tag that looks like an option changes no option", async ({ expect }) => {
+  test("treats a tag that looks like an option as a tag", async ({ expect }) => {
     const { single, run } = await newPod();
     const ran = await run({ params: { ...single, tags: ["--dry-run"] } });
     expect([ran.code, ran.stderr]).toEqual([2, expect.stringContaining("tag")]);

@@ -1,4 +1,4 @@
-/** `promote --verify-command`: the user's own check of the source, before anything of it is promoted. */
+/** `promote --verify-command`: the user's own check of the source, before it is promoted. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -29,7 +29,7 @@ async function withImage(options: Parameters<typeof newScenario>[1] = {}): Promi
 }
 
 describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
-  test("gets the source by digest as its last argument, also where it was given by tag", async ({ expect }) => {
+  test("gets the source by digest as its last argument, even for a tag", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to, machine } = scenario;
     const given = fileOf(machine, "given");
@@ -66,25 +66,25 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     );
   });
 
-  test("fails: its exit code and its last words are told, and nothing is copied", async ({ expect }) => {
+  test("fails: the error has its exit code and last lines, and nothing is copied", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to } = scenario;
     const command = "sh -c 'echo looking at it; echo no matching signatures >&2; exit 7'";
     const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", command]);
-    const said = refused(expect, ran, "verify-failed");
-    for (const part of ["7", "no matching signatures", `${from.path}@${made.digest}`]) expect(said).toContain(part);
+    const message = refused(expect, ran, "verify-failed");
+    for (const part of ["7", "no matching signatures", `${from.path}@${made.digest}`]) expect(message).toContain(part);
     expect([writesTo(to), await to.side.tags(to.repository)]).toEqual([[], []]);
   });
 
-  test("shows its login: neither a log nor a result has it", async ({ expect }) => {
+  test("prints its login: neither log nor result shows it", async ({ expect }) => {
     const scenario = await withImage();
     const { from, machine } = scenario;
     const results = fileOf(machine, "results");
     const command = `show() { cat "$REGISTRY_AUTH_FILE" '${machine.tokenFile}'; false; }; show`;
     const args = [...scenario.args(made, "1.0"), "--verify-command", command, "--result", `results=${results}`];
-    const said = refused(expect, await scenario.promote(args), "verify-failed");
+    const message = refused(expect, await scenario.promote(args), "verify-failed");
     const text = await readFile(results, "utf8");
-    for (const each of [said, text]) {
+    for (const each of [message, text]) {
       expect(each).toContain("***");
       expect(each).not.toContain(Buffer.from(`${from.robot}:`).toString("base64").slice(0, 12));
       expect(each).not.toMatch(/eyJ[\w-]+[.][\w-]+[.]/);
@@ -95,8 +95,8 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     ["a line that fails before others", "false\ntrue"],
     ["a command that fails before another", "false; true"],
     ["one of a script that goes on", 'test "$1" = nothing\necho "$1"\nexit 0'],
-    ["what is not there, in the middle", "true\nno-such-verifier\ntrue"],
-    // Where the shell has it; the documentation says so.
+    ["a missing command, in the middle", "true\nno-such-verifier\ntrue"],
+    // If the shell has pipefail, as the documentation says.
     ...(hasPipefail ? [["the beginning of a pipe", "false | cat\ntrue"] as [string, string]] : []),
   ])("%s decides", async ([, command], { expect }) => {
     const scenario = await withImage();
@@ -122,18 +122,18 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     await arrived(expect, to, made, "1.0");
   });
 
-  test("takes too long: it ends, with all that it has started, and the message names the limit", async ({ expect }) => {
+  test("takes too long: it is killed with all its processes, and the error names the limit", async ({ expect }) => {
     const scenario = await withImage();
     const { to, machine } = scenario;
     const command = "echo looking; sleep 25; true";
     const args = [...scenario.args(made, "1.0"), "--timeout", "3", "--verify-command", command];
-    const said = refused(expect, await scenario.promote(args), "verify-failed");
-    for (const part of ["took longer than 6 s", "looking", "--timeout 600"]) expect(said).toContain(part);
+    const message = refused(expect, await scenario.promote(args), "verify-failed");
+    for (const part of ["took longer than 6 s", "looking", "--timeout 600"]) expect(message).toContain(part);
     expect(writesTo(to)).toEqual([]);
     await eventually(async () => (await processesOf(machine.scratch)).length === 0, "the end of all processes");
   });
 
-  test("leaves something running: that keeps nobody waiting, and ends with it", async ({ expect }) => {
+  test("leaves a process running: promote does not wait for it, and kills it", async ({ expect }) => {
     const scenario = await withImage();
     const { to, machine } = scenario;
     const from = performance.now();
@@ -144,7 +144,7 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     await eventually(async () => (await processesOf(machine.scratch)).length === 0, "the end of all processes");
   });
 
-  test("is not there: a failure as well", async ({ expect }) => {
+  test("is missing: that is a failure too", async ({ expect }) => {
     const scenario = await withImage();
     const { to } = scenario;
     const ran = await scenario.promote([...scenario.args(made, "1.0"), "--verify-command", "no-such-verifier"]);
@@ -169,7 +169,7 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     await arrived(expect, to, made, "1.0");
   });
 
-  test("interrupted: it ends at once, with all that it has started", async ({ expect }) => {
+  test("interrupted: it is killed at once, with all its processes", async ({ expect }) => {
     const scenario = await withImage();
     const { to, machine } = scenario;
     const begun = fileOf(machine, "begun");
@@ -184,7 +184,7 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     await eventually(async () => (await processesOf(machine.scratch)).length === 0, "the end of all processes");
   });
 
-  test("runs for each promotion; what it refuses stops no other", async ({ expect }) => {
+  test("runs for each promotion; a rejection stops no other", async ({ expect }) => {
     const scenario = await withImage();
     const { from, to, machine } = scenario;
     const other = makeTwoPlatforms("verify other");

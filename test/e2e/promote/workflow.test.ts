@@ -1,6 +1,6 @@
 /**
- * What docs/promotion.md shows really works: the release workflow run by act, with two identities, and the command lines,
- * as they stand there but for addresses.
+ * Runs what docs/promotion.md shows: the release workflow with act, with two identities, and the command lines, unchanged
+ * but for addresses.
  */
 import { execFile, spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -45,9 +45,9 @@ beforeAll(async () => {
     const [user = ""] = Buffer.from(authorization.replace("Basic ", ""), "base64").toString().split(":");
     const { searchParams } = new URL(url, peers.quay.url);
     scopes.push(...searchParams.getAll("scope").map((scope) => ({ user, scope })));
-    return false; // it only looks
+    return false; // it changes nothing
   });
-  // The robots of the document's table, each with what stands there and nothing else.
+  // The robots of the document's table, each with the permissions in it and no others.
   const { store } = peers.quay;
   const binding = (subject: string) => [{ issuer: peers.issuer.url, subject }];
   addRobot(store, "acme+ci", binding(BUILD_SUBJECT));
@@ -67,7 +67,7 @@ const secrets = (): Secret[] => [
   ...watch(peers).robot.map((value): Secret => ({ kind: "robot", value })),
 ];
 
-/** With the robot's static token, past everything that is tested here. */
+/** With the robot's static token, without the program. */
 async function skopeo(...args: string[]): Promise<string> {
   const robot = args.some((arg) => arg.includes("/acme/app")) ? "acme+release" : "acme+ci";
   const credentials = `${robot}:${peers.quay.store.robots.get(robot)?.token}`;
@@ -81,7 +81,7 @@ const digestOf = (image: string) =>
   skopeo("inspect", "--format", "{{.Digest}}", `docker://${peers.registryHost}/${image}`);
 const signatureTag = ({ digest }: Image) => `${digest.replace(":", "-")}.sig`;
 
-/** The workflow in a repository, the image that it builds, and a cosign that stands in for cosign. */
+/** The workflow in a repository, the image that it builds, and a stand-in for cosign. */
 async function prepare(name: string, text: string) {
   const root = join(folder, name);
   const [work, tools] = [join(root, "work"), join(root, "tools")];
@@ -95,7 +95,7 @@ async function prepare(name: string, text: string) {
 
 const run = (place: Awaited<ReturnType<typeof prepare>>) => runAct(place, { tools: place.tools, env: peers.githubEnv });
 
-/** The workflow of the document, at the peers' addresses; its second job with the identity that the environment gives. */
+/** The workflow of the document, at the peers' addresses. Its second job has the identity of the environment. */
 function workflow({ isProtected = true } = {}): string {
   const where = `registry: ${peers.registryHost}\n          ca-file: ${peers.caFile}\n          `;
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: token } = production.env;
@@ -106,7 +106,7 @@ function workflow({ isProtected = true } = {}): string {
     ["robot: acme+ci\n", `${where}robot: acme+ci\n`],
     ["source: quay.io/", `${where}source: ${peers.registryHost}/`],
     ["quay.io/", `${peers.registryHost}/`],
-    // A local Action lies in the checkout, which the job doesn't need otherwise.
+    // A local Action is in the checkout, which the job needs only for that.
     ["      id-token: write\n    steps:\n", "      id-token: write\n    steps:\n      - uses: actions/checkout@v5\n"],
     ...(isProtected
       ? ([
@@ -119,7 +119,7 @@ function workflow({ isProtected = true } = {}): string {
   ]);
 }
 
-/** What each robot has asked for: `repository:acme/app:pull,push`. */
+/** The scopes that each robot requested: `repository:acme/app:pull,push`. */
 const scopes: { readonly user: string; readonly scope: string }[] = [];
 const scopesOf = (robot: string): string[] => scopes.flatMap(({ user, scope }) => (user === robot ? [scope] : []));
 const writtenBy = (robot: string): string[] => [
@@ -147,8 +147,8 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
     expect(seen).toMatch(/^REGISTRY_AUTH_FILE=/m);
     expect(seen).not.toMatch(/ACTIONS_ID_TOKEN_REQUEST_TOKEN/);
 
-    // Each robot for what the document's table says. As the writer, skopeo asks as well whether it may take a layer from the
-    // source's repository without moving it.
+    // Each robot as the document's table says. As the writer, skopeo also asks for pull on the source's repository, to mount
+    // a layer from it.
     expect(writtenBy("acme+ci")).toEqual(["acme/staging"]);
     expect(writtenBy("acme+reader")).toEqual([]);
     expect(writtenBy("acme+release")).toEqual(["acme/app"]);
@@ -168,7 +168,7 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
     );
     const { code, log } = await run(place);
     expect(code, log).toBe(1);
-    // The build and its push went well; the robots of the release trust another subject, which the message names.
+    // The build and its push succeeded. The robots of the release trust another subject, which the error names.
     expect(await digestOf("acme/staging:v1.2.3")).toBe(place.image.digest);
     expect(log).toContain("#subject-not-bound");
     expect(log).toContain(BUILD_SUBJECT);
@@ -176,7 +176,7 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
     await expect(digestOf("acme/app:v1.2.3-x")).rejects.toThrow(/unknown/);
   });
 
-  test("its inputs and outputs are there, and no expression reaches a shell", async () => {
+  test("uses existing inputs and outputs, and no expression in a shell", async () => {
     const read = (file: string) => readFile(join(project, file), "utf8");
     const [login, promote] = (await Promise.all(["action.yml", "promote/action.yml"].map(read))).map(parseActionFile);
     const { jobs } = parse(documentBlock(document, "## GitHub Actions", "yaml"));
@@ -192,7 +192,7 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
     const [, output = ""] =
       /^\$\{\{ steps\.promote\.outputs\.(\w+) \}\}$/.exec(jobs.promote.steps.at(-1).env.IMAGE) ?? [];
     expect(promotionOutputs.map(({ name }) => name)).toContain(output);
-    // The step of its own for tags that move.
+    // The separate step for tags that move.
     const [moving = ""] = /^ {2}- uses: OWNER[\s\S]*?move-tags: true$/m.exec(await read(document)) ?? [];
     expect(Object.keys(parse(moving)[0].with).filter((name) => !(name in (promote?.inputs ?? {})))).toEqual([]);
   });
@@ -253,9 +253,9 @@ describe("the command line", () => {
     expect(await digestOf("acme/app:first")).toBe(image.digest);
   });
 
-  test("several tags, which move", async () => {
+  test("moves several tags", async () => {
     const image = await stage("several", "nightly");
-    // That image is for one platform.
+    // That image has one platform.
     const script = substitute(documentBlock(document, "## The command line", "sh"), [[" --platform linux/arm64", ""]]);
     const { stdout } = await bash(at(script, "several"), folder);
     expect(stdout).toContain("several");
@@ -270,7 +270,7 @@ describe("the command line", () => {
     const [, command = ""] = /^\$ (.*)$/.exec(shown[0] ?? "") ?? [];
     const robots = "--source-robot acme+reader --destination-robot acme+release";
     const { stdout } = await bash(at(substitute(command, [["…", robots]]), "9.9.9"), folder);
-    // The same words in each line, but for names and numbers. The document leaves out the line with the whole reference.
+    // Each line is the same but for names and numbers. The document omits the line with the whole reference.
     const words = (lines: readonly string[]) =>
       lines.filter((line) => line.trim() !== "").map((line) => line.match(/(?<!\S)[a-z(][a-z-]*[):,;]?(?!\S)/g) ?? []);
     const printed = stdout
@@ -281,7 +281,7 @@ describe("the command line", () => {
     await expect(digestOf("acme/app:9.9.9")).rejects.toThrow(/unknown/);
   });
 
-  test("a check of one's own", async () => {
+  test("runs a check of the user", async () => {
     const image = await stage("checked", "nightly");
     const { stderr } = await bash(at(documentBlock(document, "## Your own check", "sh"), "checked"), folder);
     expect(await digestOf("acme/app:checked")).toBe(image.digest);
@@ -310,7 +310,7 @@ describe("the command line", () => {
 });
 
 describe("Tekton", () => {
-  test("the TaskRun gives the Task what it wants", () => {
+  test("the TaskRun sets what the Task requires", () => {
     const [text = ""] = documentBlocks(document, "yaml").filter((block) => block.includes("kind: TaskRun"));
     const { spec } = parse(text);
     const task = resources("tekton/task/*/*/*.yaml").find(({ metadata }) => metadata.name === spec.taskRef.name);

@@ -1,4 +1,4 @@
-/** What the scenarios of a promotion share: the built command line, between two Quay stand-ins with real registries. */
+/** Shared by the scenarios of promotions: the built command line, between two Quay stand-ins with real registries. */
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, type ExpectStatic } from "vitest";
@@ -15,7 +15,7 @@ import {
 } from "../../support/promotion.ts";
 import { machineWithToken } from "../cli/world.ts";
 
-/** One world for all tests of a file, and an end for its machines. */
+/** One world for all tests of a file; its machines are removed at the end. */
 export function usePromotionWorld(options: PromotionWorldOptions = {}): () => PromotionWorld {
   let world: PromotionWorld | undefined;
   beforeAll(async () => {
@@ -47,7 +47,7 @@ export interface ScenarioOptions extends MachineOptions {
   readonly isPublic?: boolean;
 }
 
-/** A user with an identity token, a source and a destination that nobody else touches. */
+/** A user with an identity token, and a source and a destination of this test alone. */
 export interface Scenario {
   readonly machine: Machine & { readonly tokenFile: string };
   readonly from: Place;
@@ -57,7 +57,7 @@ export interface Scenario {
   readonly before: Map<string, Entry>;
   /** Arguments for this source, by digest, to these tags. */
   args(source: Made | string, ...tags: string[]): string[];
-  /** Runs it to its end, and looks whether anything was left behind. */
+  /** Runs it to its end, and checks that nothing was left behind. */
   promote(args: readonly string[], how?: Parameters<Machine["run"]>[1]): Promise<Promoted>;
   start(
     args: readonly string[],
@@ -85,7 +85,7 @@ export interface Reported {
 }
 
 export interface Promoted extends Ran {
-  /** With `--output json`; empty where there is no report. */
+  /** With `--output json`; empty without a report. */
   readonly promotions: Reported[];
 }
 
@@ -119,7 +119,7 @@ export async function newScenario(world: PromotionWorld, options: ScenarioOption
     return { ...started, ended: () => started.done.then(report) };
   }
 
-  /** The leak harness has looked already, and that the temporary folder is empty again. */
+  /** The leak harness has checked the output, and that the temporary folder is empty again. */
   async function report(ran: Ran): Promise<Promoted> {
     const left = differences(before, await machine.snapshot()).filter(
       (line) => ran.signal !== "SIGKILL" || !line.startsWith(machine.temp),
@@ -146,15 +146,15 @@ export async function newScenario(world: PromotionWorld, options: ScenarioOption
   };
 }
 
-/** Requests that change something in a repository. */
+/** Requests that change a repository. */
 export const writesTo = ({ side, repository }: Place): Asked[] =>
   side.asked.filter(({ method, path }) => !["GET", "HEAD"].includes(method) && path.startsWith(`/v2/${repository}/`));
 
-/** Scopes that somebody has asked for. */
+/** Scopes that were requested. */
 export const scopesOf = ({ side, repository }: Place): string[] =>
   side.asked.flatMap(({ query }) => query.getAll("scope")).filter((scope) => scope.includes(`:${repository}:`));
 
-/** For a stand-in's script: requests with this method for something in this repository. */
+/** For a stand-in's script: requests with this method to this repository. */
 export const requestOf =
   (method: string, { repository }: Pick<Place, "repository">, rest: string | RegExp = "") =>
   ({ method: given, url = "" }: IncomingMessage): boolean => {
@@ -164,20 +164,20 @@ export const requestOf =
     return typeof rest === "string" ? path.startsWith(rest) : rest.test(path);
   };
 
-/** That it is there whole, with its very digest under each of the tags, and no other tag is. */
+/** Expects the whole image, with its digest under each of the tags, and no other tag. */
 export async function arrived(expect: ExpectStatic, { side, repository }: Place, made: Made, ...tags: string[]) {
   expect(await side.missing(repository, made)).toEqual([]);
   const digests = await Promise.all(tags.map((tag) => side.digest(repository, tag)));
   expect(digests).toEqual(tags.map(() => made.digest));
 }
 
-/** That it went well; else all that it has said is shown. */
+/** Expects success; else shows all output. */
 export function succeeded<T extends Ran>(expect: ExpectStatic, ran: T): T {
   expect(ran.code, ran.stderr).toBe(0);
   return ran;
 }
 
-/** That all of it failed with this code. @returns standard error */
+/** Expects that all of it failed with this code. @returns standard error */
 export function refused(expect: ExpectStatic, ran: Promoted, code: string, exitCode = 1): string {
   expect([ran.stderr, ran.code]).toEqual([
     expect.stringContaining(`More: quay-keyless-login explain ${code}`),
@@ -189,7 +189,7 @@ export function refused(expect: ExpectStatic, ran: Promoted, code: string, exitC
   return ran.stderr;
 }
 
-/** Longer than others wait: what these tests wait for comes after two logins and half a copy. */
+/** A longer wait than in other tests: for what comes after two logins and half a copy. */
 export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (const end = performance.now() + 40_000; !(await condition()); ) {
     if (performance.now() > end) throw new Error(`never happened: ${what}`);
