@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Imports the images of the tests into the running cluster's containerd (there is no registry):
 #   the project's own, built by ../image/build.sh from Containerfile and dist/cli, under the name that the Tasks give it
-#   localhost/tools:test, Debian with skopeo and buildah: what a pipeline does with its login
-# Prints their names. Where nothing has changed it takes two seconds, the first time two minutes.
+#   localhost/tools:test, Debian with skopeo and buildah, for the steps that use a login
+# Prints their names. Takes two seconds without changes, two minutes the first time.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=test/image/lib.sh

@@ -7,7 +7,7 @@
 #   spire.sh up                starts it; prints the socket's folder
 #   spire.sh entry NAMESPACE SERVICEACCOUNT [TTL_SECONDS]
 #                              registers an identity for those pods; prints it
-#   spire.sh down              stops the three (down.sh does too); all is forgotten
+#   spire.sh down              stops the three (down.sh does too); no state is kept
 #
 # JWT-SVIDs: RS256, issuer https://localhost:18443, whose discovery document and
 # keys are served there with a certificate of the cluster's CA.

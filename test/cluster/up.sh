@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings up a single-node Kubernetes cluster with Tekton Pipelines on this
-# machine; see README.md. Run as root. Idempotent: what is built is not built
-# again, what runs is left running.
+# machine; see README.md. Run as root. Idempotent: it builds and
+# starts only what is missing.
 #
 #   up.sh                everything; prints the KUBECONFIG path on stdout
 #   up.sh --build-only   only install packages and build the programs
@@ -67,7 +67,7 @@ k8s_programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube
 tekton_services=(controller webhook)
 tekton_helpers=(entrypoint nop workingdirinit sidecarlogresults)
 
-module_dir() { # MODULE VERSION -> its folder in the module cache (downloaded if need be)
+module_dir() { # MODULE VERSION -> its folder in the module cache (downloaded if necessary)
   (cd "$CLUSTER_HOME/build" && go mod download -json "$1@$2") | jq -r .Dir
 }
 
@@ -231,7 +231,7 @@ start_containerd() {
   fill "$here/manifests/containerd.toml.in" >"$CONF/containerd.toml"
   fill "$here/manifests/cni.conflist.in" >"$CONF/cni/10-bridge.conflist"
   launch_containerd
-  # Containers of a cluster that was killed rather than ended with down.sh:
+  # Containers of a cluster that was killed, not stopped by down.sh:
   # forget them, the kubelet starts their pods anew.
   if [ -n "$(cctr containers ls -q)" ]; then
     stop kubelet
@@ -308,7 +308,7 @@ install_tekton() {
   wait_for 120 - "the Tekton controller" controller_leads
 }
 
-webhook_answers() { # it sets defaults, and has told the API server what to have validated
+webhook_answers() { # it sets defaults, and is registered with the API server
   [ -n "$(kc create --dry-run=server -o 'jsonpath={.spec.timeout}' -f - <<'YAML'
 apiVersion: tekton.dev/v1
 kind: TaskRun

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes what the Containerfile takes from a registry, without one: a Debian root of this machine's release, from where
-# this machine's packages come, and an image that holds the project's Node. Both stay in the storage of lib.sh.
+# Makes the images that the Containerfile takes from a registry, without one: a Debian root of this machine's release, from
+# this machine's package sources, and an image with the project's Node. Both stay in the storage of lib.sh.
 #   base.sh           prints the names of the two images, on two lines
-# The first time takes a minute, later ones a moment.
+# The first run takes a minute, later ones a moment.
 set -euo pipefail
 # shellcheck source=test/image/lib.sh
 source "$(dirname "$0")/lib.sh"
 require_root "$@"
-[[ -x node_modules/node/bin/node ]] || need_node # whatever else of the packages is out of date
+[[ -x node_modules/node/bin/node ]] || need_node # even if other packages are out of date
 need_debian buildah debootstrap
 
 codename="$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")"
@@ -15,7 +15,7 @@ base="$base_image:$codename"
 node="$node_image:$(node --version)"
 log() { printf '%s\n' "$1" >&2; }
 
-# The machine's own sources for its release, as one-line entries without the name of a key: `debootstrap` keeps the keys.
+# The machine's own sources for its release, as one-line entries without a key's name: `debootstrap` keeps the keys.
 sources() {
   apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' |
     awk -v name="$codename" '$2 == name || index($2, name "-") == 1 { print "deb", $1, $2, $3 }' | sort --unique
@@ -33,7 +33,7 @@ make_base() {
     work="$(mktemp -d "$keep/work.XXXXXX")"
     quietly debootstrap --variant=minbase "$codename" "$work/root" "$mirror"
     sources >"$work/root/etc/apt/sources.list"
-    # As Debian's own images have it.
+    # As in Debian's own images.
     remove "$work"/root/var/{cache/apt,lib/apt/lists,log,tmp}/* "$work"/root/usr/share/{doc,man,locale}/*
     printf 'path-exclude /usr/share/%s/*\n' doc man locale >"$work/root/etc/dpkg/dpkg.cfg.d/slim"
     tar --directory "$work/root" --numeric-owner --exclude=./dev/* --exclude=./proc/* --exclude=./sys/* -cf "$work/root.tar" .

@@ -2,15 +2,15 @@
 # Builds the project's image from its Containerfile, without any registry: base.sh makes what the Containerfile starts from.
 #   build.sh [OPTIONS] [ARCHIVE]
 #     ARCHIVE            also writes a docker-archive there, for `ctr images import` or `skopeo copy docker-archive:…`
-#     --tag NAME:TAG     default what the samples name, with the version of package.json
-#     --context FOLDER   default the project: what the Containerfile copies from
-# Prints the image's name. dist/cli has to be built (script/build). With nothing changed it takes a second or two.
+#     --tag NAME:TAG     default: the name in the samples, with the version of package.json
+#     --context FOLDER   folder that the Containerfile copies from; default: the project
+# Prints the image's name. Needs dist/cli (script/build). Without changes it takes a second or two.
 set -euo pipefail
 # shellcheck source=test/image/lib.sh
 source "$(dirname "$0")/lib.sh"
 require_root "$@"
 
-[[ -x node_modules/node/bin/node ]] || need_node # whatever else of the packages is out of date
+[[ -x node_modules/node/bin/node ]] || need_node # even if other packages are out of date
 version="$(node -p 'JSON.parse(fs.readFileSync("package.json", "utf8")).version')"
 image="registry.example.com/tools/quay-keyless-login:$version" context="$root" archive=''
 while [[ $# -gt 0 ]]; do
@@ -31,7 +31,7 @@ build() {
   quietly buildah build --isolation chroot --layers --pull-never --tag "$image" --build-arg "BASE_IMAGE=$base" \
     --build-arg "NODE_IMAGE=$node" --build-arg "VERSION=$version" \
     --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || true)" --file Containerfile "$context"
-  # What buildah leaves of a stage that is only copied from, and what an earlier build had under this name.
+  # Left over from a stage that is only copied from, and from an earlier build of this name.
   local left=()
   mapfile -t left < <(buildah containers --quiet --filter "ancestor=$node")
   [[ ${#left[@]} -eq 0 ]] || buildah rm "${left[@]}" >/dev/null

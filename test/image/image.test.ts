@@ -1,4 +1,4 @@
-/** The image, built without a registry and run as a pod would: any user, group 0, read-only root, no capabilities. */
+/** The image, built without a registry and run like a pod: any user, group 0, read-only root, no capabilities. */
 import { execFile, spawn } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -52,12 +52,12 @@ afterAll(async () => {
 });
 
 interface RunOptions {
-  /** Default one that no image knows, as OpenShift gives. */
+  /** Default: one without an entry in the image, as on OpenShift. */
   uid?: number;
-  /** The folder that is /tmp; default a new one. */
+  /** The folder for /tmp; default: a new one. */
   tmp?: string;
   env?: Record<string, string>;
-  /** Instead of the entry point. */
+  /** Replaces the entry point. */
   command?: readonly string[];
 }
 
@@ -77,7 +77,7 @@ async function newTmp(): Promise<string> {
 }
 
 describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
-  test("says what it is, and starts the command as a user that is not root", async () => {
+  test("has labels, and starts the command as a user that is not root", async () => {
     const { User, Entrypoint, Labels } = image.config;
     expect([User, Entrypoint]).toEqual(["1001:0", ["quay-keyless-login"]]);
     const label = (name: string) => Labels[`org.opencontainers.image.${name}`];
@@ -87,11 +87,11 @@ describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
     expect(label("source")).toBeDefined();
   });
 
-  test("has the project's version where none is given", async () => {
+  test("has the project's version by default", async () => {
     expect(await readFile(join(project, "Containerfile"), "utf8")).toContain(`\nARG VERSION=${version}\n`);
   });
 
-  test("holds no package manager of Node, no downloader, no compiler, no other language", async () => {
+  test("contains no package manager of Node, no downloader, no compiler, no other language", async () => {
     const folders = ["usr/local/bin", "usr/local/sbin", "usr/bin", "usr/sbin", "opt/quay-keyless-login"];
     const programs = (await Promise.all(folders.map((each) => readdir(join(image.root, each))))).flat();
     expect(programs).toEqual(expect.arrayContaining(["node", "skopeo", "quay-keyless-login"]));
@@ -102,7 +102,7 @@ describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
     expect(await readdir(join(image.root, "etc/ssl/certs"))).toContain("ca-certificates.crt");
   });
 
-  test("goes into an archive under its name", async () => {
+  test("is written to an archive under its name", async () => {
     const archive = join(folder, "image.tar");
     const { stdout } = await call("skopeo", ["inspect", "--config", `docker-archive:${archive}:${image.name}`]);
     expect(JSON.parse(stdout).config).toMatchObject({ User: "1001:0", Entrypoint: ["quay-keyless-login"] });
@@ -126,7 +126,7 @@ describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () =
     expect(page).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^tag-taken\n\n/) });
   });
 
-  test("nothing but /tmp can be written to", async ({ expect }) => {
+  test("can write to /tmp only", async ({ expect }) => {
     const tmp = await newTmp();
     const places = ["/x", "/opt/quay-keyless-login/x", "/run/x", "/var/tmp/x", "/etc/x", "/tmp/x"];
     const touch = `for (const each of process.argv.slice(1)) try { fs.writeFileSync(each, ""); console.log(each) } catch {}`;
@@ -134,18 +134,18 @@ describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () =
     expect(stdout).toBe("/tmp/x\n");
   });
 
-  test("wrong use is told by the exit code", async ({ expect }) => {
+  test("exits with 2 on wrong use", async ({ expect }) => {
     expect(await run(["login"])).toMatchObject({ code: 2, stdout: "" });
   });
 
-  test("a whole login; another user of the group reads the file; logout", async ({ expect }) => {
+  test("logs in, lets another user of the group read the file, and logs out", async ({ expect }) => {
     const { issuer, authority, registryHost, quay } = peers;
     const tmp = await newTmp();
     const token = await issuer.sign();
     await mkdir(join(tmp, "in"));
     await writeFile(join(tmp, "in/token"), token);
     await writeFile(join(tmp, "in/ca.pem"), authority.ca);
-    // As the kubelet makes an emptyDir on OpenShift: for the group.
+    // Writable for the group, as the kubelet makes an emptyDir on OpenShift.
     await mkdir(join(tmp, "shared"));
     await chmod(join(tmp, "shared"), 0o2775);
     const certificates = ["--ca-file", "/tmp/in/ca.pem"];
@@ -177,7 +177,7 @@ describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () =
     const there = `docker://${registryHost}/acme/app:image`;
     const auth = ["--authfile", join(tmp, "shared/auth.json")];
     await call("skopeo", ["copy", ...auth, "--dest-cert-dir", peers.certDir, pushed.reference, there]);
-    // The certificate that the login has left below HOME serves the other user as well.
+    // The other user can use the certificate that the login has left below HOME.
     const inspected = await run(["inspect", "--authfile", "/tmp/shared/auth.json", there], {
       tmp,
       uid: 1_000_690_000,
@@ -193,7 +193,7 @@ describe.skipIf(!builds).concurrent(`run on a read-only root ${needsRoot}`, () =
     expect(await readdir(join(tmp, "shared"))).toEqual([]);
   });
 
-  test("without --auth-file the login is where skopeo in it looks", async ({ expect }) => {
+  test("writes the login where its skopeo reads it, without --auth-file", async ({ expect }) => {
     const { issuer, authority, registryHost } = peers;
     const tmp = await newTmp();
     await writeFile(join(tmp, "ca.pem"), authority.ca);

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts of this folder share, on top of script/lib.sh: a container storage of their own.
+# Shared by the scripts of this folder, on top of script/lib.sh: a separate container storage.
 # shellcheck disable=SC2034 # the variables are for the scripts that source this file
 script="$(realpath "$0")" started_in="$PWD"
 # shellcheck source=script/lib.sh
@@ -13,7 +13,7 @@ require_root() {
   [[ $EUID -eq 0 ]] || { cd "$started_in" && exec sudo --preserve-env "$script" "$@"; }
 }
 
-# Where images and layers are kept between builds, apart from those of the user.
+# Images and layers between builds, separate from those of the user.
 storage="$tools/image-storage"
 base_image=localhost/quay-keyless-login-test/base
 node_image=localhost/quay-keyless-login-test/node
@@ -36,7 +36,7 @@ describe_storage() {
     >"$storage/storage.conf"
 }
 
-# Deletes folders in which a package's service may still be writing.
+# Deletes folders to which a package's service may still be writing.
 remove() {
   local attempt
   for attempt in 1 2 3; do

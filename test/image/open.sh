@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks an image that build.sh has made.
-#   open.sh IMAGE             prints a name to close it by, the folder of its root, and its configuration (OCI, JSON)
+# Unpacks an image of build.sh.
+#   open.sh IMAGE             prints a name for --close, the folder of its root, and its configuration (OCI, JSON)
 #   open.sh --close NAME
 set -euo pipefail
 # shellcheck source=test/image/lib.sh
@@ -13,7 +13,7 @@ if [[ $1 == --close ]]; then
 else
   container="$(buildah from --pull-never "$1")"
   folder="$(buildah mount "$container")"
-  # What every runtime gives a container, the root being read-only.
+  # What every runtime gives a container with a read-only root.
   touch "$folder/etc/hosts" "$folder/etc/resolv.conf"
   printf '%s\n' "$container" "$folder"
   buildah inspect --type image "$1" | jq --compact-output .OCIv1.config

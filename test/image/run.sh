@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs a command in an unpacked image as a pod under Kubernetes' strictest policy would: one user, group 0, no
-# capabilities, no way to new ones, a read-only root, this machine's network, and only what was given to write to.
+# Runs a command in an unpacked image like a pod under Kubernetes' strictest policy: one user, group 0, no capabilities
+# and no way to gain any, a read-only root, this machine's network, and only /tmp to write to.
 #   run.sh ROOT UID TMP [ENVIRONMENT…] -- COMMAND…
-#     TMP          the folder that is /tmp; what it holds is seen from outside
+#     TMP          the folder for /tmp, visible from outside
 #     ENVIRONMENT  NAME=VALUE
 set -euo pipefail
 if [[ ${1:-} != --inside ]]; then

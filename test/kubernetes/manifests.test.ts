@@ -1,4 +1,4 @@
-/** The manifests of `kubernetes/`, read as text: names that are there, confinement, and who sees which secret. */
+/** The manifests of `kubernetes/`, read as text: existing names, confinement, and which container sees which secret. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { type Container, type PodSpec, type Probe, render } from "./render.ts";
 const base = render("kubernetes/base");
 const overlays = ["base", "overlays/kubernetes", "overlays/spiffe", "overlays/private-ca"];
 
-/** Its two containers, which every variant has. */
+/** The two containers of every variant. */
 function containers({ initContainers, containers: [workload] }: PodSpec): { login: Container; workload: Container } {
   const login = initContainers.find(({ name }) => name === "login");
   if (!login || !workload) {
@@ -23,7 +23,7 @@ const variable = ({ env = [] }: Container, wanted: string) => env.find(({ name }
 const option = ({ args = [] }: Container, name: string) =>
   args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
 
-test("these are all variants", () => {
+test("the list of variants is complete", () => {
   const found = globSync("kubernetes/{base,overlays/*}/kustomization.yaml").map(dirname);
   expect(found.sort()).toEqual(overlays.map((name) => `kubernetes/${name}`).sort());
 });
@@ -33,19 +33,19 @@ describe.each(overlays)("%s", (name) => {
   const { login, workload } = containers(pod);
   const all = [...pod.initContainers, ...pod.containers];
 
-  test("mounts volumes that are there, and has none that nobody mounts", () => {
+  test("mounts existing volumes, and has none that is not mounted", () => {
     const mounted = new Set(all.flatMap(({ volumeMounts = [] }) => volumeMounts.map((mount) => mount.name)));
     expect([...mounted].sort()).toEqual(pod.volumes.map((volume) => volume.name).sort());
   });
 
-  test("only the login sees the identity", () => {
+  test("shows the identity token to the login only", () => {
     const identities = pod.volumes.filter(({ projected, csi }) => projected ?? csi);
     expect(identities).toHaveLength(1);
     for (const { name: volume } of identities) {
       expect(mountOf(login, volume)?.readOnly).toBe(true);
       expect(all.filter((container) => mountOf(container, volume))).toEqual([login]);
     }
-    // Nor does any of them see the token for the Kubernetes API.
+    // None of them sees the token for the Kubernetes API.
     expect(pod.automountServiceAccountToken).toBe(false);
     expect(documents.find(({ kind }) => kind === "ServiceAccount")).toMatchObject({
       metadata: { name: pod.serviceAccountName },
@@ -53,22 +53,22 @@ describe.each(overlays)("%s", (name) => {
     });
   });
 
-  test("the identity is looked for where it is mounted", () => {
+  test("mounts the identity token where the login reads it", () => {
     const place = option(login, "token-file") ?? option(login, "spiffe-socket")?.replace("unix://", "");
     expect(login.volumeMounts?.map(({ mountPath }) => mountPath)).toContain(dirname(place ?? ""));
   });
 
-  test("the workload finds the login where it is written, and can't change it", () => {
+  test("lets the workload read the login, but not change it", () => {
     const file = option(login, "auth-file") ?? "";
     expect(variable(workload, "REGISTRY_AUTH_FILE")).toBe(file);
     expect(mountOf(login, "quay-auth")).toEqual({ name: "quay-auth", mountPath: dirname(file) });
     expect(mountOf(workload, "quay-auth")).toEqual({ name: "quay-auth", mountPath: dirname(file), readOnly: true });
     expect(pod.volumes).toContainEqual({ name: "quay-auth", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } });
-    // Readable for the pod's group, for nobody else.
+    // Only the pod's group can read it.
     expect(option(login, "auth-file-mode")).toBe("0640");
   });
 
-  test("the login has options that the command line knows, each once, and variables that are set", () => {
+  test("gives the login known options, each once, and variables that are set", () => {
     expect([login.command, login.args?.[0]]).toEqual([["quay-keyless-login"], "login"]);
     const known = new Map(optionsOf("login").map((each: Option) => [each.name, each]));
     const names = login.args?.slice(1).map((arg) => /^--([a-z-]+)(?:=.+)?$/.exec(arg)?.[1] ?? arg) ?? [];
@@ -88,16 +88,16 @@ describe.each(overlays)("%s", (name) => {
     ]);
   });
 
-  test("the login is a sidecar that renews, and does not give up", () => {
+  test("makes the login a sidecar that renews, and does not give up", () => {
     expect(login.restartPolicy).toBe("Always");
     expect(login.args).toContain("--watch");
     expect(option(login, "on-lapse")).toBe("retry");
-    // A restarted sidecar must not take the login from the workload that goes on.
+    // A restarted sidecar must not remove the login of the running workload.
     expect(login.args).not.toContain("--logout-on-exit");
     expect(all.filter(({ restartPolicy }) => restartPolicy)).toEqual([login]);
   });
 
-  test("probes look at the file and the registry of the login", () => {
+  test("probes the file and the registry of the login", () => {
     for (const probe of [login.startupProbe, login.readinessProbe, login.livenessProbe]) {
       const { values } = lookOf(probe);
       expect(values["auth-file"]).toBe(option(login, "auth-file"));
@@ -107,7 +107,7 @@ describe.each(overlays)("%s", (name) => {
     }
   });
 
-  test("each container is confined as Pod Security's restricted wants it, and a bit more", () => {
+  test("confines each container by Pod Security's restricted, and more", () => {
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
     for (const { securityContext, resources, name: container } of all) {
       expect(securityContext, container).toMatchObject({
@@ -125,18 +125,18 @@ describe.each(overlays)("%s", (name) => {
     expect(JSON.stringify(pod)).not.toMatch(/hostPath|hostNetwork|hostPID|hostIPC|privileged|"secret/);
   });
 
-  test("the workload's image has a tag that says which; the login's has to be named", () => {
+  test("names the workload's image by version, and requires a name for the login's", () => {
     expect(workload.image).toMatch(/:v?\d+\.\d+/);
     expect(login.image).toBe("registry.invalid/quay-keyless-login");
     expect(readFileSync("kubernetes/README.md", "utf8")).toContain(`  - name: ${login.image}\n    newName: `);
   });
 
-  test("each has somewhere to write: HOME and the temporary folder are volumes", () => {
+  test("makes HOME and the temporary folder of each container volumes", () => {
     for (const container of [login, workload]) {
       expect(container.volumeMounts?.map(({ mountPath }) => mountPath)).toContain("/tmp");
       expect(variable(container, "HOME")).toBe("/tmp");
     }
-    // The login's temporary files, which hold the robot token, are not the workload's to see.
+    // The workload must not see the login's temporary files, which hold the robot token.
     const folders = [login, workload].map(({ volumeMounts }) =>
       volumeMounts?.find(({ mountPath }) => mountPath === "/tmp"),
     );
@@ -144,7 +144,7 @@ describe.each(overlays)("%s", (name) => {
   });
 });
 
-/** What a probe runs, through a shell that puts in the variables. */
+/** The command of a probe, with variables that the shell substitutes. */
 function lookOf(probe: Probe | undefined) {
   const [shell, flag, script = "", ...more] = probe?.exec.command ?? [];
   expect([shell, flag, more]).toEqual(["sh", "-c", []]);
@@ -157,21 +157,21 @@ function lookOf(probe: Probe | undefined) {
   return invocation;
 }
 
-describe("what a probe's failure means", () => {
+describe("a probe fails at", () => {
   const { startupProbe, readinessProbe, livenessProbe } = containers(base.pod).login;
   const patience = (probe: Probe | undefined) => (probe?.periodSeconds ?? 0) * (probe?.failureThreshold ?? 0);
   const seconds = (text: string | undefined) => Number(/^(\d+)m$/.exec(text ?? "")?.[1] ?? 0) * 60;
 
-  test("startup: soon seen, and never before the login itself has given up", () => {
+  test("startup: soon, and never before the login itself has given up", () => {
     const timeout = Number(optionsOf("login").find(({ name }) => name === "timeout")?.default);
     expect(startupProbe?.periodSeconds).toBe(1);
     expect(patience(startupProbe)).toBeGreaterThan(timeout + 10);
   });
 
-  test("readiness: gone before the login is, however the looks fall", () => {
+  test("readiness: before the login expires, at every timing of the probes", () => {
     const wanted = seconds(lookOf(readinessProbe).values.for);
     expect(wanted).toBe(patience(readinessProbe));
-    // Renewals begin when 20 % of the hour is left, so that a failed one alone changes nothing.
+    // Renewals begin when 20 % of the hour is left: one failure alone changes nothing.
     expect(wanted).toBeLessThan(0.2 * 3600);
   });
 
@@ -180,7 +180,7 @@ describe("what a probe's failure means", () => {
     expect(patience(livenessProbe)).toBe(1800);
   });
 
-  test("what runs all the time is not looked at more than once a minute, and may take its time", () => {
+  test("most once a minute while the pod runs, with a long timeout", () => {
     for (const probe of [readinessProbe, livenessProbe]) {
       expect(probe?.periodSeconds).toBeGreaterThanOrEqual(60);
     }
@@ -191,7 +191,7 @@ describe("what a probe's failure means", () => {
 });
 
 describe("the variants", () => {
-  test("leave users and groups to OpenShift, but for the one that is not for it", () => {
+  test("leave users and groups to OpenShift, except overlays/kubernetes", () => {
     const ids = /runAs(?:User|Group)|fsGroup|supplementalGroups/;
     for (const name of ["base", "overlays/spiffe", "overlays/private-ca"]) {
       expect(JSON.stringify(render(`kubernetes/${name}`).pod), name).not.toMatch(ids);
@@ -199,11 +199,11 @@ describe("the variants", () => {
     const { pod } = render("kubernetes/overlays/kubernetes");
     const { login, workload } = containers(pod);
     expect(pod.securityContext.fsGroup).toBeGreaterThan(0);
-    // The login's image has a user of its own; the workload's would be root.
+    // The login's image has a user; the workload's would be root.
     expect([login, workload].map(({ securityContext }) => securityContext?.runAsUser)).toEqual([undefined, 1000]);
   });
 
-  test("SPIFFE takes the place of the service account token and of nothing else", () => {
+  test("SPIFFE replaces only the service account token", () => {
     const { pod } = render("kubernetes/overlays/spiffe");
     const [ours, theirs] = [containers(base.pod).login, containers(pod).login];
     const identity = /^--(?:identity|token-file|spiffe-socket)=/;
@@ -218,7 +218,7 @@ describe("the variants", () => {
     expect(containers(pod).workload).toEqual(containers(base.pod).workload);
   });
 
-  test("a private authority is known to the login and to the workload", () => {
+  test("a private authority is trusted by the login and by the workload", () => {
     const { pod, configMaps } = render("kubernetes/overlays/private-ca");
     const { login, workload } = containers(pod);
     expect(variable(containers(base.pod).login, "QUAY_CA_FILE")).toBe("");
@@ -248,7 +248,7 @@ describe("the variants", () => {
   });
 });
 
-test("the README names every variant and component, and its links lead somewhere", () => {
+test("the README names every variant and component, and its links have targets", () => {
   const readme = readFileSync("kubernetes/README.md", "utf8");
   for (const name of [...overlays.map((each) => `kubernetes/${each}`), "components/fixed-user"]) {
     expect(readme).toContain(name);

@@ -1,6 +1,6 @@
 /**
- * What `kubectl kustomize` makes of `kubernetes/`, as far as these manifests go: the base's Deployment with the components'
- * strategic merge patches. Where there is a kubectl, test/real renders in truth.
+ * Renders `kubernetes/` like `kubectl kustomize`, as far as these manifests need it: the base's Deployment with the
+ * components' strategic merge patches. test/real uses kubectl itself.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ interface Kustomization {
 export interface Rendered {
   readonly pod: PodSpec;
   readonly documents: readonly Readonly<Record<string, unknown>>[];
-  /** By name, the keys and values of generated ConfigMaps. */
+  /** Keys and values of generated ConfigMaps, by name. */
   readonly configMaps: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
@@ -77,7 +77,7 @@ export function render(folder: string): Rendered {
   return { pod: merged.spec.template.spec, documents, configMaps };
 }
 
-/** The kustomizations that one consists of, in the order in which they apply. */
+/** The kustomizations of a folder, in the order in which they apply. */
 function* collect(folder: string): Generator<Kustomization & { folder: string }> {
   const own: Kustomization = read(join(folder, "kustomization.yaml"));
   for (const other of [...(own.resources ?? []), ...(own.components ?? [])]) {
@@ -88,7 +88,7 @@ function* collect(folder: string): Generator<Kustomization & { folder: string }>
   yield { ...own, folder };
 }
 
-/** What identifies an element of a list; lists that aren't here are replaced as a whole, as Kubernetes' types say. */
+/** The key of a list's elements. Other lists are replaced whole, by Kubernetes' types. */
 const keys: Readonly<Record<string, string>> = {
   containers: "name",
   initContainers: "name",

@@ -1,7 +1,7 @@
 /**
  * "Access Quay on OpenShift with short-lived credentials" (Andrew Block, Red Hat Developer, 22 April 2025), step by step,
- * with our command wherever the article has a manual one. Its objects are as it has them, but for the image, the Quay,
- * and the CSI driver of SPIFFE, which this cluster lacks.
+ * with our command for each manual one. The objects are those of the article, except the image, the Quay, and the CSI driver
+ * of SPIFFE, which this cluster lacks.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ask } from "../contract/ask.ts";
@@ -39,7 +39,7 @@ afterAll(async () => {
   await clusterScript("spire.sh", "down");
 });
 
-/** What the article does in Quay's pages, through the API behind them. */
+/** What the article does in Quay's pages, through their API. */
 async function inQuay(method: string, path: string, body: unknown): Promise<unknown> {
   const answer = await ask(`https://${NODE_ADDRESS}:${peers.quay.port}`, peers.authority.ca, {
     method,
@@ -51,7 +51,7 @@ async function inQuay(method: string, path: string, body: unknown): Promise<unkn
   return answer.body === "" ? undefined : JSON.parse(answer.body);
 }
 
-/** `oc rsh -n quay-keyless deployment/quay-keyless`, one command of it. @returns its standard output */
+/** One command of `oc rsh -n quay-keyless deployment/quay-keyless`. @returns its standard output */
 async function inPod(command: string, input?: Buffer): Promise<string> {
   const run = await namespace.exec("quay-keyless", "quay-keyless", ["sh", "-c", command], input);
   expect(run, run.stderr).toMatchObject({ code: 0 });
@@ -61,7 +61,7 @@ async function inPod(command: string, input?: Buffer): Promise<string> {
 const identify = async (options: string) =>
   JSON.parse(await inPod(`quay-keyless-login identity ${options} --ca-file /etc/cluster-ca/ca.crt --output json`));
 
-/** The application's part: it pushes, lists and inspects with the login that is in the pod. */
+/** The application pushes, lists and inspects with the login of the pod. */
 async function useQuay(tag: string): Promise<void> {
   const image = `docker://${peers.registryHost}/quay_federation/app`;
   const certs = "--cert-dir /etc/quay-ca";
@@ -71,14 +71,14 @@ async function useQuay(tag: string): Promise<void> {
   expect(JSON.parse(await inPod(`skopeo inspect ${certs} ${image}:${tag}`))).toHaveProperty("Digest");
 }
 
-test("a robot account", async () => {
+test("creates a robot account", async () => {
   await inQuay("PUT", "organization/quay_federation/robots/keyless", { description: "" });
   const repository = { repository: "app", namespace: "quay_federation", visibility: "private", description: "" };
   await inQuay("POST", "repository", repository);
   await inQuay("PUT", `repository/quay_federation/app/permissions/user/${ROBOT}`, { role: "write" });
 });
 
-test("the namespace, the service account, the workload", async () => {
+test("creates the namespace, the service account and the workload", async () => {
   namespace = await enterNamespace("quay-keyless", "privileged");
   const metadata = { name: "quay-keyless" };
   await namespace.apply(
@@ -109,7 +109,7 @@ const CA_MOUNTS = [
 ];
 const CA_VOLUMES = [
   { name: "quay-ca", configMap: { name: "quay-ca" } },
-  // The issuer's certificate; a real one has a public authority's.
+  // The issuer's certificate; a real issuer has one of a public authority.
   { name: "cluster-ca", configMap: { name: "kube-root-ca.crt" } },
 ];
 
@@ -118,7 +118,7 @@ function deployment(pod: Record<string, unknown>): Manifest {
   const spec = {
     serviceAccountName: "quay-keyless",
     terminationGracePeriodSeconds: 1,
-    // On the machine's network, where the issuers' addresses lead to them, as a public issuer's would.
+    // On the machine's network, where the issuers' addresses work, as a public issuer's would.
     hostNetwork: true,
     hostAliases: peers.hostAliases,
     ...pod,
@@ -139,7 +139,7 @@ function deployment(pod: Record<string, unknown>): Manifest {
 const TOKEN_FILE = "--token-file /var/run/secrets/tokens/openshift-token --audience openshift";
 const LOGIN = `quay-keyless-login login --robot ${ROBOT} --ca-file /etc/quay-ca/ca.crt`;
 
-test("issuer and subject, without cut, sed, base64 and python", async () => {
+test("prints issuer and subject, without cut, sed, base64 and python", async () => {
   const identity = await identify(TOKEN_FILE);
   expect(identity).toMatchObject({
     source: "file",
@@ -153,21 +153,21 @@ test("issuer and subject, without cut, sed, base64 and python", async () => {
   expect(identity.federation).toEqual([{ issuer, subject, audiences: ["openshift"] }]);
 });
 
-test("the robot's federation, with what was printed", async () => {
+test("sets the robot's federation from that output", async () => {
   const { federation } = await identify(TOKEN_FILE);
   const answer = await inQuay("POST", "organization/quay_federation/robots/keyless/federation", federation);
-  // This Quay knows no audiences, and drops them.
+  // This Quay does not support audiences, and drops them.
   const [{ issuer, subject }] = federation;
   expect(answer).toMatchObject([{ issuer, subject }]);
 });
 
-test("the exchange and skopeo login in one command, and Quay used with it", async () => {
+test("exchanges the token and logs skopeo in with one command, and uses Quay", async () => {
   const printed = JSON.parse(await inPod(`${LOGIN} --registry ${peers.registryHost} ${TOKEN_FILE} --output json`));
   expect(printed).toMatchObject({ "logged-in": true, registry: peers.registryHost });
   await useQuay("1");
 });
 
-test("valid for an hour, as its exp claim says", async () => {
+test("gets a token that is valid for an hour, by its exp claim", async () => {
   const { logins } = JSON.parse(
     await inPod(`quay-keyless-login status --registry ${peers.registryHost} --for 55m --output json`),
   );
@@ -175,7 +175,7 @@ test("valid for an hour, as its exp claim says", async () => {
   expect(logins[0]["seconds-left"]).toBeGreaterThan(3500);
 });
 
-test("the same with SPIRE: the workload is patched", async () => {
+test("patches the workload for SPIRE", async () => {
   await clusterScript("spire.sh", "entry", "quay-keyless", "quay-keyless");
   const patch = {
     spec: {
@@ -198,7 +198,7 @@ test("the same with SPIRE: the workload is patched", async () => {
   await namespace.kubectl("rollout", "status", "deployment/quay-keyless", "--timeout=120s");
 });
 
-test("the SPIFFE ID, entered beside the first binding, and Quay used with it", async () => {
+test("adds the SPIFFE ID to the first binding, and uses Quay", async () => {
   const identity = await identify("");
   expect(identity).toMatchObject({
     source: "spiffe",
@@ -214,6 +214,6 @@ test("the SPIFFE ID, entered beside the first binding, and Quay used with it", a
   await useQuay("2");
 });
 
-test("nothing of it shows a token", async () => {
+test("shows no token", async () => {
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** What people see of a Task in the real cluster when something is missing or wrong. */
+/** The errors of a Task in the real cluster when something is missing or wrong. */
 import { createSign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addRobot } from "../quay-stand-in/quay/store.ts";
@@ -100,8 +100,8 @@ describe("a login that fails says why", () => {
     expect(run.message).toContain("dockerconfig");
   });
 
-  test.concurrent("a cluster whose issuer nobody outside can reach", async () => {
-    // What an API server with its default issuer hands out, signed with this one's key.
+  test.concurrent("a cluster whose issuer can't be reached from outside", async () => {
+    // A token of an API server with the default issuer, signed with this one's key.
     const now = Math.floor(Date.now() / 1000);
     const token = sign({
       iss: "https://kubernetes.default.svc.cluster.local",
@@ -147,11 +147,11 @@ describe("a login that fails says why", () => {
   }
 });
 
-test("none of them shows a token", async () => {
+test("shows no token in any of them", async () => {
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });
 
-test("a Task that does show its token would have been noticed", async () => {
+test("notices a Task that shows its token", async () => {
   const elsewhere = await createNamespace("leaky");
   try {
     await elsewhere.apply(serviceAccount("quay-ci"));

@@ -35,7 +35,7 @@ let peers: QuayForPods;
 let namespace: Namespace;
 let toQuay: Record<string, string | string[]>;
 
-/** Tekton's own containers break `restricted` unless this is on (TektonConfig on OpenShift has it so). */
+/** Tekton's own containers violate `restricted` unless this is set, as in TektonConfig on OpenShift. */
 const secured = (on: boolean) =>
   kubectl([
     ...["--namespace", "tekton-pipelines", "patch", "configmap", "feature-flags"],
@@ -89,7 +89,7 @@ function copyStep(authFile: string) {
   };
 }
 
-test("the Pipeline's Tasks, each in a pod of its own", async () => {
+test("runs the Pipeline's Tasks, each in its own pod", async () => {
   const of = (...names: string[]) => names.map((name) => ({ name, workspace: name }));
   const run = await namespace.run({
     apiVersion: "tekton.dev/v1",
@@ -140,7 +140,7 @@ test("the Pipeline's Tasks, each in a pod of its own", async () => {
   expect(run.logs["release-use-pod/step-copy"]).toContain("uid=1000680000 gid=0(root)");
 });
 
-test("the StepAction", async () => {
+test("runs the StepAction", async () => {
   const run = await namespace.run(
     taskRun("step", peers, {
       task: {
@@ -162,12 +162,12 @@ test("the StepAction", async () => {
   expect(run, run.log).toMatchObject({ succeeded: true });
 });
 
-test("the namespace is as strict as it says: a pod that asks for more is refused", async () => {
+test("the namespace rejects a pod that violates restricted", async () => {
   const containers = [{ name: "main", image: LOGIN_IMAGE }];
   const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "lax" }, spec: { containers } };
   await expect(namespace.apply(pod)).rejects.toThrow(/violates PodSecurity "restricted/);
 });
 
-test("nothing shows a token", async () => {
+test("shows no token", async () => {
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });

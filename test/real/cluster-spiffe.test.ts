@@ -1,4 +1,4 @@
-/** The Task for SPIFFE with a real SPIRE, whose agent finds out from the kubelet which pod asks. */
+/** The Task for SPIFFE with a real SPIRE, whose agent learns from the kubelet which pod asks. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 const WORKSPACES = { dockerconfig: { emptyDir: {} }, ...CA_WORKSPACE };
 
-test("a JWT-SVID becomes a login", async () => {
+test("logs in with a JWT-SVID", async () => {
   expect(id).toBe(`spiffe://test.example/ns/${namespace.name}/sa/quay-spiffe`);
   const run = await namespace.run(
     taskRun("login", peers, {
@@ -58,7 +58,7 @@ test("a JWT-SVID becomes a login", async () => {
   });
 });
 
-test("a pod that SPIRE doesn't know gets the reason", async () => {
+test("reports the reason in a pod without a registration entry", async () => {
   const run = await namespace.run(
     taskRun("unknown", peers, {
       task: "quay-keyless-login-spiffe",
@@ -71,6 +71,6 @@ test("a pod that SPIRE doesn't know gets the reason", async () => {
   expect(run.log).toContain("explain spiffe-no-identity");
 });
 
-test("nothing shows a token", async () => {
+test("shows no token", async () => {
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** The Tasks for service accounts, run by Tekton in the real cluster: tokens of its API server, real skopeo and buildah. */
+/** The Tasks for service accounts, run by Tekton in the real cluster, with tokens of its API server, skopeo and buildah. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { addRobot } from "../quay-stand-in/quay/store.ts";
 import {
@@ -29,7 +29,7 @@ import {
 let peers: QuayForPods;
 let namespace: Namespace;
 let subject: string;
-/** What every login is told. */
+/** Parameters of every login. */
 let toQuay: Record<string, string | string[]>;
 
 beforeAll(async () => {
@@ -53,10 +53,10 @@ afterAll(async () => {
   await peers?.close();
 });
 
-/** As the sample of the Pipeline has it. */
+/** As in the sample of the Pipeline. */
 const POD = { securityContext: { fsGroup: 65532 } };
 
-/** A TaskRun with these lines of shell in busybox, on the volume that the Pipeline has. @returns what they printed */
+/** A TaskRun with these lines of shell in busybox, on the Pipeline's volume. @returns their output */
 async function look(name: string, script: string): Promise<string> {
   const steps = [
     { name: "look", image: BUSYBOX_IMAGE, script: `#!/bin/sh\nset -e\ncd $(workspaces.shared.path)\n${script}` },
@@ -111,8 +111,8 @@ const useBoth = {
   ],
 };
 
-test("a Pipeline logs in, builds, pushes and pulls with buildah and skopeo, and logs out", async () => {
-  // What somebody else keeps in that file; not to be seen in any log, so it is made there.
+test("runs a Pipeline that logs in, builds, pushes and pulls with buildah and skopeo, and logs out", async () => {
+  // Another login in that file. It is made there, so that no log shows it.
   const before = await look(
     "before",
     `mkdir -m 2775 dockerconfig
@@ -172,7 +172,7 @@ test("a Pipeline logs in, builds, pushes and pulls with buildah and skopeo, and 
   const left = Date.parse(run.results["expires-at"] ?? "") - Date.now();
   expect(left).toBeGreaterThan(3400_000);
   expect(left).toBeLessThan(3600_000);
-  // Quay's record: the robot itself has pushed and pulled.
+  // By Quay's log, the robot has pushed and pulled.
   expect(peers.quay.requests).toContainEqual(
     expect.objectContaining({ path: "/oauth2/federation/robot/token", user: "acme+ci" }),
   );
@@ -186,7 +186,7 @@ test("a Pipeline logs in, builds, pushes and pulls with buildah and skopeo, and 
   expect(after).toBe(before);
 });
 
-test("logging out where nobody logged in says so and succeeds", async () => {
+test("succeeds at a logout without a login, and says so", async () => {
   const run = await namespace.run(
     taskRun("logout", peers, {
       task: "quay-keyless-logout",
@@ -198,7 +198,7 @@ test("logging out where nobody logged in says so and succeeds", async () => {
   expect(run.log).toMatch(/nothing|no login|not logged in/i);
 });
 
-test("the StepAction logs in the next steps of a user's own Task", async () => {
+test("logs in the next steps of a user's Task with the StepAction", async () => {
   const copy = {
     name: "copy",
     image: TOOLS_IMAGE,
@@ -231,18 +231,18 @@ test("the StepAction logs in the next steps of a user's own Task", async () => {
   expect(run.logs["step-pod/step-copy"]).toContain('"1.2.3"');
 });
 
-test("Tekton's webhook admits every sample", async () => {
+test("passes every sample through Tekton's webhook", async () => {
   const files = sampleFiles().flatMap((file) => ["--filename", file]);
   expect(files.length).toBeGreaterThan(16);
   const created = await kubectl(["--namespace", "default", "create", "--dry-run=server", ...files]);
   expect(created).toContain("pipelinerun.tekton.dev/build-and-push-to-quay");
-  // And it does look: a Task that uses what it doesn't declare is refused.
+  // The webhook works: it rejects a Task that uses what it doesn't declare.
   const steps = [{ image: BUSYBOX_IMAGE, command: ["echo", "$(params.nonesuch)"] }];
   const wrong = { apiVersion: "tekton.dev/v1", kind: "Task", metadata: { name: "wrong" }, spec: { steps } };
   await expect(namespace.apply(wrong)).rejects.toThrow(/nonesuch/);
 });
 
-test("what other people may read shows no token: logs, objects, results, events", async () => {
+test("shows no token in logs, objects, results and events", async () => {
   const traces = await namespace.traces();
   expect(traces).toContain("quay-keyless-login");
   expect(peers.secretsShown(traces)).toEqual([]);

@@ -1,4 +1,4 @@
-/** The Deployments of kubernetes/, as a user would take them: an overlay of his own, with the names of this cluster. */
+/** The Deployments of kubernetes/, as a user takes them: with an overlay that has the names of this cluster. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { caConfigMap, LOGIN_IMAGE, ociArchive, TOOLS_IMAGE, withWorkloadApi } fr
 
 const kubernetes = resolve(import.meta.dirname, "../../kubernetes");
 
-/** What a user's own overlay is made of. */
+/** The parts of a user's overlay. */
 export interface Overlay {
   resource: string;
   components: string[];
@@ -24,7 +24,7 @@ function replace(name: string, image: string) {
   return { name, newName, newTag };
 }
 
-/** What kustomize makes of it. */
+/** The output of kustomize. */
 export async function build({ resource, components, pod, socketFolder }: Overlay, peers: QuayForPods) {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-overlay-"));
   const path = (name: string) => relative(folder, join(kubernetes, name));
@@ -59,11 +59,11 @@ export async function deploy(namespace: Namespace, overlay: Overlay, peers: Quay
   await namespace.kubectl("rollout", "status", "deployment/quay-keyless", "--timeout=120s");
 }
 
-/** A line of shell in the workload. */
+/** Runs a line of shell in the workload. */
 export const inWorkload = (namespace: Namespace, script: string, input?: Buffer) =>
   namespace.exec("quay-keyless", "workload", ["sh", "-c", script], input);
 
-/** Pushes and inspects from the workload, with nothing but what the Deployment gives it. */
+/** Pushes and inspects from the workload, with only what the Deployment gives it. */
 export async function useIt(namespace: Namespace, tag: string, { registryHost }: QuayForPods): Promise<void> {
   const image = `docker://${registryHost}/acme/app:${tag}`;
   const pushed = await inWorkload(
@@ -75,7 +75,7 @@ export async function useIt(namespace: Namespace, tag: string, { registryHost }:
   const inspected = await inWorkload(namespace, `skopeo inspect ${image}`);
   expect(inspected, inspected.stderr).toMatchObject({ code: 0 });
   expect(JSON.parse(inspected.stdout)).toMatchObject({ Name: `${registryHost}/acme/app` });
-  // No identity token where the workload is, and no way to change the login.
+  // The workload has no identity token, and can't change the login.
   expect((await inWorkload(namespace, "ls /var/run/secrets/tokens /var/run/secrets/kubernetes.io")).code).not.toBe(0);
   expect((await inWorkload(namespace, "echo >>$REGISTRY_AUTH_FILE")).code).not.toBe(0);
 }

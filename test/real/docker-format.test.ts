@@ -11,10 +11,10 @@ import type { Job } from "../support/job.ts";
 
 const peers = usePeers();
 
-/** A command that has to work, as a later step runs it. @returns what it printed */
+/** Runs a command that must succeed, as a later step. @returns its output */
 async function works(expect: ExpectStatic, job: Job, tool: string, ...args: string[]): Promise<string> {
   const program = findBuilt(tool);
-  if (program === undefined) throw new Error(`there is no ${tool} here: script/test --real builds it`);
+  if (program === undefined) throw new Error(`${tool} is missing: script/test --real builds it`);
   const env = { SSL_CERT_DIR: peers().certDir, HELM_CACHE_HOME: job.scratch, HELM_CONFIG_HOME: job.scratch };
   const { code, stdout, stderr } = await job.later(program, args, env);
   expect([tool, code, stderr]).toEqual([tool, 0, expect.anything()]);
@@ -40,7 +40,7 @@ describe.concurrent("with the login of the Action", () => {
     expect((await works(expect, job, "crane", "digest", `${path}:2`)).trim()).toBe(digest);
   });
 
-  test("crane takes a login in DOCKER_AUTH_CONFIG first, as the warning says; without the variable ours", async ({
+  test("crane prefers a login in DOCKER_AUTH_CONFIG, as the warning says; without the variable it uses ours", async ({
     expect,
   }) => {
     const { name, repository } = newRobot(peers());
@@ -61,12 +61,12 @@ describe.concurrent("with the login of the Action", () => {
     expect(await crane({ DOCKER_AUTH_CONFIG: "" })).toMatchObject({ code: 0 });
   });
 
-  test("oras pushes a file, and reads what it pushed", async ({ expect }) => {
+  test("oras pushes a file, and pulls it", async ({ expect }) => {
     const { name, repository } = newRobot(peers());
     const job = await loggedIn(expect, name);
     const path = `${peers().registryHost}/${repository}:1`;
     const file = await job.write(join(job.scratch, "notes.txt"), "some notes");
-    // By itself it takes localhost for a registry without TLS.
+    // By default it uses localhost without TLS.
     const tls = "--plain-http=false";
     await works(expect, job, "oras", "push", tls, "--disable-path-validation", path, `${file}:text/plain`);
     expect(await works(expect, job, "oras", "manifest", "fetch", tls, path)).toContain('"mediaType":"text/plain"');

@@ -22,7 +22,7 @@ afterAll(async () => {
   await Promise.all([keycloak?.close(), peers?.close(), removeMachines()]);
 });
 
-/** What Keycloak gave out, for the leak check of every run. */
+/** The tokens of Keycloak, for the leak check of every run. */
 const secrets: Secret[] = [];
 
 async function tokenOf(client: "ci" | "es256" | "short"): Promise<string> {
@@ -47,7 +47,7 @@ async function run(user: Machine, args: readonly string[], token: string) {
 }
 
 describe("an identity that Quay can accept", () => {
-  test("identity tells who this is, and the audience to enter alone", async () => {
+  test("identity prints the account, and the only audience to enter", async () => {
     const args = ["identity", "--ca-file", peers.caFile, ...from];
     const { code, json } = await run(await machine(), args, await tokenOf("ci"));
     expect(code).toBe(0);
@@ -62,7 +62,7 @@ describe("an identity that Quay can accept", () => {
     expect(json.audience).toContain("quay");
   });
 
-  test("login: Quay fetches Keycloak's keys, and skopeo pushes", async () => {
+  test("login works: Quay gets Keycloak's keys, and skopeo pushes", async () => {
     const user = await machine();
     const { code, json } = await run(user, login("acme+kc", "--session", "../session"), await tokenOf("ci"));
     expect({ code, json }).toMatchObject({ code: 0, json: { "logged-in": true, issuer: keycloak.issuer } });
@@ -72,7 +72,7 @@ describe("an identity that Quay can accept", () => {
   });
 });
 
-describe("a refusal says what is true of Keycloak", () => {
+describe("an error has the facts of Keycloak", () => {
   test("a binding for the account's name: the subject is the account's id", async () => {
     const { code, json } = await run(await machine(), login("acme+other"), await tokenOf("ci"));
     expect(code).toBe(1);
@@ -88,7 +88,7 @@ describe("a refusal says what is true of Keycloak", () => {
     expect(json.error.remedy.join("\n")).toContain("Keycloak");
   });
 
-  test("the whole answer in the variable: the remedy gets the token out of it", async () => {
+  test("the whole answer in the variable: the remedy extracts the token", async () => {
     const answer = await keycloak.answer("ci");
     secrets.push({ kind: "identity", value: JSON.parse(answer).access_token });
     const { code, json, stderr } = await run(await machine(), login("acme+kc"), answer);
@@ -97,7 +97,7 @@ describe("a refusal says what is true of Keycloak", () => {
     expect(stderr + JSON.stringify(json)).not.toContain("GitLab");
   });
 
-  test("a token whose time is over: the advice is for a variable", { timeout: 120_000 }, async () => {
+  test("an expired token: the remedy is for a variable", { timeout: 120_000 }, async () => {
     const token = await tokenOf("short");
     await new Promise((resolve) => setTimeout(resolve, 36_000));
     const { code, json } = await run(await machine(), login("acme+kc"), token);
@@ -106,8 +106,8 @@ describe("a refusal says what is true of Keycloak", () => {
   });
 });
 
-describe("what changes at Keycloak", () => {
-  test("a stopped one ends with 75, and says who is out of reach", async () => {
+describe("changes at Keycloak", () => {
+  test("exits with 75 if it is stopped, and names the unreachable issuer", async () => {
     const token = await tokenOf("ci");
     await keycloak.stop();
     try {
@@ -119,7 +119,7 @@ describe("what changes at Keycloak", () => {
     }
   });
 
-  test("a login that meets its restart waits for it", async () => {
+  test("waits in a login for its restart", async () => {
     const user = await machine();
     const token = await tokenOf("ci");
     await keycloak.stop();
@@ -130,14 +130,14 @@ describe("what changes at Keycloak", () => {
     expect(ended).toMatchObject({ code: 0, json: { "logged-in": true } });
   });
 
-  test("a key that is replaced: the old token is refused with its reason, a new one works", async () => {
+  test("rejects an old token after the key was replaced, with the reason, and accepts a new one", async () => {
     const old = await tokenOf("ci");
     await keycloak.replaceKey();
     const { code, json } = await run(await machine(), login("acme+kc"), old);
     expect({ code, error: json.error }).toMatchObject({ code: 1, error: { code: "key-not-published" } });
     const kid = JSON.parse(Buffer.from(old.split(".")[0] ?? "", "base64url").toString()).kid;
     const [which] = json.error.remedy as string[];
-    // Keycloak's key for encryption is an RSA key too, and signs nothing: one key is published that could have.
+    // Keycloak's key for encryption is an RSA key too, but signs nothing: only one published key can sign.
     expect(which).toMatch(new RegExp(`^The token's kid is ${kid}; published (?:is|are) [\\w-]+\\.$`));
 
     expect(await run(await machine(), login("acme+kc"), await tokenOf("ci"))).toMatchObject({ code: 0 });

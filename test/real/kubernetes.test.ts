@@ -36,15 +36,15 @@ const trust = (issuer: string, subject: string) => addRobot(peers.quay.store, "a
 
 const id = (namespace: Namespace) => namespace.exec("quay-keyless", "workload", ["id"]);
 
-test("overlays/kubernetes under Pod Security restricted; the login waits until Quay knows it", async () => {
+test("overlays/kubernetes works under Pod Security restricted; the login retries until Quay trusts it", async () => {
   const namespace = await enter("deployment", "restricted");
   const subject = `system:serviceaccount:${namespace.name}:quay-keyless`;
   addRobot(peers.quay.store, "acme+ci");
-  // Awaited below; a failure before that is the test's own.
+  // Awaited below; an earlier failure is one of the test.
   const ready = deploy(namespace, { resource: "overlays/kubernetes", components: ["private-ca"] }, peers);
   ready.catch(() => {});
 
-  // What the README says to read when Quay refuses.
+  // The README names this log for a refusal of Quay.
   await expect
     .poll(() => namespace.kubectl("logs", "deployment/quay-keyless", "-c", "login").catch(String), { timeout: 60_000 })
     .toMatch(new RegExp(`Error:[^]*${CLUSTER_ISSUER}[^]*${subject}[^]*#robot-not-federated`));
@@ -56,7 +56,7 @@ test("overlays/kubernetes under Pod Security restricted; the login waits until Q
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });
 
-test("base as OpenShift runs it: a random user", async () => {
+test("base works as on OpenShift, with a random user", async () => {
   const namespace = await enter("openshift", "restricted");
   trust(CLUSTER_ISSUER, `system:serviceaccount:${namespace.name}:quay-keyless`);
   const pod = { securityContext: OPENSHIFT_USER };
@@ -66,7 +66,7 @@ test("base as OpenShift runs it: a random user", async () => {
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });
 
-test("overlays/spiffe", async () => {
+test("overlays/spiffe works", async () => {
   const namespace = await enter("workload", "privileged");
   trust(SPIRE_ISSUER, await clusterScript("spire.sh", "entry", namespace.name, "quay-keyless"));
   const components = ["fixed-user", "private-ca"];

@@ -1,6 +1,6 @@
 /**
- * The Tasks that promote, run by Tekton in the real cluster: the sample Pipeline with two service accounts, what the wrong
- * one gets, a random user as on OpenShift, and SPIFFE.
+ * The Tasks that promote, run by Tekton in the real cluster: the sample Pipeline with two service accounts, the refusal of
+ * the wrong one, a random user as on OpenShift, and SPIFFE.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -46,9 +46,9 @@ interface PipelineTask {
 
 let peers: QuayForPods;
 let namespace: Namespace;
-/** What every promotion is told. */
+/** Parameters of every promotion. */
 let toQuay: Record<string, string>;
-/** Of what the Pipeline has built: each test after it promotes that. */
+/** Digest of the image that the Pipeline has built; each later test promotes it. */
 let built: string;
 
 beforeAll(async () => {
@@ -95,7 +95,7 @@ afterAll(async () => {
 
 const ca = { name: "ca", workspace: "ca" };
 
-/** In place of the catalog's buildah, which would have to be fetched: pushes an image that is there, and says its digest. */
+/** Replaces the catalog's buildah, which is not available: pushes an existing image, and writes its digest. */
 const push = {
   params: [{ name: "IMAGE" }],
   workspaces: [{ name: "dockerconfig" }, { name: "ca" }, { name: "image" }],
@@ -118,7 +118,7 @@ const push = {
   ],
 };
 
-/** The sample, without what it fetches from elsewhere, and with this Quay's authority. */
+/** The sample, without what it downloads, and with this Quay's authority. */
 function samplePipeline(): { tasks: PipelineTask[]; [key: string]: unknown } {
   const file = join(import.meta.dirname, "../../tekton/task/quay-promote/0.1/samples/pipeline.yaml");
   const { spec } = parse(readFileSync(file, "utf8"));
@@ -139,7 +139,7 @@ function samplePipeline(): { tasks: PipelineTask[]; [key: string]: unknown } {
           ...rest,
           name,
           taskRef,
-          // The sample tries again, which would hide a failure here.
+          // The sample retries, which would hide a failure here.
           retries: 0,
           params: [...(rest.params ?? []), ...params({ registry: peers.registryHost, "ca-file": "ca.crt" })],
           workspaces: [...(rest.workspaces ?? []), ca],
@@ -152,7 +152,7 @@ function samplePipeline(): { tasks: PipelineTask[]; [key: string]: unknown } {
   };
 }
 
-test("the sample Pipeline builds as one service account and promotes as the other", async () => {
+test("builds with the sample Pipeline as one service account, and promotes as the other", async () => {
   const values = {
     "login-image": LOGIN_IMAGE,
     repository: "https://github.com/acme/app",
@@ -203,7 +203,7 @@ function promote(name: string, more: Record<string, string | string[]>, how: obj
   );
 }
 
-test("under the service account that builds it is refused, before anything is asked of the release repository", async () => {
+test("rejects the service account that builds, before any request for the release repository", async () => {
   const before = peers.quay.requests.length;
   const run = await promote("refused", {}, { serviceAccount: "quay-ci" });
   expect(run.succeeded).toBe(false);
@@ -212,7 +212,7 @@ test("under the service account that builds it is refused, before anything is as
   expect(peers.quay.requests.slice(before).filter(({ path }) => path.startsWith("/v2/acme/app/"))).toEqual([]);
 });
 
-test("as a random user of group 0, with a read-only root: several tags, then again", async () => {
+test("promotes several tags as a random user of group 0, with a read-only root, twice", async () => {
   const pod = { securityContext: OPENSHIFT_USER };
   const first = await promote("several", { tags: ["1.2", "stable"] }, { pod });
   expect(first, first.log).toMatchObject({
@@ -228,7 +228,7 @@ test("as a random user of group 0, with a read-only root: several tags, then aga
   expect(second.log).toMatch(/1\.2 +already there/);
 });
 
-test("a file in the workspace release, and a check that reads another one there", async () => {
+test("promotes a file of the workspace release, with a check that reads another file there", async () => {
   const release = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "release" } };
   const entries = ["1.10", "1.11"].map((tag) => ({
     source: `acme/staging@${built}`,
@@ -241,7 +241,7 @@ test("a file in the workspace release, and a check that reads another one there"
     taskRun("file", peers, {
       task: "quay-promote",
       serviceAccount: "quay-release",
-      // The reference is its last argument, which the shell's own command line takes as $1.
+      // The reference is its last argument, which is $1 in the shell.
       params: { ...others, file: "release.yaml", "verify-command": `sh -c 'grep -q "\${1#*@}" expected' sh` },
       workspaces: { ...CA_WORKSPACE, release: { configMap: { name: "release" } } },
     }),
@@ -250,7 +250,7 @@ test("a file in the workspace release, and a check that reads another one there"
   expect(run, run.log).toMatchObject({ succeeded: true, results: { IMAGES: `${image}\n${image}` } });
 });
 
-test("with SPIFFE", async () => {
+test("promotes with SPIFFE", async () => {
   const run = await promote(
     "spiffe",
     { tags: ["1"] },
@@ -259,7 +259,7 @@ test("with SPIFFE", async () => {
   expect(run, run.log).toMatchObject({ succeeded: true, results: { IMAGE_DIGEST: built } });
 });
 
-test("what other people may read shows no token", async () => {
+test("shows no token in logs, objects, results and events", async () => {
   const traces = await namespace.traces();
   expect(traces).toContain("quay-promote");
   expect(peers.secretsShown(traces)).toEqual([]);

@@ -1,4 +1,4 @@
-/** The README's Pipeline, as it stands there, run by Tekton in the real cluster. */
+/** The README's Pipeline, unchanged, run by Tekton in the real cluster. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { addRobot } from "../quay-stand-in/quay/store.ts";
@@ -36,7 +36,7 @@ afterAll(async () => {
   await peers?.close();
 });
 
-/** In the place of the catalog's, with its parameter and workspaces: it reads the login as that one does. */
+/** Replaces the catalog's Task, with its parameter and workspaces, and reads the login as that one does. */
 function buildah(): Manifest {
   return {
     apiVersion: "tekton.dev/v1",
@@ -73,18 +73,18 @@ interface Pipeline {
   tasks: { name: string; params: object[]; workspaces: object[] }[];
 }
 
-test("the Pipeline logs in, pushes with the Task that reads dockerconfig, and logs out", async () => {
+test("logs in, pushes with the Task that reads dockerconfig, and logs out", async () => {
   const image = `${peers.registryHost}/acme/app:1.2.3`;
   const written = substitute(readmeBlock("### Tekton", "yaml"), [["quay.io/acme/app:1.2.3", image]]);
   const pipeline = parse(written) as Manifest & { spec: Pipeline };
-  // This Quay is another one than quay.io, and its certificate authority is a private one.
+  // This Quay is not quay.io, and its certificate authority is private.
   const login = pipeline.spec.tasks.find(({ name }) => name === "login");
   login?.params.push({ name: "registry", value: peers.registryHost }, { name: "ca-file", value: "ca.crt" });
   login?.workspaces.push({ name: "ca", workspace: "ca" });
   pipeline.spec.workspaces.push({ name: "ca" });
   await namespace.apply(pipeline);
 
-  // As the sample of a PipelineRun has it: the volume is for the login's user as well.
+  // As in the sample of a PipelineRun: the login's user can write to the volume.
   const pod = { hostAliases: peers.hostAliases, securityContext: { fsGroup: 65532 } };
   const run = await namespace.run({
     apiVersion: "tekton.dev/v1",

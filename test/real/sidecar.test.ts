@@ -1,4 +1,4 @@
-/** Logins that outlive their robot token, which lives seconds here: the sidecar of kubernetes/, and the Tekton sample's. */
+/** Logins that outlast their robot token, which lives seconds here: the sidecars of kubernetes/ and of the Tekton sample. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -46,7 +46,7 @@ let peers: QuayForPods;
 let namespace: Namespace;
 beforeAll(async () => {
   await importImages();
-  // Without Quay's leeway a robot token is no good from the very second of its end.
+  // Without Quay's leeway a robot token is invalid from the second of its expiry.
   peers = await startQuayForPods({ quay: { robotTokenLife: LIFE, leeway: 0 } });
   namespace = await createNamespace("sidecar");
   await namespace.apply(caConfigMap(peers));
@@ -63,7 +63,7 @@ const trustNobody = () => addRobot(peers.quay.store, "acme+ci");
 
 const exchanges = () => peers.quay.requests.filter(({ path }) => path === "/oauth2/federation/robot/token").length;
 
-/** The only pod with this label, once there is but one: an earlier one takes its time to end. */
+/** The only pod with this label, after earlier ones have ended. */
 async function podOf(label: string): Promise<Pod> {
   const list = async (): Promise<Pod[]> =>
     JSON.parse(await namespace.kubectl("get", "pods", "--selector", label, "--output", "json")).items;
@@ -79,7 +79,7 @@ describe("the Deployment", () => {
   const label = "app.kubernetes.io/name=quay-keyless";
   const inspect = () => inWorkload(namespace, `skopeo inspect docker://${peers.registryHost}/acme/app:sidecar`);
 
-  /** As it is, but that the probes' minutes are seconds. */
+  /** Unchanged, except that the probes' minutes are seconds. */
   async function overlay(): Promise<Overlay> {
     const resource = "overlays/kubernetes";
     const components = ["private-ca"];
@@ -90,7 +90,7 @@ describe("the Deployment", () => {
     return { resource, components, pod: { initContainers: [login] } };
   }
 
-  /** When the login ends that the workload sees. */
+  /** The expiry of the login that the workload sees. */
   async function end(): Promise<number> {
     const look = ["quay-keyless-login", "status", "--auth-file=/var/run/quay/auth.json", "--output=json"];
     const { stdout, stderr } = await namespace.exec("quay-keyless", "login", [
@@ -106,7 +106,7 @@ describe("the Deployment", () => {
     await deploy(namespace, await overlay(), peers);
   });
 
-  test("stays logged in: three lives, and no pull fails", async () => {
+  test("keeps the login for three lifetimes, and no pull fails", async () => {
     await useIt(namespace, "sidecar", peers);
     const [first, before] = [await end(), exchanges()];
     while (Date.now() < first + 2 * LIFE * 1000) {
@@ -125,7 +125,7 @@ describe("the Deployment", () => {
     expect(Date.parse(readiness(pod)?.lastTransitionTime ?? "")).toBeLessThan(first);
   });
 
-  test("a login that has lapsed: not ready, loud, the workload goes on, and is logged in again by itself", async () => {
+  test("becomes not ready and warns after the login has lapsed, keeps the workload, and logs in again", async () => {
     trustNobody();
     const isReady = async () => readiness(await podOf(label))?.status;
     await expect.poll(isReady, { timeout: 2 * LIFE * 1000, interval: 1000 }).toBe("False");
@@ -140,13 +140,13 @@ describe("the Deployment", () => {
     expect(statusesOf(await podOf(label)).map(({ restartCount }) => restartCount)).toEqual([0, 0]);
   });
 
-  test("an identity token that Kubernetes replaces is used at once", async () => {
+  test("uses an identity token that Kubernetes replaces at once", async () => {
     trust("quay-keyless");
     peers.quay.settings.robotTokenLife = 3600;
     onTestFinished(() => {
       peers.quay.settings.robotTokenLife = LIFE;
     });
-    // Kubernetes replaces its own after eight minutes at the soonest: here the file comes from a Secret.
+    // Kubernetes replaces a projected token after eight minutes at the earliest: here the file comes from a Secret.
     const secret = async (): Promise<Manifest> => ({
       apiVersion: "v1",
       kind: "Secret",
@@ -173,11 +173,11 @@ describe("the Deployment", () => {
     await namespace.kubectl("scale", "deployment/quay-keyless", "--replicas=0");
     const begun = Date.now();
     await namespace.kubectl("wait", "--for=delete", `pod/${metadata.name}`, "--timeout=60s");
-    // One second is the sleeping workload's.
+    // One of the seconds is the sleeping workload's.
     expect(Date.now() - begun).toBeLessThan(8000);
   });
 
-  test("a Job of the same pod completes, and its sidecar ends well", async () => {
+  test("completes a Job of the same pod, and its sidecar exits with 0", async () => {
     const [deployment] = (await build(await overlay(), peers)).filter(({ kind }) => kind === "Deployment");
     const { spec } = JSON.parse(JSON.stringify(deployment)).spec.template;
     const [workload] = spec.containers;
@@ -206,7 +206,7 @@ describe("the Tekton sample with a sidecar", () => {
   `;
   const caMount = { name: "ca", mountPath: "/etc/quay-ca", readOnly: true };
 
-  /** The sample as it is, with a build that takes longer than a robot token lives, and this Quay's root. */
+  /** The sample, with a build that takes longer than a robot token lives, and this Quay's root. */
   function sample() {
     const { spec } = parse(readFileSync(file, "utf8"));
     const [check, { command, args, ...make }, push] = spec.steps;
@@ -260,7 +260,7 @@ describe("the Tekton sample with a sidecar", () => {
     await namespace.apply(serviceAccount("quay-ci"), serviceAccount("somebody-else"), await imageConfigMap());
   });
 
-  test("pushes after the first robot token has ended, and leaves nothing running", async () => {
+  test("pushes after the first robot token has expired, and leaves nothing running", async () => {
     const before = exchanges();
     const run = await runAs("long", "quay-ci");
     expect(run, run.log).toMatchObject({ succeeded: true });
@@ -274,7 +274,7 @@ describe("the Tekton sample with a sidecar", () => {
     expect(sidecar?.state.terminated).toMatchObject({ exitCode: 0, reason: "Completed" });
   });
 
-  test("where Quay refuses, it fails before the build, and the sidecar's log says why", async () => {
+  test("fails before the build if Quay refuses, and the sidecar's log has the reason", async () => {
     const run = await runAs("refused", "somebody-else");
     expect(run).toMatchObject({ succeeded: false });
     expect(run.message).toContain("sidecar-login");
@@ -284,6 +284,6 @@ describe("the Tekton sample with a sidecar", () => {
   });
 });
 
-test("nothing shows a token", async () => {
+test("shows no token", async () => {
   expect(peers.secretsShown(await namespace.traces())).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Signatures made by the real cosign 2 and 3, promoted, and verified by it at the destination: all of its ways to keep them. */
+/** Signatures of the real cosign 2 and 3, promoted, and verified by it at the destination, in all of its storage formats. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -11,15 +11,15 @@ const cosign = findBuilt("cosign") ?? "cosign is not built";
 const cosign2 = findBuilt("cosign2", "cosign") ?? "cosign 2 is not built";
 const world = usePromotionWorld();
 
-/** No transparency log: that would be the internet's. */
+/** No transparency log: it is on the internet. */
 const offline = ["--use-signing-config=false", "--tlog-upload=false"];
-/** Where its signatures go: under a tag of their own as up to version 2, or as a bundle that refers to the image. */
+/** Storage of its signatures: under a tag, as up to version 2, or as a bundle that refers to the image. */
 const ways = { "tag of 2": [], tag: ["--new-bundle-format=false"], referrer: ["--new-bundle-format=true"] };
 const programOf = (way: keyof typeof ways = "tag") => (way === "tag of 2" ? cosign2 : cosign);
 
 interface Signer {
   readonly scenario: Scenario;
-  /** cosign with a login of its own, by the robots' static passwords. */
+  /** cosign with its own login, by the robots' static passwords. */
   run(...args: string[]): Promise<string>;
   fails(...args: string[]): Promise<string>;
 }
@@ -55,7 +55,7 @@ const entryOf = ({ quay }: Side, robot: string) =>
 const keyOf = ({ scenario }: Signer, half: "key" | "pub") => join(scenario.machine.scratch, "cosign", `key.${half}`);
 const referenceOf = ({ path }: Place, { digest }: Pick<Made, "digest">) => `${path}@${digest}`;
 
-/** An index in staging; it and each of its images signed, and the index attested. */
+/** An index in staging. It and each of its images are signed, and the index has an attestation. */
 async function signed(signer: Signer, way: keyof typeof ways): Promise<Made> {
   const { from, machine } = signer.scenario;
   const made = makeTwoPlatforms(`signed ${from.path} ${way}`);
@@ -91,7 +91,7 @@ describe.each<[keyof typeof ways, keyof PromotionWorld & ("staging" | "modern"),
   ["referrer", "modern", "release"],
   ["referrer", "staging", "modern"],
 ])("by %s, from %s to %s", (way, source, destination) => {
-  test("the index, each of its images and its attestation verify at the destination as they did at the source", async () => {
+  test("verifies the index, each of its images and its attestation at the destination", async () => {
     const signer = await newSigner(world()[source], world()[destination], way);
     const made = await signed(signer, way);
     const { from, to } = signer.scenario;
@@ -109,14 +109,14 @@ describe.each<[keyof typeof ways, keyof PromotionWorld & ("staging" | "modern"),
         ...[...ways[way], referenceOf(place, made)],
       );
     }
-    // As whoever pulls the release would: by its tag.
+    // By its tag, as a user pulls the release.
     await signer.run(...verify(signer, way, `${to.path}:1.0`));
     const again = await promote(signer, made);
     expect([again.code, again.promotions[0]?.changed]).toEqual([0, false]);
   });
 });
 
-test("cosign as verify-command: with the promotion's own login it verifies the private source, and refuses another key", async () => {
+test("verifies the private source with cosign as verify-command and the promotion's login, and rejects another key", async () => {
   const signer = await newSigner(world().staging, world().release);
   const made = await signed(signer, "referrer");
   const { scenario } = signer;
@@ -130,7 +130,7 @@ test("cosign as verify-command: with the promotion's own login it verifies the p
   expect(ran.code, ran.stderr).toBe(0);
 });
 
-test("without with-signatures cosign finds none at the destination", async () => {
+test("copies no signature without with-signatures", async () => {
   const signer = await newSigner(world().staging, world().release);
   const made = await signed(signer, "tag");
   const { scenario } = signer;

@@ -1,4 +1,4 @@
-/** The command line and a real SPIRE: its JWT-SVIDs, its keys as its discovery provider publishes them, its refusals. */
+/** The command line and a real SPIRE: its JWT-SVIDs, the keys that its discovery provider publishes, its refusals. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
@@ -9,9 +9,9 @@ import type { Secret } from "../support/leaks.ts";
 import { type Spire, startSpire } from "../support/spire.ts";
 
 let peers: Peers;
-/** As Quay needs it. */
+/** Configured for Quay. */
 let spire: Spire;
-/** As SPIRE is by itself: it signs with ES256. */
+/** SPIRE's default: it signs with ES256. */
 let byDefault: Spire;
 /** With RSA, and without `jwt_issuer`. */
 let nameless: Spire;
@@ -32,10 +32,10 @@ afterAll(async () => {
 
 const id = (name: string) => `spiffe://example.org/${name}`;
 
-/** What the agents hand out, for the leak check of every run. */
+/** The tokens of the agents, for the leak check of every run. */
 const secrets: Secret[] = [];
 
-/** Makes an entry for this process and waits until the agent knows it; it goes with the test. */
+/** Makes an entry for this process and waits until the agent has it. The test's end removes it. */
 async function register(at: Spire, name: string, hint?: string): Promise<void> {
   const entry = await at.register({ id: id(name), ...(hint !== undefined && { hint }) });
   const token = () => at.token("quay", id(name)).catch(() => "");
@@ -60,7 +60,7 @@ const from = ({ address }: Pick<Spire, "address">) => ["--spiffe-socket", addres
 const ask = (at: Pick<Spire, "address">) => ["identity", "--ca-file", peers.caFile, ...from(at)];
 
 describe("an identity that Quay can accept", () => {
-  test("identity tells who this process is, and the binding to enter", async () => {
+  test("identity prints the SPIFFE ID of this process, and the binding to enter", async () => {
     const user = await machine();
     await register(spire, "ci");
     const { code, json, stderr } = await run(user, ask(spire));
@@ -81,12 +81,12 @@ describe("an identity that Quay can accept", () => {
     expect(left).toBeLessThan(301_000);
   });
 
-  test("login: Quay fetches SPIRE's keys, skopeo pushes and pulls, and the robot knows who came", async () => {
+  test("login works: Quay gets SPIRE's keys, skopeo pushes and pulls, and Quay's log has the robot", async () => {
     const user = await machine();
     await register(spire, "ci");
     addRobot(peers.quay.store, "acme+spiffe", [{ issuer: spire.issuer, subject: id("ci") }]);
     addRepository(peers.quay.store, "acme/spiffe", { "acme+spiffe": "write" });
-    // The session's certificates let skopeo know Quay's authority.
+    // The session's certificates make skopeo trust Quay's authority.
     const login = ["login", ...quay(), "--robot", "acme+spiffe", "--session", "../session"];
     const { code, json } = await run(user, login, { SPIFFE_ENDPOINT_SOCKET: spire.address });
     expect(code).toBe(0);
@@ -139,7 +139,7 @@ describe("a SPIRE that is not set up for Quay", () => {
     expect(looked.json).toMatchObject({ acceptable: false, subject: id("ci"), error: { code } });
   });
 
-  test("its administrators' socket is no Workload API", async () => {
+  test("rejects its administrators' socket, which is not a Workload API", async () => {
     const user = await machine();
     const { code, json } = await run(user, ask({ address: spire.adminAddress }));
     expect(code).toBe(1);
@@ -147,19 +147,19 @@ describe("a SPIRE that is not set up for Quay", () => {
   });
 });
 
-describe("which identity", () => {
-  test("each user's own", async () => {
+describe("the identity", () => {
+  test("is each user's own", async () => {
     const nobody = 65_534;
     const entry = await spire.register({ id: id("nobody"), uid: nobody });
     onTestFinished(() => spire.unregister(entry));
     await register(spire, "ci");
     const users = [await machine(), await createMachine({ peers, secrets, uid: nobody })];
-    // Without the authority's certificate, which only this user can read; so it can't look at the issuer's keys.
+    // Only this user can read the authority's certificate: the other one can't check the issuer's keys.
     const asked = users.map(async (user) => (await run(user, ["identity", ...from(spire)])).json.subject);
     expect(await Promise.all(asked)).toEqual([id("ci"), id("nobody")]);
   });
 
-  test("none for this user: says which selectors to look at", async () => {
+  test("is missing for this user: the error names the selectors to check", async () => {
     const user = await machine();
     const another = await spire.register({ id: id("another"), uid: (process.getuid?.() ?? 0) + 1 });
     onTestFinished(() => spire.unregister(another));
@@ -174,7 +174,7 @@ describe("which identity", () => {
       expect(remedy).toContain(word);
   });
 
-  test("one that is registered while the command waits for it", async () => {
+  test("is registered while the command waits for it", async () => {
     const user = await machine();
     const running = run(user, ask(spire));
     await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -185,7 +185,7 @@ describe("which identity", () => {
     expect(stderr).toMatch(/issues no identity to this process: "no identity issued"\. Trying again/);
   });
 
-  test("several: they are listed, and one is chosen by ID or hint", async () => {
+  test("is chosen of several by ID or hint, and the error lists them", async () => {
     const user = await machine();
     await register(spire, "ci");
     await register(spire, "release", "to-production");
@@ -209,7 +209,7 @@ describe("which identity", () => {
 });
 
 describe("the agent", () => {
-  test("stopped: an error; started again: all is well", async () => {
+  test("is an error while stopped, and works after a restart", async () => {
     const user = await machine();
     await register(spire, "ci");
     await spire.stopAgent();
@@ -223,7 +223,7 @@ describe("the agent", () => {
     expect(await run(user, ask(spire))).toMatchObject({ code: 0, json: { subject: id("ci") } });
   });
 
-  test("started while the command waits for it", async () => {
+  test("is started while the command waits for it", async () => {
     const user = await machine();
     await register(spire, "ci");
     await spire.stopAgent();

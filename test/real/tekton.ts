@@ -1,4 +1,4 @@
-/** What the tests of the Tasks share: reading tekton/, and the runs, Tasks and volumes around them. */
+/** Shared by the tests of the Tasks: reading tekton/, and the runs, Tasks and volumes around them. */
 import { execFile } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -11,9 +11,9 @@ import { writeImage } from "../support/image.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** The image that the samples name. It is in the cluster under this name, which no registry serves. */
+/** The image that the samples name. The cluster has it under this name; no registry does. */
 export const LOGIN_IMAGE = "registry.example.com/tools/quay-keyless-login:0.1.0";
-/** Debian with skopeo and buildah: a user's own tools. */
+/** Debian with skopeo and buildah, as the image of a user. */
 export const TOOLS_IMAGE = "localhost/tools:test";
 export const BUSYBOX_IMAGE = "localhost/busybox:test";
 
@@ -26,7 +26,7 @@ export const OPENSHIFT_USER = {
   seccompProfile: { type: "RuntimeDefault" },
 };
 
-/** What Pod Security `restricted` wants of each container. */
+/** What Pod Security `restricted` requires of each container. */
 export const RESTRICTED = {
   allowPrivilegeEscalation: false,
   capabilities: { drop: ["ALL"] },
@@ -42,7 +42,7 @@ export const task = (name: string): Manifest[] => readManifests("tekton", "task"
 export const stepAction = (): Manifest[] =>
   readManifests("tekton", "stepaction", "quay-keyless-login", "0.1", "quay-keyless-login.yaml");
 
-/** Every YAML file below tekton/ that shows how to use the others. */
+/** Every sample below tekton/. */
 export const sampleFiles = (): string[] =>
   globSync("tekton/**/samples/*.yaml", { cwd: root }).map((file) => join(root, file));
 
@@ -61,7 +61,7 @@ export function tokenVolume(name: string): object {
   return { name, projected: { sources: [{ serviceAccountToken }] } };
 }
 
-/** This cluster has no SPIFFE CSI driver, which would mount the agent's folder: the same object mounting it itself. */
+/** The same object with the agent's folder mounted directly, since this cluster has no SPIFFE CSI driver. */
 export function withWorkloadApi<T>(manifest: T, socketFolder: string): T {
   const text = JSON.stringify(manifest, (_key, value) =>
     value?.csi?.driver === "csi.spiffe.io"
@@ -73,7 +73,7 @@ export function withWorkloadApi<T>(manifest: T, socketFolder: string): T {
 
 export type Param = { name: string; value: string | string[] };
 
-/** `{a: "b"}` as Tekton writes params. */
+/** `{a: "b"}` as Tekton's params. */
 export const params = (values: Record<string, string | string[]>): Param[] =>
   Object.entries(values).map(([name, value]) => ({ name, value }));
 
@@ -81,7 +81,7 @@ export const params = (values: Record<string, string | string[]>): Param[] =>
 export const workspaces = (volumes: Record<string, object>): object[] =>
   Object.entries(volumes).map(([name, volume]) => ({ name, ...volume }));
 
-/** A tiny image, as `skopeo copy oci-archive:FILE` takes it. */
+/** A tiny image, for `skopeo copy oci-archive:FILE`. */
 export async function ociArchive(): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-image-"));
   try {
@@ -103,7 +103,7 @@ export const IMAGE_WORKSPACE = { image: { configMap: { name: "image" } } };
 export const CA_WORKSPACE = { ca: { configMap: { name: "quay-ca" } } };
 
 export interface TaskRunOptions {
-  /** By name, or the whole Task. */
+  /** A name, or the whole Task. */
   task: string | object;
   params?: Record<string, string | string[]>;
   workspaces?: Record<string, object>;

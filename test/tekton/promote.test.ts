@@ -1,4 +1,4 @@
-/** The Tasks that promote: what the command line makes of their parameters, and no drift between them and the login's. */
+/** The Tasks that promote: what the command line gets from their parameters, and no drift from the Tasks of the login. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,11 +31,11 @@ async function requestOf(resource: Resource, given: Given) {
   return readPromotionRequest(invocation.values);
 }
 
-describe("what the command line makes of it", () => {
+describe("the command line gets", () => {
   test.each([
     ["service account", promote, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
     ["SPIFFE", spiffe, expect.objectContaining({ source: "spiffe" })],
-  ])("%s: the least, with the defaults", async (_, resource, wanted) => {
+  ])("the defaults with required parameters only: %s", async (_, resource, wanted) => {
     expect(await requestOf(resource, { params: single })).toMatchObject({
       promotions: [
         {
@@ -58,7 +58,7 @@ describe("what the command line makes of it", () => {
     });
   });
 
-  test.each([promote, spiffe])("with everything set: $metadata.name", async (resource) => {
+  test.each([promote, spiffe])("every parameter: $metadata.name", async (resource) => {
     const params = {
       source: `acme/staging@${digest}`,
       destination: "acme/app",
@@ -91,7 +91,7 @@ describe("what the command line makes of it", () => {
       existingTags: "move",
       platforms: ["linux/amd64", "linux/arm/v7"],
       withSignatures: true,
-      // One pass: what a value holds is not looked at again.
+      // One pass: a value is not substituted again.
       verifyCommand: params["verify-command"],
       dryRun: true,
       parallel: 8,
@@ -112,7 +112,7 @@ describe("what the command line makes of it", () => {
     expect(stepOf(resource, { params })).toMatchObject({ command: ["quay-keyless-login"], workingDir: "" });
   });
 
-  test.each([promote, spiffe])("a file in place of the three: $metadata.name", async (resource) => {
+  test.each([promote, spiffe])("a file instead of the three parameters: $metadata.name", async (resource) => {
     const file = join(folder, `${resource.metadata.name}.yaml`);
     await writeFile(file, `- source: acme/staging@${digest}\n  destination: acme/app\n  tags: [1.10, latest]\n`);
     const { promotions } = await requestOf(resource, { params: { file, "destination-robot": "acme+release" } });
@@ -120,14 +120,14 @@ describe("what the command line makes of it", () => {
     await expect(requestOf(resource, { params: { ...single, file } })).rejects.toThrow(/file/);
   });
 
-  test("a tag that looks like an option is no option, and none at all is refused", async () => {
+  test("a tag that looks like an option as a tag, and no tag as an error", async () => {
     for (const tag of ["--move-tags", "--destination-robot=acme+other"]) {
       await expect(requestOf(promote, { params: { ...single, tags: [tag] } })).rejects.toThrow(/tag/);
     }
     await expect(requestOf(promote, { params: { ...single, tags: [] } })).rejects.toThrow(/tag/);
   });
 
-  test("SPIFFE: the socket in the volume, and which identity", async () => {
+  test("the socket in the volume and the SPIFFE ID", async () => {
     const params = { ...single, socket: "api.sock", "spiffe-id": "spiffe://acme/release" };
     const request = await requestOf(spiffe, { params });
     expect(JSON.stringify(request.identity)).toContain("/spiffe-workload-api/api.sock");
@@ -140,7 +140,7 @@ describe("no drift", () => {
   const identity = ["--identity=", "--token-file=", "--spiffe-socket=", "--spiffe-id="];
   const isOf = (prefixes: readonly string[]) => (arg: string) => prefixes.some((prefix) => arg.startsWith(prefix));
 
-  test("the two differ in the identity alone", () => {
+  test("the two differ in the identity only", () => {
     const rest = (resource: Resource) => stepArgs(resource).filter((arg) => !isOf(identity)(arg));
     expect(rest(spiffe)).toEqual(rest(promote));
     expect(spiffe.spec.workspaces).toEqual(promote.spec.workspaces);
@@ -154,7 +154,7 @@ describe("no drift", () => {
   test.each([
     [promote, login],
     [spiffe, loginSpiffe],
-  ])("they get the identity as the Task that logs in does: $metadata.name", (own, other) => {
+  ])("they get the identity like the Task that logs in: $metadata.name", (own, other) => {
     expect(stepArgs(own).filter(isOf(identity))).toEqual(stepArgs(other).filter(isOf(identity)));
     const [step, model] = [own, other].map(({ spec }) => spec.steps?.[0]);
     expect(step?.securityContext).toEqual(model?.securityContext);
@@ -162,7 +162,7 @@ describe("no drift", () => {
     expect(step?.volumeMounts).toEqual(model?.volumeMounts);
   });
 
-  test("the token outlives the robot token's hour, so that a long copy is not logged in more often than it has to", () => {
+  test("the token lasts longer than the robot token's hour, which avoids needless logins in a long copy", () => {
     expect(JSON.stringify(promote.spec.volumes)).toContain('"audience":"$(params.audience)","expirationSeconds":3600,');
     expect(spiffe.spec.volumes?.map(({ name }) => name)).not.toContain("spiffe-workload-api");
   });

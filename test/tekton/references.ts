@@ -1,8 +1,8 @@
-/** Whether a TaskRun, a PipelineRun, a Pipeline's task or a step hands over what the thing that it refers to declares. */
+/** Whether a TaskRun, a PipelineRun, a Pipeline's task or a step sets what its target declares. */
 import type { Binding, Param, Workspace } from "./resources.ts";
 
 export interface Caller {
-  /** Where it stands, for the problem's text. */
+  /** Its place, for the problem's text. */
   readonly place: string;
   readonly params?: readonly Binding[] | undefined;
   readonly workspaces?: readonly Binding[] | undefined;
@@ -13,7 +13,7 @@ interface Callee {
   readonly workspaces?: readonly Workspace[];
 }
 
-/** @returns one line for each thing that is missing, unknown, given twice or of the wrong type */
+/** @returns one line for each parameter or workspace that is missing, unknown, given twice or of the wrong type */
 export function referenceProblems(
   { place, params = [], workspaces = [] }: Caller,
   { params: wanted = [], workspaces: places = [] }: Callee,

@@ -1,4 +1,4 @@
-/** The YAML under `tekton/`, read as what it is: documents with their file, and the parts of a Task that tests look at. */
+/** The YAML under `tekton/`: documents with their file, and the parts of a Task that tests check. */
 import { globSync, readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
 
@@ -76,7 +76,7 @@ export function resources(pattern: string): Resource[] {
     .flatMap((file) => documents(readFileSync(file, "utf8")).map((document) => ({ ...document, file }) as Resource));
 }
 
-/** @throws Error with the place, where the text is no YAML */
+/** @throws Error with the place, if the text is not YAML */
 function documents(text: string): Readonly<Record<string, unknown>>[] {
   return parseAllDocuments(text).flatMap((document) => {
     const [error] = document.errors;

@@ -1,4 +1,4 @@
-/** The rules, shown to refuse what they are for: the real Tasks and the real StepAction with one thing broken. */
+/** The rules find what they are for: the real Tasks and the real StepAction with one thing broken. */
 import { describe, expect, test } from "vitest";
 import { type Resource, resources } from "./resources.ts";
 import { confinementProblems, declarationProblems } from "./rules.ts";
@@ -12,7 +12,7 @@ const [action, spiffe, login, logout] = resources("tekton/{task,stepaction}/*/*/
 
 const [longBuild] = resources("tekton/stepaction/*/*/samples/task-long-build.yaml") as [Resource];
 
-describe("refused", () => {
+describe("rejects", () => {
   const broken = (resource: Resource, change: (text: string) => string): Resource => {
     const before = JSON.stringify(resource);
     const after = change(before);
@@ -84,13 +84,13 @@ describe("refused", () => {
       "a parameter in a probe",
       longBuild,
       (text: string) => text.replace("$(QUAY_REGISTRY)", "$(params.registry)"),
-      "sidecar login, startupProbe.exec.command.3: $(params.registry) is no variable of this container",
+      "sidecar login, startupProbe.exec.command.3: $(params.registry) is not a variable of this container",
     ],
     [
       "a variable in a probe whose value comes from elsewhere",
       longBuild,
       (text: string) => text.replace('"value":"$(params.registry)"', '"valueFrom":{}'),
-      "$(QUAY_REGISTRY) is no variable of this container",
+      "$(QUAY_REGISTRY) is not a variable of this container",
     ],
     [
       "an undeclared parameter in a sidecar",

@@ -1,10 +1,10 @@
 /**
- * What must hold for our Tasks and StepActions beyond what Tekton's own validation sees: it checks the use of parameters
- * in steps only, and tekton-lint looks into no StepAction.
+ * Rules for our Tasks and StepActions beyond Tekton's own validation, which checks the use of parameters in steps only;
+ * tekton-lint skips StepActions.
  */
 import type { Container, Resource } from "./resources.ts";
 
-/** @returns one line for each thing that is used and not declared, or declared and not used */
+/** @returns one line for each name that is used and not declared, or declared and not used */
 export function declarationProblems({ kind, spec }: Resource): string[] {
   const problems: string[] = [];
   const used = new Set<string>();
@@ -50,40 +50,40 @@ function apart(spec: Resource["spec"]) {
   return { withoutProbes: { ...spec, sidecars }, probes };
 }
 
-/** Tekton puts nothing into a probe, and the kubelet only variables that the container's `env` gives a text. */
+/** Tekton substitutes nothing in a probe; the kubelet only variables with a text in the container's `env`. */
 function probeProblems({ place, env = [], probes }: ReturnType<typeof apart>["probes"][number]): string[] {
   const known = new Set(env.flatMap(({ name, value }) => (value === undefined ? [] : [name])));
   return variablesIn(probes)
     .filter(({ variable }) => !known.has(variable))
-    .map((use) => `${place}, ${use.place}: $(${use.variable}) is no variable of this container`);
+    .map((use) => `${place}, ${use.place}: $(${use.variable}) is not a variable of this container`);
 }
 
 function volumeProblems({ spec }: Pick<Resource, "spec">): string[] {
   const volumes = new Set((spec.volumes ?? []).map(({ name }) => name));
   const containers = [...(spec.steps ?? []), ...(spec.sidecars ?? []), spec.stepTemplate ?? {}];
   const mounted = new Set(containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)));
-  // A StepAction mounts what its parameter names; by its default, if nothing is given.
-  const handedOver = new Set(containers.flatMap(({ ref }) => (ref ? [...volumes] : [])));
+  // A StepAction mounts the volume that its parameter names; without a value, its default.
+  const passedOn = new Set(containers.flatMap(({ ref }) => (ref ? [...volumes] : [])));
   return [
     ...[...mounted].filter((name) => !volumes.has(name)).map((name) => `volume ${name} is mounted and not declared`),
     ...[...volumes]
-      .filter((name) => !mounted.has(name) && !handedOver.has(name))
+      .filter((name) => !mounted.has(name) && !passedOn.has(name))
       .map((name) => `volume ${name} is declared and not mounted`),
   ];
 }
 
-/** The volume belongs to the Task that uses the StepAction, so its name must be that Task's to choose. */
+/** The volume belongs to the Task that uses the StepAction: that Task must be able to choose its name. */
 function stepActionMountProblems({ volumeMounts = [] }: Container): string[] {
   return volumeMounts
     .filter(({ name }) => !/^\$\(params\.[a-z-]+\)$/.test(name))
     .map(({ name }) => `volumeMounts: ${name} is not one parameter`);
 }
 
-/** @returns one line for each way in which a container is less confined than Pod Security `restricted` and ours want */
+/** @returns one line for each way in which a container violates Pod Security `restricted` or our stricter rules */
 export function confinementProblems({ kind, spec }: Resource): string[] {
   return containersOf({ kind, spec }).flatMap((container) => {
     const problem = (text: string) => `${container.name ?? "step"}: ${text}`;
-    // A step that refers to a StepAction has its security settings from there.
+    // A step that refers to a StepAction gets its security settings from it.
     const problems = container.ref ? [] : securityProblems(container.securityContext);
     // A StepAction can't ask for resources.
     if (kind !== "StepAction") {
@@ -99,7 +99,7 @@ export function confinementProblems({ kind, spec }: Resource): string[] {
     }
     if (spec.sidecars?.includes(container)) {
       if (container.command) {
-        problems.push("a command: the image by which Tekton ends a sidecar would be started with it, and lacks it");
+        problems.push("a command: Tekton ends a sidecar by another image, which lacks that command");
       }
     } else if (!container.ref && !container.command) {
       problems.push("no command: Tekton would have to look it up in the registry");
@@ -134,11 +134,11 @@ export function containersOf({ kind, spec }: Pick<Resource, "kind" | "spec">): r
 
 interface Use {
   readonly variable: string;
-  /** The path of the text that it stands in, such as `steps.0.args.3`. */
+  /** The path of its text, such as `steps.0.args.3`. */
   readonly place: string;
 }
 
-/** Every `$(…)` in every text, wherever it stands: volumes, sidecars and descriptions are no exception. */
+/** Every `$(…)` in every text, in volumes, sidecars and descriptions too. */
 export function variablesIn(value: unknown, place = ""): Use[] {
   if (typeof value === "string") {
     return [...value.matchAll(/\$\(([^)]+)\)/g)].map(([, variable = ""]) => ({ variable, place }));

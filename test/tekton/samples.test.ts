@@ -1,4 +1,4 @@
-/** The samples, read as text: whatever they refer to is there and gets what it wants. That they run is test/real's matter. */
+/** The samples, read as text: what they refer to exists and gets what it requires. test/real runs them. */
 import { dirname } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
@@ -46,7 +46,7 @@ const find = (kind: string, name: string | undefined): Resource => {
   return found;
 };
 
-test("each Task and the StepAction has a TaskRun, and nothing is of an unexpected kind", () => {
+test("has a TaskRun for each Task and the StepAction, and no unexpected kind", () => {
   const folders = new Set(of("TaskRun").map(({ file }) => dirname(dirname(file))));
   expect(folders).toEqual(new Set(all.filter((one) => !samples.includes(one)).map(({ file }) => dirname(file))));
   const kinds = new Set(samples.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`));
@@ -61,12 +61,12 @@ test("each Task and the StepAction has a TaskRun, and nothing is of an unexpecte
 describe.each([...of("TaskRun"), ...of("PipelineRun")].map((run) => [run.file, run] as const))("%s", (file, run) => {
   const spec = run.spec as unknown as RunSpec;
 
-  test("gives what its Task or Pipeline wants", () => {
+  test("sets what its Task or Pipeline requires", () => {
     const target = spec.taskRef ? find("Task", spec.taskRef.name) : find("Pipeline", spec.pipelineRef?.name);
     expect(referenceProblems({ place: file, ...spec }, target.spec)).toEqual([]);
   });
 
-  test("runs under a service account that a sample makes", () => {
+  test("runs under a service account of a sample", () => {
     const account = spec.serviceAccountName ?? spec.taskRunTemplate?.serviceAccountName;
     const loggingOut = spec.taskRef?.name === "quay-keyless-logout";
     expect(account === undefined ? loggingOut : find("ServiceAccount", account).kind === "ServiceAccount").toBe(true);
@@ -79,7 +79,7 @@ describe.each([...of("TaskRun"), ...of("PipelineRun")].map((run) => [run.file, r
     }
   });
 
-  test("can be created again and again", () => {
+  test("can be created several times", () => {
     expect(run.metadata).toEqual({ generateName: expect.stringMatching(/-$/) });
   });
 });
@@ -88,7 +88,7 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
   const { tasks, finally: last } = pipeline.spec as unknown as PipelineSpec;
   const ours = [...tasks, ...last].filter(({ taskRef }) => !taskRef.resolver);
 
-  test("gives our Tasks what they want", () => {
+  test("sets what our Tasks require", () => {
     expect(ours.map(({ name }) => name)).toEqual(
       file.includes("quay-promote") ? ["login", "promote", "logout"] : ["login", "logout"],
     );
@@ -99,7 +99,7 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
     ).toEqual([]);
   });
 
-  test("takes the catalog's Tasks from the hub, in a version that it names", () => {
+  test("takes the catalog's Tasks from the hub, in a named version", () => {
     const hub = tasks.flatMap(({ taskRef }) => (taskRef.resolver ? [taskRef] : []));
     expect(hub.map(({ resolver }) => resolver)).toEqual(["hub", "hub"]);
     for (const { params = [] } of hub) {
@@ -111,7 +111,7 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
     }
   });
 
-  test("uses what it declares, and runs after tasks that are there", () => {
+  test("uses what it declares, and runs after existing tasks", () => {
     const names = tasks.map(({ name }) => name);
     const variables = variablesIn([tasks, last, pipeline.spec.results ?? []]).map(({ variable }) => variable);
     const used = new Set([
@@ -128,7 +128,7 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
     for (const variable of variables.filter((each) => each.startsWith("tasks."))) {
       const [, task, result] = /^tasks\.([^.]+)\.results\.([^.]+)$/.exec(variable) ?? [];
       const { taskRef } = tasks.find(({ name }) => name === task) ?? {};
-      // The catalog's buildah, in the version named, has these two.
+      // The catalog's buildah has these two in the named version.
       const results = taskRef?.name
         ? find("Task", taskRef.name).spec.results?.map(({ name }) => name)
         : ["IMAGE_URL", "IMAGE_DIGEST"];
@@ -136,7 +136,7 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
     }
   });
 
-  test("login, build and logout share one folder, which is not the source's", () => {
+  test("login, build and logout share one folder, separate from the source's", () => {
     const folders = [...tasks, ...last].flatMap(({ workspaces = [] }) =>
       workspaces.map(({ name, subPath }) => `${name} ${subPath}`),
     );
@@ -154,7 +154,7 @@ describe("a Task with the StepAction", () => {
   const task = of("Task").find(({ metadata }) => metadata.name === "copy-image");
   const steps = task?.spec.steps ?? [];
 
-  test("gives it what it wants, and has nothing loose", () => {
+  test("sets what it requires, and leaves nothing unused", () => {
     const [login] = steps.filter(({ ref }) => ref);
     expect(login?.ref?.name).toBe("quay-keyless-login");
     expect(
@@ -164,7 +164,7 @@ describe("a Task with the StepAction", () => {
     expect(task && confinementProblems(task)).toEqual([]);
   });
 
-  test("has the volume that the StepAction mounts by default, and reads the file that it writes by default", () => {
+  test("has the default volume of the StepAction, and reads its default file", () => {
     const { params = [] } = find("StepAction", "quay-keyless-login").spec;
     const byDefault = (name: string) => params.find((param) => param.name === name)?.default;
     expect(task?.spec.volumes).toContainEqual({
@@ -194,7 +194,7 @@ describe("a Task whose sidecar renews the login", () => {
     args.map((arg) => arg.replace(/^(--registry)=.*/, "$1=quay.io"));
   const login = parseArguments(sidecar?.args ?? []);
 
-  test("has nothing loose", () => {
+  test("leaves nothing unused", () => {
     expect(declarationProblems(task)).toEqual([]);
     expect(confinementProblems(task)).toEqual([]);
     expect(of("Task").map(({ metadata }) => metadata.name)).toEqual(["long-build", "copy-image"]);
@@ -209,7 +209,7 @@ describe("a Task whose sidecar renews the login", () => {
     expect(sidecar?.securityContext).toEqual(own?.securityContext);
   });
 
-  test("the steps wait for the login, and the first one sees that there is none", () => {
+  test("the steps wait for the login, and the first one checks it", () => {
     const [check] = steps;
     expect(check?.command).toEqual(["quay-keyless-login"]);
     const looks = [check?.args, sidecar?.startupProbe?.exec.command.slice(1)].map(substituted);
@@ -221,7 +221,7 @@ describe("a Task whose sidecar renews the login", () => {
     });
   });
 
-  test("every step finds the login, and none can change it", () => {
+  test("every step can read the login, and none can change it", () => {
     const file = option("auth-file") ?? "";
     for (const { name, volumeMounts } of steps) {
       expect(volumeMounts, name).toContainEqual({ name: "quay-auth", mountPath: dirname(file), readOnly: true });
@@ -232,7 +232,7 @@ describe("a Task whose sidecar renews the login", () => {
     expect(volumes).toContainEqual({ name: "quay-auth", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } });
   });
 
-  test("only the sidecar sees the identity, which is not replaced more often than the robot token", () => {
+  test("only the sidecar sees the identity token, which lasts as long as the robot token", () => {
     const mounts = (containers: typeof steps) =>
       containers.flatMap(({ volumeMounts = [] }) => volumeMounts.filter(({ name }) => name === "quay-token"));
     expect([mounts(sidecars).length, mounts(steps).length]).toEqual([1, 0]);
@@ -245,7 +245,7 @@ describe("a Task whose sidecar renews the login", () => {
   });
 });
 
-test("what a reference lacks is seen", () => {
+test("finds what a reference lacks", () => {
   const target = {
     params: [
       { name: "robots", type: "array" as const },

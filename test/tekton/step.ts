@@ -1,12 +1,12 @@
-/** A Task's only step as Tekton would start it: arguments and folder, its variables put in. */
+/** A Task's only step as Tekton starts it: arguments and folder, with substituted variables. */
 import type { Resource } from "./resources.ts";
 import { containersOf } from "./rules.ts";
 
 export interface Given {
   readonly params?: Readonly<Record<string, string | readonly string[]>>;
-  /** Where each workspace that is bound lies, instead of its `mountPath`. */
+  /** The path of each bound workspace, instead of its `mountPath`. */
   readonly workspaces?: Readonly<Record<string, string>>;
-  /** Where results are written, instead of /tekton/results. */
+  /** Folder of results, instead of /tekton/results. */
   readonly results?: string;
 }
 
@@ -19,8 +19,7 @@ export interface Step {
 
 /**
  * Substitutes as the controller does: one literal pass each for parameters, results and workspaces, an array only as a
- * whole argument, what is unknown stays. A workspace that is not bound has no path; a `mountPath` that ends with a slash
- * keeps it.
+ * whole argument, and nothing unknown. An unbound workspace has no path; a `mountPath` that ends with a slash keeps it.
  */
 export function stepOf(resource: Resource, { params = {}, workspaces = {}, results = "/tekton/results" }: Given): Step {
   const [container] = containersOf(resource);

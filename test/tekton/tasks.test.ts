@@ -1,4 +1,4 @@
-/** Our Tasks and the StepAction, read as text: nothing undeclared, nothing loose, no drift between them. */
+/** Our Tasks and the StepAction, read as text: nothing undeclared, nothing unused, no drift between them. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -24,13 +24,13 @@ const promote = find("Task", "quay-promote");
 const promoteSpiffe = find("Task", "quay-promote-spiffe");
 const action = find("StepAction", "quay-keyless-login");
 
-test("these are all of them", () => {
+test("the list is complete", () => {
   expect(catalog).toEqual([action, spiffe, login, logout, promoteSpiffe, promote]);
 });
 
-/** The array that each command takes as words. */
+/** The array that each command takes as plain arguments. */
 const words = { login: "robots", logout: undefined, promote: "tags" };
-/** What Tekton Chains looks for has names of its own. */
+/** The names that Tekton Chains reads. */
 const outputOf: Readonly<Record<string, string>> = {
   IMAGE_URL: "repository",
   IMAGE_DIGEST: "digest",
@@ -47,11 +47,11 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
     expect(declarationProblems(resource)).toEqual([]);
   });
 
-  test("is confined, and asks for what it needs", () => {
+  test("is confined, and requests its resources", () => {
     expect(confinementProblems(resource)).toEqual([]);
   });
 
-  test("has only options that the command line knows, each once unless it may be given several times", () => {
+  test("has only known options, each once unless it can be repeated", () => {
     const known = new Map(optionsOf(command).map((option: Option) => [option.name, option]));
     const given = args.slice(1).filter((arg) => arg.startsWith("--") && arg !== "--");
     const names = given.map((arg) => /^--([a-z-]+)=/.exec(arg)?.[1] ?? arg);
@@ -61,7 +61,7 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
     );
   });
 
-  test("hands each result to the command line under its own name", () => {
+  test("passes each result to the command line under its name", () => {
     const from = kind === "StepAction" ? "step.results" : "results";
     const handed = args.filter((arg) => arg.startsWith("--result="));
     const named = (spec.results ?? []).map(({ name }) => [name, outputOf[name] ?? name] as const);
@@ -72,7 +72,7 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
     expect(named.filter(([, output]) => !known.includes(output))).toEqual([]);
   });
 
-  test("its list comes last, behind --, so that nothing in it is taken for an option", () => {
+  test("puts its list last, after --, so that no item is read as an option", () => {
     const list = words[command];
     const lists = variablesIn(args).filter(({ variable }) => variable.endsWith("[*]"));
     expect(lists.map(({ variable }) => variable)).toEqual(list ? [`params.${list}[*]`] : []);
@@ -84,8 +84,8 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
     );
   });
 
-  // Whoever owns a default gets the identity tokens of all who apply the YAML as it is: until there is a release, nobody may.
-  test("runs the image that its parameter names, which has to be given", () => {
+  // The owner of a default image would get the identity tokens of all who apply the YAML unchanged: there is none before a release.
+  test("runs the image of its required parameter", () => {
     expect(container?.image).toBe("$(params.image)");
     const parameter = spec.params?.find(({ name }) => name === "image");
     expect(parameter).toBeDefined();
@@ -100,7 +100,7 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
     expect(container).not.toHaveProperty("envFrom");
   });
 
-  test("has the form that the catalog wants", () => {
+  test("has the form that the catalog requires", () => {
     const [, folder, name, ownVersion, own] =
       /^tekton\/(task|stepaction)\/([^/]+)\/([^/]+)\/([^/]+)\.yaml$/.exec(file) ?? [];
     expect([folder, name, own]).toEqual([kind.toLowerCase(), metadata.name, metadata.name]);
@@ -112,19 +112,19 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
         ["pipelines.minVersion", "categories", "tags", "displayName", "platforms"].map((key) => `tekton.dev/${key}`),
       ),
     );
-    // StepActions are stable since 1.0, and need a feature flag before.
+    // StepActions are stable since 1.0, and need a feature flag in older versions.
     expect(annotations["tekton.dev/pipelines.minVersion"]).toBe(kind === "StepAction" ? "1.0.0" : "0.50.0");
-    // One line that says it all, then a blank one.
+    // One summary line, then a blank one.
     expect(spec.description).toMatch(/^[^\n]{20,120}\.?\n[^\n]/);
     expect(globSync(join(dirname(file), "samples/*.yaml"))).not.toEqual([]);
   });
 
-  test("everything is explained", () => {
+  test("describes everything", () => {
     const named = [...(spec.params ?? []), ...(spec.workspaces ?? []), ...(spec.results ?? [])];
     expect(named.filter(({ description = "" }) => description.length < 15).map(({ name }) => name)).toEqual([]);
   });
 
-  test("its README names each sample", () => {
+  test("names each sample in its README", () => {
     const readme = readFileSync(join(dirname(file), "README.md"), "utf8");
     for (const sample of globSync(join(dirname(file), "samples/*.yaml"))) {
       expect(readme).toContain(`(samples/${sample.split("/").at(-1)})`);
@@ -132,7 +132,7 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
   });
 });
 
-test("an image of ours is named only under a name that nobody can own, the samples' of this version", () => {
+test("names our image only under names that nobody can own, in the samples with this version", () => {
   const files = globSync(["*.md", "docs/**/*.md", "kubernetes/**/*.{md,yaml}", "tekton/**/*.{md,yaml}"]);
   const all = files.map((file) => readFileSync(file, "utf8")).join("\n");
   const ours = /([\w-]+\.[\w.-]+(?:\/[\w.-]+)*\/quay-keyless-login)(?::([\w.-]+))?(?=[@\s]|$)/gm;
@@ -146,8 +146,8 @@ test("an image of ours is named only under a name that nobody can own, the sampl
   ]);
 });
 
-describe("what the command line makes of it", () => {
-  /** As Tekton substitutes: an array becomes arguments of its own, an unbound workspace has no path. */
+describe("the command line gets", () => {
+  /** As Tekton substitutes: an array becomes several arguments, an unbound workspace has no path. */
   const requestOf = (resource: Resource, given: Readonly<Record<string, string | readonly string[]>>) => {
     const values = Object.fromEntries((resource.spec.params ?? []).map((param) => [param.name, param.default]));
     const all = { ...values, ...given, "workspaces.dockerconfig.path": "/workspace/dockerconfig" };
@@ -169,7 +169,7 @@ describe("what the command line makes of it", () => {
     ["service account", login, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
     ["SPIFFE", spiffe, expect.objectContaining({ source: "spiffe" })],
     ["StepAction", action, { source: "file", path: "/var/run/secrets/tokens/quay-token" }],
-  ])("%s: with robots alone, the defaults", (_, resource, wanted) => {
+  ])("the defaults with robots only: %s", (_, resource, wanted) => {
     const { request, values } = requestOf(resource, { robots: ["acme+ci"] });
     expect(request).toMatchObject({
       registry: "quay.io",
@@ -187,7 +187,7 @@ describe("what the command line makes of it", () => {
     expect(values.session).toBe(resource === action ? "" : "/workspace/dockerconfig/.quay-keyless-login");
   });
 
-  test.each([login, spiffe, action])("with everything set: $kind $metadata.name", (resource) => {
+  test.each([login, spiffe, action])("every parameter: $kind $metadata.name", (resource) => {
     const { request, values } = requestOf(resource, {
       registry: "quay.example.com:8443",
       robots: ["acme+ci", "quay.example.com:8443/acme/release=acme+release"],
@@ -212,13 +212,13 @@ describe("what the command line makes of it", () => {
     expect(values).toMatchObject({ "ca-file": "ca.crt", timeout: "60" });
   });
 
-  test("SPIFFE: the socket in the volume, and which identity", () => {
+  test("the socket in the volume and the SPIFFE ID", () => {
     const { request } = requestOf(spiffe, { robots: ["acme+ci"], socket: "api.sock", "spiffe-id": "spiffe://acme/ci" });
     expect(JSON.stringify(request.identity)).toContain("/spiffe-workload-api/api.sock");
     expect(request.identity.spiffeId).toBe("spiffe://acme/ci");
   });
 
-  test("a robot that looks like an option is no option, and none at all is refused", () => {
+  test("a robot that looks like an option as a robot, and no robot as an error", () => {
     expect(() => requestOf(login, { robots: ["--export-token"] })).toThrow(/robot/);
     expect(() => requestOf(login, { robots: [] })).toThrow(/robot/);
   });
@@ -228,7 +228,7 @@ describe("no drift", () => {
   const own = (resource: Resource, prefixes: readonly string[]) =>
     (containersOf(resource)[0]?.args ?? []).filter((arg) => !prefixes.some((prefix) => arg.startsWith(prefix)));
 
-  test("the two login Tasks differ in the identity alone", () => {
+  test("the two login Tasks differ in the identity only", () => {
     const identity = ["--identity=", "--token-file=", "--spiffe-socket=", "--spiffe-id="];
     expect(own(spiffe, identity)).toEqual(own(login, identity));
     expect(spiffe.spec.workspaces).toEqual(login.spec.workspaces);
@@ -249,7 +249,7 @@ describe("no drift", () => {
     expect(action.spec.results).toEqual(login.spec.results);
   });
 
-  test("the logout looks where the login keeps its session, confined alike", () => {
+  test("the logout finds the login's session, and has the same confinement", () => {
     const session = "--session=$(workspaces.dockerconfig.path)/.quay-keyless-login";
     for (const task of [login, spiffe, logout]) {
       expect(task.spec.steps?.[0]?.args).toContain(session);
@@ -268,7 +268,7 @@ describe("no drift", () => {
   });
 });
 
-test("links between the READMEs lead somewhere", () => {
+test("links between the READMEs have targets", () => {
   for (const file of globSync("tekton/**/README.md")) {
     const text = readFileSync(file, "utf8");
     for (const [, target = "", anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {

@@ -1,6 +1,6 @@
 /**
- * Everything under `tekton/` before two foreign judges: Tekton's own validation (the code of its admission webhook, built
- * from `validate/`) and tekton-lint. Both are shown to refuse what they are there for.
+ * Everything under `tekton/`, checked by two foreign tools: Tekton's own validation (the code of its admission webhook,
+ * built from `validate/`) and tekton-lint. The tests show that both reject what they are for.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -12,7 +12,7 @@ const refused = "test/tekton/fixtures/refused.yaml";
 const linted = "test/tekton/fixtures/linted.yaml";
 const validator = findBuilt("tekton-validate");
 
-/** The annotation of that name, by the name of the resource. */
+/** The annotation of that name, keyed by the name of the resource. */
 const annotations = (file: string, name: string): [string, string][] =>
   resources(file).map(({ metadata }: Resource) => [metadata.name ?? "", metadata.annotations?.[name] ?? "missing"]);
 
@@ -27,14 +27,14 @@ function run(program: string, args: readonly string[]) {
 describe.skipIf(validator === undefined)("Tekton's own validation", () => {
   const validate = (files: readonly string[]) => run(validator ?? "", files);
 
-  test("accepts all of ours", () => {
+  test("accepts all our files", () => {
     const ours = resources("tekton/**/*.yaml").filter(({ apiVersion }) => apiVersion.startsWith("tekton.dev/"));
     const { stdout, status } = validate([...new Set(ours.map(({ file }) => file))]);
     expect(stdout.match(/^(ok|REFUSED) .*$/gm)?.map((line) => line.split(/\s+/)[0])).toEqual(ours.map(() => "ok"));
     expect(status).toBe(0);
   });
 
-  test("refuses each mistake, for what it is", () => {
+  test("rejects each mistake, with its reason", () => {
     const { stdout, status } = validate([refused]);
     const answers = stdout.split(/^(?=ok |REFUSED )/m);
     const expected = annotations(refused, "refused");
@@ -46,11 +46,11 @@ describe.skipIf(validator === undefined)("Tekton's own validation", () => {
     expect(status).toBe(1);
   });
 
-  test("lets pass what tekton-lint is there for", () => {
+  test("accepts what only tekton-lint checks", () => {
     expect(validate([linted]).status).toBe(0);
   });
 
-  test("a file that isn't there is no success", () => {
+  test("fails on a missing file", () => {
     expect(validate(["test/tekton/fixtures/none.yaml"]).status).toBe(2);
     expect(validate([]).status).toBe(2);
   });
@@ -60,7 +60,7 @@ describe("tekton-lint", () => {
   const lint = (pattern: string): { message: string; rule: string }[] =>
     JSON.parse(run("tekton-lint", ["--config", "test/tekton", "--format", "json", pattern]).stdout);
 
-  test("finds nothing in ours, warnings included", () => {
+  test("finds nothing in our files, not even a warning", () => {
     expect(lint("tekton/**/*.yaml")).toEqual([]);
   });
 
@@ -74,6 +74,6 @@ describe("tekton-lint", () => {
   });
 });
 
-test("every fixture is used", () => {
+test("uses every fixture", () => {
   expect(readdirSync("test/tekton/fixtures").sort()).toEqual(["linted.yaml", "refused.yaml"]);
 });
