@@ -73,7 +73,7 @@ describe.concurrent("with the login of the Action", () => {
   });
 
   test.for([
-    ["into a repository that is there", true],
+    ["into an existing repository", true],
     ["as the first of its repository, which the robot may create", false],
   ] as const)("helm pushes a chart, %s", async ([, isThere], { expect }) => {
     const { quay, issuer, registryHost } = peers();

@@ -111,7 +111,7 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
 
   test.for([
     ["the file first", `["containers-auth.json", "fake"]`],
-    ["no helper, though one is installed", undefined],
+    ["no helper, even if one is installed", undefined],
   ])("keeps them in %s: no warning", async ([, helpers], { expect }) => {
     const { machine, store, robot, login } = await loginWith(helpers, "registries.conf", tool, todays);
     const ran = await login();
@@ -156,7 +156,7 @@ describe.skipIf(!isRoot)(`a temporary folder where no program can be run ${needs
 });
 
 test.for(["CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_OVERRIDE"])(
-  "a file that %s names is seen",
+  "reads a file that %s names",
   async (variable, { expect }) => {
     const { machine, store, robot } = await loginWith(undefined, "registries.conf", "skopeo", true);
     const named = await machine.write(

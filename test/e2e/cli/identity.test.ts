@@ -113,10 +113,10 @@ describe.concurrent("identity", () => {
   });
 
   const wrong: [string, string, Parameters<Peers["issuer"]["sign"]>, RegExp][] = [
-    ["ES256, as SPIRE signs by itself", "token-algorithm", [{}, { alg: "ES256" }], /RS256/],
+    ["ES256, as SPIRE signs by default", "token-algorithm", [{}, { alg: "ES256" }], /RS256/],
     ["no subject", "token-incomplete", [{ sub: undefined }], /sub/],
     ["no issuer", "token-incomplete", [{ iss: undefined }], /iss/],
-    ["ended already", "token-expired", [{ exp: 1_700_000_000, iat: 1_699_999_000 }], /2023-11-14/],
+    ["already expired", "token-expired", [{ exp: 1_700_000_000, iat: 1_699_999_000 }], /2023-11-14/],
     ["a key that its issuer doesn't publish", "key-not-published", [{}, { kid: "another" }], /another/],
     [
       "an API server without an external issuer",

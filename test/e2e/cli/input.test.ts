@@ -28,7 +28,7 @@ const login = (...more: string[]) => ["login", "--robot", "acme+ci", "--token-fi
 
 const cases: Record<string, Case> = {
   nothing: { args: [], says: ["login, logout, status, identity", "--help"] },
-  "a command with a slip": { args: ["logni", "--robot", "acme+ci"], says: ['"logni"', "quay-keyless-login login"] },
+  "a misspelled command": { args: ["logni", "--robot", "acme+ci"], says: ['"logni"', "quay-keyless-login login"] },
   "no robot": {
     args: ["login", "--token-file", "/x"],
     says: ["Missing required option --robot.", "Write, for example, --robot acme+ci"],
@@ -37,21 +37,21 @@ const cases: Record<string, Case> = {
     args: ["status", "--output", "yaml"],
     says: ["--output", "yaml", "text, json", "--output text"],
   },
-  "the token itself in place of its variable's name": {
+  "the token instead of its variable's name": {
     args: ["login", "acme+ci", "--token-env", token],
     says: ["--token-env", "name of a variable"],
     options: { secrets: [{ kind: "identity", value: token }] },
   },
-  "a result in a folder that isn't there": {
+  "a result in a missing folder": {
     args: login("--result", "robot=/nowhere/robot"),
     says: ["--result", "/nowhere/robot", "is in a folder that does not exist"],
   },
-  "roots that are none": {
+  "invalid roots": {
     args: async (machine) => login("--ca-file", await machine.write(join(machine.home, "ca.pem"), "not PEM")),
     says: ["--ca-file", "no PEM certificate"],
   },
   "no tool": { args: login(), says: ["skopeo", "PATH"], code: "tool-not-found", exit: 1, options: { tools: [] } },
-  "no place where the tools look": {
+  "no auth file that the tools read": {
     args: login(),
     says: [`/run/containers/${isRoot ? 1234 : process.getuid?.()}/auth.json`, "--auth-file /path"],
     code: "auth-file-unusable",

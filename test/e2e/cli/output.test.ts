@@ -91,7 +91,7 @@ describe.concurrent("explain", () => {
 
 describe.concurrent("standard output that", () => {
   test.for(["login --help", "--version", "status --output json"])(
-    "nobody reads any more ends `%s` quietly",
+    "is closed early ends `%s` quietly",
     async (command, { expect }) => {
       const machine = await createMachine();
       const program = join(machine.scratch, "tools/quay-keyless-login");

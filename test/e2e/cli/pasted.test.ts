@@ -98,7 +98,7 @@ describe.concurrent("a pasted secret", { timeout: 60_000 }, () => {
   });
 
   test.for(["me:%zz-of-the-proxy", "me%zz:password-of-the-proxy", "me:50%-of-the-proxy"])(
-    "of a proxy, which can't be decoded: %s",
+    "in a proxy variable that can't be decoded: %s",
     async (user, { expect }) => {
       const machine = await createMachine();
       const token = await machine.write(join(machine.home, "token"), secrets[0][1]);

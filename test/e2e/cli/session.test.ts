@@ -94,7 +94,7 @@ describe.concurrent("logout --session", () => {
   });
 
   test.for(["{", "[]", '{"files": [{}], "certificates": [{}], "robots": [{}]}', '{"files": "all"}'])(
-    "of a record that is damaged: %s",
+    "fails on a damaged record: %s",
     async (content, { expect }) => {
       const machine = await createMachine();
       const record = await machine.write(join(machine.home, "session/session.json"), content);

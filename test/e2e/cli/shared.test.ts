@@ -44,8 +44,8 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
 
   test.for<[string, number, readonly [number, number], readonly string[]]>([
     ["its group, by its owner", 0o770, [2002, 3000], member],
-    ["its group, by another member, whom its owner shares it with", 0o770, [2001, 3000], member],
-    ["its group, in a folder that hands it on", 0o2770, [2002, 3000], member],
+    ["its group, by another member", 0o770, [2001, 3000], member],
+    ["its group, in a setgid folder", 0o2770, [2002, 3000], member],
     ["owner and group, by root", 0o770, [2001, 3000], root],
   ])("keeps %s", async ([, mode, [uid, gid], user], { expect }) => {
     const { robot, machine, file, as, login } = await sharing(mode, [uid, gid]);

@@ -37,7 +37,7 @@ describe.concurrent("identity", () => {
   });
 
   test.for(["BUILDAH_ID_TOKEN", "STORAGE_TOKEN", "XDG_TOKEN", "CONTAINERS_ID_TOKEN", "LC_TOKEN"])(
-    "from a variable that is called as one of the tools': %s, which no tool gets",
+    "from a variable named like one of the tools': %s, which no tool gets",
     async (name, { expect }) => {
       const robot = newRobot(peers());
       const token = await peers().issuer.sign();

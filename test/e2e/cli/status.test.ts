@@ -113,7 +113,7 @@ describe.concurrent("status", () => {
   });
 
   test.for(["", "{", "[]", '{"auths": 1}', "password=a-foreign-password"])(
-    "of a file that holds %j",
+    "of a file with %j",
     async (content, { expect }) => {
       const machine = await createMachine({ secrets: [{ kind: "foreign", value: "a-foreign-password" }] });
       const file = await machine.write(join(machine.home, "auth.json"), content);

@@ -34,7 +34,7 @@ describe.concurrent("a record in the checkout", () => {
         ],
       }),
     ],
-    ["deletes what lies beside it", () => ({})],
+    ["deletes what is beside it", () => ({})],
     ["leaves the folder by its id", (home) => ({ id: "/../victim", files: [file(join(home, ".ssh/a"))] })],
   ])("%s: logout and login ignore it", async ([, more], { expect }) => {
     const robot = newRobot(peers());
@@ -75,8 +75,8 @@ async function mountForGroup(path: string, group: number): Promise<void> {
 
 describe.skipIf(process.getuid?.() !== 0)("in a volume with a group (needs root)", () => {
   test.for<[string, string, string | undefined]>([
-    ["a folder of its own", ".quay-keyless-login", undefined],
-    ["a folder of its own, and a mode for the file", ".quay-keyless-login", "0640"],
+    ["a separate folder", ".quay-keyless-login", undefined],
+    ["a separate folder, and a mode for the file", ".quay-keyless-login", "0640"],
     ["a folder that the volume made", "session", undefined],
   ])("login and logout still work: %s", async ([, name, mode], { expect }) => {
     const robot = newRobot(peers());

@@ -159,7 +159,7 @@ describe.concurrent("login --watch", () => {
   });
 
   test.for([undefined, 1])(
-    "--logout-on-exit puts back byte for byte what stood there, after %s renewals",
+    "--logout-on-exit restores the earlier content byte for byte, after %s renewals",
     async (count, { expect }) => {
       const text = () =>
         `{ "auths": {\n "${host()}": ${JSON.stringify(entryOf("old", "an-old-password"))}},  "z": [1]}\n\n`;
@@ -292,8 +292,8 @@ describe.concurrent("login --watch", () => {
     ["--on-lapse", ["--on-lapse=retry"], "--watch --on-lapse retry"],
     ["--logout-on-exit", ["--logout-on-exit"], "--logout-on-exit"],
     ["both", ["--logout-on-exit", "--on-lapse=retry"], "--watch"],
-    ["the handing out of one token", ["--watch", "--export-token"], "--export-token"],
-    ["another word for --on-lapse", ["--watch", "--on-lapse=ignore"], "exit, retry"],
+    ["--export-token", ["--watch", "--export-token"], "--export-token"],
+    ["an unknown value of --on-lapse", ["--watch", "--on-lapse=ignore"], "exit, retry"],
   ] as const)("wrong use: %s", async ([, more, says], { expect }) => {
     const machine = await machineWithToken(peers());
     const before = await machine.snapshot();

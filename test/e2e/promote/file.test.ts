@@ -148,7 +148,7 @@ describe.concurrent("promote --file", { timeout: 60_000 }, () => {
   });
 
   test.for(["SIGINT", "SIGTERM"] as const)(
-    "%s half-way: a report; running again finishes",
+    "prints a report after %s half-way; a second run finishes",
     async (signal, { expect }) => {
       const all = await many(`file ${signal}`, 3);
       const [first, ...others] = all.places;

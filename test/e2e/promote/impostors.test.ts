@@ -78,8 +78,8 @@ async function cameOver({ side, repository }: Place, mades: readonly Made[]): Pr
 
 describe.concurrent("promote --with-signatures", { timeout: 60_000 }, () => {
   test.for<[string, () => Side]>([
-    ["a list that anybody can write", () => world().staging],
-    ["the API for referrers", () => world().modern],
+    ["a list that every user can write", () => world().staging],
+    ["the referrers API", () => world().modern],
   ])("copies only what refers to the image, from %s", async ([, from], { expect }) => {
     const scenario = await newScenario(world(), { from: from() });
     const good = makeImage(`impostors ${scenario.from.path}`);

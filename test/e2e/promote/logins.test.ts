@@ -291,7 +291,7 @@ describe.concurrent("a missing permission", { timeout: 60_000 }, () => {
     ["it has no signature", "signatures-missing", made, ["--with-signatures"]],
     ["verify-command fails", "verify-failed", made, ["--verify-command", "false"]],
   ] as const)(
-    "the robot may create the destination, and %s: none is made",
+    "the robot may create the destination, and %s: it is not created",
     async ([, code, image, more], { expect }) => {
       const scenario = await withImage();
       const { to } = scenario;

@@ -117,7 +117,7 @@ describe.skipIf(findToxiproxy() === undefined)("promote, and the network", () =>
   test.for<[string, (places: Scenario) => (request: IncomingMessage) => boolean]>([
     ["the source's manifest", ({ from }) => requestOf("GET", from, "manifests/")],
     ["the source's blob", ({ from }) => requestOf("GET", from, "blobs/")],
-    ["whether a blob is there", ({ to }) => requestOf("HEAD", to, "blobs/")],
+    ["the check for a blob", ({ to }) => requestOf("HEAD", to, "blobs/")],
     ["a new upload", ({ to }) => requestOf("POST", to, "blobs/uploads/")],
     ["an upload's bytes", ({ to }) => requestOf("PATCH", to, "blobs/uploads/")],
     ["an upload's end", ({ to }) => requestOf("PUT", to, "blobs/uploads/")],

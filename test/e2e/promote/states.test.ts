@@ -105,7 +105,7 @@ describe.concurrent("of a tag", { timeout: 60_000 }, () => {
   });
 
   test.for([[], ["--move-tags"]])(
-    "immutable in a public repository: refused before anything (%s)",
+    "immutable in a public repository: rejected before any change (%s)",
     async (more, { expect }) => {
       const { scenario, made, before } = await withImmutable({ isPublic: true });
       const { to } = scenario;

@@ -94,7 +94,7 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
   test.for<[string, string]>([
     ["a line that fails before others", "false\ntrue"],
     ["a command that fails before another", "false; true"],
-    ["one of a script that goes on", 'test "$1" = nothing\necho "$1"\nexit 0'],
+    ["a line of a script that continues", 'test "$1" = nothing\necho "$1"\nexit 0'],
     ["a missing command, in the middle", "true\nno-such-verifier\ntrue"],
     // If the shell has pipefail, as the documentation says.
     ...(hasPipefail ? [["the beginning of a pipe", "false | cat\ntrue"] as [string, string]] : []),
@@ -107,10 +107,10 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
   });
 
   test.for<[string, string]>([
-    ["as $1 wherever a script says it", 'if test -n "$1"; then\n  echo "$1" > OUT\nfi\ntrue'],
-    ["by another name of it", 'for each in "$@"; do\n  echo "$each" > OUT\ndone'],
-    ["as the last argument of a script that says nothing", "umask 077\nprintf '%s\\n' > OUT"],
-    ["as the last argument of one line that is written on two", "printf \\\n  '%s\\n' > OUT"],
+    ["as $1 wherever a script names it", 'if test -n "$1"; then\n  echo "$1" > OUT\nfi\ntrue'],
+    ["by another name in a script", 'for each in "$@"; do\n  echo "$each" > OUT\ndone'],
+    ["as the last argument of a script without $1", "umask 077\nprintf '%s\\n' > OUT"],
+    ["as the last argument of a line that is split in two", "printf \\\n  '%s\\n' > OUT"],
     ["as $1 and the last argument of one line", 'keep() { echo "$1" > OUT; }; keep'],
   ])("gets the source %s", async ([, command], { expect }) => {
     const scenario = await withImage();
