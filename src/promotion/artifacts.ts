@@ -2,7 +2,7 @@
  * What belongs to an image without being part of it: signatures, attestations, SBOMs. cosign keeps them under tags made
  * of the image's digest (cosign, specs/SIGNATURE_SPEC.md); OCI 1.1 lists what refers to an image (distribution
  * specification, "Listing referrers"). Every user who may write to the source can add to both lists. An artifact is copied
- * only if its own content names the image.
+ * only if it passes the checks of belonging.ts.
  */
 
 import { mapLimit, together } from "../platform/concurrency.ts";
@@ -195,7 +195,8 @@ function layersOf({ text }: Manifest): readonly Descriptor[] {
 }
 
 /**
- * Within one repository nothing is copied, but an artifact may disappear: Quay deletes cosign's tags with the image's last other tag.
+ * Within one repository nothing is copied, but an artifact can disappear: Quay deletes cosign's tags with the image's last other
+ * tag.
  * @param state what the promotion has done so far, for the message
  * @throws ExplainedError `signatures-missing`
  */

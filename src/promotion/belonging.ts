@@ -90,7 +90,7 @@ const maxPayloadBytes = 1024 * 1024;
 const maxPayloads = 1_000;
 
 /**
- * Only the tag's name binds what cosign's tag points to to the image; a signature is bound by its payload too.
+ * A manifest under cosign's tag is bound to the image by the tag's name only; a signature also by its payload.
  * @returns the reason that it does not belong to the image; undefined: it does
  */
 export async function judgeTagged(

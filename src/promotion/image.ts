@@ -48,7 +48,7 @@ export async function resolve(client: RepositoryClient, reference: Reference, re
 
 /**
  * @param wanted platforms that the image must have
- * @throws ExplainedError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied, and for an image beyond the bounds
+ * @throws ExplainedError `source-not-found`, `platform-missing`, `copy-failed` for a format that can't be copied and an image beyond the bounds
  */
 export async function readImage(source: RepositoryClient, digest: string, wanted: readonly string[]): Promise<Image> {
   const what = byDigest(source, digest);
@@ -123,7 +123,7 @@ function note(inventory: Inventory, manifest: Manifest, content: ManifestContent
   return fresh;
 }
 
-/** @throws ExplainedError `source-not-found`, `copy-failed` if it is larger than its index names, because the bounds rely on that size */
+/** @throws ExplainedError `source-not-found`, `copy-failed` if it is larger than its index names: the bounds rely on that size */
 async function read(
   source: RepositoryClient,
   { digest, size }: Pick<Descriptor, "digest" | "size">,

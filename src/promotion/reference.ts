@@ -93,7 +93,7 @@ export function parseTags(texts: readonly string[], refuse: Refuse): readonly st
       throw refuse(shownOf(text), "a tag has no blank, comma or semicolon; give several one by one", "1.0");
     }
     if (/[/:@]/.test(text)) {
-      throw refuse(shownOf(text), "a tag is given without the repository", example);
+      throw refuse(shownOf(text), "write the tag alone, without the repository", example);
     }
     checkTag(text, (problem) => refuse(shownOf(text), problem, example));
     if (texts.indexOf(text) < index) {

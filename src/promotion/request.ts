@@ -173,7 +173,7 @@ function parsePlatforms(entries: readonly string[]): readonly string[] {
       throw fail(`images call this architecture ${usual}`, [os, usual, ...rest].join("/"));
     }
     if (entry !== lower) {
-      throw fail("names of platforms are lower case", lower);
+      throw fail("platform names are lower case", lower);
     }
   }
   return [...new Set(entries)];

@@ -186,9 +186,9 @@ describe("tags", () => {
     [["a".repeat(129)], `${"a".repeat(120)}…`, what, "1.0"],
     [["1.0,latest"], "1.0,latest", "a tag has no blank, comma or semicolon; give several one by one", "1.0"],
     [["1.0 latest"], "1.0 latest", "a tag has no blank, comma or semicolon; give several one by one", "1.0"],
-    [["quay.io/acme/app:2"], "quay.io/acme/app:2", "a tag is given without the repository", "2"],
-    [[":2"], ":2", "a tag is given without the repository", "2"],
-    [["me:secret@quay.io"], "…@quay.io", "a tag is given without the repository", "1.0"],
+    [["quay.io/acme/app:2"], "quay.io/acme/app:2", "write the tag alone, without the repository", "2"],
+    [[":2"], ":2", "write the tag alone, without the repository", "2"],
+    [["me:secret@quay.io"], "…@quay.io", "write the tag alone, without the repository", "1.0"],
   ])("rejects %j", async (texts, shown, problem, example) => {
     const error = await failure(() => tags(...texts));
     expect(error.message).toBe(`The option "source" is ${JSON.stringify(shown)}: ${problem}.`);

@@ -297,13 +297,7 @@ test.each<Bad>([
     "images call this architecture arm64",
     "platform: linux/arm64/v8",
   ],
-  [
-    { platform: "Linux/ARM/V7" },
-    "platform",
-    "Linux/ARM/V7",
-    "names of platforms are lower case",
-    "platform: linux/arm/v7",
-  ],
+  [{ platform: "Linux/ARM/V7" }, "platform", "Linux/ARM/V7", "platform names are lower case", "platform: linux/arm/v7"],
   [
     { platform: "linux/amd64,linux/arm64" },
     "platform",
