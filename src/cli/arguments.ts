@@ -1,6 +1,6 @@
 /** Turns arguments into a command and its options. Pure. */
 import { parseArgs } from "node:util";
-import { nearest } from "../options/closest.ts";
+import { closest } from "../options/closest.ts";
 import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options/table.ts";
 import { ExplainedError, invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
@@ -100,7 +100,7 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
       : flag
         ? `${asGiven(flag.rawName)} was given without a command.`
         : "No command was given.";
-  const close = name && nearest(name, verbs);
+  const close = name && closest(name, verbs);
   return new ExplainedError("invalid-input", what, {
     remedy: [
       close ? `Did you mean: quay-keyless-login ${close}` : `The commands are ${topics.join(", ")}.`,
@@ -117,7 +117,7 @@ function findOption(flag: OptionToken, command: Command): Option & { readonly na
   }
   const elsewhere = commandNames.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
   const names = known.map(({ name }) => name);
-  const close = nearest(flag.name, names);
+  const close = closest(flag.name, names);
   throw new ExplainedError("invalid-input", `${command} has no option ${asGiven(flag.rawName)}.`, {
     remedy: [
       elsewhere.length > 0

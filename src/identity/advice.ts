@@ -1,4 +1,4 @@
-/** What to do about a token depends on where it comes from. Pure. */
+/** Remedies for a token, by its source. Pure. */
 
 import { mention, text, type Words } from "../platform/wording.ts";
 import type { IdentitySource } from "./source.ts";
@@ -7,29 +7,29 @@ type Source = Exclude<IdentitySource["source"], "auto">;
 
 export const freshTokenAdvice: Readonly<Record<Source, string>> = {
   github: "Run the job again.",
-  file: "Provide a fresh token: the kubelet renews a projected one by itself; whatever else writes the file has to do so again.",
+  file: "Provide a fresh token: the kubelet renews a projected one; any other writer of the file must write it again.",
   environment:
-    "A variable is never renewed. Get a new token right before the login: Keycloak's lasts five minutes by default, GitLab's as long as its job may run.",
-  spiffe: "See in the log of this node's SPIRE agent why it gives an old one.",
+    "A variable is never renewed. Get a new token right before the login: Keycloak's expires after five minutes by default, GitLab's with the timeout of its job.",
+  spiffe: "The log of this node's SPIRE agent says why it gives an old one.",
 };
 
-/** A sentence, for a token that lacks the audience. */
+/** A sentence for a token without the audience. */
 export const audienceAdvice = (source: Source, audience: string): Words => {
   const option = text`the option ${mention("audience")}`;
-  const orItsOwn = text`or set ${option} to the token's own if the binding in Quay says so`;
+  const orItsOwn = text`or set ${option} to the token's audience if the binding in Quay has the same`;
   switch (source) {
     case "github":
     case "spiffe":
-      return text`Set ${option} to what the binding in Quay says.`;
+      return text`Set ${option} to the audience of the binding in Quay.`;
     case "file":
-      return text`Have the token made for ${audience} (in a pod: audience: ${audience} of its serviceAccountToken), ${orItsOwn}.`;
+      return text`Have the token issued for ${audience} (in a pod: audience: ${audience} of its serviceAccountToken), ${orItsOwn}.`;
     case "environment":
-      return text`Have the token made for ${audience} (GitLab: aud: ${audience} in id_tokens; Keycloak: a mapper of the type Audience at the client), ${orItsOwn}.`;
+      return text`Have the token issued for ${audience} (GitLab: aud: ${audience} in id_tokens; Keycloak: a mapper of the type Audience at the client), ${orItsOwn}.`;
   }
 };
 
-/** For an issuer that calls itself by another name than the token does. */
+/** For an issuer whose discovery document names another issuer than the token. */
 export const sameNameAdvice = ({ source }: { readonly source: Source }): readonly string[] => [
-  "Have both name the same address, and enter exactly that at the robot. A Quay before 3.18 also minds a slash at the end.",
-  `Where the issuer's address has changed, this token may be from before. ${freshTokenAdvice[source]}`,
+  "Make both name the same address, and enter exactly that at the robot. Quay before 3.18 also compares a trailing slash.",
+  `If the issuer's address has changed, this token may be older than that. ${freshTokenAdvice[source]}`,
 ];

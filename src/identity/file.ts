@@ -5,8 +5,8 @@ import { mention, text } from "../platform/wording.ts";
 import { readTokenText } from "./token-text.ts";
 
 /**
- * The token in `path`, read anew at each call, since the kubelet renews a projected token in place (at 80 % of its life)
- * by turning a symbolic link: an open file or an earlier copy would go stale.
+ * The token in `path`, read again at each call: the kubelet renews a projected token (at 80 % of its life) by switching a symbolic
+ * link, so an open file or an earlier copy would expire.
  * @throws ExplainedError `token-file-unusable`; the signal's reason once it aborts
  */
 export async function readTokenFile(path: string, signal?: AbortSignal): Promise<string> {

@@ -21,7 +21,7 @@ export function hasGitHubEndpoint(env: Environment): boolean {
 
 export function openGitHub(audience: string, platform: Platform): PendingRequest {
   const url = endpoint(platform.env[urlVariable] ?? "", audience);
-  // ca-file is for Quay and the issuer: whom it lets in must not get GitHub's request token.
+  // ca-file is for Quay and the issuer: a server that only it trusts must not get GitHub's request token.
   return platform.http.open(url, { timeoutMs: 20_000, maxBytes: 65_536 }, "GET", "machine");
 }
 
@@ -35,7 +35,7 @@ export async function fetchGitHubToken(audience: string, platform: Platform, ope
   const secret = platform.env[secretVariable] ?? "";
   if (secret.length < shortestSecret) {
     throw failed(
-      `${secretVariable} has fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden`,
+      `${secretVariable} has fewer than ${shortestSecret} characters: too short to be a secret, and too short to mask`,
     );
   }
   platform.reporter.secret(secret);
@@ -70,11 +70,11 @@ function endpoint(base: string, audience: string): URL {
 function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
   if (answer.status !== 200) {
     const reason = reasonIn(answer.body);
-    const said = `it answered ${answer.status}${reason ? `: "${reason}"` : ""}`;
+    const answered = `it answered ${answer.status}${reason ? `: "${reason}"` : ""}`;
     const error =
       answer.status >= 500 || answer.status === 429
-        ? failed(said)
-        : new ExplainedError("identity-endpoint-refused", `GitHub's token endpoint refused this job: ${said}.`, {
+        ? failed(answered)
+        : new ExplainedError("identity-endpoint-refused", `GitHub's token endpoint refused this job: ${answered}.`, {
             remedy: [
               "Check that the job has permissions: id-token: write, that it is still running, and that the organization allows the audience.",
             ],
@@ -86,7 +86,7 @@ function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
     return { value: body.value };
   }
   if (body === undefined) {
-    platform.reporter.debug("the answer of GitHub's token endpoint is not JSON"); // it may be half a token, so it is not quoted
+    platform.reporter.debug("the answer of GitHub's token endpoint is not JSON"); // not quoted: it may contain half a token
   }
   return { retry: "quick", error: failed("its answer holds no token") };
 }
@@ -94,27 +94,27 @@ function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
 function failed(why: string, cause?: unknown): ExplainedError {
   return new ExplainedError("identity-endpoint-failed", `GitHub's token endpoint gave no identity token: ${why}.`, {
     remedy: [
-      "Run the job again; if it stays so, look at githubstatus.com, or at the network between the runner and GitHub.",
+      "Run the job again. If it keeps failing, check githubstatus.com, and the network between the runner and GitHub.",
     ],
     cause,
   });
 }
 
 function untrusted(cause: HttpFailure): ExplainedError {
-  return new ExplainedError("tls-untrusted", `GitHub's token endpoint cannot be checked: ${cause.message}.`, {
+  return new ExplainedError("tls-untrusted", `GitHub's token endpoint cannot be verified: ${cause.message}.`, {
     remedy: [
-      text`It is checked with the machine's own roots; ${mention("ca-file")} does not count here.`,
-      "A GitHub Enterprise behind a private authority: NODE_EXTRA_CA_CERTS=/path/to/root.pem, or NODE_USE_SYSTEM_CA=1, in the step's env.",
-      "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either.",
+      text`It is verified with the machine's own root certificates; ${mention("ca-file")} does not apply here.`,
+      "For a GitHub Enterprise with a private authority, set NODE_EXTRA_CA_CERTS=/path/to/root.pem or NODE_USE_SYSTEM_CA=1 in the step's env.",
+      "TLS verification cannot be turned off, not even by NODE_TLS_REJECT_UNAUTHORIZED.",
     ],
     cause,
   });
 }
 
 /**
- * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do. Dependabot's runs have the
- * permissions of their workflow, and read alone where that names none.
- * @param workflowRef the workflow file that defines this job, where GitHub says so
+ * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do. Runs of Dependabot have the
+ * permissions that their workflow names, or read-only ones if it names none.
+ * @param workflowRef the workflow file that defines this job, if GitHub names it
  * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
  */
 export async function missingGitHubEndpoint(
@@ -122,7 +122,7 @@ export async function missingGitHubEndpoint(
   { env, signal }: Platform,
 ): Promise<ExplainedError> {
   const event = env.GITHUB_EVENT_NAME ?? "";
-  const skip = text`To let such runs go on without a login: ${mention("without-identity", "skip")}`;
+  const skip = text`To let such runs continue without a login: ${mention("without-identity", "skip")}`;
   const isOfDependabot = env.GITHUB_ACTOR === "dependabot[bot]";
   if (isOfDependabot && (await grantsIdentity(env, signal))) {
     return new ExplainedError(
@@ -130,14 +130,14 @@ export async function missingGitHubEndpoint(
       "GitHub gives no identity to this run, which Dependabot started, although its workflow has id-token: write.",
       {
         remedy: [
-          "If that stands in another job's permissions, add it to this job's. Otherwise let Dependabot's runs build without",
+          "If another job has that permission, add it to this job. Otherwise let Dependabot's runs build without",
           "pushing, and push from a run that a person or a merge starts.",
           skip,
         ],
       },
     );
   }
-  // pull_request_target runs in the base repository, with its rights: a fork is no reason there.
+  // pull_request_target runs with the rights of the base repository: a fork is not the reason there.
   if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env, signal))) {
     return new ExplainedError("github-fork", "GitHub gives no identity to a pull request from a fork.", {
       remedy: ["Build without pushing here; push after the merge, in a run of this repository.", skip],
@@ -146,7 +146,7 @@ export async function missingGitHubEndpoint(
   if (workflowRef && env.GITHUB_WORKFLOW_REF && workflowRef !== env.GITHUB_WORKFLOW_REF) {
     return new ExplainedError(
       "github-reusable-workflow",
-      `This job stands in the reusable workflow ${workflowRef}, and its caller does not grant it id-token: write.`,
+      `This job is in the reusable workflow ${workflowRef}, whose caller does not grant id-token: write.`,
       {
         remedy: [
           `Add to the job that calls it, in ${env.GITHUB_WORKFLOW_REF}:`,
@@ -161,18 +161,20 @@ export async function missingGitHubEndpoint(
 const permission = ["permissions:", "  contents: read", "  id-token: write"];
 
 const permissionMissing = (job: string, isOfDependabot: boolean): ExplainedError =>
-  new ExplainedError("github-permission-missing", `The job ${job} may not ask GitHub for an identity token.`, {
-    remedy: [
-      "Add to the job (its own permissions block replaces the workflow's):",
-      ...permission.map((line) => `  ${line}`),
-      "If the job stands in a reusable workflow, add the same to the job that calls it.",
-      ...(isOfDependabot
-        ? ["Dependabot's runs get an identity only by this, too: theirs may only read by default."]
-        : []),
-    ],
-  });
+  new ExplainedError(
+    "github-permission-missing",
+    `The job ${job} has no permission to request an identity token from GitHub.`,
+    {
+      remedy: [
+        "Add to the job (its own permissions block replaces the workflow's):",
+        ...permission.map((line) => `  ${line}`),
+        "If the job is in a reusable workflow, add the same to the job that calls it.",
+        ...(isOfDependabot ? ["Runs of Dependabot need this too: by default their permissions are read-only."] : []),
+      ],
+    },
+  );
 
-/** Whether the workflow's file, where it is checked out, gives the permission to any job. */
+/** Whether the workflow's file, if it is checked out, gives the permission to any job. */
 async function grantsIdentity(
   { GITHUB_WORKSPACE = "", GITHUB_WORKFLOW_REF = "" }: Environment,
   signal: AbortSignal,
@@ -190,7 +192,7 @@ async function isFromFork(env: Environment, signal: AbortSignal): Promise<boolea
   try {
     const event = parseObject(await readTextWithin(env.GITHUB_EVENT_PATH ?? "", maxSize.event, signal));
     const head = isObject(event?.pull_request) ? event.pull_request.head : undefined;
-    // A fork that was deleted since leaves `repo: null`.
+    // A fork that was deleted meanwhile leaves `repo: null`.
     const repository = isObject(head) && isObject(head.repo) ? head.repo.full_name : undefined;
     return isObject(head) && repository !== env.GITHUB_REPOSITORY;
   } catch (error) {

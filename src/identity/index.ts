@@ -1,4 +1,4 @@
-/** Which identity this workplace has, and its token. This file alone knows all sources. */
+/** Chooses the source of the identity token, and fetches the token. Only this file knows all sources. */
 import { ExplainedError, unreachable } from "../platform/errors.ts";
 import { isThere } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
@@ -12,7 +12,7 @@ import { type SvidRequest, usualSockets } from "./spiffe/endpoint.ts";
 import { asIdentity, type Identity, readToken, type TokenFacts } from "./token.ts";
 import { readTokenVariable } from "./variable.ts";
 
-/** A source that was found or asked for, with the reason, for the log. */
+/** The source that was found or asked for, and why, for the log. */
 export type IdentityChoice = Source & { readonly why: string };
 
 type Source = Exclude<IdentitySource, { source: "auto" | "spiffe" }> | ({ readonly source: "spiffe" } & SvidRequest);
@@ -21,8 +21,8 @@ type Source = Exclude<IdentitySource, { source: "auto" | "spiffe" }> | ({ readon
 const socketVariable = "SPIFFE_ENDPOINT_SOCKET";
 
 /**
- * Decides where the token comes from; `auto` takes the first that is there.
- * @throws ExplainedError `identity-not-found`, or one of the `github-…` codes where GitHub withholds its token
+ * Chooses where the token comes from; `auto` takes the first source that exists.
+ * @throws ExplainedError `identity-not-found`, or one of the `github-…` codes if GitHub gives the job no token
  */
 export async function chooseIdentity(request: IdentityRequest, platform: Platform): Promise<IdentityChoice> {
   const { env } = platform;
@@ -47,13 +47,13 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
     return because({ source: "spiffe", ...(await socketOf(env)), id }, `, which ${socketVariable} names`);
   }
   if (await isThere(conventionalTokenFile)) {
-    return because({ source: "file", path: conventionalTokenFile }, ", which is there");
+    return because({ source: "file", path: conventionalTokenFile }, ", which exists");
   }
   if (env.GITHUB_ACTIONS === "true") {
     throw await missingGitHubEndpoint(workflowRef, platform);
   }
   const socket = await findSocket();
-  throw new ExplainedError("identity-not-found", "This place gives the job no identity token that could be found.", {
+  throw new ExplainedError("identity-not-found", "No identity token was found for this job.", {
     remedy: [
       `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), ${socketVariable}, the file ${conventionalTokenFile}.`,
       socket
@@ -63,7 +63,7 @@ export async function chooseIdentity(request: IdentityRequest, platform: Platfor
   });
 }
 
-/** @throws ExplainedError `identity-not-found`; `invalid-input` where the variable is no address */
+/** @throws ExplainedError `identity-not-found`; `invalid-input` if the variable is not an address */
 async function socketOf(env: Platform["env"]): Promise<Omit<SvidRequest, "id">> {
   const address = env[socketVariable];
   if (address) {
@@ -72,9 +72,9 @@ async function socketOf(env: Platform["env"]): Promise<Omit<SvidRequest, "id">> 
   const socket = (await findSocket()) ?? usualSockets[0];
   throw new ExplainedError(
     "identity-not-found",
-    `Nothing says where the SPIFFE Workload API is: ${socketVariable} is not set.`,
+    `The address of the SPIFFE Workload API is unknown: ${socketVariable} is not set.`,
     {
-      remedy: [text`Name its address: ${mention("spiffe-socket", `unix://${socket}`)}`],
+      remedy: [text`Set the address: ${mention("spiffe-socket", `unix://${socket}`)}`],
     },
   );
 }
@@ -88,13 +88,13 @@ async function findSocket(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Opens what the source needs, so that it is ready when the token is fetched. */
+/** Opens the connection that the source needs, before the token is fetched. */
 export function openIdentity(choice: IdentityChoice, audience: string, platform: Platform): PendingRequest | undefined {
   return choice.source === "github" ? openGitHub(audience, platform) : undefined;
 }
 
 /**
- * Fetches the token, looks whether it is one, and hides it from all output before anything else is done with it.
+ * Fetches the token, checks that it is a JWT, and masks it before it is used.
  * @param opened from `openIdentity`, for the first attempt
  * @throws ExplainedError for each way a source can fail, and `token-not-a-jwt`
  */
@@ -105,7 +105,7 @@ export async function fetchFacts(
   opened?: PendingRequest,
 ): Promise<TokenFacts> {
   const token = await fetchToken(choice, audience, platform, opened);
-  // What has another form is refused, and told nowhere: to hide it would hide who knows what.
+  // Any other text is refused and printed nowhere. Masking it could mask ordinary words.
   const facts = readToken(token, { source: choice.source, origin: originOf(choice), wantedAudience: audience });
   platform.reporter.secret(token);
   return facts;
@@ -130,7 +130,7 @@ async function fetchToken(
     case "environment":
       return readTokenVariable(choice.variable, platform.env);
     case "spiffe": {
-      // Only here: HTTP/2 costs time that the other sources need not spend.
+      // Loaded only here: HTTP/2 costs time that the other sources do not need.
       const { fetchJwtSvid } = await import(/* webpackMode: "eager" */ "./spiffe/workload-api.ts");
       return fetchJwtSvid(choice, audience, platform);
     }
@@ -140,7 +140,7 @@ async function fetchToken(
 }
 
 function originOf(source: Source): string {
-  // Someone may have put the token itself where its place belongs.
+  // A user may have put the token itself in the place of its path or name.
   const shown = (given: string) => withoutSecrets(oneLine(given, 4096));
   switch (source.source) {
     case "github":

@@ -1,4 +1,4 @@
-/** Which identity this workplace has, and whether Quay can accept it: all that can be found out without Quay. */
+/** The job's identity, and whether Quay can accept it, as far as can be known without Quay. */
 import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Words } from "../platform/wording.ts";
@@ -11,12 +11,12 @@ import { asIdentity, assertUsable, audienceWarning, type TokenFacts } from "./to
 export interface Inspection {
   readonly choice: IdentityChoice;
   readonly facts: TokenFacts;
-  /** Why Quay can't accept it; undefined: nothing that could be seen from here. */
+  /** Why Quay can't accept it. undefined: no reason was found from here. */
   readonly problem: ExplainedError | undefined;
   readonly warning: Words | undefined;
 }
 
-/** @throws ExplainedError where there is no token to look at */
+/** @throws ExplainedError if there is no token to inspect */
 export async function inspectIdentity(request: IdentityRequest, platform: Platform): Promise<Inspection> {
   const choice = await chooseIdentity(request, platform);
   const facts = await fetchFacts(choice, request.audience, platform);

@@ -1,4 +1,4 @@
-/** Looks at an issuer as Quay does, when Quay's answer leaves open whether the issuer is at fault. */
+/** Checks an issuer as Quay does, when Quay's answer does not say whether the issuer is at fault. */
 import { type HttpAnswer, HttpFailure } from "../platform/http.ts";
 import { parseObject } from "../platform/json.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -6,14 +6,14 @@ import { oneLine, reasonIn } from "../platform/text.ts";
 import type { Identity } from "./token.ts";
 
 export type IssuerFinding =
-  /** Discovery and keys are as Quay needs them, the token's key among them. */
+  /** Discovery document and keys are as Quay needs them, and include the token's key. */
   | { readonly kind: "sound" }
-  /** `untrusted`: by its certificate. */
+  /** `untrusted`: its certificate is not trusted. */
   | { readonly kind: "unreachable"; readonly why: string; readonly untrusted: boolean }
   | { readonly kind: "broken"; readonly why: string }
   /** The discovery document names another issuer than the token does. */
   | { readonly kind: "other-issuer"; readonly named: string }
-  /** `keys`: the RSA keys for signatures that it has. */
+  /** `keys`: the RSA keys for signatures that it publishes. */
   | { readonly kind: "key-not-published"; readonly keys: readonly string[] };
 
 const limits = { timeoutMs: 5_000, maxBytes: 1_048_576 };
@@ -38,9 +38,9 @@ export async function examineIssuer(identity: Identity, platform: Platform): Pro
   }
   const published = Array.isArray(keys.object.keys) ? keys.object.keys : [];
   if (published.length === 0) {
-    return { kind: "broken", why: `${keysAddress} holds no keys` };
+    return { kind: "broken", why: `${keysAddress} contains no keys` };
   }
-  // Others beside them are of no use to Quay: elliptic curves, keys to encrypt with (RFC 7517, 4.1 and 4.2).
+  // Quay cannot use other keys: elliptic curves, keys for encryption (RFC 7517, 4.1 and 4.2).
   const keyIds = published.filter((key) => key?.kty === "RSA" && (key?.use ?? "sig") === "sig").map((key) => key.kid);
   if (!keyIds.includes(identity.keyId)) {
     const nameOf = (kid: unknown) => (typeof kid === "object" ? "unnamed" : oneLine(String(kid), 100));
@@ -55,7 +55,7 @@ type Fetched =
 
 async function fetchObject(address: string, platform: Platform): Promise<Fetched> {
   if (!URL.canParse(address)) {
-    return { kind: "broken", why: `${address} is no address` };
+    return { kind: "broken", why: `${address} is not an address` };
   }
   let answer: HttpAnswer;
   try {
@@ -72,7 +72,7 @@ async function fetchObject(address: string, platform: Platform): Promise<Fetched
   if (answer.status !== 200) {
     const words = reasonIn(answer.body);
     const why = `${address} answers ${answer.status}${words ? `: "${words}"` : ""}`;
-    // A gateway's words for an issuer behind it that is not up; 500 are the issuer's own.
+    // Above 500 a gateway answers for an issuer that is not up; 500 is the issuer's own answer.
     const isAway = answer.status === 429 || answer.status > 500;
     return isAway ? { kind: "unreachable", why, untrusted: false } : { kind: "broken", why };
   }

@@ -1,4 +1,4 @@
-/** Which identity is asked for, as a plain value, validated once. Pure. */
+/** The options for the identity token, validated, as a plain value. Pure. */
 
 import type { OptionReader } from "../options/reader.ts";
 import type { OptionName } from "../options/table.ts";
@@ -7,32 +7,32 @@ import { asGiven } from "../platform/text.ts";
 import { mention, text, type Variable } from "../platform/wording.ts";
 import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
 
-/** Where the identity token is to come from, before looking at what is there. */
+/** The requested source of the identity token, before checking what exists. */
 export type IdentitySource =
   | { readonly source: "auto" }
   | { readonly source: "github" }
   | { readonly source: "file"; readonly path: string }
   | { readonly source: "environment"; readonly variable: string }
-  /** `socket`: the Workload API's address; undefined: what SPIFFE_ENDPOINT_SOCKET says. */
+  /** `socket`: the Workload API's address; undefined: the address in SPIFFE_ENDPOINT_SOCKET. */
   | { readonly source: "spiffe"; readonly socket: WorkloadSocket | undefined };
 
 type WorkloadSocket = Omit<SvidRequest, "id">;
 
 export interface IdentityRequest {
   readonly wanted: IdentitySource;
-  /** Which SVID to take where SPIFFE issues several: a SPIFFE ID, or a hint. */
+  /** Which SVID to take if SPIFFE issues several: a SPIFFE ID, or a hint. */
   readonly spiffeId: string | undefined;
   readonly audience: string;
-  /** The workflow file that defines this job, where GitHub says so. */
+  /** The workflow file that defines this job, if GitHub names it. */
   readonly workflowRef: string | undefined;
 }
 
-/** Where the kubelet puts a projected token that was given this project's conventional name. */
+/** The path of a projected token that is mounted by this project's convention. */
 export const conventionalTokenFile = "/var/run/secrets/tokens/quay-token";
 
 const sources = ["auto", "github", "file", "spiffe", "environment"] as const;
 
-/** The options that belong to one source, each with the source that it asks for by itself. */
+/** The options that belong to one source, each with the source that it selects. */
 const sourceOptions = [
   ["token-file", "file"],
   ["token-env", "environment"],
@@ -98,7 +98,7 @@ function unused(option: OptionName, shown: string, source: IdentitySource["sourc
 
 const isVariable = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text);
 
-/** Someone may have put the token itself where the name of a variable belongs: it must not reach a log. */
+/** A user may have put the token itself in place of the variable's name: it must not reach a log. */
 const named = (variable: string): string => (isVariable(variable) ? variable : "…");
 
 function parseVariable(variable = ""): string {
@@ -107,7 +107,7 @@ function parseVariable(variable = ""): string {
     throw invalidInput("token-env", "", text`${mention("identity", "environment")} needs it`, example);
   }
   if (!isVariable(variable)) {
-    throw invalidInput("token-env", "…", "it is the name of a variable, not the token", example);
+    throw invalidInput("token-env", "…", "it must be the name of a variable, not the token", example);
   }
   return variable;
 }
@@ -128,7 +128,7 @@ export function parseSocket(from: "spiffe-socket" | Variable, address: string): 
 
 function parseAudience(value: string): string {
   if (/\s/.test(value)) {
-    throw invalidInput("audience", value, "an audience has no blanks", mention("audience", "quay"));
+    throw invalidInput("audience", value, "an audience contains no spaces", mention("audience", "quay"));
   }
   return value;
 }

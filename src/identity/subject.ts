@@ -1,31 +1,31 @@
-/** Subjects that don't come again: of one tag, one pull request, one run. A binding for such a one would fit once. Pure. */
+/** Subjects that never recur: of one tag, one pull request, one run. A binding for one of them would match once. Pure. */
 
 export interface Lasting {
-  /** What the subject changes with, and how to get one that stays: lines for a remedy. */
+  /** What the subject changes with, and how to get one that stays the same: lines for a remedy. */
   readonly advice: readonly string[];
-  /** The one that stays; undefined where it depends on settings that can't be seen from here. */
+  /** The one that stays the same; undefined if it depends on settings that can't be seen from here. */
   readonly subject: string | undefined;
 }
 
 /**
- * GitHub's (also Forgejo's) `repo:OWNER/NAME:ref:REF`, GitLab's `project_path:GROUP/NAME:ref_type:TYPE:ref:REF`, and what owners
- * have made of GitHub's.
- * @returns undefined where the subject stays, as far as one can see
+ * Knows GitHub's (also Forgejo's) `repo:OWNER/NAME:ref:REF`, GitLab's `project_path:GROUP/NAME:ref_type:TYPE:ref:REF`, and customized
+ * forms of GitHub's.
+ * @returns undefined if the subject stays the same, as far as can be seen
  */
 export function lastingInstead({ subject }: { readonly subject: string }): Lasting | undefined {
   const changes = changesWith(subject);
   if (changes === undefined) {
     return undefined;
   }
-  const why = `The subject ${subject} changes with every ${changes}: a binding for it would fit only once.`;
+  const why = `The subject ${subject} changes with every ${changes}: a binding for it would match only once.`;
   const [, repository] = /^(repo:[^:]+):ref:/.exec(subject) ?? [];
   if (repository !== undefined) {
     return {
       advice: [
         why,
-        "Give the job an environment: the subject is then made of that, and stays. In the workflow, in the job:",
+        "Give the job an environment: the subject then names the environment, and stays the same. In the workflow, in the job:",
         "  environment: release",
-        "Who may use it is set under Settings > Environments > release > Deployment branches and tags.",
+        "Settings > Environments > release > Deployment branches and tags says who may use it.",
       ],
       subject: `${repository}:environment:release`,
     };
@@ -35,13 +35,13 @@ export function lastingInstead({ subject }: { readonly subject: string }): Lasti
     return {
       advice: [
         why,
-        'Have GitLab (17.10 or newer) leave the tag out: ci_id_token_sub_claim_components: ["project_path", "ref_type"], by the API of the project.',
+        'Have GitLab (17.10 or newer) leave the tag out: ci_id_token_sub_claim_components: ["project_path", "ref_type"], through the API of the project.',
       ],
       subject: project,
     };
   }
   return {
-    advice: [why, "Have the issuer make it of what stays: the repository, and an environment."],
+    advice: [why, "Have the issuer build it from what stays the same: the repository and an environment."],
     subject: undefined,
   };
 }
@@ -57,5 +57,5 @@ const passing: readonly (readonly [form: RegExp, changesWith: string])[] = [
   [/:(?:run_id|run_number|run_attempt|sha|pipeline_id|job_id):/, "run"],
 ];
 
-/** In few words, for a line of its own; undefined: it stays. */
+/** What it changes with, in few words. undefined: it stays the same. */
 export const changesWith = (subject: string): string | undefined => passing.find(([form]) => form.test(subject))?.[1];

@@ -1,4 +1,4 @@
-/** A token as people leave it in files and variables: with blanks around it, and nothing else. Pure. */
+/** The text of a token in a file or variable: spaces around it are accepted, nothing else is. Pure. */
 export type TokenText =
   | { readonly ok: true; readonly token: string }
   | { readonly ok: false; readonly problem: string; readonly remedy?: string };
@@ -15,11 +15,11 @@ export function readTokenText(text: string): TokenText {
     return {
       ok: false,
       problem: `holds the word ${token}`,
-      remedy: `So jq and JavaScript print a field that isn't there: look at the answer that the token was taken from.`,
+      remedy: "jq and JavaScript print that word for a missing field: check the answer that the token was taken from.",
     };
   }
   if (/^(?:Bearer|Token)\s+\S+$/i.test(token)) {
-    return { ok: false, problem: "holds a header's value", remedy: "Leave the word before the token out." };
+    return { ok: false, problem: "holds a header's value", remedy: "Remove the word before the token." };
   }
   if (/\s/.test(token)) {
     return { ok: false, problem: "holds more than one word or line; a token is a single one" };
@@ -27,7 +27,7 @@ export function readTokenText(text: string): TokenText {
   return { ok: true, token };
 }
 
-/** Where token servers put the token: OAuth and OpenID Connect, the distribution project, GitHub. */
+/** The fields in which token servers send the token: OAuth and OpenID Connect, the distribution project, GitHub. */
 const fields = ["access_token", "id_token", "token", "value"];
 
 function ofJson(text: string): { readonly problem: string; readonly remedy: string } {
@@ -35,10 +35,10 @@ function ofJson(text: string): { readonly problem: string; readonly remedy: stri
   try {
     value = JSON.parse(text);
   } catch {
-    // said below
+    // reported below
   }
   if (typeof value === "string") {
-    return { problem: "holds a token in quotes", remedy: "Leave the quotes out: jq -r prints a text without them." };
+    return { problem: "holds a token in quotes", remedy: "Remove the quotes: jq -r prints a text without them." };
   }
   const field = fields.find(
     (name) => typeof (value as Record<string, unknown> | null | undefined)?.[name] === "string",
@@ -46,7 +46,7 @@ function ofJson(text: string): { readonly problem: string; readonly remedy: stri
   return field
     ? {
         problem: "holds a whole JSON answer, not the token in it",
-        remedy: `Keep the ${field} alone: jq -r .${field}`,
+        remedy: `Keep only the ${field}: jq -r .${field}`,
       }
-    : { problem: "holds JSON, not a token", remedy: "Keep the token alone: jq -r .access_token" };
+    : { problem: "holds JSON, not a token", remedy: "Keep only the token: jq -r .access_token" };
 }

@@ -1,4 +1,4 @@
-/** Reading an identity token without trusting it, and the checks that spare Quay's vague answers. Pure. */
+/** Reads an identity token without trusting it, and checks what Quay would refuse with a vague answer. Pure. */
 import { decodeProtectedHeader } from "jose/decode/protected_header";
 import { decodeJwt } from "jose/jwt/decode";
 import { type Binding, ExplainedError } from "../platform/errors.ts";
@@ -8,16 +8,16 @@ import { text, type Words } from "../platform/wording.ts";
 import { audienceAdvice, freshTokenAdvice } from "./advice.ts";
 import type { IdentitySource } from "./source.ts";
 
-/** Where a token comes from, and what for. */
+/** The source and purpose of a token. */
 export interface Provenance {
   readonly source: Exclude<IdentitySource["source"], "auto">;
-  /** How a person would name it: `GitHub's token endpoint`, `the file /…`. */
+  /** Its name in messages: `GitHub's token endpoint`, `the file /…`. */
   readonly origin: string;
-  /** The option audience: what GitHub and SPIFFE were asked for, and others should have been. */
+  /** The option audience: GitHub and SPIFFE are asked for it; other sources should have it. */
   readonly wantedAudience: string;
 }
 
-/** What a token says of itself, whether or not Quay could accept it. */
+/** A token's claims, whether or not Quay could accept it. */
 export interface TokenFacts extends Provenance {
   /** The JWT itself: a secret. */
   readonly token: string;
@@ -31,10 +31,10 @@ export interface TokenFacts extends Provenance {
   readonly expiresAt: number | undefined;
 }
 
-/** A token that has all that Quay asks for. */
+/** A token with everything that Quay requires. */
 export type Identity = { readonly [Name in keyof TokenFacts]: NonNullable<TokenFacts[Name]> };
 
-/** Seconds of clock difference that Quay forgives (docs/quay.md). */
+/** Seconds of clock difference that Quay tolerates (docs/quay.md). */
 const leewaySeconds = 30;
 
 /** gunicorn's limit on the value of a header, measured on a running Quay: 8170 passes, 8174 is a 431. */
@@ -52,7 +52,7 @@ export function readToken(token: string, provenance: Provenance): TokenFacts {
     token,
     issuer: text(claims.iss),
     subject: text(claims.sub),
-    // One or several (RFC 7519, 4.1.3); an object is none, and can't always be made a text.
+    // One or several (RFC 7519, 4.1.3). An object is not one, and String() may throw on it.
     audience: [claims.aud ?? []].flat().filter(isPlain).map(String),
     algorithm: isPlain(header.alg) ? String(header.alg) : "no algorithm by name",
     keyId: text(header.kid),
@@ -65,7 +65,7 @@ export function readToken(token: string, provenance: Provenance): TokenFacts {
 const isPlain = (value: unknown): boolean => typeof value !== "object";
 
 /**
- * Checks that Quay could accept it at all.
+ * Checks that Quay could accept the token at all.
  * @throws ExplainedError `token-algorithm`, `token-incomplete`, `issuer-cluster-internal`, `issuer-not-https`
  */
 export function asIdentity(facts: TokenFacts): Identity {
@@ -97,7 +97,7 @@ export function asIdentity(facts: TokenFacts): Identity {
       `The identity token from ${origin} lacks ${missing.map(([name]) => name).join(", ")}, which Quay requires.`,
       {
         remedy: [
-          "Set the issuer up so that its tokens carry kid, iss, sub, iat and exp.",
+          "Configure the issuer to put kid, iss, sub, iat and exp into its tokens.",
           'SPIRE without iss: set jwt_issuer = "https://…" in the server\'s configuration, the address of its OIDC discovery provider.',
         ],
       },
@@ -109,18 +109,18 @@ export function asIdentity(facts: TokenFacts): Identity {
 }
 
 /**
- * The checks that depend on the moment and on the robot.
+ * Checks what depends on the time and on the robot.
  * @param now milliseconds since 1970
  * @throws ExplainedError `token-expired`, `token-too-big`
  */
 export function assertUsable(identity: Identity, robots: readonly string[], now: number): void {
-  // A token minted a moment ago that looks expired means a wrong clock here: Quay, not we, must judge it.
+  // A token issued a moment ago that looks expired means a wrong clock here: only Quay can judge it.
   if (identity.source !== "github" && identity.expiresAt + leewaySeconds <= now / 1000) {
     throw new ExplainedError(
       "token-expired",
-      `The identity token from ${identity.origin} expired at ${isoTime(identity.expiresAt)}; it is ${isoTime(now / 1000)} here.`,
+      `The identity token from ${identity.origin} expired at ${isoTime(identity.expiresAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
       {
-        remedy: [freshTokenAdvice[identity.source], "If the time shown here is wrong, set this machine's clock."],
+        remedy: [freshTokenAdvice[identity.source], "If that time is wrong, set this machine's clock."],
       },
     );
   }
@@ -140,7 +140,7 @@ export function assertUsable(identity: Identity, robots: readonly string[], now:
   }
 }
 
-/** What the token has instead of the expected audience, as a warning's text; undefined where all is well. */
+/** A warning if the token lacks the expected audience; undefined if it has it. */
 export function audienceWarning(identity: TokenFacts): Words | undefined {
   const { audience, wantedAudience, source, origin } = identity;
   if (audience.includes(wantedAudience)) {
@@ -150,7 +150,7 @@ export function audienceWarning(identity: TokenFacts): Words | undefined {
   return text`The identity token from ${origin} has ${has}, not ${asGiven(wantedAudience)}. Quay may refuse it. ${audienceAdvice(source, asGiven(wantedAudience))}`;
 }
 
-/** Of several audiences, the one to enter: Quay wants one that the token has. */
+/** The audience to enter in Quay: one that the token has. */
 export const audienceToEnter = ({ audience, wantedAudience }: TokenFacts): string | undefined =>
   audience.includes(wantedAudience) ? wantedAudience : audience[0];
 
@@ -158,7 +158,7 @@ export function bindingOf(identity: Identity): Binding {
   return { issuer: identity.issuer, subject: identity.subject, audience: audienceToEnter(identity) ?? "(none)" };
 }
 
-/** RFC 7617: what stands in the Authorization header of the exchange. A secret. */
+/** RFC 7617: the Authorization header of the exchange. A secret. */
 export function basicAuthorization(user: string, password: string): string {
   return `Basic ${basicCredentials(user, password)}`;
 }
@@ -167,10 +167,10 @@ export function basicCredentials(user: string, password: string): string {
   return Buffer.from(`${user}:${password}`).toString("base64");
 }
 
-/** The most that a Date can be, in seconds (ECMA-262, 21.4.1.1). */
+/** The latest time that a Date can hold, in seconds (ECMA-262, 21.4.1.1). */
 const endOfTime = 8.64e12;
 
-/** Seconds since 1970 as 2026-11-24T07:00:00Z. What no calendar has becomes its end. */
+/** Seconds since 1970 as 2026-11-24T07:00:00Z. A time beyond a Date's range becomes its end. */
 export function isoTime(seconds: number): string {
   return new Date(Math.floor(Math.min(Math.max(seconds, -endOfTime), endOfTime)) * 1000)
     .toISOString()
@@ -179,16 +179,16 @@ export function isoTime(seconds: number): string {
 
 function decode(token: string, origin: string) {
   try {
-    // Of one without a signature, its algorithm tells more: none.
+    // A token without a signature is decoded: its algorithm, none, then explains the refusal.
     if (!isJwt(token.endsWith(".") ? `${token}none` : token)) {
       throw new Error("not three parts of base64url");
     }
     return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
   } catch (cause) {
     // jose's messages describe the form only; they never quote the token.
-    throw new ExplainedError("token-not-a-jwt", `What ${origin} gives is not a JWT.`, {
+    throw new ExplainedError("token-not-a-jwt", `The identity token from ${origin} is not a JWT.`, {
       remedy: [
-        "Give a signed JWT in its compact form: three parts with dots between them. A robot's own password does not do.",
+        "Provide a signed JWT in compact form: three parts with dots between them. A robot's password is not one.",
       ],
       cause,
     });
@@ -214,7 +214,7 @@ function assertReachableIssuer({ issuer, origin }: Identity): void {
       "issuer-not-https",
       `The identity token from ${origin} has the issuer ${issuer}, which is not an https address.`,
       {
-        remedy: ["Quay fetches an issuer's keys over https only. Have the issuer name itself by its https address."],
+        remedy: ["Quay fetches an issuer's keys over https only. Set the issuer's https address as its name."],
       },
     );
   }

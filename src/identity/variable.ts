@@ -10,7 +10,7 @@ export function readTokenVariable(name: string, env: Readonly<Record<string, str
   const read = readTokenText(env[name] ?? "");
   if (!read.ok) {
     const problem = env[name] === undefined ? "is not set" : read.problem;
-    // Someone may have put the token itself where its name belongs.
+    // A user may have put the token itself in place of its name.
     const shown = withoutSecrets(name);
     throw new ExplainedError(
       "token-variable-unusable",

@@ -1,14 +1,14 @@
-/** What someone may have meant, who wrote something else. Pure. */
+/** Suggestions for a misspelt word. Pure. */
 
-/** The candidate that differs in few letters; undefined where none is close. */
-export function nearest<T extends string>(word: string, candidates: readonly T[]): T | undefined {
+/** The candidate that differs in few letters; undefined if none is close. */
+export function closest<T extends string>(word: string, candidates: readonly T[]): T | undefined {
   const [best] = candidates
     .map((candidate) => ({ candidate, distance: distance(word.slice(0, 64), candidate) }))
     .sort((a, b) => a.distance - b.distance);
   return best && best.distance <= Math.max(2, best.candidate.length / 3) ? best.candidate : undefined;
 }
 
-/** Levenshtein's: how many letters to add, drop or change. */
+/** Levenshtein distance: how many letters to add, remove or change. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, letter] of [...a].entries()) {

@@ -8,12 +8,12 @@ export type EntryPoint = "action" | "promote-action" | Command | "login-task" | 
 export const commands = ["login", "logout", "status", "identity", "promote"] as const;
 export const loginTasks = ["login-task", "login-step"] as const;
 export const promotes = ["promote-action", "promote", "promote-task"] as const;
-/** Where an identity token is exchanged, and you can say which one. */
+/** Where an identity token is exchanged, and you can choose which one. */
 export const exchanges = ["action", "promote-action", "login", "identity", "promote"] as const;
 
 type Readers = "actions" | "tekton" | "promotions";
 
-/** Where an entry point's own description is looked for, the first one first; then the row's `description` counts. */
+/** Where `describe` looks for an entry point's own description, in this order, before it takes the row's `description`. */
 const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
   action: ["actions"],
   "promote-action": ["promotions", "actions"],
@@ -23,12 +23,12 @@ const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
   "promote-task": ["tekton", "promotions"],
 };
 
-/** What an option is about: the command line's help lists options under these. */
+/** The groups under which the command line's help lists options. */
 export type OptionGroup = "login" | "promotion" | "checks" | "identity" | "files" | "network" | "lifetime" | "output";
 
 export interface Option {
   readonly name: string;
-  /** The letter that the command line takes for it, after one dash. */
+  /** The command line's letter for it, after one dash. */
   readonly short?: string;
   readonly group: OptionGroup;
   readonly entryPoints: readonly EntryPoint[];
@@ -37,19 +37,19 @@ export interface Option {
   readonly required?: true;
   /** `list`: several values, one per line or flag. `flag`: the command line takes no value. */
   readonly takes?: "list" | "flag";
-  /** What the value is, in the command line's help. */
+  /** The placeholder of the value in the command line's help. */
   readonly value?: string;
   /** Name of the Tekton parameter that is an array. Without it, a list is one per line there. */
   readonly array?: string;
-  /** Set by the platform, not by you: absent from the README. */
+  /** Set by the platform, not by the user: absent from the README. */
   readonly internal?: true;
-  /** One line: what it means, units included. Values, defaults and "several" are added where the entry point needs them. */
+  /** One line: what it means, with units. Values, defaults and "several" are added where the entry point needs them. */
   readonly description: string;
-  /** The same where it must differ. */
+  /** Other descriptions for some readers. */
   readonly descriptionFor?: Readonly<Partial<Record<EntryPoint | Readers, string>>>;
 }
 
-/** The description that readers of this entry point get. */
+/** The description for readers of this entry point. */
 export function describe({ description, descriptionFor = {} }: Option, entryPoint: EntryPoint): string {
   const found = [entryPoint, ...(readersOf[entryPoint] ?? [])].find((reader) => reader in descriptionFor);
   return (found && descriptionFor[found]) ?? description;

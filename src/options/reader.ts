@@ -1,10 +1,10 @@
-/** Options as text, and what each kind of value may be. Pure. */
+/** Options as text, and the values that each kind accepts. Pure. */
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { joined, mention, text } from "../platform/wording.ts";
 import { type Option, type OptionName, type OptionValues, options } from "./table.ts";
 
 export interface OptionReader {
-  /** The value, its default where it isn't given or is blank, "" where it has none. */
+  /** The value. Absent or blank: its default, or "" without one. */
   text(name: OptionName): string;
   optional(name: OptionName): string | undefined;
   choice<T extends string>(name: OptionName, allowed: readonly T[]): T;
@@ -26,7 +26,7 @@ export function readOptions(values: OptionValues): OptionReader {
     const value = text(name);
     const found = allowed.find((candidate) => candidate === value.toLowerCase());
     if (found === undefined) {
-      throw invalidInput(name, value, `it is one of ${allowed.join(", ")}`, mention(name, defaults.get(name)));
+      throw invalidInput(name, value, `it must be one of ${allowed.join(", ")}`, mention(name, defaults.get(name)));
     }
     return found;
   };
@@ -44,8 +44,8 @@ export function readOptions(values: OptionValues): OptionReader {
 }
 
 /**
- * @param examples the options that have to be given, each with a value that works
- * @throws ExplainedError `invalid-input`, naming all that are missing
+ * @param examples the required options, each with a value that works
+ * @throws ExplainedError `invalid-input`, naming all missing ones
  */
 export function requireOptions({ optional }: OptionReader, examples: Partial<Record<OptionName, string>>): void {
   const missing = (Object.entries(examples) as [OptionName, string][]).filter(([name]) => optional(name) === undefined);
@@ -64,12 +64,12 @@ export function requireOptions({ optional }: OptionReader, examples: Partial<Rec
   }
 }
 
-/** @throws ExplainedError `invalid-input` */
+/** @returns seconds. @throws ExplainedError `invalid-input` */
 export function parseTimeout({ text }: OptionReader): number {
   const value = text("timeout");
   const seconds = Number(value);
   if (!/^[0-9]+$/.test(value) || seconds < 1 || seconds > 3600) {
-    throw invalidInput("timeout", value, "it is a whole number of seconds, 1 to 3600", mention("timeout", "120"));
+    throw invalidInput("timeout", value, "it must be a whole number of seconds, 1 to 3600", mention("timeout", "120"));
   }
   return seconds;
 }

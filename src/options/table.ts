@@ -16,11 +16,11 @@ export const options = [...loginOptions, ...promotionOptions, ...outputOptions] 
 export type OptionName = (typeof options)[number]["name"];
 
 declare module "../platform/wording.ts" {
-  // No text mentions an option that is not in this table: the compiler would not take it.
+  // A text that mentions an option outside this table does not compile.
   interface MentionableOptions extends Record<OptionName, never> {}
 }
 
-/** What an entry point hands over: the options as text; an option that isn't there, or is blank, has its default. */
+/** The options as text, from an entry point. An absent or blank option has its default. */
 export type OptionValues = Partial<Record<OptionName, string | undefined>>;
 
 /** The options of one entry point, described for its readers, in the table's order. */

@@ -1,9 +1,9 @@
 /**
- * What `work` comes to, or the signal's reason as soon as it aborts: a wait ends in time whatever it is for. What `work` holds
- * is its own to let go of.
+ * Settles as `work` does, or rejects with the signal's reason as soon as it aborts: no wait outlasts the signal. `work` itself
+ * releases what it holds.
  */
 export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {}); // nobody may be waiting for it any more
+  work.catch(() => {}); // after an abort nothing else handles its rejection
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
     if (signal.aborted) {

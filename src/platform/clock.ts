@@ -1,8 +1,8 @@
-/** Time and chance as parameters, so that a test can own both. */
+/** Time and randomness as parameters, so a test can control both. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Milliseconds on a clock that nobody sets; only differences mean something. */
+  /** Milliseconds on a monotonic clock; only differences mean something. */
   elapsed(): number;
   /** Resolves after `ms`, rejects as soon as `signal` aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;

@@ -2,7 +2,7 @@ import { ExplainedError, withOthers } from "./errors.ts";
 
 /**
  * Runs `work` on all items, at most `limit` at a time, and waits for every one.
- * @throws ExplainedError the first of the failures, with the others in `also`: one run shows everything that is to be mended
+ * @throws ExplainedError the first of the failures, with the others in `also`: one run shows everything that needs fixing
  */
 export async function mapLimit<T, R>(
   items: readonly T[],
@@ -34,8 +34,8 @@ export async function mapLimit<T, R>(
 }
 
 /**
- * Runs all of it at the same time. Where one fails, the others are cancelled by the signal that each is given, and waited for:
- * nothing goes on, or is told, after the end.
+ * Runs all works at the same time. If one fails, aborts the signal that each was given, and waits for the others: nothing runs or
+ * reports after the end.
  * @throws the first failure
  */
 export async function together<const Works extends readonly ((signal: AbortSignal) => Promise<unknown>)[]>(
@@ -52,7 +52,7 @@ export async function together<const Works extends readonly ((signal: AbortSigna
   }
 }
 
-/** @returns a function that runs the work it is given, at most `limit` at a time; the others wait for their turn */
+/** @returns a function that runs the given work, at most `limit` at a time; the rest waits in a queue */
 export function createLimit(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let free = limit;
@@ -67,7 +67,7 @@ export function createLimit(limit: number): <T>(work: () => Promise<T>) => Promi
     } finally {
       const next = waiting.shift();
       if (next) {
-        next(); // who gets this one's place
+        next(); // it takes over this slot
       } else {
         free++;
       }

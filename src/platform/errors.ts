@@ -1,6 +1,6 @@
 /**
- * Every failure of this project is a `ExplainedError`: one of a closed set of codes, what happened, what to do.
- * `docs/troubleshooting.md` has a section for each code; a test holds the two together.
+ * Every failure of this project is an `ExplainedError`: one of a closed set of codes, what happened, what to do.
+ * `docs/troubleshooting.md` has a section for each code; a test compares the two.
  */
 
 import { explanationUrl } from "./project.ts";
@@ -98,7 +98,7 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** The trust to enter at a robot in Quay, as the identity token really is: only these strings will match. */
+/** The binding to enter at a robot in Quay, with the identity token's own values: only these strings match. */
 export interface Binding {
   readonly issuer: string;
   readonly subject: string;
@@ -111,20 +111,20 @@ export interface Explanation {
   /** Shown below the remedy, ready to paste. */
   readonly binding?: Binding | undefined;
   readonly cause?: unknown;
-  /** Failures of other robots in the same login, so that one run shows everything that is to be mended. */
+  /** Failures of other robots in the same login: one run shows everything that needs fixing. */
   readonly also?: readonly ExplainedError[];
 }
 
 export class ExplainedError extends Error {
   override readonly name = "ExplainedError";
   readonly code: ErrorCode;
-  /** What happened. `message` is the same, with the options that it mentions in no entry point's syntax. */
+  /** What happened. `message` is the same without an entry point's syntax for the options that it mentions. */
   readonly headline: Words;
   readonly remedy: readonly Words[];
   readonly binding: Binding | undefined;
   readonly also: readonly ExplainedError[];
 
-  /** Each text becomes one printable line, without tokens in it: what others have said or given is in most of them. */
+  /** Each text becomes one printable line without tokens: most texts quote servers or input. */
   constructor(code: ErrorCode, headline: Words, { remedy, binding, cause, also = [] }: Explanation) {
     const clean = withText(headline, line);
     super(plainly(clean), cause === undefined ? undefined : { cause });
@@ -136,10 +136,10 @@ export class ExplainedError extends Error {
   }
 }
 
-/** A path of Linux has 4096 bytes, a token's claims together 6 kB. */
+/** 8192: a path on Linux has up to 4096 bytes, a token's claims up to 6 kB. */
 const line = (text: string): string => withoutTokens(oneLine(text, 8192));
 
-/** In place of an example, where two options exclude each other. */
+/** Takes the place of an example where two options exclude each other. */
 export const oneOfTheTwo = Symbol("one of the two");
 
 /** `invalid-input`: names the option, the value (unless it looks like a secret), what is wrong with it, and an example that works. */
@@ -153,7 +153,9 @@ export function invalidInput(
   const what = text`The option "${name}" is ${JSON.stringify(asGiven(value))}: ${withText(problem, withoutSecrets)}.`;
   return new ExplainedError("invalid-input", what, {
     remedy: [
-      example === oneOfTheTwo ? "Give one of the two." : text`Write, for example, ${withText(example, withoutSecrets)}`,
+      example === oneOfTheTwo
+        ? "Set only one of the two."
+        : text`Write, for example, ${withText(example, withoutSecrets)}`,
     ],
   });
 }
@@ -184,11 +186,11 @@ export const withOthers = (error: ExplainedError, others: readonly ExplainedErro
 
 const fileCalls = /^(?:access|chmod|chown|lstat|mkdir|mkdtemp|open|read|realpath|rename|rm|rmdir|scandir|stat|unlink)$/;
 
-/** What helps against most of what is wrong with an auth file; docker's has another way (destinations.ts). */
+/** The remedy for most failures of an auth file; docker's config.json has another one (destinations.ts). */
 export const anotherFile = text`Or name another file: ${mention("auth-file", "/path/auth.json")}`;
 
-/** What helps where a certificate is not trusted. */
-export const privateAuthority = text`A private authority: give its root certificate, ${mention("ca-file", "path/to/root.pem")}`;
+/** The remedy for a certificate that is not trusted. */
+export const privateAuthority = text`For a private authority, name its root certificate: ${mention("ca-file", "path/to/root.pem")}`;
 
 /** Node's or the system's code of an error, such as ENOENT; "" where it has none. */
 export function codeOf(error: unknown): string {
@@ -196,7 +198,7 @@ export function codeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** What this program did not foresee, as an error like any other; a file that could not be used is at least named. */
+/** Any thrown value as an error with a code. An unforeseen one of a file call at least names the file. */
 export function asExplainedError(error: unknown): ExplainedError {
   if (error instanceof ExplainedError) {
     return error;
@@ -205,18 +207,18 @@ export function asExplainedError(error: unknown): ExplainedError {
   const { syscall, path } = Object(error) as Partial<NodeJS.ErrnoException>;
   if (code !== "" && path !== undefined && fileCalls.test(syscall ?? "")) {
     return new ExplainedError("auth-file-unusable", `${path} can't be used (${syscall}: ${code}).`, {
-      remedy: ["Let it be there, be this user's, and have room.", anotherFile],
+      remedy: ["Check that it exists, that this user may use it, and that the disk has room.", anotherFile],
       cause: error,
     });
   }
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   return new ExplainedError("unforeseen", `${name}: ${message}`, {
-    remedy: ["This is a mistake in quay-keyless-login: please report it with this line."],
+    remedy: ["This is a bug in quay-keyless-login: please report it with this line."],
     cause: error,
   });
 }
 
-/** An error in the words of an entry point: what people and programs are shown. Never its cause, which may hold anything. */
+/** An error in an entry point's syntax, as printed and as JSON. The cause is left out: it may contain anything. */
 export interface FailureObject {
   readonly code: ErrorCode;
   readonly message: string;
@@ -228,11 +230,11 @@ export interface FailureObject {
 /** How an entry point words an error. */
 export interface Speaker {
   readonly syntax: Syntax;
-  /** The text without the secrets that this speaker was told of. */
+  /** The text without the secrets that were added before. */
   hide(text: string): string;
 }
 
-/** Secrets are hidden here: an error goes into results and summaries too, where nobody hides anything any more. */
+/** Hides secrets here, because an error also goes into results and summaries, which are not masked later. */
 export function failureObject(error: ExplainedError, speaker: Speaker): FailureObject {
   const { code, headline, remedy, binding, also } = error;
   const say = (words: Words) => speaker.hide(line(written(words, speaker.syntax)));
@@ -246,8 +248,8 @@ export function failureObject(error: ExplainedError, speaker: Speaker): FailureO
 }
 
 /**
- * Plain text for a log or terminal: headline, remedy, binding, where it is explained.
- * @param moreOn where the code is explained
+ * Plain text for a log or terminal: headline, remedy, binding, and where the code is explained.
+ * @param moreOn the address of the code's explanation
  */
 export function formatError(failure: FailureObject, moreOn: (code: ErrorCode) => string = explanationUrl): string {
   const { code, message, remedy, binding, also = [] } = failure;

@@ -1,4 +1,4 @@
-/** Child processes: a secret goes in by standard input, what comes out is bounded, nothing is inherited but what is named. */
+/** Child processes: a secret goes to standard input, the output is bounded, and only the given environment is inherited. */
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { constants, readFileSync } from "node:fs";
 import { access, stat } from "node:fs/promises";
@@ -14,57 +14,57 @@ export interface Command {
 }
 
 export interface Finished {
-  /** undefined where a signal ended it or it could not be started */
+  /** undefined if a signal ended it or it could not be started */
   readonly exitCode: number | undefined;
-  /** stdout and stderr as they came; of more than 64 KiB the last whole lines, since a secret that is cut is not recognized */
+  /** stdout and stderr as they came. Beyond 64 KiB only the last whole lines are kept: a secret that is cut would not be masked */
   readonly output: string;
-  /** It was idle for too long, and was killed. */
+  /** It was idle for longer than `idleMs`, and was killed. */
   readonly wasIdle?: true;
 }
 
 export interface StartOptions {
-  /** Called with what it prints, as it comes. */
+  /** Called with each piece of output as it arrives. */
   readonly onOutput?: (text: string) => void;
-  /** Called twice a second with the bytes that it has sent so far (0 where the system does not tell). */
+  /** Called twice a second with the bytes sent so far (0 if the system does not count them). */
   readonly onSent?: (bytes: number) => void;
-  /** Milliseconds: it is killed when it has sent and received nothing to speak of for longer (where the system tells). */
+  /** Milliseconds. It is killed when it has sent and received next to nothing for longer (if the system counts bytes). */
   readonly idleMs?: number;
 }
 
 export interface Running {
-  /** undefined where it could not be started */
+  /** undefined if it could not be started */
   readonly pid: number | undefined;
-  /** Gives `input` to the waiting process and waits for its end. */
+  /** Writes `input` to the waiting process and waits until it exits. */
   finish(input: string): Promise<Finished>;
-  /** Ends it at once; resolves when it is gone. */
+  /** Kills it with SIGKILL; resolves when it has exited. */
   kill(): Promise<void>;
 }
 
 const maxOutput = 65_536;
 
-/** Milliseconds after its end in which what it has written is read; it is there already. */
+/** Milliseconds to read what is left in its pipes after it exits. */
 const maxRestMs = 1_000;
 
-/** How often the traffic is looked at. */
+/** Milliseconds between two looks at the traffic. */
 const watchMs = 500;
 
-/** Bytes: a Go program writes some to itself while it waits. */
+/** Bytes between two looks that count as idle: a Go program writes some to itself while it waits. */
 const maxIdleBytes = 1_000;
 
-/** Starts `command`, which will wait for its standard input: so its own start costs no time later. */
+/** Starts `command`, which waits for its standard input: its start-up then costs no time later. */
 export function start(command: Command, signal: AbortSignal, options: StartOptions = {}): Running {
   signal.throwIfAborted();
   const child = spawn(command.file, command.args, {
     env: command.env as NodeJS.ProcessEnv,
     stdio: ["pipe", "pipe", "pipe"],
-    // A group of its own, so that what a wrapper has started ends with it; and no terminal that it could ask.
+    // A process group of its own: killing it also kills what a wrapper started. And no terminal that could ask for a password.
     detached: true,
   });
   const outputOf = collectOutput(child, options.onOutput);
-  // A tool that ends before it has read everything breaks the pipe; its exit code tells the story.
+  // A tool that exits before it has read everything breaks the pipe; its exit code is what counts.
   child.stdin.on("error", () => {});
   child.on("exit", () => {
-    // What it has left running ends with it, or this would wait for as long as that holds the pipes open.
+    // Kills what it left running, which would otherwise hold the pipes open and delay the result.
     killGroup(child);
     setTimeout(closePipes, maxRestMs).unref();
   });
@@ -74,7 +74,7 @@ export function start(command: Command, signal: AbortSignal, options: StartOptio
       resolve({ exitCode: exitCode ?? undefined, output: outputOf(), ...(traffic.wasIdle() && { wasIdle: true }) }),
     );
   });
-  /** Whatever has left the group may hold them open. */
+  /** A process that left the group may still hold them open. */
   const closePipes = () => {
     child.stdout.destroy();
     child.stderr.destroy();
@@ -102,7 +102,7 @@ export function start(command: Command, signal: AbortSignal, options: StartOptio
   };
 }
 
-/** @returns gives what has come by then */
+/** @returns a function that gives the output so far */
 function collectOutput(
   { stdout, stderr }: ChildProcessByStdio<Writable, Readable, Readable>,
   onOutput: StartOptions["onOutput"],
@@ -122,7 +122,7 @@ function collectOutput(
   return () => (isCut ? output.replace(/^.*\n?/, "") : output);
 }
 
-/** @returns `wasIdle`: whether that was why it was killed */
+/** @returns `wasIdle`: whether it was killed for being idle */
 function watchTraffic(
   pid: number | undefined,
   { onSent, idleMs }: StartOptions,
@@ -145,7 +145,7 @@ function watchTraffic(
   return { wasIdle: () => wasIdle, stop: () => clearInterval(timer) };
 }
 
-/** Bytes that a process has sent, and sent or received, over its connections for the most part: proc(5), io. 0: not told. */
+/** Bytes that a process has sent, and sent or received, mostly over its connections: proc(5), io. 0: not known. */
 function trafficOf(pid: number | undefined): { readonly sent: number; readonly bytes: number } {
   try {
     const text = readFileSync(`/proc/${pid}/io`, "utf8");
@@ -154,7 +154,7 @@ function trafficOf(pid: number | undefined): { readonly sent: number; readonly b
     );
     return { sent, bytes: received + sent };
   } catch {
-    return { sent: 0, bytes: 0 }; // not Linux, or it has ended
+    return { sent: 0, bytes: 0 }; // not Linux, or it has exited
   }
 }
 
@@ -164,13 +164,13 @@ function killGroup({ pid }: ChildProcess): void {
       process.kill(-pid, "SIGKILL");
     }
   } catch {
-    // It has ended by itself.
+    // It has already exited.
   }
 }
 
 /**
- * The first executable of this name on PATH. Entries that are relative, or empty, don't count (Go's os/exec: ErrDot): they lead into
- * the folder where the job is, and so to what anybody's change has put there.
+ * The first executable of this name on PATH. Relative and empty entries are ignored (as by Go's os/exec: ErrDot): they lead into
+ * the job's working directory, where any pull request may have put a file.
  * @returns its absolute path
  */
 export async function which(name: string, env: Environment): Promise<string | undefined> {

@@ -1,9 +1,9 @@
-/** Leaving while something still runs that nobody can stop. */
+/** Exiting while something runs that cannot be stopped. */
 import { existsSync } from "node:fs";
 
 /**
- * Node's own exit waits for a name that is being looked up (getaddrinfo in a thread): with a name server that never answers,
- * 10 s and more. Another program in this one's place waits for nothing. Does nothing where no name is being looked up.
+ * Node's own exit waits for a name lookup in progress (getaddrinfo in a thread): 10 s and more with a name server that never
+ * answers. Replacing the process by another program waits for nothing. Does nothing if no lookup is in progress.
  */
 export function abandonLookUps(): void {
   const shell = "/bin/sh";

@@ -1,6 +1,6 @@
 /**
- * Files that others make. A name may lead to a pipe without a writer, or to a device without an end: only regular files are
- * read, none is waited for, and of none is more read than its use asks for. Links are followed, as a mounted token is one.
+ * Files from outside. A path may lead to a pipe without a writer, or to an endless device: this reads only regular files, without
+ * waiting, and no more than the file's use needs. It follows links, because a mounted token is one.
  */
 import { constants, openSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -11,19 +11,19 @@ import { codeOf } from "./errors.ts";
 
 const mebibyte = 1024 * 1024;
 
-/** The most that is read of a file, by what it holds, bytes: far beyond what any of them has. */
+/** The largest file that is read, in bytes, by its content: far more than any of them has. */
 export const maxSize = {
   token: mebibyte,
   certificates: 4 * mebibyte,
   logins: 4 * mebibyte,
-  /** With what stood in two files of logins before, in base64. */
+  /** Includes the previous content of two auth files, in base64. */
   session: 16 * mebibyte,
   /** GitHub's payloads end at 25 MB. */
   event: 32 * mebibyte,
   log: 4 * mebibyte,
 } as const;
 
-/** Its message is a phrase that can follow the file's name, as in `is a folder`; `code` is the system's, or comes closest to it. */
+/** Its message is a phrase that can follow the file's name, as in `is a folder`. `code` is the system's, or the closest one. */
 export class FileFailure extends Error {
   override readonly name = "FileFailure";
   readonly code: string;
@@ -35,7 +35,7 @@ export class FileFailure extends Error {
 }
 
 /**
- * The whole file and what the system says of it, both of one and the same file.
+ * The whole content and the metadata of one and the same file.
  * @throws FileFailure; the signal's reason once it aborts
  */
 export function readFileWithin(
@@ -56,7 +56,7 @@ export async function readTextWithin(path: string, maxBytes: number, signal?: Ab
 }
 
 /**
- * A file that this program has made, and so no link: what a link leads to is somebody else's.
+ * A file that this program has made. It follows no link: the target would be another's file.
  * @throws FileFailure
  */
 export function readOwnFile(path: string, maxBytes: number): Promise<{ readonly bytes: Buffer; readonly info: Stats }> {
@@ -67,7 +67,7 @@ export function readOwnFile(path: string, maxBytes: number): Promise<{ readonly 
 }
 
 /**
- * A file from outside, or what comes by a pipe, as a shell makes of `<(…)`.
+ * A file from outside, or the content of a pipe, such as a shell's `<(…)`.
  * @throws FileFailure; the signal's reason once it aborts
  */
 export function readFileOrPipeWithin(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
@@ -76,7 +76,7 @@ export function readFileOrPipeWithin(path: string, maxBytes: number, signal: Abo
       assertRegular(info);
       return readAll(file, info.size, maxBytes, signal);
     }
-    // With a descriptor of its own, since a socket closes what it is given.
+    // A second descriptor, because a socket closes the one that it is given.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const pipe = new Socket({ fd, readable: true, writable: false });
     let size = 0;
@@ -93,7 +93,7 @@ export function readFileOrPipeWithin(path: string, maxBytes: number, signal: Abo
   return orAborted(reading, signal);
 }
 
-/** Without waiting for whoever is at the other end. */
+/** Opens without waiting for a process at the other end of a pipe. */
 async function withFile<T>(
   path: string,
   flags: number,
@@ -108,7 +108,7 @@ async function withFile<T>(
     if (error instanceof FileFailure || code === "") {
       throw error;
     }
-    const problem = code === "EACCES" ? "may not be read by this user" : problems[code];
+    const problem = code === "EACCES" ? "is not readable by this user" : problems[code];
     throw new FileFailure(code, problem ?? `cannot be read (${code})`, error);
   } finally {
     await file?.close();
@@ -119,7 +119,7 @@ const problems: Readonly<Record<string, string>> = {
   ENOENT: "does not exist",
   ENOTDIR: "does not exist",
   EISDIR: "is a folder",
-  ELOOP: "is a symbolic link, or leads in a circle of them",
+  ELOOP: "is a symbolic link, or a loop of them",
   ENXIO: "is a pipe, a socket or a device, not a file",
 };
 
@@ -136,7 +136,7 @@ function assertRegular(info: Stats): void {
 const tooLarge = (maxBytes: number): FileFailure =>
   new FileFailure("EFBIG", `is larger than ${maxBytes / mebibyte} MiB`);
 
-/** The stated size is where to begin, no more: files of the kernel state none, and one may grow meanwhile. */
+/** The stated size is only the first guess: files of the kernel state none, and a file may grow while it is read. */
 async function readAll(
   file: FileHandle,
   stated: number,

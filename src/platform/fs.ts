@@ -1,11 +1,11 @@
-/** Folders made on the way to a file, so that they can be taken back with it. */
+/** Folders: made on the way to a file, removed again with it; and what is known of a path. */
 import { existsSync, statSync } from "node:fs";
 import { mkdir, realpath, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { codeOf } from "./errors.ts";
 import { withoutSecrets } from "./text.ts";
 
-/** @returns those on the way to `folder` that are not there yet, outermost first */
+/** @returns the missing folders on the way to `folder`, itself included, outermost first */
 export async function missingFolders(folder: string): Promise<readonly string[]> {
   const missing: string[] = [];
   for (let at = folder; !(await isThere(at)); at = dirname(at)) {
@@ -16,7 +16,7 @@ export async function missingFolders(folder: string): Promise<readonly string[]>
 
 /** @returns the folders that had to be made, outermost first */
 export async function makeFolders(folder: string, mode = 0o700): Promise<readonly string[]> {
-  // Not by mkdir's own `recursive`: Node's never ends where the file system has no room for folders (/proc).
+  // Not with `recursive`: Node's mkdir then never returns where the file system takes no folders (/proc).
   const missing = await missingFolders(folder);
   const made: string[] = [];
   for (const at of missing) {
@@ -24,7 +24,7 @@ export async function makeFolders(folder: string, mode = 0o700): Promise<readonl
       await mkdir(at, { mode });
       made.push(at);
     } catch (error) {
-      // Somebody else was faster.
+      // Another process was faster.
       if (codeOf(error) !== "EEXIST") {
         throw error;
       }
@@ -33,14 +33,14 @@ export async function makeFolders(folder: string, mode = 0o700): Promise<readonl
   return made;
 }
 
-/** Removes those that are empty; a folder that somebody else uses by now stays. */
+/** Removes the empty ones; a folder that another process uses by now is kept. */
 export async function removeFolders(folders: readonly string[]): Promise<void> {
   for (const folder of [...folders].reverse()) {
     await rmdir(folder).catch(() => {});
   }
 }
 
-/** The folder itself, or the nearest above it that there is. */
+/** The folder itself, or its nearest existing ancestor. */
 export async function existingFolder(folder: string): Promise<string> {
   let at = folder;
   while (!(await isThere(at)) && dirname(at) !== at) {
@@ -49,7 +49,7 @@ export async function existingFolder(folder: string): Promise<string> {
   return at;
 }
 
-/** Whether a path leads into `folder`, by links or another mount too; the path itself may not be there yet. */
+/** Whether a path leads into `folder`, also through links or another mount. The path itself need not exist. */
 export async function leadsInto(folder: string, path: string): Promise<boolean> {
   const wanted = await stat(folder).catch(() => undefined);
   for (let at = await realpath(await existingFolder(path)); wanted; at = dirname(at)) {
@@ -71,7 +71,7 @@ export async function isThere(path: string): Promise<boolean> {
   );
 }
 
-/** What tells whether somebody has written to a file, behind links too. Synchronous: cheap, and nothing comes in between. */
+/** Changes when a process writes to the file, behind links too. Synchronous: it is cheap, and nothing runs in between. */
 export function fingerprint(path: string): string {
   try {
     const info = statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -81,7 +81,7 @@ export function fingerprint(path: string): string {
   }
 }
 
-/** A path for a message about it. What of it is there is shown whatever it looks like; the rest may be a secret in the wrong option. */
+/** A path for a message about it. The part that exists is always shown; the rest may be a secret in the wrong option. */
 export function pathAsGiven(path: string): string {
   let known = path;
   while (!existsSync(known) && dirname(known) !== known) {

@@ -16,10 +16,10 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** What went wrong below HTTP: `untrusted` is TLS, `without-tls` a port for something else, `cut` an answer that broke off. */
+/** What went wrong below HTTP: `untrusted` is TLS, `without-tls` a port that does not speak it, `cut` an incomplete answer. */
 export type FailureKind = "unreachable" | "unknown-name" | "untrusted" | "without-tls" | "timeout" | "cut" | "too-big";
 
-/** Its message is a whole phrase that can follow a colon, and holds no secret. */
+/** Its message is a phrase that can follow a colon, and contains no secret. */
 export class HttpFailure extends Error {
   override readonly name = "HttpFailure";
   readonly kind: FailureKind;
@@ -31,28 +31,28 @@ export class HttpFailure extends Error {
 }
 
 export interface Limits {
-  /** Milliseconds from `send` until the answer is whole. */
+  /** Milliseconds from `send` until the answer is complete. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
-  /** Ends this request alone. */
+  /** Aborts this request alone. */
   readonly signal?: AbortSignal;
 }
 
 export type Method = "GET" | "HEAD" | "PUT";
 
-/** Which roots a server is checked with: those of the machine (of Node.js, that is) alone, or the extra ones as well. */
+/** Which root certificates verify a server: the machine's (Node.js's, that is) alone, or the extra ones as well. */
 export type Trust = "machine" | "extra-roots";
 
 export interface PendingRequest {
-  /** @throws HttpFailure; the platform's abort reason when that came first */
+  /** @throws HttpFailure; the platform's abort reason if it aborts first */
   send(headers?: Readonly<Record<string, string>>, body?: string): Promise<HttpAnswer>;
   abandon(): void;
 }
 
 export interface Http {
   /**
-   * Opens the connection now; nothing is sent before `send`. Redirects are answers like any other, and so is a 101, which ends
-   * HTTP on its connection.
+   * Opens the connection now; nothing is sent before `send`. Redirects are not followed: they are answers like any other, and so
+   * is a 101, which ends HTTP on its connection.
    */
   open(url: URL, limits: Limits, method?: Method, trust?: Trust): PendingRequest;
   close(): void;
@@ -62,14 +62,14 @@ export interface HttpOptions {
   readonly env: Environment;
   readonly extraRoots: string | undefined;
   readonly signal: AbortSignal;
-  /** Told of each request how it went; never a secret. */
+  /** Called with the outcome of each request; never with a secret. */
   readonly debug?: (message: string) => void;
 }
 
-/** A connection is kept for those who trust the same roots. */
+/** A connection is reused only by requests that trust the same roots. */
 function createConnections({ env, extraRoots }: HttpOptions) {
   const options = { keepAlive: true, proxyEnv: proxyEnvironment(env) };
-  // Without `rejectUnauthorized`, NODE_TLS_REJECT_UNAUTHORIZED would decide.
+  // Without `rejectUnauthorized`, NODE_TLS_REJECT_UNAUTHORIZED would count.
   const secure = () => new https.Agent({ ...options, rejectUnauthorized: true });
   const agents = { plain: new http.Agent(options), machine: secure(), "extra-roots": secure() };
   const secureContext = extraRoots === undefined ? undefined : contextWith(extraRoots);
@@ -100,7 +100,7 @@ export function createHttp(options: HttpOptions): Http {
       const ends = limits.signal ? AbortSignal.any([signal, limits.signal]) : signal;
       const request = begin(url, method, trust, ends);
       request.setHeader("user-agent", "quay-keyless-login");
-      // What fails before `send` is kept for it, not thrown into the void.
+      // A failure before `send` is kept until `send`, not left as an unhandled error.
       const opened = Promise.withResolvers<never>();
       opened.promise.catch(() => {});
       request.on("error", opened.reject);
@@ -138,7 +138,7 @@ export function createHttp(options: HttpOptions): Http {
   };
 }
 
-/** An address may come from a registry or an issuer. Its user and password go nowhere, and a broken one (`%zz`) breaks nothing. */
+/** An address may come from a registry or an issuer. Its user and password are never sent, and a malformed one (`%zz`) is harmless. */
 function withoutUserinfo(address: URL): URL {
   const url = new URL(address);
   url.username = "";
@@ -146,7 +146,7 @@ function withoutUserinfo(address: URL): URL {
   return url;
 }
 
-/** What fails before the answer begins is the request's own `error`. */
+/** A failure before the answer begins is the request's own `error` event. */
 function receive(request: http.ClientRequest, body: string | undefined, maxBytes: number): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     request.on("response", (response) => {
@@ -172,18 +172,18 @@ function receive(request: http.ClientRequest, body: string | undefined, maxBytes
       socket.destroy();
       resolve({ status: statusCode, headers, body: "" });
     });
-    // Whole, so that its length goes ahead of it.
+    // In one piece, so Node.js sends Content-Length.
     request.end(body);
   });
 }
 
-/** What the other side's administrators find this request by in their logs. */
+/** The id by which the server's administrators find this request in their logs. */
 function requestId({ headers }: HttpAnswer): string {
   const id = headers["x-request-id"] ?? headers["x-correlation-id"] ?? headers["x-amzn-requestid"];
   return typeof id === "string" && /^[\w.:=-]{1,100}$/.test(id) ? `, request ${id}` : "";
 }
 
-/** Node's own roots and `pem`. `ca` would replace them, and parsing them all again costs 20 ms. */
+/** Node's own roots and `pem`. The option `ca` would replace the roots, and parsing all of them again costs 20 ms. */
 function contextWith(pem: string): tls.SecureContext {
   const context = tls.createSecureContext();
   (context.context as { addCACert(pem: string): void }).addCACert(pem);
@@ -206,7 +206,7 @@ const untrusted: Readonly<Record<string, string>> = {
 function failureOf(error: unknown, url: URL): HttpFailure {
   const code = codeOf(error);
   const at = url.host;
-  // Node tries all addresses of a name, and tells whom it really asked: a proxy, perhaps.
+  // Node tries all addresses of a name, and reports the one that it really asked: perhaps a proxy.
   const asked = ((error as AggregateError).errors?.[0] ?? error) as Partial<Asked>;
   const certificate = untrusted[code];
   if (certificate) {
@@ -220,7 +220,7 @@ function failureOf(error: unknown, url: URL): HttpFailure {
       return new HttpFailure("unreachable", `${refusing(asked, url)} refuses the connection`, error);
     case "ECONNRESET":
     case "EPIPE":
-      return new HttpFailure("unreachable", `${at} broke off the connection`, error);
+      return new HttpFailure("unreachable", `${at} closed the connection`, error);
     case "ERR_PROXY_TUNNEL":
       return new HttpFailure("unreachable", `the proxy made no tunnel to ${at}`, error);
     case "EPROTO":
@@ -245,8 +245,8 @@ interface Asked {
 }
 
 function refusing({ address, port }: Partial<Asked>, url: URL): string {
-  const own = Number(url.port || (url.protocol === "https:" ? 443 : 80));
-  return port === undefined || port === own ? url.host : `the proxy at ${address}:${port}`;
+  const expected = Number(url.port || (url.protocol === "https:" ? 443 : 80));
+  return port === undefined || port === expected ? url.host : `the proxy at ${address}:${port}`;
 }
 
 function proxyEnvironment(env: Environment): Record<string, string> {
@@ -255,7 +255,7 @@ function proxyEnvironment(env: Environment): Record<string, string> {
   return { ...Object.fromEntries(proxies), NO_PROXY: noProxy(pick("NO_PROXY")) };
 }
 
-/** Node's agent leaves a proxy out silently where it can't read its address; curl and the Go tools read `host:port` too. */
+/** Node's agent silently ignores a proxy whose address it cannot parse; curl and the Go tools accept `host:port` too. */
 function proxyAddress(name: string, value: string): string {
   if (value === "") {
     return "";
@@ -263,19 +263,19 @@ function proxyAddress(name: string, value: string): string {
   const address = value.includes("://") ? value : `http://${value}`;
   const url = URL.canParse(address) ? new URL(address) : undefined;
   const fail = (problem: string) => invalidInput(variable(name), "…", problem, `${name}=http://proxy.example.com:3128`);
-  // The value may hold the proxy's password, so it is not shown.
+  // The value may contain the proxy's password: it is not shown.
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw fail("the proxy variable is not an http address");
   }
   try {
     decodeURIComponent(url.username + url.password); // as Node does (RFC 3986, 2.1)
   } catch {
-    throw fail("in the proxy variable's user or password, a % stands for nothing: write it as %25");
+    throw fail("the proxy variable's user or password has a % that encodes nothing: write it as %25");
   }
   return address;
 }
 
-/** curl and the Go tools let `example.com` cover its subdomains; Node's agent wants `.example.com` for that. */
+/** For curl and the Go tools `example.com` includes its subdomains; Node's agent needs `.example.com` for that. */
 function noProxy(value: string): string {
   return value
     .split(",")

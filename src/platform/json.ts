@@ -1,4 +1,4 @@
-/** JSON of others, of which anything may come. Pure. */
+/** JSON from outside, which may be anything. Pure. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Not a list, and not null. */

@@ -1,6 +1,6 @@
 /** What makes a text a JWT, and a number a time in one (RFC 7519; RFC 7515, 7.1). Pure. */
 
-/** Three parts of base64url with dots between, none of them empty: nothing that a terminal, a header or a log could read anew. */
+/** Three nonempty parts of base64url with dots between them: nothing that a terminal, a header or a log could interpret. */
 export const isJwt = (text: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 
 /** Seconds since 1970 in a year of four digits: what a calendar, a session's record and a timer can hold. */

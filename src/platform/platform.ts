@@ -1,4 +1,4 @@
-/** Everything a login needs from the machine, made once by an entry point and handed down. */
+/** Everything a login needs from the machine. An entry point creates it once and passes it down. */
 
 import { type Clock, systemClock } from "./clock.ts";
 import type { Environment } from "./environment.ts";
@@ -12,26 +12,26 @@ export interface Platform {
   readonly clock: Clock;
   readonly http: Http;
   readonly reporter: Reporter;
-  /** Aborts when the time for the whole login is over, or the job is cancelled; its reason is a ExplainedError. */
+  /** Aborts when the timeout of the whole login passes, or the job is cancelled. Its reason is an ExplainedError. */
   readonly signal: AbortSignal;
-  /** When that time is over, in milliseconds since 1970; Infinity: never. */
+  /** When the timeout passes, in milliseconds since 1970. Infinity: never. */
   readonly deadline: number;
 }
 
-/** The part that needs no network: enough to take a login back. */
+/** The part without a network: enough for a logout. */
 export type LocalPlatform = Pick<Platform, "clock" | "reporter" | "signal">;
 
 export interface PlatformOptions {
   readonly env: Environment;
   readonly reporter: Reporter;
-  /** undefined: as long as it takes */
+  /** undefined: no timeout */
   readonly timeoutSeconds: number | undefined;
-  /** PEM, trusted besides the system's roots. */
+  /** PEM, trusted in addition to the system's roots. */
   readonly extraRoots?: string | undefined;
   readonly cancelled?: AbortSignal;
 }
 
-/** @throws ExplainedError `invalid-input` where a proxy variable is not an address */
+/** @throws ExplainedError `invalid-input` if a proxy variable is not an address */
 export function createPlatform(options: PlatformOptions): Platform & { close(): void } {
   const timeout = new AbortController();
   const signal = options.cancelled ? AbortSignal.any([timeout.signal, options.cancelled]) : timeout.signal;
@@ -41,13 +41,13 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
     signal,
     debug: options.reporter.debug,
   });
-  // Only now: where that fails, nobody would stop the timer, and it would keep the process alive.
+  // Only now: if `createHttp` throws, a timer that started earlier would keep the process alive.
   const { timeoutSeconds } = options;
   const timer = timeoutSeconds && setTimeout(() => timeout.abort(timedOut(timeoutSeconds)), timeoutSeconds * 1000);
   const close = () => {
     clearTimeout(timer);
-    // Whatever still runs under it ends, and has nothing to tell any more.
-    timeout.abort(new ExplainedError("cancelled", "This has ended already.", { remedy: ["Run the same again."] }));
+    // Aborts what still runs with this signal; its outcome is not reported.
+    timeout.abort(new ExplainedError("cancelled", "This run is over.", { remedy: ["Run it again."] }));
     http.close();
   };
   const deadline = timeoutSeconds ? systemClock.now() + timeoutSeconds * 1000 : Number.POSITIVE_INFINITY;
@@ -55,9 +55,9 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
 }
 
 function timedOut(seconds: number): ExplainedError {
-  return new ExplainedError("timeout", `The login was not done within ${seconds} seconds.`, {
+  return new ExplainedError("timeout", `The login did not finish within ${seconds} seconds.`, {
     remedy: [
-      text`If that is expected to take longer, raise the option ${mention("timeout")}. The log above tells what came before.`,
+      text`If it needs longer, raise the option ${mention("timeout")}. The log above shows what happened before.`,
     ],
   });
 }

@@ -1,8 +1,8 @@
-/** Where this project is at home, for readers far from its files. OWNER is the account that the repository lives under. */
+/** The project's address, for readers without its files. OWNER is the account of the repository. */
 const home = "https://github.com/OWNER/quay-keyless-login";
 
-/** The address of a document, named as from the folder docs. */
+/** The address of a document. @param name relative to the folder docs */
 export const documentUrl = (name: string): string => `${home}/blob/main/docs/${name}`;
 
-/** Where an error is explained. */
+/** The address of an error's explanation. */
 export const explanationUrl = (code: string): string => documentUrl(`troubleshooting.md#${code}`);

@@ -1,5 +1,6 @@
 /**
- * The one way in which this program writes files of its own, in folders too where others may write: under a new random name that nobody could have taken, with mode and owner set before there is content, then by rename.
+ * The one way in which this program writes a file, also in folders where other users may write: under a new random name that cannot
+ * be guessed, with mode and owner set before the content, then by rename.
  */
 import { randomBytes } from "node:crypto";
 import { constants, lstatSync, renameSync, type Stats } from "node:fs";
@@ -9,7 +10,7 @@ import { anotherFile, ExplainedError } from "./errors.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
-/** Distinguishes what is ours in folders shared with others. */
+/** Marks this program's files in shared folders. */
 export const newId = (): string => randomBytes(6).toString("hex");
 
 const idForm = "[0-9a-f]{12}";
@@ -22,34 +23,34 @@ export interface Owner {
   readonly gid: number;
 }
 
-export interface Manner {
+export interface WriteOptions {
   readonly mode: number;
-  /** Of the session that writes: its logout finds what a kill has left. Default: of none. */
+  /** The id of the session that writes: its logout finds what a kill has left. Default: no session. */
   readonly id?: string;
-  /** Whose the file is to be; undefined: as the file system gives it to a new file. */
+  /** The file's new owner. undefined: as the file system sets it for a new file. */
   readonly owner?: Owner | undefined;
 }
 
-/** New content beside a file, complete but for its name. */
+/** New content beside a file, complete except for its name. */
 export interface Draft {
-  /** Puts it in the file's place, in one step; synchronous, so that nothing comes between a last look and it. */
+  /** Replaces the file in one step. Synchronous: nothing runs between a last check and the rename. */
   place(): void;
   discard(): Promise<void>;
 }
 
 /**
  * Writes new content beside `path`.
- * @throws ExplainedError `auth-file-unusable` where its owner and group can't be kept; the file system's own error
+ * @throws ExplainedError `auth-file-unusable` if its owner and group can't be kept; the file system's own error
  */
-export async function draft(path: string, content: string | Buffer, manner: Manner): Promise<Draft> {
-  const temporary = join(dirname(path), `.${basename(path)}.${manner.id ?? newId()}.${newId()}.tmp`);
+export async function draft(path: string, content: string | Buffer, options: WriteOptions): Promise<Draft> {
+  const temporary = join(dirname(path), `.${basename(path)}.${options.id ?? newId()}.${newId()}.tmp`);
   const discard = () => unlink(temporary).catch(() => {});
   const file = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   let made: Stats;
   try {
-    made = await prepare(file, path, manner);
+    made = await prepare(file, path, options);
     await file.writeFile(content);
-    await file.close(); // some file systems say only now that they had no room
+    await file.close(); // some file systems report a full disk only now
   } catch (error) {
     await file.close().catch(() => {});
     await discard();
@@ -58,37 +59,33 @@ export async function draft(path: string, content: string | Buffer, manner: Mann
   const place = () => {
     const { dev, ino } = lstatSync(temporary);
     if (dev !== made.dev || ino !== made.ino) {
-      throw new ExplainedError(
-        "auth-file-unusable",
-        `Somebody else has put another file in the place of ${temporary}.`,
-        {
-          remedy: ["Let nobody else write to that folder.", anotherFile],
-        },
-      );
+      throw new ExplainedError("auth-file-unusable", `Another process has replaced ${temporary}.`, {
+        remedy: ["Make sure that no other user can write to that folder.", anotherFile],
+      });
     }
     renameSync(temporary, path);
   };
   return { place, discard };
 }
 
-async function prepare(file: FileHandle, path: string, { mode, owner }: Manner): Promise<Stats> {
+async function prepare(file: FileHandle, path: string, { mode, owner }: WriteOptions): Promise<Stats> {
   const made = await file.stat();
   if (owner && (made.uid !== owner.uid || made.gid !== owner.gid)) {
     await file.chown(owner.uid, owner.gid).catch(async (error) => {
-      // Only root gives a file away. What is shared by its group, the owner included, is so afterwards too.
+      // Only root can change the owner. A file that its group may use as its owner does stays shared with that group.
       const isShared = ((mode >> 6) & ~(mode >> 3) & 0o6) === 0;
       await (isShared ? file.chown(made.uid, owner.gid) : Promise.reject(error)).catch((cause) => {
         throw cannotKeepOwner(path, owner, cause);
       });
     });
   }
-  await file.chmod(mode); // after chown; and whatever umask says
+  await file.chmod(mode); // after chown, which clears bits; and regardless of umask
   return made;
 }
 
-/** Puts a whole file in the place of `path`, or makes it. @throws as `draft` does */
-export async function replaceFile(path: string, content: string | Buffer, manner: Manner): Promise<void> {
-  const made = await draft(path, content, manner);
+/** Replaces or creates the file at `path`. @throws as `draft` does */
+export async function replaceFile(path: string, content: string | Buffer, options: WriteOptions): Promise<void> {
+  const made = await draft(path, content, options);
   try {
     made.place();
   } catch (error) {
@@ -98,8 +95,8 @@ export async function replaceFile(path: string, content: string | Buffer, manner
 }
 
 /**
- * Makes a file for the user alone, under its own name: for what must be the first there, such as a lock.
- * @throws the file system's own error, EEXIST where something is there, a dangling link too
+ * Creates a file with mode 600 directly under its name: for a file that must be the first one there, such as a lock.
+ * @throws the file system's own error; EEXIST if anything exists there, even a dangling link
  */
 export async function createFile(path: string, content: string): Promise<void> {
   const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
@@ -113,7 +110,7 @@ export async function createFile(path: string, content: string): Promise<void> {
   }
 }
 
-/** Deletes what writers of `path` that were killed have left beside it. @param id of their session; default: of any */
+/** Deletes what killed writers of `path` have left beside it. @param id their session's; default: any session */
 export async function removeLeftovers(path: string, id = idForm): Promise<void> {
   const [start, end] = [`.${basename(path)}.`, new RegExp(`^${id}\\.${idForm}\\.tmp$`)];
   const names = await readdir(dirname(path)).catch(() => []);
@@ -127,8 +124,8 @@ export async function removeLeftovers(path: string, id = idForm): Promise<void> 
 }
 
 /**
- * Finds out whether `path` can be replaced by a file of this owner or at least, if it is shared by its group, of that group, by making one and deleting it: what a volume, a group or a
- * root without its rights allows can't be foretold.
+ * Checks whether `path` can be replaced by a file of this owner or, if its group shares it, at least of that group. It makes one and
+ * deletes it: what a volume, a group or a root without capabilities may do cannot be predicted.
  * @throws ExplainedError `auth-file-unusable`; the file system's own error
  */
 export async function tryOwner(path: string, mode: number, owner: Owner): Promise<void> {
@@ -140,7 +137,7 @@ function cannotKeepOwner(path: string, { uid, gid }: Owner, cause?: unknown): Ex
   const user = process.geteuid?.();
   return new ExplainedError(
     "auth-file-unusable",
-    `The file ${path} belongs to user ${uid} and group ${gid}, and this user (${user}) could not keep that: it stays as it is.`,
+    `The file ${path} belongs to user ${uid} and group ${gid}, and this user (${user}) cannot preserve that; the file is unchanged.`,
     {
       remedy: [
         `Log in as its owner, or make it this user's: sudo chown ${user}:${process.getegid?.()} ${path}`,
@@ -151,9 +148,9 @@ function cannotKeepOwner(path: string, { uid, gid }: Owner, cause?: unknown): Ex
   );
 }
 
-/** Whether a file is mounted by itself, as `docker run --volume FILE:FILE` does it: then no rename can replace it. */
+/** Whether a file is a mount of its own, as `docker run --volume FILE:FILE` makes it: no rename can replace it then. */
 export async function isMounted(path: string): Promise<boolean> {
-  // proc(5), mountinfo: the fifth field, with blanks and the like as octal numbers.
+  // proc(5), mountinfo: the fifth field, with blanks and similar characters as octal numbers.
   const mounts = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   const octal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
   return mounts.split("\n").some((line) => line.split(" ")[4]?.replaceAll(/\\([0-7]{3})/g, octal) === path);

@@ -1,34 +1,33 @@
 /**
- * How the core speaks. Each entry point (GitHub Action, command line) brings its own: what hides a secret in a GitHub log
+ * How the core reports. Each entry point (GitHub Action, command line) has its own reporter: what masks a secret in a GitHub log
  * would publish it in a container's.
  */
 import { type ErrorCode, ExplainedError, type Speaker } from "./errors.ts";
 import type { Words } from "./wording.ts";
 
 export interface Reporter extends Speaker {
-  /** Makes one line of it, whatever others' words are in it. */
+  /** Prints one line, whatever text from outside is in the message. */
   info(message: Words): void;
   warning(message: Words): void;
-  /** For whoever asked for details. Never given a secret. */
+  /** Printed only where details were asked for. Never called with a secret. */
   debug(message: Words): void;
   /** Where this entry point's reader finds the page of an error. */
   moreOn(code: ErrorCode): string;
   /**
-   * Hides `value` from everything that is printed from now on. Called before a secret is used for anything else. What is
-   * shorter than `shortestSecret` is not hidden.
+   * Masks `value` in everything that is printed from now on. Call it before a secret is used for anything else. A value
+   * shorter than `shortestSecret` is not masked.
    */
   secret(value: string): void;
-  /** Whether something in `text` was given to `secret`: then no child may have it in its environment. */
+  /** Whether `text` contains a value that was given to `secret`: no child may have it in its environment then. */
   holdsSecret(text: string): boolean;
 }
 
 /**
- * Characters. To hide less would make holes in words that have nothing to do with it; of what a server gives as a secret, less
- * is refused.
+ * Characters. Masking shorter values would damage unrelated words; a shorter secret from a server is therefore refused.
  */
 export const shortestSecret = 16;
 
-/** For an entry point that hides secrets by itself. */
+/** For an entry point that masks secrets itself. */
 export interface Secrets {
   readonly add: (value: string) => void;
   readonly hide: (text: string) => string;
@@ -40,7 +39,7 @@ export function createSecrets(): Secrets {
   return {
     add: (value) => void (value.length >= shortestSecret && secrets.add(value)),
     holds: (text) => [...secrets].some((secret) => text.includes(secret)),
-    // The longest first, since it may hold another.
+    // The longest first, because it may contain another.
     hide: (text) =>
       [...secrets]
         .sort((a, b) => b.length - a.length)
@@ -49,16 +48,20 @@ export function createSecrets(): Secrets {
 }
 
 /**
- * Results are never rewritten: whoever signs or deploys by them would do so by something else.
+ * Results are never rewritten: a later step would sign or deploy something else.
  * @param results by name
  * @throws ExplainedError `secret-in-result`
  */
 export function assertNoSecret(results: Readonly<Record<string, string>>, { hide }: Pick<Reporter, "hide">): void {
   for (const [name, value] of Object.entries(results)) {
     if (hide(value) !== value) {
-      throw new ExplainedError("secret-in-result", `A result would hold a secret (${name}), so none is handed out.`, {
-        remedy: ["Look at where its value comes from: no option, claim or image should hold a token."],
-      });
+      throw new ExplainedError(
+        "secret-in-result",
+        `The result ${name} would contain a secret, so no result is written.`,
+        {
+          remedy: ["Check where its value comes from: no option, claim or image should contain a token."],
+        },
+      );
     }
   }
 }

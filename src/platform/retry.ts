@@ -1,14 +1,14 @@
-/** One place for what is tried again, how often and how long. */
+/** The one place that says what is retried, how often and for how long. */
 import { ExplainedError, reworded, unreachable } from "./errors.ts";
 import type { HttpAnswer, HttpFailure } from "./http.ts";
 import type { Platform } from "./platform.ts";
 import { mention, text } from "./wording.ts";
 
 /**
- * `no`: never (a refusal). `quick`: twice, for what mostly stays wrong but sometimes passes.
- * `settling`: some 20 s, for what was set up a moment ago and takes its time to arrive.
- * `patient`: until the time for the login is over.
- * `copying`: for minutes, since an hour's copy goes on where it was cut off.
+ * `no`: never (a refusal). `quick`: twice, for a failure that is mostly permanent.
+ * `settling`: for some 20 s, for what was set up a moment ago and takes some seconds to arrive.
+ * `patient`: until the timeout of the login.
+ * `copying`: for minutes, because an hour's copy continues where it was cut off.
  */
 export type Persistence = "no" | "quick" | "settling" | "patient" | "copying";
 
@@ -18,27 +18,27 @@ interface Failed {
   readonly retry: Persistence;
   readonly error: ExplainedError;
   readonly answer?: HttpAnswer;
-  /** A costlier look for the cause, taken once no attempt is left; what it finds may be worth further ones. */
+  /** A more expensive search for the cause, once no attempt is left. Its finding may allow further attempts. */
   readonly examine?: () => Promise<Pick<Failed, "retry" | "error"> | undefined>;
 }
 
-/** How often in all, and how long a wait is at the most: it doubles from the first to the longest. */
+/** The number of attempts in all, and the longest wait: it doubles from `firstMs` to `maxMs`. */
 export const schedule = {
   quick: { attempts: 3, firstMs: 250, maxMs: 1_000 },
   settling: { attempts: 12, firstMs: 500, maxMs: 5_000 },
   patient: { attempts: Number.POSITIVE_INFINITY, firstMs: 500, maxMs: 10_000 },
   copying: { attempts: 8, firstMs: 1_000, maxMs: 30_000 },
-  /** Renewals of a login that is kept alive, each of which is a login with attempts of its own. */
+  /** Renewals of a login, each of which is a login with attempts of its own. */
   lasting: { attempts: Number.POSITIVE_INFINITY, firstMs: 1_000, maxMs: 60_000 },
 } as const;
 
-/** The wait after the n-th failure, milliseconds: anything up to the doubled one ("full jitter"), so that nobody comes in step. */
+/** The wait after the n-th failure, milliseconds: anything up to the doubled one ("full jitter"), so clients do not retry in step. */
 export function backoffMs(persistence: keyof typeof schedule, failures: number, random: number): number {
   const { firstMs, maxMs } = schedule[persistence];
   return Math.min(maxMs, firstMs * 2 ** (failures - 1)) * random;
 }
 
-/** A name that can't be resolved is mostly misspelt, and a broken certificate and a port for plain http stay as they are; a connection comes back. */
+/** A name that can't be resolved is mostly misspelt, and a bad certificate or a port for plain http is permanent; a connection comes back. */
 export function persistenceOf(failure: HttpFailure): Persistence {
   switch (failure.kind) {
     case "unreachable":
@@ -57,11 +57,12 @@ export function persistenceOf(failure: HttpFailure): Persistence {
 }
 
 /**
- * Runs `attempt` until it gives a value or an error that time won't heal. Waits are at least what `Retry-After` asks for. A wait that the time for the login does not allow is not begun.
+ * Runs `attempt` until it gives a value or an error that is not worth a retry. A wait is at least as long as `Retry-After` asks for. A
+ * wait that would pass the deadline does not begin.
  * @throws ExplainedError that of the last attempt
  */
 export async function retry<T>(platform: Platform, what: string, attempt: () => Promise<Attempt<T>>): Promise<T> {
-  // Each kind counts for itself: a Quay that is restarting refuses connections for long, then gives a 502 or two.
+  // Each kind has its own count: a Quay that restarts refuses connections for long, then answers 502 once or twice.
   const counts = { quick: 0, settling: 0, patient: 0, copying: 0 };
   const next = (persistence: Persistence, answer?: HttpAnswer) =>
     persistence === "no" ? "enough" : waitMs(persistence, ++counts[persistence], answer, platform);
@@ -81,21 +82,21 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
       wait = found && wait === "enough" ? next(found.retry) : wait;
     }
     if (wait === "late") {
-      platform.reporter.info(text`The time (option ${mention("timeout")}) leaves none for another attempt at ${what}.`);
+      platform.reporter.info(text`Not retrying ${what}: the timeout would pass first (option ${mention("timeout")}).`);
     }
     if (typeof wait !== "number") {
       throw error;
     }
-    platform.reporter.info(text`${error.headline} Trying again ${inSeconds(wait)}.`);
+    platform.reporter.info(text`${error.headline} Retrying ${inSeconds(wait)}.`);
     last = error;
     await platform.clock.sleep(wait, platform.signal);
   }
 }
 
-/** When, in words, as from now. */
+/** When from now, in words. */
 export const inSeconds = (ms: number): string => (ms < 50 ? "at once" : `in ${(ms / 1000).toFixed(1)} s`);
 
-/** @returns why there is to be no further attempt: there were enough, or it would be too late for one */
+/** @returns milliseconds, or why there is no further attempt: there were enough, or the next one would be too late */
 function waitMs(
   persistence: Exclude<Persistence, "no">,
   failures: number,
@@ -111,8 +112,8 @@ function waitMs(
 }
 
 /**
- * When the time for the login runs out during an attempt, the error should say what was waited for; and what has gone wrong, where
- * that is known from the attempt before.
+ * When the timeout passes during an attempt, the error says what it was waiting for, and what failed before, if an earlier
+ * attempt knows.
  */
 function namingWhat(error: unknown, what: string, { signal }: Platform, last: ExplainedError | undefined): unknown {
   if (error !== signal.reason || !(error instanceof ExplainedError) || error.code !== "timeout") {

@@ -1,30 +1,30 @@
-/** Text that others wrote, made fit to be shown; and what in a text looks like a secret. Pure. */
+/** Text from outside, made safe to print; and what in a text looks like a secret. Pure. */
 import { parseObject } from "./json.ts";
 
 /**
- * Escape sequences (ECMA-48, 5.3 to 5.6): of an operating system command, a control sequence, any other. Each ends where the
- * next begins: Node's own stripVTControlCharacters looks for the end of each beginning in all that follows.
+ * Escape sequences (ECMA-48, 5.3 to 5.6): an operating system command, a control sequence, any other. Each ends where the
+ * next begins. Node's own stripVTControlCharacters searches the whole rest of the text for the end of each.
  */
 const sequence =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   /(?:\u001b\]|\u009d)[^\u0007\u001b\u009c\u009d]*(?:\u0007|\u001b\\|\u009c)|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
 
-/** Controls, what turns or hides letters (bidi, zero-width), halves of characters, line separators of Unicode. */
+/** Controls, characters that reverse or hide letters (bidi, zero-width), lone surrogates, Unicode's line separators. */
 export const unprintable = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** Lines and tabs stay; nothing moves a cursor, paints, turns round or hides. */
+/** Keeps lines and tabs; removes what moves a cursor, colors, reverses or hides. */
 export const printable = (text: string): string => text.replaceAll(sequence, "").replaceAll(unprintable, "\ufffd");
 
-/** Whatever an entry point says, as the last thing before it is said. */
+/** The last step before an entry point prints a text. */
 export const plain = (text: string): string => withoutTokens(printable(text));
 
 /**
- * Words of others (Quay, a registry, an issuer, a token's claims, a tool, a file's keys) for a place in a line of ours: they
- * begin no line, and end theirs.
+ * Text from outside (Quay, a registry, an issuer, a token's claims, a tool, a file's keys), for a place inside a line: it can
+ * neither begin a line nor run on.
  * @param most characters
  */
 export function oneLine(text: string, most = 500): string {
-  // A sequence for terminals takes a few characters, and looking for them in megabytes takes long.
+  // 4 times: removing escape sequences shortens a text, and searching megabytes for them is slow.
   const line = printable(text.slice(0, 4 * most).replaceAll(/[\t\n\v\f\r\u0085\u2028\u2029]+/g, " "));
   return cut(line.replaceAll(/\p{Zs}/gu, " "), most);
 }
@@ -32,7 +32,7 @@ export function oneLine(text: string, most = 500): string {
 const cut = (text: string, most: number): string =>
   text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text;
 
-/** What a server says of a refusal in JSON: Quay `message`, `error` or `detail`, OAuth (RFC 6749, 5.2) `error_description`. */
+/** A server's reason for a refusal, from JSON: Quay `message`, `error` or `detail`, OAuth (RFC 6749, 5.2) `error_description`. */
 export function reasonIn(body: string): string | undefined {
   const { message, error_description, error, detail } = parseObject(body) ?? {};
   const reason = message ?? error_description ?? error ?? detail;
@@ -48,21 +48,21 @@ const secretForms: readonly (readonly [form: RegExp, shown: string])[] = [
   [/(?<![a-z0-9+.-])([a-z0-9+.-]+:\/\/)[^\s/"']*@/gi, "$1…@"],
 ];
 
-/** The text without what can be nothing else than a secret: tokens with a form of their own, users and passwords in addresses. */
+/** The text without what can only be a secret: tokens of a known form, users and passwords in addresses. */
 export const withoutTokens = (text: string): string =>
   secretForms.reduce((rest, [form, shown]) => rest.replaceAll(form, shown), text);
 
-/** The text without whatever may be a secret put into the wrong place. Rather a harmless value is not shown than a password is. */
+/** The text without anything that may be a secret in the wrong place. It hides a harmless value rather than show a password. */
 export const withoutSecrets = (text: string): string =>
   withoutTokens(text)
     .replaceAll(/\S+/g, withoutUser)
     .replaceAll(userAndPassword, withoutPassword)
     .replaceAll(/[\w+/=~-]{16,}/g, withoutRandom);
 
-/** What a person gave, for a message about it. */
+/** A user's input, for a message about it. */
 export const asGiven = (value: string): string => cut(withoutSecrets(value), 120);
 
-/** Up to the last at sign, since a password may have anything in it. */
+/** Up to the last at sign, because a password may contain one. */
 function withoutUser(word: string): string {
   const start = /[a-z0-9+.-]:\/\//i.exec(word);
   const at = start ? start.index + start[0].length : word.length;
@@ -71,13 +71,13 @@ function withoutUser(word: string): string {
 
 const userAndPassword = /(?<=^|[\s"',;=])([^\s"',;=/:@[\]]+):(?!\/)(\S+)/g;
 const scheme = /^(?:unix|tcp|dns|https?|docker|oci|file|spiffe)$/i;
-/** A port, with what follows it, a version, what may be done with a repository, a digest. */
+/** A port and what follows it, a version, actions on a repository, a digest. */
 const noPassword = /^(?:[0-9]{1,5}(?:[/.=,;:)].*)?|v?[0-9]+(?:\.[0-9]+)+|(?:pull|push|,)+|[0-9a-f]{64})$/;
 
 const withoutPassword = (whole: string, user: string, rest: string): string =>
   scheme.test(user) || noPassword.test(rest) ? whole : `${user}:…`;
 
-/** Keys and random passwords go to and fro between small letters, capitals and digits; words don't. */
+/** Keys and random passwords alternate between small letters, capitals and digits; words don't. */
 function isRandom(word: string): boolean {
   const kinds = [...word.replaceAll(/[^A-Za-z0-9]/g, "")].map((character) =>
     character <= "9" ? "digit" : character <= "Z" ? "capital" : "small",
@@ -88,7 +88,7 @@ function isRandom(word: string): boolean {
   return word.length >= 16 && !isTemporary && (changes / word.length >= 0.3 || isMixed);
 }
 
-/** Base64 may have slashes in it; in a path each part stands for itself. */
+/** Base64 may contain slashes; in a path each part is judged on its own. */
 function withoutRandom(run: string, at: number, text: string): string {
   const before = text.slice(Math.max(0, at - 300), at); // a reference's name has up to 255
   if (/^[0-9a-f]+$/i.test(run) && /(?:sha[0-9]+[:-]|\/[^@]*@)$/i.test(before)) {

@@ -1,4 +1,4 @@
-/** How long each part of a login takes: for whoever asks why it is slow. */
+/** How long each part of a login takes: it shows why one is slow. */
 import type { Platform } from "./platform.ts";
 
 export interface Phase {
@@ -8,7 +8,7 @@ export interface Phase {
 
 export interface Timeline {
   readonly phases: readonly Phase[];
-  /** Runs `work` and notes how long it took, also where it fails. */
+  /** Runs `work` and notes how long it took, also if it fails. */
   time<T>(phase: string, work: () => Promise<T>): Promise<T>;
 }
 

@@ -1,6 +1,6 @@
 /** Text that mentions options. A mention is data: each entry point writes it in its own syntax. Pure. */
 
-/** The options that a text can mention, by their names. The table of options fills it in (src/options/table.ts). */
+/** The options that a text can mention, by name. The table of options adds them (src/options/table.ts). */
 // biome-ignore lint/suspicious/noEmptyInterface: this folder imports no other, the table adds the names to it
 export interface MentionableOptions {}
 
@@ -13,7 +13,7 @@ export interface Variable {
 
 export interface Mention {
   readonly option: MentionableOption;
-  /** undefined: the option alone is named. */
+  /** undefined: only the option is named. */
   readonly value: string | Variable | undefined;
 }
 
@@ -26,9 +26,9 @@ export interface Text {
 
 export type Words = string | Mention | Text;
 
-/** How an entry point writes what a text mentions. */
+/** How an entry point writes the options that a text mentions. */
 export interface Syntax {
-  /** Whether the option exists here. A remedy that mentions another one is of no use. */
+  /** Whether the option exists here. A remedy that mentions another one is left out. */
   has(option: MentionableOption): boolean;
   write(mention: Mention): string;
 }
@@ -73,7 +73,7 @@ export const joined = (several: readonly Words[], separator: string): Text => ({
 export const mentionsIn = (words: Words): readonly MentionableOption[] =>
   partsOf(words).flatMap((part) => (typeof part === "string" ? [] : [part.option]));
 
-/** Without a syntax: for what no entry point shows, such as the stack of an error. */
+/** Without a syntax: for text that no entry point prints, such as the stack of an error. */
 export const plainly = (words: Words): string =>
   written(words, {
     write: ({ option, value }) =>

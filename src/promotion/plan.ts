@@ -3,7 +3,7 @@ import { mapLimit, together } from "../platform/concurrency.ts";
 import { asExplainedError, type ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { maxConcurrentQuestions, type RepositoryClient } from "../registry/client.ts";
-import { isThere } from "../registry/rights.ts";
+import { canPull } from "../registry/rights.ts";
 import { type Artifact, findArtifacts, missingArtifacts } from "./artifacts.ts";
 import { assertLasting } from "./expiry.ts";
 import { type Image, readImage, resolve } from "./image.ts";
@@ -63,7 +63,7 @@ export async function plan(run: PromotionRun): Promise<Planned> {
         platforms = image.platforms;
         return [image, await belongingTo(image, reader, run)] as const;
       },
-      (ended) => isThere(destination.until(ended)),
+      (ended) => canPull(destination.until(ended)),
     );
     // In one repository, the artifacts are already there.
     const isWithin = pathOf(source) === pathOf(destination);

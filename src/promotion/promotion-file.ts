@@ -1,6 +1,6 @@
 /** The file of promotions: YAML, a list with source, destination and tags in each entry. Every value in it is text. */
 import type { YAMLMap } from "yaml";
-import { nearest } from "../options/closest.ts";
+import { closest } from "../options/closest.ts";
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { FileFailure, readFileOrPipeWithin } from "../platform/files.ts";
 import { asGiven } from "../platform/text.ts";
@@ -177,7 +177,7 @@ function readKeys(yaml: Yaml, map: YAMLMap, resolve: Resolve, fail: Fail): Reado
     const name = yaml.isScalar(node) ? String(node.value) : "";
     const known = keys.find((candidate) => candidate === name);
     if (!known) {
-      const close = nearest(name, keys);
+      const close = closest(name, keys);
       throw fail(
         `it has the unknown key ${JSON.stringify(asGiven(shownOf(name)))}`,
         close ? `Did you mean: ${close}` : whole,

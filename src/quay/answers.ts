@@ -1,4 +1,4 @@
-/** What Quay's answer to an exchange means. Pure: status, headers and body in, one of few results out. */
+/** Classifies Quay's answer to an exchange. Pure: status, headers and body in, one of few results out. */
 import type { JWTPayload } from "jose";
 import { decodeJwt } from "jose/jwt/decode";
 import { isoTime } from "../identity/token.ts";
@@ -8,23 +8,23 @@ import { parseObject } from "../platform/json.ts";
 import { isJwt, isTime } from "../platform/jwt.ts";
 import { oneLine, reasonIn } from "../platform/text.ts";
 
-/** When a robot token ends, by Quay's clock (seconds since 1970), and how long it lives in all. */
+/** When a robot token expires, by Quay's clock (seconds since 1970), and its whole lifetime. */
 export interface Life {
   readonly expiresAt: number;
   readonly lifeSeconds: number;
 }
 
-/** Quay's, for a token that doesn't say. */
+/** Quay's default, for a token that doesn't state its lifetime. */
 const usualLifeSeconds = 3600;
 
 export type ExchangeResult =
-  /** `expiresAt` in seconds since 1970, from the robot token itself: the body says nothing else. */
+  /** `expiresAt` in seconds since 1970, from the robot token itself: the body does not state it. */
   | ({ readonly kind: "token"; readonly token: string } & Life)
-  /** Quay itself said no; `reason` is its own words. */
+  /** Quay itself refused; `reason` is its own text. */
   | { readonly kind: "refused"; readonly code: RefusalCode; readonly reason: string }
-  /** 500 and 502 have several causes, most of them at the issuer: somebody has to look. */
+  /** 500 and 502 have several causes, most of them at the issuer, which has to be examined. */
   | { readonly kind: "unclear"; readonly status: number }
-  /** Passes by itself. */
+  /** Temporary. */
   | {
       readonly kind: "busy";
       readonly code: "quay-unavailable" | "rate-limited" | "quay-read-only";
@@ -71,7 +71,7 @@ const refusals: readonly (readonly [pattern: RegExp, code: RefusalCode])[] = [
   [/^Robot accounts? have been disabled/, "robots-disabled"],
 ];
 
-/** @param now milliseconds since 1970, where Quay doesn't tell its own time */
+/** @param now milliseconds since 1970, if Quay's answer has no date */
 export function readExchangeAnswer(answer: HttpAnswer, robot: string, now: number): ExchangeResult {
   const { status } = answer;
   if (status === 200) {
@@ -108,7 +108,7 @@ export function readExchangeAnswer(answer: HttpAnswer, robot: string, now: numbe
 
 const isRedirect = (status: number): boolean => status >= 300 && status < 400;
 
-/** A Quay without the feature sends the path on to itself with a slash at its end, which is a page of the user interface. */
+/** A Quay without the feature redirects the path to itself with a trailing slash, which is a page of the user interface. */
 function readRedirect(answer: HttpAnswer): ExchangeResult {
   const location = String(answer.headers.location ?? "");
   if (/\/oauth2\/federation\/robot\/token\/$/i.test(location)) {
@@ -117,14 +117,14 @@ function readRedirect(answer: HttpAnswer): ExchangeResult {
   const target = URL.canParse(location) ? new URL(location).host : "another path";
   return {
     kind: "unusable",
-    why: `a redirect to ${target}, which is not followed since the identity token would go there`,
+    why: `a redirect to ${target}, which is not followed: the identity token would go there`,
   };
 }
 
-/** Seconds; 24 times what Quay gives. A login that lives on for years is none that ends. */
+/** Seconds; 24 times Quay's lifetime. A token that lives for years would not be short-lived. */
 const maxLifeSeconds = 86_400;
 
-/** Longer, and no tool could use it: it stands in the same header as an identity token does. */
+/** No tool could use a longer one: it goes into the same header as an identity token. */
 const maxTokenLength = 6_000;
 
 /** @param now seconds since 1970, by Quay's clock, which need not be ours */
@@ -148,21 +148,21 @@ function readRobotToken(body: string, robot: string, now: number): ExchangeResul
   }
   const { sub, exp, iat, nbf } = claims;
   if (sub !== robot) {
-    return unusable(`its token is for ${oneLine(JSON.stringify(sub) ?? "nobody", 300)}, not for ${robot}`);
+    return unusable(`its token is for ${oneLine(JSON.stringify(sub) ?? "no subject", 300)}, not for ${robot}`);
   }
   if (!isTime(exp)) {
-    return unusable("its token does not say when it ends");
+    return unusable("its token does not say when it expires");
   }
   const began = iat ?? nbf;
   if (began !== undefined && !isTime(began)) {
-    return unusable("its token does not say when it began");
+    return unusable("its token does not say when it was issued");
   }
   if (exp <= Math.max(now, began ?? 0)) {
-    return unusable(`its token had ended when it came, at ${isoTime(exp)}`);
+    return unusable(`its token had already expired, at ${isoTime(exp)}`);
   }
   const lifeSeconds = began === undefined ? usualLifeSeconds : exp - began;
   if (exp - now > maxLifeSeconds || lifeSeconds > maxLifeSeconds) {
-    return unusable(`its token would live until ${isoTime(exp)}, and should for an hour`);
+    return unusable(`its token expires only at ${isoTime(exp)}, not after an hour`);
   }
   return { kind: "token", token, expiresAt: exp, lifeSeconds };
 }

@@ -1,4 +1,4 @@
-/** Sends an identity token to Quay, brings a robot token back. What an answer means stands in answers.ts. */
+/** Sends an identity token to Quay and gets a robot token. answers.ts classifies the answers. */
 
 import { examineIssuer, type IssuerFinding } from "../identity/issuer.ts";
 import { basicAuthorization, type Identity } from "../identity/token.ts";
@@ -15,10 +15,10 @@ export interface RobotToken extends Life {
   readonly token: string;
 }
 
-/** Quay may wait 60 s for an issuer's keys before it answers: a shorter limit would give up on answers that come. */
+/** Quay may wait 60 s for an issuer's keys before it answers: a shorter limit would miss valid answers. */
 const limits: Limits = { timeoutMs: 65_000, maxBytes: 65_536 };
 
-/** Opens a connection for an exchange, so that the handshake runs while the identity token is still on its way. */
+/** Opens a connection for an exchange: the handshake runs while the identity token is still being fetched. */
 export function connect(registry: string, platform: Platform): PendingRequest {
   return platform.http.open(new URL(`https://${registry}/oauth2/federation/robot/token`), limits);
 }
@@ -26,7 +26,7 @@ export function connect(registry: string, platform: Platform): PendingRequest {
 export interface ExchangeOptions {
   readonly registry: string;
   readonly robot: string;
-  /** Gives a token that still lives, at each attempt. */
+  /** Called at each attempt. Gives a token that has not expired. */
   readonly currentIdentity: () => Promise<Identity>;
   /** From `connect`, for the first attempt. */
   readonly opened: PendingRequest;
@@ -34,8 +34,8 @@ export interface ExchangeOptions {
 
 /**
  * `GET /oauth2/federation/robot/token` with Basic robot:identity token. Quay lets an identity token be exchanged any number
- * of times until it expires, so trying again is safe.
- * @throws ExplainedError that explains Quay's refusal with the identity as it is
+ * of times until it expires, so a retry is safe.
+ * @throws ExplainedError that explains Quay's refusal and shows the identity
  */
 export async function exchange(
   { registry, robot, currentIdentity, opened }: ExchangeOptions,
@@ -64,7 +64,10 @@ export async function exchange(
         ...(result.kind === "unclear" && {
           examine: async () => {
             const finding = await examineIssuer(identity, platform);
-            return { retry: afterLook(finding, result.status), error: explainIssuer(finding, result.status, context) };
+            return {
+              retry: persistenceAfter(finding, result.status),
+              error: explainIssuer(finding, result.status, context),
+            };
           },
         }),
       };
@@ -94,10 +97,10 @@ function persistence(result: Exclude<ExchangeResult, { kind: "token" }>): Persis
 }
 
 /**
- * Quay says 502 for an issuer that it can't reach, and nginx does for a Quay that starts. Either may pass: a Keycloak is back
- * after some 6 s, a Quay after minutes. An issuer that only Quay can reach looks as if it were gone, too.
+ * Quay answers 502 for an issuer that it can't reach, and nginx answers 502 for a Quay that starts. Both may be temporary: a Keycloak
+ * is back after some 6 s, a Quay after minutes. An issuer that only Quay can reach looks unreachable from here, too.
  */
-function afterLook(finding: IssuerFinding, status: number): Persistence {
+function persistenceAfter(finding: IssuerFinding, status: number): Persistence {
   switch (finding.kind) {
     case "sound":
       return status === 502 ? "patient" : "no";

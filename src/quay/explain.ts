@@ -1,4 +1,4 @@
-/** A refusal or failure of the exchange becomes its cause, its remedy, and the binding to add. Pure. */
+/** Explains a refusal or failure of the exchange: its cause, its remedy, and the binding to add. Pure. */
 
 import { audienceAdvice, sameNameAdvice } from "../identity/advice.ts";
 import { explainFinding } from "../identity/explain-issuer.ts";
@@ -20,12 +20,12 @@ export interface ExchangeContext {
 
 type Failed = Exclude<ExchangeResult, { kind: "token" }>;
 
-/** What more than one failure asks for. */
+/** Remedies of more than one failure. */
 export const remedies = {
-  notRenewed: "Run the same again. The log above tells why the login could not be renewed in time.",
-  runAgain: "Run the job again; if it stays so, look at the status page of this Quay.",
+  notRenewed: "Run it again. The log above says why the login was not renewed in time.",
+  runAgain: "Run the job again. If it keeps failing, check the status page of this Quay.",
   registryPart:
-    "It is a process of its own, which restarts: run the job again; if it stays so, have Quay's administrator look at it.",
+    "It is a separate process, which restarts. Run the job again; if it keeps failing, ask Quay's administrator.",
   checkRegistry: text`Check that the option ${mention("registry")} names Quay itself, not a web page, proxy or login portal in front of it.`,
   checkRobot: (robot: string, registry: string) =>
     `Check that ${robot} still exists and that ${registry} is one Quay, not two behind one name.`,
@@ -39,13 +39,9 @@ export function explainResult(result: Failed, context: ExchangeContext): Explain
     case "refused":
       return explainRefusal(result, context);
     case "unclear":
-      return new ExplainedError(
-        "quay-unavailable",
-        `Quay at ${registry} answered ${result.status}, which has no reason in it.`,
-        {
-          remedy: [`Look whether ${registry} is up and starting; then run the job again.`],
-        },
-      );
+      return new ExplainedError("quay-unavailable", `Quay at ${registry} answered ${result.status} without a reason.`, {
+        remedy: [`Check whether ${registry} is up, then run the job again.`],
+      });
     case "busy":
       return new ExplainedError(result.code, busy[result.code](registry, result.status), {
         remedy: busyRemedy[result.code],
@@ -56,7 +52,7 @@ export function explainResult(result: Failed, context: ExchangeContext): Explain
         `${registry} has no robot federation: it does not know the exchange's address.`,
         {
           remedy: [
-            "Quay has it since 3.13: have its administrator update it.",
+            "Quay 3.13 and newer have it: ask its administrator to update.",
             text`If this host is not a Quay, set the option ${mention("registry")}.`,
           ],
         },
@@ -67,14 +63,14 @@ export function explainResult(result: Failed, context: ExchangeContext): Explain
         `${registry} refused the identity token's size: ${identity.token.length} characters.`,
         {
           remedy: [
-            "Have the issuer leave claims out, such as groups and roles: a token of about 6 kB is the most a Quay takes.",
+            "Have the issuer leave claims out, such as groups and roles: Quay accepts tokens of up to about 6 kB.",
           ],
         },
       );
     case "unusable":
       return new ExplainedError(
         "quay-answer-unusable",
-        `${registry} answered the exchange with something else than a robot token: ${result.why}.`,
+        `${registry} answered the exchange without a usable robot token: ${result.why}.`,
         {
           remedy: [remedies.checkRegistry],
         },
@@ -84,7 +80,7 @@ export function explainResult(result: Failed, context: ExchangeContext): Explain
   }
 }
 
-/** Quay itself has said no. */
+/** A refusal by Quay itself. */
 function explainRefusal(
   { code, reason }: Extract<Failed, { kind: "refused" }>,
   context: ExchangeContext,
@@ -102,7 +98,7 @@ function explainRefusal(
       binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
     });
   }
-  // Where the remedy does not end in it, the identity stands there all the same: only these strings match.
+  // The identity is shown even if the remedy asks for no binding: only these strings match.
   const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
   return new ExplainedError(code, message, {
     remedy: binding ? remedy : [...remedy, "The identity of this job:", ...facts],
@@ -114,17 +110,17 @@ function explainRefusal(
 export function explainFailure(failure: HttpFailure, { registry }: Pick<ExchangeContext, "registry">): ExplainedError {
   switch (failure.kind) {
     case "untrusted":
-      return new ExplainedError("tls-untrusted", `Quay's identity cannot be checked: ${failure.message}.`, {
+      return new ExplainedError("tls-untrusted", `Quay's identity cannot be verified: ${failure.message}.`, {
         remedy: [
           privateAuthority,
-          "TLS verification can't be turned off, not by NODE_TLS_REJECT_UNAUTHORIZED either: tokens would go to whoever answers.",
+          "TLS verification cannot be turned off, not even by NODE_TLS_REJECT_UNAUTHORIZED: tokens would go to any server that answers.",
         ],
         cause: failure,
       });
     case "without-tls":
-      return new ExplainedError("quay-answer-unusable", `Quay cannot be spoken to: ${failure.message}.`, {
+      return new ExplainedError("quay-answer-unusable", `Quay cannot be reached over TLS: ${failure.message}.`, {
         remedy: [
-          text`Check the option ${mention("registry")} (${registry}): it names the port where Quay speaks https, as in ${mention("registry", "quay.example.com:8443")}. Without a port, 443 is meant.`,
+          text`Check the option ${mention("registry")} (${registry}): it must name the port where Quay speaks https, as in ${mention("registry", "quay.example.com:8443")}. The default port is 443.`,
         ],
         cause: failure,
       });
@@ -132,7 +128,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "cut":
       return new ExplainedError(
         "quay-answer-unusable",
-        `${registry} answered the exchange with something unusable: ${failure.message}.`,
+        `${registry} gave an unusable answer to the exchange: ${failure.message}.`,
         {
           remedy: [remedies.checkRegistry],
           cause: failure,
@@ -143,7 +139,7 @@ export function explainFailure(failure: HttpFailure, { registry }: Pick<Exchange
     case "timeout":
       return new ExplainedError("quay-unreachable", `Quay cannot be reached: ${failure.message}.`, {
         remedy: [
-          text`Check the option ${mention("registry")} (${registry}), and the way there: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
+          text`Check the option ${mention("registry")} (${registry}), and the network: HTTPS_PROXY and NO_PROXY, firewall, DNS.`,
         ],
         cause: failure,
       });
@@ -160,7 +156,7 @@ const concerns: Readonly<Partial<Record<RefusalCode, "robot">>> = {
 
 interface Refusal {
   readonly remedy: readonly Words[];
-  /** Where what the remedy asks for is the binding below it: a new one, or one like it that is there already. */
+  /** Set if the remedy ends in the binding below it: a new one, or an existing one as it should be. */
   readonly binding?: "new" | "as-it-is";
 }
 
@@ -178,7 +174,7 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
   }),
   "issuer-not-bound": ({ robot, registry }) => ({
     remedy: [
-      `${robot} on ${registry} has no binding for this issuer; it must match letter by letter, a slash at the end included.`,
+      `${robot} on ${registry} has no binding for this issuer; the issuer must match exactly, including a trailing slash.`,
       `Add to it, ${dialog(robot)}`,
     ],
     binding: "new",
@@ -194,14 +190,14 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
     remedy: [
       `The binding of ${robot} on ${registry} expects another audience than this token has.`,
       audienceAdvice(identity.source, "the audience that the binding names"),
-      `Or give the binding this one, ${dialog(robot)}`,
+      `Or set this audience in the binding, ${dialog(robot)}`,
     ],
     binding: "as-it-is",
   }),
   "binding-ambiguous": ({ robot, registry }) => ({
     remedy: [
-      `${robot} on ${registry} has more than one binding that fits this identity.`,
-      `Leave only this one, ${dialog(robot)}`,
+      `${robot} on ${registry} has more than one binding that matches this identity.`,
+      `Keep only this one, ${dialog(robot)}`,
     ],
     binding: "as-it-is",
   }),
@@ -214,23 +210,23 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
   "signature-refused": ({ identity }) => ({
     remedy: [
       `The key that ${identity.issuer} publishes as ${identity.keyId} is not the one that signed this token.`,
-      "Check that the issuer's address leads to the issuer that gave the token, not to a twin (another cluster, a restored copy).",
+      "Check that the issuer's address leads to the issuer that gave the token, not to another one by the same name (another cluster, a restored copy).",
     ],
   }),
   "token-expired": ({ identity, now }) => ({
     remedy: [
-      `The token says that it ended at ${isoTime(identity.expiresAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
-      "If that is still to come, Quay's clock is ahead. Otherwise provide a fresh token.",
+      `The token expires at ${isoTime(identity.expiresAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
+      "If it has not expired yet, Quay's clock is ahead. Otherwise provide a fresh token.",
     ],
   }),
   "token-from-the-future": ({ identity, now }) => ({
     remedy: [
-      `The token says that it was issued at ${isoTime(identity.issuedAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
+      `The token was issued at ${isoTime(identity.issuedAt)}; this machine's clock says ${isoTime(now / 1000)}.`,
       "The clocks of Quay and the issuer are more than 30 s apart: set the one that is wrong.",
     ],
   }),
   "token-incomplete": () => ({
-    remedy: ["Quay requires kid, iss, sub, iat and exp. Set the issuer up so that its tokens carry them."],
+    remedy: ["Quay requires kid, iss, sub, iat and exp. Configure the issuer to put them into its tokens."],
   }),
   "token-algorithm": ({ identity }) => ({
     remedy: [
@@ -250,7 +246,7 @@ type BusyCode = Extract<Failed, { kind: "busy" }>["code"];
 
 const busy: Readonly<Record<BusyCode, (registry: string, status: number) => string>> = {
   "quay-unavailable": (registry, status) => `${registry} is not available at the moment: it answered ${status}.`,
-  "rate-limited": (registry) => `${registry} has had too many requests from here (429).`,
+  "rate-limited": (registry) => `${registry} received too many requests from here (429).`,
   "quay-read-only": (registry) => `${registry} is in read-only mode and exchanges no tokens.`,
 };
 
@@ -260,7 +256,7 @@ const busyRemedy: Readonly<Record<BusyCode, readonly string[]>> = {
   "quay-read-only": ["Wait until its administrators end the maintenance, then run the job again."],
 };
 
-/** After a 500 or 502: what looking at the issuer ourselves has shown. */
+/** After a 500 or 502: explains what a check of the issuer from here has found. */
 export function explainIssuer(
   finding: IssuerFinding,
   status: number,
@@ -273,10 +269,10 @@ export function explainIssuer(
         status === 502
           ? [
               `Either Quay is starting, or it cannot reach ${identity.issuer} (a firewall, a proxy, a root certificate that Quay lacks).`,
-              "Run the job again; if it stays so, have Quay's administrator fetch that address from Quay's own host.",
+              "Run the job again; if it keeps failing, ask Quay's administrator to fetch that address from Quay's own host.",
             ]
           : [
-              "Quay is at fault or overloaded: run the job again; if it stays so, its administrator finds the reason in Quay's log.",
+              "Quay has a fault or is overloaded. Run the job again; if it keeps failing, Quay's log has the reason for its administrator.",
             ],
     });
   }

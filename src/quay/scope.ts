@@ -1,4 +1,4 @@
-/** Scopes of logins, and the robots whose logins they are: a host, and perhaps a part of it. Pure. */
+/** Scopes of logins (a host, or a part of it) and their robots. Pure. */
 
 import { type OptionReader, readOptions } from "../options/reader.ts";
 import type { OptionName, OptionValues } from "../options/table.ts";
@@ -12,16 +12,16 @@ import { mention, text, type Words } from "../platform/wording.ts";
 export function parseRegistry(value: string, option: OptionName = "registry"): string {
   const example = mention(option, hostIn(value) ?? "quay.example.com:8443");
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) {
-    throw invalidInput(option, withoutUserinfo(value), "it is a host, without a scheme such as https://", example);
+    throw invalidInput(option, withoutUserinfo(value), "it must be a host, without a scheme such as https://", example);
   }
   if (value.includes("@")) {
-    throw invalidInput(option, withoutUserinfo(value), "it is a host, without a user or password", example);
+    throw invalidInput(option, withoutUserinfo(value), "it must be a host, without a user or password", example);
   }
   if (value.includes("/")) {
     throw invalidInput(
       option,
       value,
-      text`it is a host, without a path; organizations go into ${mention("robot")}`,
+      text`it must be a host, without a path; organizations go into ${mention("robot")}`,
       example,
     );
   }
@@ -32,10 +32,10 @@ export function parseRegistry(value: string, option: OptionName = "registry"): s
   return host;
 }
 
-/** Without a scheme, and a user before the last at sign. */
+/** Without a scheme, and without a user before the last at sign. */
 const bare = (value: string): string => value.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "").replace(/^.*@/s, "");
 
-/** The host that is meant where more than that is given. */
+/** The host in a value that contains more than a host. */
 function hostIn(value: string): string | undefined {
   const host = bare(value).replace(/[/?#].*/s, "");
   return isHost(host.toLowerCase()) ? host : undefined;
@@ -47,13 +47,13 @@ export function parseOptionalHost({ optional }: OptionReader, option: OptionName
   return value === undefined ? undefined : parseRegistry(value, option);
 }
 
-/** A name of DNS has 253 letters at most; a port may follow. */
+/** A DNS name has at most 253 characters; a port may follow. */
 export const isHost = (host: string): boolean =>
   host.length <= 259 &&
   /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/.test(host) &&
   URL.canParse(`https://${host}/`);
 
-/** What is given where a host may have a user and password before it, fit to be shown. */
+/** A value for a message, without a user and password before the host. */
 export const withoutUserinfo = (value: string): string => value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@");
 
 export interface ScopeText {
@@ -88,7 +88,7 @@ export function parseScope({ option, scope: given, registry, shown, example }: S
 }
 
 /**
- * The options registry and scope where they look for logins: a scope brings its host along.
+ * The options registry and scope of a command that searches for logins. Without a registry, the scope's host counts.
  * @throws ExplainedError `invalid-input`
  */
 export function parseScopes(values: OptionValues): { readonly registry: string; readonly scopes: readonly string[] } {
@@ -113,7 +113,7 @@ export interface RobotLogin {
   readonly scope: string;
 }
 
-/** The robot whose login the containers tools take for a repository: that of the longest scope that holds it. */
+/** The robot whose login the containers tools use for a repository: the one with the longest matching scope. */
 export function robotFor(repository: string, registry: string, robots: readonly RobotLogin[]): RobotLogin | undefined {
   const path = `${registry}/${repository}`;
   return robots
@@ -121,23 +121,23 @@ export function robotFor(repository: string, registry: string, robots: readonly 
     .sort((a, b) => b.scope.length - a.scope.length)[0];
 }
 
-/** docker reads host keys only: it would send a namespaced login for every repository of that host. */
+/** docker reads only keys that are hosts: it would send a namespaced login for every repository of that host. */
 export const hasNamespacedScope = (registry: string, robots: readonly RobotLogin[]): boolean =>
   robots.some(({ scope }) => scope !== registry);
 
-/** Quay's own rule for namespaces and robots (recorded answer to a robot named "Bad"), 2 to 255 characters. */
+/** Quay's own rule for namespaces and robots (from its answer to a robot named "Bad"), 2 to 255 characters. */
 const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
 /**
- * @param option that names the robot
+ * @param option the option that names the robot
  * @throws ExplainedError `invalid-input`
  */
 export function parseRobot(robot: string, option: OptionName = "robot"): string {
   const [organization = "", name, ...rest] = robot.split("+");
   const fail = (problem: string, example = "acme+ci") => invalidInput(option, robot, problem, mention(option, example));
   if (/[\s,;]/.test(robot)) {
-    const several = option === "robot" ? "several robots stand on a line each" : "it is one robot";
-    throw fail(`a name has no blank, comma or semicolon; ${several}`);
+    const several = option === "robot" ? "write one robot per line" : "this option takes one robot";
+    throw fail(`a name contains no space, comma or semicolon; ${several}`);
   }
   if (name === undefined) {
     throw fail("a robot's full name has a +: organization+name", quayName.test(robot) ? `${robot}+ci` : undefined);

@@ -1,4 +1,4 @@
-/** What Quay says to a push that it does not take now, or here, whatever the robot may. Pure. */
+/** Explains why Quay refuses a push regardless of the robot's permissions. Pure. */
 import { type ErrorCode, ExplainedError } from "../platform/errors.ts";
 
 type State = Extract<ErrorCode, "quay-read-only" | "tag-immutable" | "quota-exceeded">;
@@ -12,13 +12,13 @@ const wordings: readonly (readonly [RegExp, State])[] = [
 
 export interface Refused {
   readonly registry: string;
-  /** For messages: what was not taken, as in `the manifest quay.io/acme/app:1.0`. */
+  /** For messages: what was refused, as in `the manifest quay.io/acme/app:1.0`. */
   readonly what: string;
 }
 
 /**
- * @param words of an answer that is a failure, or of a tool that has had one
- * @returns undefined where they name none of these states
+ * @param words of an answer that is a failure, or of a tool that has failed
+ * @returns undefined if they name none of these states
  */
 export function explainState(words: string, { registry, what }: Refused): ExplainedError | undefined {
   const state = wordings.find(([pattern]) => pattern.test(words))?.[1];
@@ -26,19 +26,15 @@ export function explainState(words: string, { registry, what }: Refused): Explai
     case undefined:
       return undefined;
     case "quay-read-only":
-      return new ExplainedError(
-        "quay-read-only",
-        `${registry} is in read-only mode: it takes no pushes, and did not take ${what}.`,
-        {
-          remedy: ["Run the same again when its administrators have ended that. What is there already stays."],
-        },
-      );
+      return new ExplainedError("quay-read-only", `${registry} is in read-only mode and did not accept ${what}.`, {
+        remedy: ["Run it again when its administrators have ended the maintenance. What was copied is kept."],
+      });
     case "tag-immutable":
-      return tagImmutable(`${registry} did not take ${what}`);
+      return tagImmutable(`${registry} did not accept ${what}`);
     case "quota-exceeded":
       return new ExplainedError(
         "quota-exceeded",
-        `${registry} did not take ${what}: the quota of the organization is used up.`,
+        `${registry} did not accept ${what}: the quota of the organization is used up.`,
         {
           remedy: [
             "Delete what the organization no longer needs, or have its administrator raise the quota (Organization settings > Quota).",
@@ -48,11 +44,11 @@ export function explainState(words: string, { registry, what }: Refused): Explai
   }
 }
 
-/** @param what happened, or would */
+/** @param what what happened, or would happen */
 export const tagImmutable = (what: string): ExplainedError =>
   new ExplainedError("tag-immutable", `${what}: the tag is immutable.`, {
     remedy: [
-      "Give the image a tag of its own: an immutable one points to the same image for ever.",
-      "If the tag was made immutable by mistake, somebody with Admin for the repository can take that back in Quay.",
+      "Give the image a tag of its own: an immutable one points to the same image forever.",
+      "If the tag was made immutable by mistake, a user with Admin on the repository can undo that in Quay.",
     ],
   });

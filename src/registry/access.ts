@@ -1,4 +1,4 @@
-/** What a robot token may really do: Quay's login says nothing about it, but the token of `/v2/auth` lists it. */
+/** What a robot token permits: Quay's login does not say, but the bearer token of `/v2/auth` lists it. */
 import { decodeJwt } from "jose/jwt/decode";
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError, withOthers } from "../platform/errors.ts";
@@ -19,7 +19,7 @@ export interface AccessWanted {
   readonly actions: readonly Action[];
 }
 
-/** The robots that are logged in at a registry, and where their tokens are traded for bearer tokens. */
+/** The robots that are logged in to a registry, and where their tokens are exchanged for bearer tokens. */
 export interface LoggedIn {
   readonly registry: string;
   readonly robots: readonly RobotLogin[];
@@ -27,12 +27,12 @@ export interface LoggedIn {
   readonly realm: Realm;
 }
 
-/** At the same time: each is a connection of its own. */
+/** Each check is a connection of its own. */
 const maxConcurrentChecks = 20;
 
 /**
- * Makes no repository, whatever the robot may.
- * @throws ExplainedError `access-missing`, naming robot, repository and the permission to give; several are chained in `also`
+ * Checks the permissions. Creates no repository, even if the robot could.
+ * @throws ExplainedError `access-missing`, naming robot, repository and the permission to give; further ones are in `also`
  */
 export async function assertAccess(
   { registry, robots, tokens, realm }: LoggedIn,
@@ -48,13 +48,13 @@ export async function assertAccess(
     }
     const ask = (actions: readonly string[]) =>
       grantedActions({ registry, token, realm }, { repository, actions }, platform).catch((error) => {
-        hasFailed = true; // the others would ask in vain as well
+        hasFailed = true; // the others would fail as well
         throw error;
       });
-    // Asked for push, Quay makes a repository that is missing; what may be pulled from is there.
+    // Asked for push, Quay creates a missing repository. One that may be pulled from exists.
     const reading = await ask(["pull"]);
-    const isThere = reading.includes("pull") && actions.some((action) => action !== "pull");
-    const granted = isThere ? await ask([...new Set(["pull", ...actions])]) : reading;
+    const exists = reading.includes("pull") && actions.some((action) => action !== "pull");
+    const granted = exists ? await ask([...new Set(["pull", ...actions])]) : reading;
     const lacking = actions.filter((action) => !granted.includes(action));
     return lacking.length === 0
       ? undefined
@@ -88,22 +88,22 @@ async function grantedActions(
     }
     const error = new ExplainedError(
       "quay-unavailable",
-      `${registry} did not tell the permissions of ${token.robot}: it answered ${answer.status}.`,
+      `${registry} did not return the permissions of ${token.robot}: it answered ${answer.status}.`,
       {
-        remedy: [text`Run the job again, or leave the option ${mention("access")} out: the login itself has worked.`],
+        remedy: [text`Run the job again, or leave the option ${mention("access")} out: the login itself succeeded.`],
       },
     );
     return { retry: answer.status === 429 || answer.status > 500 ? "patient" : "no", error, answer };
   });
 }
 
-/** What to ask a token for (the distribution project's token specification, "scope"). */
+/** The scope to request (the distribution project's token specification, "scope"). */
 export const scopeOf = (repository: string, actions: readonly string[]): string =>
   `repository:${repository}:${actions.join(",")}`;
 
 /**
  * The bearer token of a token server's answer: `token`, or `access_token` as OAuth 2 has it.
- * @returns undefined where there is none in the form of one (RFC 6750, 2.1)
+ * @returns undefined if there is none of a token's form (RFC 6750, 2.1)
  */
 export function readBearer(body: string): string | undefined {
   const { token, access_token: other } = parseObject(body) ?? {};
@@ -113,7 +113,7 @@ export function readBearer(body: string): string | undefined {
 
 /**
  * The registry's token has `access: [{type, name, actions}]` (the distribution project's token specification).
- * @returns undefined where it is no JWT, and so tells nothing
+ * @returns undefined if it is not a JWT, and lists nothing
  */
 export function grantIn(bearer: string, repository: string): readonly string[] | undefined {
   try {
@@ -131,7 +131,7 @@ export interface AccessMissing {
   readonly repository: string;
   readonly lacking: readonly string[];
   readonly granted: readonly string[];
-  /** Of a promotion. */
+  /** Set in a promotion. */
   readonly endpoint?: "source" | "destination";
 }
 
@@ -161,38 +161,38 @@ export function accessMissing({
   );
 }
 
-/** Quay's grant leaves push out, whatever the robot may: seen for the states, read in its source for the proxy cache. */
+/** Quay then never grants push: recorded for the states, read in its source for the proxy cache. */
 const onlyPulled =
-  "If it has Write already: Quay lets nobody push to a repository that is a mirror or read-only (Settings > Repository state), or to an organization that is a proxy cache.";
+  "If it has Write already: Quay accepts no push to a repository that is a mirror or read-only (Settings > Repository state), or to an organization that is a proxy cache.";
 
-/** Quay does not tell a repository that is not there from one that may not be seen. */
+/** Quay's answer is the same for a missing repository and for one that the robot may not see. */
 function whereMissing(
   repository: string,
   robot: string,
   pushes: boolean,
   endpoint: AccessMissing["endpoint"],
 ): readonly Words[] {
-  const same = "Quay answers the same way where the repository does not exist";
+  const same = "Quay gives the same answer if the repository does not exist";
   switch (endpoint) {
     case "source":
       return [text`${same}: check the option ${mention("source")}.`];
     case "destination":
       return [
-        `${same}. It creates a missing one only for a robot that may create repositories in the organization: create it, or let a team with the role Creator have ${robot} as a member.`,
+        `${same}. It creates a missing one only for a robot that may create repositories in the organization: create it, or add ${robot} to a team with the role Creator.`,
       ];
     default:
       return [
         text`${same}: check the option ${mention("access")}.`,
         ...(pushes
           ? [
-              text`If ${repository} is made by the first push: leave it out of ${mention("access")}, which makes none, and let a team with the role Creator have ${robot} as a member.`,
+              text`If the first push creates ${repository}: leave it out of ${mention("access")}, which creates none, and add ${robot} to a team with the role Creator.`,
             ]
           : []),
       ];
   }
 }
 
-/** Quay's own reason for not accepting a robot token, which the tools don't show. */
+/** Quay's own reason for refusing a robot token, which the tools don't show. */
 export async function whyRefused(
   registry: string,
   credential: RobotToken,
@@ -206,7 +206,7 @@ export async function whyRefused(
   }
 }
 
-/** @returns undefined where the answer holds no reason */
+/** @returns undefined if the answer has no reason */
 export function explainRefusal({ body }: HttpAnswer, registry: string, robot: string): ExplainedError | undefined {
   const reason = registryReason(body);
   if (reason === undefined) {
@@ -215,14 +215,14 @@ export function explainRefusal({ body }: HttpAnswer, registry: string, robot: st
   const disabled = /have been disabled/.test(reason);
   return new ExplainedError(
     disabled ? "robots-disabled" : "login-refused",
-    `Quay gave a robot token and does not accept it: "${reason}"`,
+    `Quay issued a robot token but does not accept it: "${reason}"`,
     {
       remedy: disabled ? [remedies.robotsDisabled(registry)] : [remedies.checkRobot(robot, registry)],
     },
   );
 }
 
-/** A registry's own words: `{"errors": [{code, message}]}` (OCI distribution specification, "Error codes"). */
+/** A registry's own reason: `{"errors": [{code, message}]}` (OCI distribution specification, "Error codes"). */
 export function registryReason(body: string): string | undefined {
   const { errors } = parseObject(body) ?? {};
   const reason: unknown = Array.isArray(errors) ? errors[0]?.message : undefined;

@@ -1,4 +1,4 @@
-/** The bearer tokens of one registry: got where it is right to ask, kept as long as they are accepted. */
+/** The bearer tokens of one registry: requested only from the checked realm, cached as long as they are accepted. */
 
 import { isoTime } from "../identity/token.ts";
 import { ExplainedError } from "../platform/errors.ts";
@@ -13,24 +13,25 @@ import { accessMissing, explainRefusal, readBearer, scopeOf } from "./access.ts"
 import { askRealm, asksForPassword, type Realm, realmForAnyone } from "./realm.ts";
 import type { Action } from "./types.ts";
 
-/** Who asks a registry. */
+/** The client of a registry: its login, or none. */
 export interface Asker {
   readonly registry: string;
-  /** For messages: which end of a promotion this is, and its robot. undefined: without a login */
+  /** For messages: the end of a promotion. */
   readonly endpoint: "source" | "destination";
+  /** For messages. undefined: without a login */
   readonly robot: string | undefined;
-  /** The robot token as it is now: it may be renewed at any time. undefined: without a login */
+  /** The current robot token: it may be renewed at any time. undefined: without a login */
   readonly credential: () => RobotToken | undefined;
-  /** Where that is traded for a bearer token, as the login has found out. undefined: without a login */
+  /** Where it is exchanged for a bearer token, as the login found. undefined: without a login */
   readonly realm: () => Realm | undefined;
-  /** base64(user:password) of a login that is no robot's. */
+  /** base64(user:password) of a login other than a robot's. */
   readonly basic?: string | undefined;
 }
 
 /** undefined: the registry is asked without a token. */
 export type Bearer = string | undefined;
 
-/** In place of a bearer token, where the registry has asked for the password itself: a space is in no token. */
+/** Marks a password in place of a bearer token, if the registry asks for the password itself. No token contains a space. */
 const basicPrefix = "Basic ";
 
 export const authorizationOf = (bearer: string): string =>
@@ -38,12 +39,12 @@ export const authorizationOf = (bearer: string): string =>
 
 export interface Bearers {
   /**
-   * A token for these actions, from memory if there is one.
-   * @param accepts which of the tokens in memory will do
-   * @returns `isNew`: asked for just now, so that no other would do better
+   * A token for these actions, from the cache if it has one.
+   * @param accepts whether a cached token can be used
+   * @returns `isNew`: just requested, so another one would not help
    */
   get(repository: string, actions: readonly string[], accepts?: (kept: Bearer) => boolean): Promise<BearerResult>;
-  /** Learns from a refusal where tokens are to be had without a login. @returns whether that is known now */
+  /** Learns from a refusal where to request tokens without a robot. @returns whether that is known now */
   learn(answer: HttpAnswer): boolean;
 }
 
@@ -52,20 +53,20 @@ export type BearerResult = { readonly value: Bearer; readonly isNew: boolean } |
 type Failed = Exclude<Attempt<never>, { value: never }>;
 
 interface Kept {
-  /** The robot token that it was got with. */
+  /** The robot token that it was requested with. */
   readonly credential: string | undefined;
   readonly result: Promise<Attempt<Bearer>>;
 }
 
-/** What the registry has asked for where there is no robot. */
+/** What the registry asks for without a robot. */
 interface Learnt {
   realm: Realm | undefined;
   takesPassword: boolean;
 }
 
 /**
- * With a robot: from where its login has found that the robot token may go. Otherwise: from the realm of the registry's
- * challenge, whatever host that is; with a login that is no robot's, that gets it.
+ * With a robot: from the realm that its login has checked. Otherwise: from the realm of the registry's challenge, on any host. A
+ * login other than a robot's is sent there.
  */
 export function createBearers(asker: Asker, platform: Platform): Bearers {
   const kept = new Map<string, Kept>();
@@ -90,7 +91,7 @@ export function createBearers(asker: Asker, platform: Platform): Bearers {
       };
       kept.set(scope, entry);
       const result = await entry.result;
-      // No failure is worth keeping, nor is it to have had no token, once the registry has asked for one.
+      // Failures are not cached, nor is the absence of a token, which ends once the registry asks for one.
       if (!("value" in result) || result.value === undefined) {
         kept.delete(scope);
       }
@@ -127,7 +128,7 @@ async function fetchBearer(
     if (bearer === undefined) {
       return { ...explainAnswer(answer, credential, asker, platform), answer };
     }
-    // Without a login everybody gets one like it: no secret, and a stranger's word could be anything.
+    // Without a login everyone gets such a token: it is no secret, and masking arbitrary text could damage the log.
     if (credential !== undefined || basic !== undefined) {
       if (bearer.length < shortestSecret) {
         return { retry: "no", error: tooShort(asker) };
@@ -149,7 +150,7 @@ function explainAnswer(
   const { status } = answer;
   const { registry, endpoint } = asker;
   if (status === 429 || status >= 500) {
-    // Quay's way to say that a robot token has ended, or is none.
+    // Quay's answer to a robot token that has expired or is invalid.
     if (status === 500 && credential !== undefined) {
       return { retry: "quick", error: lapsed(credential, asker, clock.now()) ?? unavailable(asker, status) };
     }
@@ -184,7 +185,7 @@ function explainAnswer(
 function tooShort({ registry, endpoint }: Asker): ExplainedError {
   return new ExplainedError(
     "quay-answer-unusable",
-    `${registry}, the ${endpoint}, gave a bearer token of fewer than ${shortestSecret} characters: too short to be a secret, or to be hidden.`,
+    `${registry}, the ${endpoint}, gave a bearer token of fewer than ${shortestSecret} characters: too short to be a secret, and too short to mask.`,
     { remedy: [remedies.checkRegistry] },
   );
 }
@@ -198,7 +199,7 @@ function lapsed(
     ? undefined
     : new ExplainedError(
         "login-lapsed",
-        `The login of ${robot} to ${registry}, the ${endpoint}, ended at ${isoTime(expiresAt)}.`,
+        `The login of ${robot} to ${registry}, the ${endpoint}, expired at ${isoTime(expiresAt)}.`,
         {
           remedy: [remedies.notRenewed],
         },
@@ -211,14 +212,14 @@ function passwordRefused({ registry, endpoint }: Asker, status: number): Explain
     text`${registry}, the ${endpoint}, does not accept the login of the option ${mention("source-auth-file")}: it answered ${status}.`,
     {
       remedy: [
-        `Log in anew: skopeo login --authfile source.json ${registry}`,
+        `Log in again: skopeo login --authfile source.json ${registry}`,
         text`Then name that file: ${mention("source-auth-file", "source.json")}`,
       ],
     },
   );
 }
 
-/** What of these actions the registry does not grant. */
+/** The error for those of these actions that the registry does not grant. */
 export function lacksAccess(
   asker: Asker,
   repository: string,
@@ -232,15 +233,15 @@ export function lacksAccess(
     : accessMissing({ registry, robot, repository, lacking, granted, endpoint });
 }
 
-/** @param repository undefined: all of it */
+/** @param repository undefined: the realm has refused, without naming one */
 function notPublic({ registry, endpoint, basic }: Asker, repository = "this repository"): ExplainedError {
-  const where = `${registry}, the ${endpoint}, does not let ${repository} be read`;
+  const where = `${registry}, the ${endpoint}, does not allow reading ${repository}`;
   if (basic !== undefined) {
     return new ExplainedError(
       "access-missing",
       text`${where} with the login of the option ${mention("source-auth-file")}, or it does not exist.`,
       {
-        remedy: [text`Give whom that login is of the right to read it, and check the option ${mention(endpoint)}.`],
+        remedy: [text`Give that login's user the right to read it, and check the option ${mention(endpoint)}.`],
       },
     );
   }
@@ -248,27 +249,25 @@ function notPublic({ registry, endpoint, basic }: Asker, repository = "this repo
     remedy: [
       text`If it is private, in a Quay: set the option ${mention(`${endpoint}-robot`)} to a robot account with the permission Read.`,
       text`If it is private, in another registry that an earlier step has logged in to: ${mention("source-auth-file", variable("REGISTRY_AUTH_FILE"))}`,
-      text`Many answer the same way where the repository does not exist: check the option ${mention(endpoint)}.`,
+      text`Many registries give the same answer if the repository does not exist: check the option ${mention(endpoint)}.`,
     ],
   });
 }
 
-/** @param last what it answered last: a status, or a phrase that can follow a colon */
+/** @param last the last answer: a status, or a phrase that can follow a colon */
 export function unavailable({ registry, endpoint }: Asker, last: number | string, cause?: unknown): ExplainedError {
-  const said = typeof last === "number" ? `it answered ${last}` : last;
+  const state = typeof last === "number" ? `it answered ${last}` : last;
   return new ExplainedError(
     "registry-unavailable",
-    `${registry}, the ${endpoint}, is not available at the moment: ${said}.`,
+    `${registry}, the ${endpoint}, is not available at the moment: ${state}.`,
     {
-      remedy: [
-        "Run the same again: what is there already is not copied twice. If it stays so, look at its status page.",
-      ],
+      remedy: ["Run it again: what is there already is not copied twice. If it keeps failing, check its status page."],
       cause,
     },
   );
 }
 
-/** What went wrong below HTTP. @throws what is no failure of that kind */
+/** Explains a failure below HTTP. @throws any other error, unchanged */
 export function explainUnreachable(failure: unknown, asker: Asker): Failed {
   if (!(failure instanceof HttpFailure)) {
     throw failure;

@@ -1,4 +1,4 @@
-/** A repository's manifests, tags and blobs: digests are checked wherever bytes come in (OCI distribution specification 1.1). */
+/** A repository's manifests, tags and blobs. Every digest is checked against the received bytes (OCI distribution specification 1.1). */
 import { createHash } from "node:crypto";
 import { ExplainedError } from "../platform/errors.ts";
 import type { HttpAnswer } from "../platform/http.ts";
@@ -16,25 +16,25 @@ import {
 } from "./transport.ts";
 import type { Manifest } from "./types.ts";
 
-/** One repository as one login sees it. Every question throws what `ask` throws. */
+/** One repository with one login. Every function throws what `ask` throws. */
 export interface RepositoryClient {
   readonly registry: string;
   readonly repository: string;
   readonly transport: Transport;
-  /** What a tag points to, or the digest itself. undefined: not there */
+  /** The digest that a tag points to, or the digest itself. undefined: it does not exist */
   digestOf(reference: string): Promise<string | undefined>;
-  /** @returns undefined: not there @throws ExplainedError `digest-differs` too */
+  /** @returns undefined: it does not exist @throws ExplainedError `digest-differs` too */
   manifest(reference: string): Promise<Manifest | undefined>;
-  /** A small blob as text: an image's config. undefined: not there @throws ExplainedError `digest-differs` too */
+  /** A small blob as text: an image's config. undefined: it does not exist @throws ExplainedError `digest-differs` too */
   blob(digest: string): Promise<string | undefined>;
   hasBlob(digest: string): Promise<boolean>;
-  /** @returns whether the registry has noted what the manifest refers to, so that its API for referrers will tell */
+  /** @returns whether the registry indexes the manifest's subject, so its API for referrers lists it */
   putManifest(reference: string, manifest: Manifest): Promise<{ readonly indexesSubject: boolean }>;
-  /** The same client, for questions that end with this signal too. */
+  /** The same client, whose requests also end with this signal. */
   until(ended: AbortSignal): RepositoryClient;
 }
 
-/** Questions that a caller who has many asks at the same time; the other promotions have theirs. */
+/** Requests that one caller sends at the same time; other promotions send theirs. */
 export const maxConcurrentQuestions = 4;
 
 const manifestTypes = [
@@ -58,7 +58,7 @@ export function createClient(transport: Transport, repository: string): Reposito
     ...{ registry, repository, transport, manifest },
     async digestOf(reference) {
       const question = questionFor("manifest", reference);
-      // Where a HEAD has no use, a GET is asked instead, and says what is wrong.
+      // If HEAD does not work, a GET follows, and explains what is wrong.
       const answer = await ask(transport, { ...question, method: "HEAD", statuses: [404, 400, 405, ...redirects] });
       if (answer.status === 404) {
         return undefined;
@@ -107,11 +107,11 @@ async function fetchManifest(
     throw unforeseen(transport, question.what, answer);
   }
   const { mediaType } = content;
-  // It becomes a header when the manifest is put somewhere.
+  // Checked, because it becomes a header when the manifest is pushed.
   return { digest, mediaType: isMediaType(mediaType) ? mediaType : type, text };
 }
 
-/** @param question of the manifest in that place */
+/** @param question for the manifest under that reference */
 async function putManifest(
   transport: Transport,
   { repository, what, path }: Question,
@@ -124,9 +124,9 @@ async function putManifest(
   });
   const stored = digestIn(headers) ?? digest;
   if (stored !== digest) {
-    throw new ExplainedError("digest-differs", `${capital(what)} was sent as ${digest}, and is stored as ${stored}.`, {
+    throw new ExplainedError("digest-differs", `${capital(what)} was sent as ${digest}, but is stored as ${stored}.`, {
       remedy: [
-        `Something on the way to ${transport.options.registry} changes what it gets. Run the same again from elsewhere.`,
+        `Something between here and ${transport.options.registry} changes what is sent. Run it again from another network.`,
       ],
     });
   }
@@ -134,8 +134,8 @@ async function putManifest(
 }
 
 /**
- * The digest of what came.
- * @param stated what the bytes must make; undefined: nobody has said
+ * The digest of the received text.
+ * @param stated the expected digest; undefined: unknown
  * @throws ExplainedError `digest-differs`
  */
 function digestFrom({ options }: Transport, { what }: Question, text: string, stated?: string): string {
@@ -144,10 +144,10 @@ function digestFrom({ options }: Transport, { what }: Question, text: string, st
   if (stated !== undefined && stated !== digest) {
     throw new ExplainedError(
       "digest-differs",
-      `${capital(what)} has other bytes than ${stated}: they make ${digest}.`,
+      `${capital(what)} does not match ${stated}: its bytes have the digest ${digest}.`,
       {
         remedy: [
-          `Something on the way to ${options.registry} changes what it gives, or its storage is damaged. Nothing was promoted.`,
+          `Something between here and ${options.registry} changes its answers, or its storage is damaged. Nothing was promoted.`,
         ],
       },
     );

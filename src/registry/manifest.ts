@@ -1,7 +1,7 @@
-/** Manifests and descriptors as others give them: what they say is looked at here, before anything is made of it. Pure. */
+/** Parses manifests and descriptors from registries, and checks them before they are used. Pure. */
 import { isObject, parseObject } from "../platform/json.ts";
 
-/** OCI image specification, "Content descriptors"; whatever else one says is left out. */
+/** OCI image specification, "Content descriptors"; other fields are left out. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
@@ -31,11 +31,11 @@ interface Common {
   readonly subject?: Descriptor;
 }
 
-/** Of the two algorithms that registries know (OCI image specification, "Digests"). */
+/** A digest of one of the two registered algorithms (OCI image specification, "Digests"). */
 export const isDigest = (value: unknown): value is string =>
   typeof value === "string" && /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(value);
 
-/** @returns undefined where the text is neither an image's manifest nor an index, or one of its fields is of no use */
+/** @returns undefined if the text is neither an image's manifest nor an index, or one of its fields is invalid */
 export function readManifest(text: string): ManifestContent | undefined {
   const raw = parseObject(text);
   if (raw === undefined) {
@@ -52,7 +52,7 @@ export function readManifest(text: string): ManifestContent | undefined {
     return undefined;
   }
   const common = { ...typed(raw), ...(subject && { subject }) };
-  // One that could be read in two ways is read otherwise by somebody else (CVE-2021-41190).
+  // Another program may read an ambiguous one differently (CVE-2021-41190).
   if (manifests !== undefined) {
     return isAbsent(raw.config) && isAbsent(raw.layers) ? { ...common, manifests } : undefined;
   }
@@ -60,12 +60,12 @@ export function readManifest(text: string): ManifestContent | undefined {
   return isImage && layers !== undefined ? { ...common, config, layers } : undefined;
 }
 
-/** @returns undefined where it is not a list of descriptors */
+/** @returns undefined if it is not a list of descriptors */
 export function readDescriptors(value: unknown): readonly Descriptor[] | undefined {
   return Array.isArray(value) ? listOf(value) : undefined;
 }
 
-/** @returns undefined where it is none, or its digest, size or type can't be */
+/** @returns undefined if it is not a descriptor, or its digest, size or type is invalid */
 function readDescriptor(value: unknown): Descriptor | undefined {
   if (!isObject(value)) {
     return undefined;
@@ -93,7 +93,7 @@ const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
 const isPlatform = (value: unknown): value is Platform =>
   isObject(value) && [value.os, value.architecture, value.variant].every((each) => optional(each, isText));
 
-/** What a Go program leaves empty is null. */
+/** A Go program writes an empty field as null. */
 const isAbsent = (value: unknown): value is undefined | null => value === undefined || value === null;
 
 function optional<T>(value: unknown, is: (value: unknown) => value is T): value is T | undefined | null {

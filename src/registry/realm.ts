@@ -1,6 +1,6 @@
 /**
- * Whom a registry sends its clients to for a bearer token (the distribution project's token specification). A tool follows
- * wherever that leads, the robot token in its hands: so the registry is asked first, without any login.
+ * The realm: where a registry sends its clients for a bearer token (the distribution project's token specification). A tool sends the
+ * robot token to any realm that the registry names. The registry is therefore asked first, without a login.
  */
 
 import { basicAuthorization } from "../identity/token.ts";
@@ -12,26 +12,27 @@ import { mention, text, type Words } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import { explainFailure, remedies } from "../quay/explain.ts";
 
-/** Where bearer tokens are to be had. */
+/** Where bearer tokens are requested. */
 export interface Realm {
   readonly url: URL;
-  /** By this name the registry knows itself: a token for another one is of no use there. */
+  /** The registry's name for itself: it accepts only tokens for this name. */
   readonly service: string | undefined;
 }
 
-/** Of an answer that holds a bearer token. */
+/** For an answer with a bearer token. */
 const tokenLimits = { timeoutMs: 30_000, maxBytes: 262_144 };
 const pingLimits = { timeoutMs: 30_000, maxBytes: 1_048_576 };
 
-/** Opens the connection for the question; nothing is sent yet. */
+/** Opens the connection to ask the registry; nothing is sent yet. */
 export const openRegistry = (registry: string, platform: Platform): PendingRequest =>
   platform.http.open(new URL(`https://${registry}/v2/`), pingLimits);
 
 /**
- * Asks now, and judges when it is wanted to know.
- * @param tokenHost where the registry may send its clients besides itself
+ * Asks the registry now; the returned function checks the answer.
+ * @param tokenHost the host besides the registry's own to which it may send its clients
  * @param opened from `openRegistry`
- * @returns gives the realm, always the same. @throws ExplainedError `realm-refused`, `quay-unavailable`, or why Quay can't be reached
+ * @returns a function that gives the realm, always the same; it throws ExplainedError `realm-refused`, `quay-unavailable`, or why Quay
+ *   can't be reached
  */
 export function findRealm(
   registry: string,
@@ -40,7 +41,7 @@ export function findRealm(
   platform: Platform,
 ): () => Promise<Realm> {
   const first = opened.send();
-  first.catch(() => {}); // told when the realm is wanted
+  first.catch(() => {}); // reported when the realm is wanted
   let asked: Promise<HttpAnswer> | undefined = first;
   let found: Promise<Realm> | undefined;
   const attempt = async (): Promise<Attempt<Realm>> => {
@@ -53,7 +54,7 @@ export function findRealm(
         throw failure;
       }
       const isOdd = failure.kind === "too-big" || failure.kind === "cut";
-      const error = isOdd ? refused(registry, `answers /v2/ with something unusable: ${failure.message}`) : undefined;
+      const error = isOdd ? refused(registry, `gives an unusable answer to /v2/: ${failure.message}`) : undefined;
       return { retry: persistenceOf(failure), error: error ?? explainFailure(failure, { registry }) };
     }
   };
@@ -68,10 +69,10 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
   if (status === 429 || status >= 500) {
     const message =
       status === 429
-        ? `The registry of Quay at ${registry} has had too many requests from here (429).`
+        ? `The registry of Quay at ${registry} received too many requests from here (429).`
         : `The registry part of Quay at ${registry} is not up: it answered ${status}.`;
     const error = new ExplainedError("quay-unavailable", message, {
-      remedy: ["Run the job again; if it stays so, look at the status page of this Quay."],
+      remedy: ["Run the job again. If it keeps failing, check the status page of this Quay."],
     });
     return { retry: "patient", error, answer };
   }
@@ -79,18 +80,16 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
     retry: "no",
     error: refused(registry, problem, ...remedy),
   });
-  // The tools ask at the place that a redirect names, and log in there.
+  // The tools follow a redirect and log in at its target.
   if (status !== 200 && status !== 401) {
-    return fail(`${status >= 300 && status < 400 ? "redirects" : "answers"} the question for its registry (${status})`);
+    return fail(status >= 300 && status < 400 ? `redirects /v2/ (${status})` : `answers /v2/ with status ${status}`);
   }
   const challenges = parseChallenges(headers["www-authenticate"]);
   const [challenge, another] = challenges ?? [];
   if (challenge === undefined) {
-    return fail(
-      challenges ? `asks for no login at its registry (${status})` : "asks for a login in a form that is none",
-    );
+    return fail(challenges ? `asks for no login at /v2/ (${status})` : "asks for a login in an invalid form");
   }
-  // The tools take the first that they know, each its own.
+  // Each tool takes the first scheme that it knows, and they know different ones.
   if (another !== undefined || challenge.scheme !== "bearer") {
     return fail("asks for a login in another way than Quay does");
   }
@@ -98,22 +97,22 @@ function judge(answer: HttpAnswer, registry: string, tokenHost: string | undefin
   if (realm === undefined) {
     return fail(
       "sends logins to an address that is not https",
-      "Have Quay's administrator look at SERVER_HOSTNAME and PREFERRED_URL_SCHEME in its configuration.",
+      "Ask Quay's administrator to check SERVER_HOSTNAME and PREFERRED_URL_SCHEME in its configuration.",
     );
   }
   const { host } = realm.url;
   if (![registry, tokenHost].some((allowed) => allowed !== undefined && new URL(`https://${allowed}`).host === host)) {
     return fail(
       `sends logins to another host, ${host}`,
-      text`If that is where this Quay gives its tokens: ${mention("token-host", host)}`,
-      "Otherwise find out who answers in its place.",
+      text`If this Quay issues its tokens there: ${mention("token-host", host)}`,
+      "Otherwise find out which server answers in its place.",
     );
   }
   return { value: realm };
 }
 
 function refused(registry: string, problem: string, ...remedy: Words[]): ExplainedError {
-  return new ExplainedError("realm-refused", `${registry} ${problem}: the robot token is not given to it.`, {
+  return new ExplainedError("realm-refused", `${registry} ${problem}: the robot token is not sent to it.`, {
     remedy: remedy.length > 0 ? remedy : [remedies.checkRegistry],
   });
 }
@@ -124,8 +123,8 @@ interface Challenge {
 }
 
 /**
- * RFC 9110, 11.6.1, without token68, and with plain strings only: whatever two programs could read in two ways is none.
- * @returns undefined where it is no list of challenges
+ * RFC 9110, 11.6.1, without token68, and with plain strings only: an ambiguous header is not accepted.
+ * @returns undefined if it is not a list of challenges
  */
 export function parseChallenges(header: string | string[] | undefined): readonly Challenge[] | undefined {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
@@ -150,10 +149,10 @@ export function parseChallenges(header: string | string[] | undefined): readonly
   return challenges;
 }
 
-/** Strictly: browsers read `https:\host` and `https:host` as addresses too, and the tools, Go programs, read them otherwise. */
+/** Strict: URL also accepts `https:\host` and `https:host`, which the tools, Go programs, read differently. */
 const plainAddress = /^https:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?(?:[/?][!-[\]-~]*)?$/i;
 
-/** @returns undefined where it names no https address: nothing is fetched in the clear */
+/** @returns undefined if it names no https address: nothing is fetched without TLS */
 function realmOf({ parameters }: Challenge): Realm | undefined {
   const realm = parameters.get("realm") ?? "";
   return plainAddress.test(realm) && URL.canParse(realm)
@@ -161,7 +160,7 @@ function realmOf({ parameters }: Challenge): Realm | undefined {
     : undefined;
 }
 
-/** Without a login, any https address will do, and any challenge among several. @returns undefined where there is none */
+/** Without a login any https address is accepted, from any of several challenges. @returns undefined if there is none */
 export function realmForAnyone({ headers }: HttpAnswer): Realm | undefined {
   return parseChallenges(headers["www-authenticate"])
     ?.filter(({ scheme }) => scheme === "bearer")
@@ -169,13 +168,13 @@ export function realmForAnyone({ headers }: HttpAnswer): Realm | undefined {
     .find((realm) => realm !== undefined);
 }
 
-/** Whether the registry itself takes user and password (RFC 7617), and nothing else. */
+/** Whether the registry itself asks for user and password (RFC 7617), and for nothing else. */
 export function asksForPassword({ headers }: HttpAnswer): boolean {
   const challenges = parseChallenges(headers["www-authenticate"]) ?? [];
   return challenges.length > 0 && challenges.every(({ scheme }) => scheme === "basic");
 }
 
-/** @param credential `basic`: base64(user:password) of a login that is no robot's; undefined: without a login */
+/** @param credential `basic`: base64(user:password) of a login other than a robot's; undefined: without a login */
 export function askRealm(
   { url, service }: Realm,
   credential: RobotToken | { readonly basic: string } | undefined,

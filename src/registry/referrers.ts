@@ -1,7 +1,8 @@
-/** What refers to a manifest: by the API that OCI 1.1 brought, or by the tag that stands in for it. */
+/** The referrers of a manifest: by the API of OCI 1.1, or by the fallback tag. */
 import { createHash } from "node:crypto";
 import { ExplainedError } from "../platform/errors.ts";
 import { parseObject } from "../platform/json.ts";
+import { mention, text } from "../platform/wording.ts";
 import type { RepositoryClient } from "./client.ts";
 import { type Descriptor, readDescriptors } from "./manifest.ts";
 import { ask, pathTo } from "./transport.ts";
@@ -11,30 +12,30 @@ const indexType = "application/vnd.oci.image.index.v1+json";
 
 interface Index {
   readonly manifests: readonly Descriptor[];
-  /** All that it says. */
+  /** All of its fields. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
-/** No registry has that many; one that leads in a circle does. */
+/** No registry has that many pages; an endless loop of pages does. */
 const maxPages = 100;
 
-/** Nobody can lock the list under a fallback tag: each time that another writer comes in between costs one. */
+/** The list under a fallback tag cannot be locked: each interfering writer costs one attempt. */
 const maxFallbackAttempts = 4;
 
-/** More than anybody makes for one image: a registry that goes on for ever ends here, before anything is asked about them. */
+/** More than any image has: stops an endless list before any of its entries is fetched. */
 export const maxReferrers = 1_000;
 
 /**
- * Manifests that refer to this one. `GET /v2/<name>/referrers/<digest>`, all pages. A registry without it answers 404, and some
+ * The manifests that refer to this one. `GET /v2/<name>/referrers/<digest>`, all pages. A registry without it answers 404, and some
  * 400, 405 or 406: then the index under the fallback tag counts (OCI distribution specification, "Listing Referrers" and
  * "Referrers Tag Schema").
- * @throws ExplainedError `copy-failed` where the answer is no index, and as `ask` does
+ * @throws ExplainedError `copy-failed` if the answer is not an index, and as `ask` does
  */
 export async function listReferrers(client: RepositoryClient, digest: string): Promise<readonly Descriptor[]> {
   const { transport, repository } = client;
   const { base } = transport;
   const image = `${placeOf(client)}@${digest}`;
-  const what = `the list of what refers to ${image}`;
+  const what = `the list of referrers of ${image}`;
   const found = new Map<string, Descriptor>();
   let url: URL | undefined = new URL(pathTo(transport, repository, "referrers", digest), base);
   for (let page = 0; url !== undefined; page++) {
@@ -47,8 +48,10 @@ export async function listReferrers(client: RepositoryClient, digest: string): P
     const index = parseIndex(answer.body);
     const next = nextPage(answer.headers.link, url);
     if (index === undefined || (next !== undefined && next.origin !== base.origin) || page === maxPages) {
-      throw new ExplainedError("copy-failed", `${base.host} answered with something else than ${what}.`, {
-        remedy: ["Have the registry's administrator look at its API for referrers, or leave with-signatures out."],
+      throw new ExplainedError("copy-failed", `${base.host} did not answer with ${what}.`, {
+        remedy: [
+          text`Ask the registry's administrator to check its API for referrers, or leave the option ${mention("with-signatures")} out.`,
+        ],
       });
     }
     for (const descriptor of index.manifests) {
@@ -73,21 +76,21 @@ function withinBound(found: readonly Descriptor[], image: string): readonly Desc
 /** @param image as a reference @param bound what is exceeded */
 export function tooManyReferrers(image: string, bound: string): ExplainedError {
   return new ExplainedError("copy-failed", `More than ${bound} refer to ${image}.`, {
-    remedy: ["Look at what the registry lists as its referrers: oras discover. Or leave with-signatures out."],
+    remedy: [text`List its referrers: oras discover ${image}. Or leave the option ${mention("with-signatures")} out.`],
   });
 }
 
 /**
- * For a registry without that API: the index under the fallback tag gets these added, and keeps what it holds. Nobody can
- * lock it: so it is read again afterwards, and written again where somebody else's writing has come in between.
- * @throws ExplainedError `copy-failed` where the tag holds no index, or never what was written
+ * For a registry without that API: adds these to the index under the fallback tag, and keeps its other entries. The tag cannot be
+ * locked. It is therefore read again afterwards, and written again if another writer interfered.
+ * @throws ExplainedError `copy-failed` if the tag holds no index, or never keeps what was written
  */
 export function addToFallback(
   client: RepositoryClient,
   digest: string,
   descriptors: readonly Descriptor[],
 ): Promise<void> {
-  // One after the other: promotions that run at the same time may share an image.
+  // In sequence: promotions that run at the same time may share an image.
   const { changes } = client.transport;
   const tag = `${client.repository}:${fallbackTag(digest)}`;
   const add = () => addAlone(client, digest, descriptors);
@@ -104,22 +107,22 @@ async function addAlone(client: RepositoryClient, digest: string, descriptors: r
     if (index === undefined || (index.raw.mediaType ?? indexType) !== indexType) {
       throw new ExplainedError(
         "copy-failed",
-        `The tag ${placeOf(client)}:${tag} should list what refers to ${digest}, and holds something else.`,
-        { remedy: ["Delete that tag if nobody needs it, and run the same again."] },
+        `The tag ${placeOf(client)}:${tag} should list the referrers of ${digest}, but holds something else.`,
+        { remedy: ["Delete that tag if it is not needed, and run this again."] },
       );
     }
     const missing = descriptors.filter((each) => !index.manifests.some((known) => known.digest === each.digest));
     if (missing.length === 0) {
       return;
     }
-    // Whatever else it says is kept, of its entries too.
+    // Unknown fields are kept, in its entries too.
     const manifests = [...(Array.isArray(index.raw.manifests) ? index.raw.manifests : []), ...missing];
     await client.putManifest(tag, indexOf({ ...index.raw, manifests }));
   }
   throw new ExplainedError(
     "copy-failed",
-    `The tag ${placeOf(client)}:${tag} does not keep what is written to it: somebody else writes to it too.`,
-    { remedy: ["Run the same again when the other job has ended."] },
+    `The tag ${placeOf(client)}:${tag} does not keep what is written to it: another process writes to it too.`,
+    { remedy: ["Run it again when the other job has finished."] },
   );
 }
 

@@ -1,4 +1,4 @@
-/** What a login may do with a repository, and with its tags. */
+/** A login's permissions on a repository and its tags. */
 
 import { parseObject } from "../platform/json.ts";
 import { lacksAccess } from "./bearer.ts";
@@ -6,13 +6,13 @@ import type { RepositoryClient } from "./client.ts";
 import { granted, limitsOf } from "./transport.ts";
 import type { Action } from "./types.ts";
 
-/** Whether the repository is there to be read; Quay does not tell one that is missing from one that is closed. Makes none. */
-export async function isThere({ transport, repository }: RepositoryClient): Promise<boolean> {
+/** Whether the repository can be read. Quay's answer is the same for a missing one and a private one. Creates none. */
+export async function canPull({ transport, repository }: RepositoryClient): Promise<boolean> {
   return (await granted(transport, repository, ["pull"]))?.includes("pull") ?? true;
 }
 
 /**
- * What Quay will allow is found out before anything is copied; a missing repository is made by that, where the robot may.
+ * Checks the permission to push before anything is copied. Quay thereby creates a missing repository, if the robot may.
  * @throws ExplainedError `access-missing`
  */
 export async function assertMayPush({ transport, repository }: RepositoryClient): Promise<void> {
@@ -24,8 +24,8 @@ export async function assertMayPush({ transport, repository }: RepositoryClient)
 }
 
 /**
- * Whether Quay says that nothing may be pushed over this tag. Its own API is asked, as anybody may: of a private repository
- * it says nothing (a robot can't open that API), nor where the feature is off. `GET /api/v1/repository/<name>/tag/`.
+ * Whether Quay says that the tag is immutable. Asks Quay's own API without a login (a robot can't use it). The API says nothing
+ * about a private repository, nor if the feature is off. `GET /api/v1/repository/<name>/tag/`.
  */
 export async function isImmutable(
   { registry, repository, transport }: RepositoryClient,

@@ -1,4 +1,4 @@
-/** Questions to a registry over HTTP: with the token that it wants, through its redirects, and again where that helps. */
+/** Requests to a registry over HTTP, with its bearer tokens, redirects and retries. */
 import { createLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { type HttpAnswer, HttpFailure, type Limits, type Method } from "../platform/http.ts";
@@ -19,21 +19,21 @@ import {
 import type { Action } from "./types.ts";
 
 export interface TransportOptions extends Asker {
-  /** For each question, retries included. */
+  /** For each request, retries included. */
   readonly timeoutSeconds: number;
 }
 
-/** The way of one login to one registry. */
+/** The connection of one login to one registry. */
 export interface Transport {
   readonly options: TransportOptions;
-  /** Its signal ends each question. */
+  /** Its signal ends each request. */
   readonly platform: Platform;
   /** The API's own address, `https://host/v2/`. */
   readonly base: URL;
   readonly bearers: Bearers;
-  /** Runs a request when there is room for one more. */
+  /** Limits the requests that run at the same time. */
   readonly limit: ReturnType<typeof createLimit>;
-  /** The last change of each tag that several promotions may change, so that the next one waits for it. */
+  /** The last change of each tag that several promotions may change: the next one waits for it. */
   readonly changes: Map<string, Promise<void>>;
 }
 
@@ -41,26 +41,26 @@ export interface Question {
   readonly repository: string;
   /** For messages: `the manifest v1 of quay.io/acme/app`. */
   readonly what: string;
-  /** Below `/v2/`, or where a page said that the next one is. */
+  /** Relative to `/v2/`, or the address of the next page. */
   readonly path: string;
   readonly method?: Method;
   readonly actions?: readonly Action[];
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Statuses that mean something to whoever asks, besides 200 to 206. */
+  /** Statuses that the caller handles, besides 200 to 206. */
   readonly statuses?: readonly number[];
 }
 
 interface Sent {
   readonly answer: HttpAnswer;
-  /** Whether a redirect has led to another host. */
+  /** Whether a redirect led to another host. */
   readonly elsewhere: boolean;
 }
 
-/** As large as a manifest may be (OCI distribution specification, "Pushing manifests"). */
+/** The largest manifest (OCI distribution specification, "Pushing manifests"). */
 const maxManifestBytes = 4 * 1024 * 1024;
 
-/** As many as images may be copied at the same time: each is a connection, and an answer in memory. */
+/** As many as images can be copied at the same time: each is a connection, and an answer in memory. */
 const maxConcurrentRequests = 32;
 
 const maxRedirects = 3;
@@ -68,15 +68,15 @@ const maxRedirects = 3;
 export const redirects = [301, 302, 303, 307, 308];
 
 /**
- * Said to a manifest. The distribution project's registry empties a link before it writes it anew, and so finds no digest where
- * somebody else uploads the same layer to the same repository at this moment (2.8.2: 243 of 3,000 times in a loop).
+ * An answer to a pushed manifest. The distribution project's registry empties a layer's link before it rewrites it, and finds no digest
+ * if another client uploads the same layer to the same repository at this moment (2.8.2: 243 of 3,000 times in a loop).
  */
 const linkBeingWritten = "provided digest did not match uploaded content";
 
-// Docker's own registry is not where its name says, and its official images have a folder that nobody writes.
+// Docker's own registry has another address than its name, and its official images an implied folder.
 const isDocker = ({ registry }: Asker): boolean => registry === "docker.io" || registry === "index.docker.io";
 
-/** What the registry calls a repository. */
+/** The registry's name for a repository. */
 const nameAt = ({ options }: Transport, repository: string): string =>
   isDocker(options) && !repository.includes("/") ? `library/${repository}` : repository;
 
@@ -90,7 +90,7 @@ export function createTransport(options: TransportOptions, platform: Platform): 
   };
 }
 
-/** The same way, for questions that end with this signal too; what is known of tokens is shared. */
+/** The same transport, whose requests also end with this signal; it shares the tokens. */
 export function transportUntil(transport: Transport, ended: AbortSignal): Transport {
   const { platform } = transport;
   return { ...transport, platform: { ...platform, signal: AbortSignal.any([platform.signal, ended]) } };
@@ -104,10 +104,10 @@ export const pathTo = (
   reference: string,
 ): string => [...nameAt(transport, repository).split("/"), what, reference].map(segment).join("/");
 
-/** A digest's colon stays as it is: so it stands in the specification. */
+/** A digest's colon is not encoded, as in the specification. */
 const segment = (text: string): string => encodeURIComponent(text).replaceAll("%3A", ":");
 
-/** Of each request. */
+/** The limits of each request. */
 export const limitsOf = ({ options, platform }: Transport): Limits => ({
   timeoutMs: Math.min(30, options.timeoutSeconds) * 1000,
   maxBytes: maxManifestBytes,
@@ -116,7 +116,7 @@ export const limitsOf = ({ options, platform }: Transport): Limits => ({
 
 /**
  * @throws ExplainedError `access-missing`, `registry-unavailable`, `tls-untrusted`, `login-lapsed`, `login-refused`,
- *   `robots-disabled`; `copy-failed` for an answer that no registry should give
+ *   `robots-disabled`; `copy-failed` for an unexpected answer
  */
 export const ask = (transport: Transport, question: Question): Promise<HttpAnswer> =>
   patiently(transport, question.what, () => attempt(transport, question));
@@ -129,7 +129,7 @@ function patiently<T>(transport: Transport, what: string, work: () => Promise<At
   );
 }
 
-/** Once, and again with another token where the registry does not take the one that was kept. */
+/** Sends once, and again with a new token if the registry refuses the cached one. */
 async function attempt(transport: Transport, question: Question): Promise<Attempt<HttpAnswer>> {
   const { bearers, platform } = transport;
   const { repository, actions = ["pull"] } = question;
@@ -145,7 +145,7 @@ async function attempt(transport: Transport, question: Question): Promise<Attemp
     if (judged !== "unauthorized") {
       return judged;
     }
-    // A token that was kept may have ended meanwhile; without a login, the first refusal says where one is to be had.
+    // A cached token may have expired meanwhile. Without a login, the first refusal says where to request one.
     if (bearer.value === undefined ? !bearers.learn(sent.answer) : bearer.isNew) {
       return { retry: "no", error: denied(transport, question, sent.answer, bearer.value) };
     }
@@ -153,7 +153,7 @@ async function attempt(transport: Transport, question: Question): Promise<Attemp
   }
 }
 
-/** A redirect of what is read leads to the registry's storage, which gets no token: the address is the permission. */
+/** A redirected GET leads to the registry's storage, which gets no token: its address is the permission. */
 async function send(
   transport: Transport,
   question: Pick<Question, "path" | "method" | "headers" | "body">,
@@ -205,12 +205,12 @@ function judge(transport: Transport, question: Question, sent: Sent): Attempt<Ht
   return "unauthorized";
 }
 
-/** An answer that no registry should give. @param what was asked for */
+/** The error for an unexpected answer. @param what what was requested */
 export function unforeseen({ options }: Transport, what: string, { status, body }: HttpAnswer): ExplainedError {
   const { registry, endpoint } = options;
   const words = registryReason(body);
-  const said = words === undefined ? "" : ` It said: ${JSON.stringify(words)}`;
-  return new ExplainedError("copy-failed", `${registry}, the ${endpoint}, answered ${status} for ${what}.${said}`, {
+  const reason = words === undefined ? "" : ` It said: ${JSON.stringify(words)}`;
+  return new ExplainedError("copy-failed", `${registry}, the ${endpoint}, answered ${status} for ${what}.${reason}`, {
     remedy: [`Check that ${registry} is a registry, without a login portal or a proxy in front of it.`],
   });
 }
@@ -220,7 +220,7 @@ function tooBig(failure: unknown, what: string): Attempt<never> | undefined {
     ? {
         retry: "no",
         error: new ExplainedError("copy-failed", `${capital(what)} is not usable: ${failure.message}.`, {
-          remedy: ["A registry should take manifests of up to 4 MiB. Look at how the image was built."],
+          remedy: ["Registries accept manifests of up to 4 MiB. Check how the image was built."],
           cause: failure,
         }),
       }
@@ -231,7 +231,7 @@ function denied(transport: Transport, question: Question, answer: HttpAnswer, be
   const { options } = transport;
   const { repository, actions = ["pull"] } = question;
   const granted = grantsOf(transport, repository, bearer) ?? [];
-  // With all that was asked for, it is something else.
+  // With all actions granted, the refusal has another reason.
   return options.robot !== undefined && actions.every((action) => granted.includes(action))
     ? unforeseen(transport, question.what, answer)
     : lacksAccess(options, repository, actions, granted);
@@ -241,8 +241,8 @@ const grantsOf = (transport: Transport, repository: string, bearer: Bearer): rea
   bearer === undefined ? undefined : grantIn(bearer, nameAt(transport, repository));
 
 /**
- * What the registry's token grants of these actions. Asking for `push` makes Quay create a repository that is missing.
- * @returns undefined where the token doesn't tell
+ * Which of these actions the registry's token grants. A request for `push` makes Quay create a missing repository.
+ * @returns undefined if the token doesn't say
  * @throws ExplainedError as `ask` does
  */
 export function granted(
@@ -255,7 +255,7 @@ export function granted(
     if (options.robot === undefined) {
       bearers.learn((await send(transport, { path: "" }, undefined)).answer);
     }
-    // What is kept and grants less may be from before the repository was there.
+    // A cached token that grants less may be older than the repository.
     const grants = (kept: Bearer) => {
       const found = grantsOf(transport, repository, kept) ?? [];
       return actions.every((action) => found.includes(action));

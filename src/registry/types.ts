@@ -1,4 +1,4 @@
-/** What a promotion and a login ask a registry about (OCI distribution specification 1.1). */
+/** Types that promotions and logins share for a registry (OCI distribution specification 1.1). */
 
 export const actionNames = ["pull", "push"] as const;
 export type Action = (typeof actionNames)[number];
@@ -6,6 +6,6 @@ export type Action = (typeof actionNames)[number];
 export interface Manifest {
   readonly digest: string;
   readonly mediaType: string;
-  /** The exact text: its bytes are what the digest is of. */
+  /** The exact text: the digest is that of its bytes. */
   readonly text: string;
 }

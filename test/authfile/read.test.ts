@@ -87,7 +87,7 @@ describe("a file that can't be used: nothing is changed, and the error names it"
       (src: typeof import("../../src/authfile/read.ts"), file) => src.readAuthFile(file),
       path,
     );
-    expect(said).toContain(`The auth file ${path} may not be read by this user`);
+    expect(said).toContain(`The auth file ${path} is not readable by this user`);
   });
 
   test("something that can't be read like a file", async () => {

@@ -229,17 +229,17 @@ describe("wrong use suggests what was meant, and names the help", () => {
     [
       "login --registry a --registry b",
       'The option "registry" is "b": it was already given ("a"), and takes one value.',
-      "Give one of the two.",
+      "Set only one of the two.",
     ],
     [
       "login --ca-file= --ca-file=b",
       'The option "ca-file" is "b": it was already given (""), and takes one value.',
-      "Give one of the two.",
+      "Set only one of the two.",
     ],
     [
       "status --output json --output text",
       'The option "output" is "text": it was already given ("json"), and takes one value.',
-      "Give one of the two.",
+      "Set only one of the two.",
     ],
     // Arguments of a command without any.
     ["status quay.io", 'status takes no arguments, and got "quay.io".', "Options begin with --."],

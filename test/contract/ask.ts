@@ -1,4 +1,4 @@
-/** One request over HTTP/1.1, with the answer as text: no client library stands between the suite and the wire. */
+/** One request over HTTP/1.1, with the answer as text: without a client library between the suite and the wire. */
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 

@@ -15,7 +15,7 @@ export interface Case {
 const header = (name: string, authorization: Case["authorization"], expected: Case["expected"]): Case => {
   return { name, authorization, expected };
 };
-/** A right identity token in another's name. */
+/** A valid identity token under another robot's name. */
 const named = (name: string, user: string | ((world: World) => string), expected: Expected): Case => ({
   name,
   authorization: async (world) => basic(typeof user === "string" ? user : user(world), await world.issuer.sign()),
@@ -31,7 +31,7 @@ const password = (
   authorization: async (world) => basic(world.robot, typeof text === "string" ? text : await text(world)),
   expected,
 });
-/** An identity token with other claims, or signed otherwise. */
+/** An identity token with other claims, or another signature. */
 const jwt = (
   name: string,
   claims: Record<string, unknown> | unknown[] | ((world: World, now: number) => Record<string, unknown>),
@@ -146,7 +146,7 @@ export const claimCases: Case[] = [
   jwt("the second binding's subject", { sub: "second" }, token),
 ];
 
-/** Rows that only a Quay without the newer audience rules answers so (release main and older). */
+/** Answers of a Quay without the newer audience rules (release main and older). */
 export const laxCases: Case[] = [
   jwt("no aud", { aud: undefined }, token),
   jwt("any aud", { aud: "elsewhere" }, token),

@@ -1,5 +1,5 @@
 /**
- * Setting a robot up, step by step, as recorded on a running Quay. The steps of one table run in order, since each
+ * Setting a robot up, step by step, as recorded on a running Quay. The steps of one table run in order: each
  * builds on those before it.
  */
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
@@ -136,7 +136,7 @@ export const robotSteps: Step[] = [
   { name: "GET, wrong bearer", method: "GET", path: robot("tmp"), change: wrongBearer, expected: anonymous },
   { name: "GET", method: "GET", path: robot("tmp"), expected: described(200, "tmp", "d", "\\{\\}") },
   { name: "GET, doesn't exist", method: "GET", path: robot("none"), expected: unknown },
-  // Without a query it hands out every robot's static token.
+  // Without a query it returns every robot's static token.
   ...["", "?token=true", "?token=no"].map((query) => list(query, "", SECRET)),
   ...["?token=false", "?token=False", "?token=0", "?token="].map((query) => list(query, "", "")),
   list("?permissions=true", MEMBERSHIPS, SECRET),

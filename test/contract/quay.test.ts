@@ -1,7 +1,6 @@
 /**
- * The contract: what this project relies on in a Quay, asked of the stand-in or, with `QUAY_URL` and friends set
- * (README.md), of a real one. In short: docs/quay.md. What can't be brought about on a foreign Quay
- * is in stand-in.test.ts.
+ * The contract: what this project relies on in a Quay, checked against the stand-in or, with `QUAY_URL` and its like set
+ * (README.md), a real one. In short: docs/quay.md. What can't be caused on a foreign Quay is in stand-in.test.ts.
  */
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -73,7 +72,7 @@ describe("exchange", () => {
       { method: "OPTIONS" },
       { status: 200, type: "text/html; charset=utf-8", body: "", headers: { allow: "GET, OPTIONS, HEAD" } },
     ],
-    ["path with a slash at its end", { path: `${EXCHANGE}/` }, say.uiNotFound],
+    ["path with a trailing slash", { path: `${EXCHANGE}/` }, say.uiNotFound],
     ["path with a query", { path: `${EXCHANGE}?x=y` }, say.token],
   ])("%s", async (_, question, expected) => {
     const headers = { authorization: await world.identity() };
@@ -104,7 +103,7 @@ describe("exchange", () => {
     say.expectAnswer(await world.exchange(await authorizationOf(length)), expected);
   });
 
-  /** An Authorization of exactly so many bytes. A letter more in a claim makes the JWT one or two longer. */
+  /** An Authorization of exactly this many bytes. One letter more in a claim makes the JWT one or two longer. */
   async function authorizationOf(length: number): Promise<string> {
     for (let pad = Math.floor((length * 9) / 16) - 700; ; pad++) {
       const authorization = await world.identity({ pad: "x".repeat(pad) });
@@ -117,7 +116,7 @@ describe("exchange", () => {
     ["a bad signature", {}, true, ["discovery", "jwks", "jwks"]],
     ["another subject", { sub: "x" }, false, ["discovery", "jwks"]],
     ["an issuer not bound", { iss: "https://example.org" }, false, []],
-  ])("what the issuer is asked for %s", async (_, claims, spoiled, expected) => {
+  ])("requests to the issuer for %s", async (_, claims, spoiled, expected) => {
     const { issuer, robot } = world;
     const before = issuer.requests.length;
     await world.exchange(basic(robot, await issuer.sign(claims, { spoiled })));
@@ -154,7 +153,7 @@ describe("registry", () => {
     expect(claims).toMatchObject({ iss: "quay", aud: world.host, sub: world.robot, access: [] });
   });
 
-  test("a robot token outlives its binding, and its robot if there is one of the name again", async () => {
+  test("a robot token outlives its binding, and its robot if the name exists again", async () => {
     const name = `${world.prefix}short`;
     const robot = `${world.org}+${name}`;
     const path = `organization/${world.org}/robots/${name}`;
@@ -201,6 +200,6 @@ describe("management", () => {
   });
 });
 
-test("this ran against the Quay that was asked for", () => {
+test("this ran against the configured Quay", () => {
   expect(world.peers === undefined).toBe(foreign);
 });

@@ -1,5 +1,5 @@
 /**
- * What can't be brought about on a foreign Quay: other releases and settings, audiences in the database, forged robot
+ * What can't be caused on a foreign Quay: other releases and settings, audiences in the database, forged robot
  * tokens, time, and what was only read in newer source (docs/quay.md). For the stand-in only.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -88,7 +88,7 @@ describe.skipIf(foreign)("the stand-in only", () => {
       bind("acme+ci", { issuer: `${peers.issuer.url}/`, subject: SUBJECT });
       say.expectAnswer(await exchange({ iss: `${peers.issuer.url}/` }), invalid);
     });
-    test("otherwise as ever", async () => {
+    test("otherwise the same", async () => {
       set({ release: "3.17" });
       say.expectAnswer(await exchange(), say.token);
     });
@@ -97,7 +97,7 @@ describe.skipIf(foreign)("the stand-in only", () => {
   describe("newer source", () => {
     const entry = () => ({ issuer: peers.issuer.url, subject: SUBJECT });
     const path = "organization/acme/robots/ci/federation";
-    test("bindings get an audience unless told otherwise, and an identity that stays", async () => {
+    test("bindings get an audience by default, and a permanent id", async () => {
       set({ release: "newer" });
       const [first] = JSON.parse((await manage("POST", path, [entry()])).body);
       expect(first).toMatchObject({ ...entry(), audiences: ["quay"], version: 1 });
@@ -123,7 +123,7 @@ describe.skipIf(foreign)("the stand-in only", () => {
     });
   });
 
-  test("without the feature: the same path with a slash, which is not there", async () => {
+  test("without the feature: redirects to the path with a slash, which does not exist", async () => {
     set({ release: "without-federation" });
     say.expectAnswer(await exchange(), say.slashAdded(`${peers.quay.url}/oauth2/federation/robot/token`));
     say.expectAnswer(await toQuay({ path: "/oauth2/federation/robot/token/" }), say.uiNotFound);
@@ -211,7 +211,7 @@ describe.skipIf(foreign)("the stand-in only", () => {
     });
   });
 
-  test("a robot token lives as long as the setting says", async () => {
+  test("a robot token has the lifetime of the setting", async () => {
     set({ robotTokenLife: 1, leeway: 0 });
     const { token } = JSON.parse((await exchange()).body);
     expect((await login("acme+ci", token)).status).toBe(200);
@@ -267,7 +267,7 @@ describe.skipIf(foreign)("the stand-in only", () => {
     say.expectAnswer(await exchangeAs("admin+mine", await peers.issuer.sign()), say.token);
   });
 
-  test("the right to create: the repository is there after asking for it", async () => {
+  test("the right to create: the repository exists after the request", async () => {
     const { store, tokens, host } = peers.quay;
     store.organizations.get("acme")?.creators.add("acme+noperm");
     const authorization = basic("acme+noperm", await tokens.robotToken("acme+noperm"));

@@ -1,6 +1,6 @@
 /**
- * The Quay under test: the stand-in, or the real one that the environment names (README.md). What the suite needs
- * there it sets up through the management API, the same way on both.
+ * The Quay under test: the stand-in, or the real one that the environment names (README.md). The suite sets up what it needs
+ * through the management API, identically on both.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -85,7 +85,7 @@ function speak(
   return { host: new URL(url).host, oauthToken, ask: toQuay, manage };
 }
 
-/** What the tables of the suite speak of. All names are new in each run. */
+/** The objects that the suite's tables use. All names are new in each run. */
 export interface World extends Target {
   /** Bound to the issuer with two subjects, write to `app`. */
   robot: string;
@@ -95,16 +95,16 @@ export interface World extends Target {
   other: string;
   /** Never had a binding. */
   bare: string;
-  /** Had one. */
+  /** Its binding was deleted. */
   cleared: string;
-  /** Bound to issuers that answer wrongly. */
+  /** Bound to issuers that give invalid answers. */
   misled: string;
   /** Repositories of the organization. */
   app: string;
   secret: string;
   /** The beginning of the robots' short names. */
   prefix: string;
-  /** The Authorization of an exchange for `robot` with a right identity token, but for these claims. */
+  /** The Authorization of an exchange for `robot` with a valid identity token, except for these claims. */
   identity(claims?: Record<string, unknown>): Promise<string>;
   exchange(authorization?: string): Promise<Answer>;
   /** A robot token. */

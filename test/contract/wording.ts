@@ -1,6 +1,6 @@
 /**
- * What the suite expects: answers recorded on a running Quay (docs/quay.md), and on purpose not from the stand-in, which has its own
- * copy: a slip in one of them shows.
+ * The expected answers, recorded on a running Quay (docs/quay.md). They are deliberately not taken from the stand-in, which has its
+ * own copy: an error in one of them shows.
  */
 import { expect } from "vitest";
 import type { Answer } from "./ask.ts";

@@ -198,7 +198,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     const place = await prepare("without", failing);
     const { code, log } = await run(place, { identity: false });
     expect(code).toBe(1);
-    expect(log).toContain("may not ask GitHub for an identity token");
+    expect(log).toContain("has no permission to request an identity token from GitHub");
     expect(log).toContain("#github-permission-missing");
     expect(log).toContain("There is no login to remove.");
     expect(await readFile(place.auth, "utf8")).toBe(odd);

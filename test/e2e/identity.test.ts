@@ -118,13 +118,17 @@ const reusable = { workflowRef: "acme/workflows/.github/workflows/publish.yml@re
 describe.concurrent("GitHub gives no identity", () => {
   test.for([
     ["github-fork", fork, /pull request from a fork/],
-    ["github-permission-missing", dependabot, /The job publish may not[\s\S]*id-token: write[\s\S]*Dependabot's runs/],
+    [
+      "github-permission-missing",
+      dependabot,
+      /The job publish has no permission[\s\S]*id-token: write[\s\S]*Runs of Dependabot/,
+    ],
     [
       "github-reusable-workflow",
       reusable,
       /acme\/workflows\/\.github\/workflows\/publish\.yml.*caller[\s\S]*in acme\/app\/\.github\/workflows\/release\.yml[\s\S]*id-token: write/,
     ],
-    ["github-permission-missing", {}, /The job publish may not[\s\S]*id-token: write/],
+    ["github-permission-missing", {}, /The job publish has no permission[\s\S]*id-token: write/],
     // A deleted fork has no repository any more.
     ["github-fork", { ...fork, event: { pull_request: { head: { repo: null } } } }, /fork/],
     // pull_request_target runs with the rights of the base repository.

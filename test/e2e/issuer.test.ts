@@ -35,7 +35,7 @@ const faults: [string, Parameters<Issuer["behave"]>[0], RegExp][] = [
   ["the keys are not there", { keys: "404" }, /jwks answers 404/],
   ["the keys fail", { keys: "500" }, /jwks answers 500/],
   ["the keys are not JSON", { keys: "not-json" }, /jwks is not JSON/],
-  ["there are no keys", { keys: "empty" }, /jwks holds no keys/],
+  ["there are no keys", { keys: "empty" }, /jwks contains no keys/],
 ];
 
 describe.concurrent("the issuer is broken:", () => {
@@ -46,9 +46,11 @@ describe.concurrent("the issuer is broken:", () => {
       issuer.behave(behaviour);
       const { main, attempts } = await logIn(issuer);
       const message = failure(expect, main, "issuer-broken");
-      expect(message).toMatch(/^Quay at localhost:\d+ answered 500: the issuer of this job's identity answers wrongly/);
+      expect(message).toMatch(
+        /^Quay at localhost:\d+ answered 500: the issuer of this job's identity gives an invalid answer/,
+      );
       expect(message).toMatch(says);
-      expect(message).toContain("It is Quay that must reach the issuer; this look was taken from here.");
+      expect(message).toContain("Quay itself must reach the issuer; this check ran from here.");
       // It mostly stays so: two quick retries.
       expect(attempts).toBe(3);
       expect(main.milliseconds).toBeLessThan(6_000);
@@ -83,7 +85,7 @@ describe.concurrent("the issuer can't be reached:", () => {
 
 describe.concurrent("otherwise", () => {
   test.for([
-    ["of another time", { kid: "rsa0" }, /kid is rsa0; published are rsa1\.[\s\S]*key rotation/],
+    ["of another time", { kid: "rsa0" }, /kid is rsa0; the issuer publishes rsa1\.[\s\S]*key rotation/],
     ["that is not an RSA key", { kid: "ec1" }, /kid is ec1/],
   ] as const)("the token was signed with a key %s", async ([, how, says], { expect }) => {
     const { main } = await logIn(peers().issuer, await peers().issuer.sign({}, how));
@@ -95,7 +97,7 @@ describe.concurrent("otherwise", () => {
   });
 
   test.for([
-    [500, INTERNAL_ERROR, /looks right from here[\s\S]*Quay is at fault or overloaded/],
+    [500, INTERNAL_ERROR, /looks right from here[\s\S]*Quay has a fault or is overloaded/],
     [
       502,
       LOADING,

@@ -87,7 +87,7 @@ describe.concurrent("ca-file", () => {
       inputs: { robot: "acme+ci", "ca-file": githubAuthority.caFile, audience: "untrusted" },
     });
     const told = failure(expect, main, "tls-untrusted");
-    expect(told).toMatch(/GitHub's token endpoint cannot be checked: .* authority that this machine does not know/);
+    expect(told).toMatch(/GitHub's token endpoint cannot be verified: .* authority that this machine does not know/);
     expect(told).toContain("NODE_EXTRA_CA_CERTS=/path/to/root.pem");
     expect(peers().github.requests.filter(({ audience }) => audience === "untrusted")).toEqual([]);
   });

@@ -125,7 +125,7 @@ describe.concurrent("access", () => {
       `Repositories > acme/readable > Settings > User and robot permissions: ${robot.name}, Write`,
     );
     expect(message).toContain(`${robot.name} may not push to acme/nowhere on ${host}, or acme/nowhere does not exist.`);
-    expect(message).toContain("If acme/nowhere is made by the first push: leave it out of access");
+    expect(message).toContain("If the first push creates acme/nowhere: leave it out of access");
     expect(message).toContain(`${robot.name} may not pull from acme/private on ${host}`);
     expect(message).toContain(`permissions: ${robot.name}, Read`);
     expect(message).not.toContain(robot.repository);

@@ -79,7 +79,7 @@ describe.concurrent("the command line", () => {
     const ran = await machine.run(login(spiffeRobot(), "--spiffe-socket", api.address));
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.stderr).toMatch(
-      /"starting" \(gRPC status 14\)\. Trying again (?:at once|in .* s)\.\n.*"no identity issued"\. Trying again/,
+      /"starting" \(gRPC status 14\)\. Retrying (?:at once|in .* s)\.\n.*"no identity issued"\. Retrying/,
     );
   });
 
@@ -169,7 +169,7 @@ describe.concurrent("the command line", () => {
         "invalid-input",
         `it is a path, not an address.\n  Write, for example, --spiffe-socket unix://`,
       ],
-      ["tcp://localhost:8081", 2, "invalid-input", "after tcp:// stands an IP address, with a port"],
+      ["tcp://localhost:8081", 2, "invalid-input", "tcp:// needs an IP address and a port"],
     ] as const;
     for (const [address, exit, code, says] of wrong) {
       expect(failed(expect, await ask(address), exit, code), address).toContain(says);

@@ -47,7 +47,7 @@ const cases: Record<string, Case> = {
   expired: {
     token: (issuer) => issuer.sign(expired()),
     code: "token-expired",
-    says: /expired at \d{4}-.*Z; it is \d{4}-.*Z here[\s\S]*fresh token[\s\S]*clock/,
+    says: /expired at \d{4}-.*Z; this machine's clock says \d{4}-.*Z[\s\S]*fresh token[\s\S]*clock/,
   },
   "signed with ES256": {
     token: (issuer) => issuer.sign({}, { alg: "ES256" }),
@@ -131,7 +131,7 @@ describe.concurrent("a token", () => {
       "token-file": join(job.scratch, "token"),
       "ca-file": "",
     }));
-    expect(failure(expect, main, "token-file-unusable")).toContain("may not be read by this user");
+    expect(failure(expect, main, "token-file-unusable")).toContain("is not readable by this user");
   });
 
   test.for([

@@ -28,7 +28,7 @@ describe.concurrent("Quay", () => {
     const answers = [answer(503, "<html>"), reset(), answer(429, "", { "retry-after": "1" }), cut()];
     for (const each of answers) peers().quay.exchangeScript.always(each, once(of(robot)));
     const { shown } = await logIn(expect, row, robot);
-    expect(shown.match(/Trying again/g)).toHaveLength(answers.length);
+    expect(shown.match(/Retrying/g)).toHaveLength(answers.length);
   });
 
   fault("F222", async ({ expect, row }) => {
@@ -45,7 +45,7 @@ describe.concurrent("GitHub's endpoint", () => {
     const robot = newRobot(peers());
     for (const each of [answer(503, ""), reset()]) peers().github.script.always(each, once(asking(robot)));
     const { shown } = await logIn(expect, row, robot);
-    expect(shown.match(/Trying again/g)).toHaveLength(2);
+    expect(shown.match(/Retrying/g)).toHaveLength(2);
   });
 
   fault("F226", async ({ expect, row }) => {

@@ -107,7 +107,7 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the en
   fault("F31", async ({ expect, row }) => {
     const { world } = await behind(row, shut);
     const { stderr } = await logIn(expect, row, world);
-    expect(stderr.match(/refuses the connection\. Trying again/g)?.length).toBeGreaterThan(1);
+    expect(stderr.match(/refuses the connection\. Retrying/g)?.length).toBeGreaterThan(1);
   });
 
   fault("F32", async ({ expect, row }) => {
@@ -115,7 +115,7 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the en
     peers().github.script.always(slow(700), asking(world.robot));
     const isAsked = until(() => requestsOf(world.robot) > 0, "the request");
     const [{ stderr }] = await Promise.all([logIn(expect, row, world), isAsked.then(() => passage.poison(resetting))]);
-    expect(stderr).toMatch(/broke off the connection\. Trying again/);
+    expect(stderr).toMatch(/closed the connection\. Retrying/);
   });
 
   fault("F34", async ({ expect, row }) => {
@@ -147,7 +147,7 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the en
 describe.concurrent("the endpoint's name", () => {
   fault("F52", async ({ expect, row }) => {
     const { stderr } = await logIn(expect, row, await newJob(row, "actions.invalid"));
-    expect(stderr.match(/the name actions\.invalid cannot be resolved\. Trying again/g)).toHaveLength(2);
+    expect(stderr.match(/the name actions\.invalid cannot be resolved\. Retrying/g)).toHaveLength(2);
   });
 
   // A name server listens at port 53.

@@ -72,7 +72,7 @@ describe.concurrent("the issuer answers", () => {
     });
   }
 
-  answers("F61", reset, /broke off the connection/);
+  answers("F61", reset, /closed the connection/);
   answers("F62", cut, /the answer broke off/);
   answers("F63", hang, /answered 500/);
   answers("F64", huge, /larger than 1048576 bytes/);
@@ -156,12 +156,12 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the is
 
   fault("F74", async ({ expect, row }) => {
     const { world } = await behind(row, poisonedBy(endingAfter(300)));
-    expect((await logIn(expect, row, world)).stderr).toContain("broke off the connection");
+    expect((await logIn(expect, row, world)).stderr).toContain("closed the connection");
   });
 
   fault("F75", async ({ expect, row }) => {
     const { world } = await behind(row, poisonedBy(resetting));
-    expect((await logIn(expect, row, world)).stderr).toContain("broke off the connection");
+    expect((await logIn(expect, row, world)).stderr).toContain("closed the connection");
   });
 });
 

@@ -75,7 +75,7 @@ export const promotionRows: readonly Group[] = [
       elsewhere(
         row("F309", "docker-registry rewrites a layer's link while a manifest is put", "recovered", "retried twice"),
         "registry/transport.test.ts",
-        "a manifest > a layer's link that is being written just now, as docker-registry words it: asked again, twice",
+        "a manifest > is pushed again, twice, while docker-registry writes a layer's link",
       ),
     ],
   },

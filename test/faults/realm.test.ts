@@ -40,7 +40,7 @@ describe.concurrent("the registry says", () => {
       if (row.outcome === "realm-refused") {
         const asked = quay.requests.filter(({ path, scheme }) => path === "/v2/" && !scheme);
         expect([asked.length, other.requests]).toEqual([1, []]);
-        expect(ran.stderr).not.toContain("Trying again");
+        expect(ran.stderr).not.toContain("Retrying");
       }
     });
   }

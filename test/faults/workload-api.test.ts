@@ -63,13 +63,13 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the Wo
   fault("F87", async ({ expect, row }) => {
     const { world } = await behind(row, shut);
     const { stderr } = await logIn(expect, row, world);
-    expect(stderr.match(/nobody listens at .*\. Trying again/g)?.length).toBeGreaterThan(1);
+    expect(stderr.match(/no process listens at .*\. Retrying/g)?.length).toBeGreaterThan(1);
   });
 
   fault("F88", async ({ expect, row }) => {
     const { passage, world } = await behind(row, shut);
     const [{ stderr }] = await Promise.all([logIn(expect, row, world), begun(world).then(passage.heal)]);
-    expect(stderr).toContain("Trying again");
+    expect(stderr).toContain("Retrying");
   });
 
   fault("F89", async ({ expect, row }) => {

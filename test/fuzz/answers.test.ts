@@ -1,4 +1,4 @@
-/** Answers and documents of others, over real TLS: whatever type stands where, what comes of it is ours and foreseen. */
+/** Answers and documents from outside, over real TLS: with any type in any place, the result is a value or an explained error. */
 
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
@@ -36,19 +36,19 @@ import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { forAllAsync, outcome, outcomeAsync } from "./property.ts";
 import { hostile } from "./values.ts";
 
-/** Where something else is expected: each type, what can't be made a text, and what is too deep to be gone through. */
+/** Unexpected values: each type, one that String() throws on, and one nested too deep for recursion. */
 const deep = "too deep to be gone through";
 const written = (content: unknown): string =>
   JSON.stringify(content).replaceAll(JSON.stringify(deep), `${"[".repeat(20_000)}${"]".repeat(20_000)}`);
-const jwt = (said: unknown, header: unknown = { alg: "RS256", kid: "rsa1" }): string =>
-  [written(header), written(said), "x"].map((part) => Buffer.from(part).toString("base64url")).join(".");
+const jwt = (claims: unknown, header: unknown = { alg: "RS256", kid: "rsa1" }): string =>
+  [written(header), written(claims), "x"].map((part) => Buffer.from(part).toString("base64url")).join(".");
 const odd: readonly unknown[] = [
   ...[null, true, 0, -1, 1e300, 2 ** 53, "", "x", "\u0000\n\u001b", "https://%zz@x/", "https://a ", [], {}, deep],
   ...[[null], [[]], ["x", 1], { toString: 1, valueOf: 1 }, [{ toString: null }], { length: 1e9 }, { kid: null }],
 ];
 
 const value: fc.Arbitrary<unknown> = fc.oneof(fc.constantFrom(...odd), hostile, fc.jsonValue({ maxDepth: 3 }));
-/** An object with these keys, each with anything; at times something else. */
+/** An object with these keys and any values; sometimes another value. */
 const like = (...keys: string[]): fc.Arbitrary<unknown> =>
   fc.oneof(
     { weight: 9, arbitrary: fc.record(Object.fromEntries(keys.map((key) => [key, value])), { requiredKeys: [] }) },
@@ -58,7 +58,7 @@ const like = (...keys: string[]): fc.Arbitrary<unknown> =>
 let authority: Authority;
 let host: string;
 let close: () => Promise<void>;
-/** What is answered to everything, in this order, the last one for ever. */
+/** The answers to all requests, in this order; the last one repeats. */
 let replies: { readonly body: string; readonly status?: number; readonly headers?: Record<string, string> }[] = [];
 beforeAll(async () => {
   authority = await createAuthority();
@@ -181,7 +181,7 @@ test("GitHub's endpoint, and the event of a run", async () => {
 
 test("Quay's exchange", async () => {
   const identity = testIdentity({ issuer: `https://${host}` });
-  const token = like("sub", "exp", "iat", "nbf").map((said) => ({ token: jwt(said) }));
+  const token = like("sub", "exp", "iat", "nbf").map((claims) => ({ token: jwt(claims) }));
   const answer = fc.oneof(like("token", "message", "error", "detail"), token);
   await forAllAsync(fc.tuple(answer, fc.constantFrom(200, 400, 401, 404, 500)), async ([content, status]) => {
     replies = [{ ...json(content), status }];
@@ -197,7 +197,7 @@ test("Quay's exchange", async () => {
 
 test("tokens of a registry, its errors, and its challenge", { timeout: 120_000 }, async () => {
   const access = fc.oneof(value, fc.array(like("type", "name", "actions"), { maxLength: 2 }));
-  const bearer = fc.record({ access }).map((said) => ({ token: jwt(said) }));
+  const bearer = fc.record({ access }).map((claims) => ({ token: jwt(claims) }));
   const reason = fc.oneof(value, fc.array(like("code", "message"), { maxLength: 2 })).map((errors) => ({ errors }));
   const realm = fc.constantFrom("https://%zz@x/", "https://", "x", "https://a b/", `https://HOST/t`, "");
   const request = parseRequest({ registry: "quay.io", robot: "acme+ci", access: "acme/app:pull" });
@@ -235,7 +235,7 @@ test("tokens of a registry, its errors, and its challenge", { timeout: 120_000 }
   );
 });
 
-test("a redirect, a list's next page, a manifest's type: addresses and headers that can't be", async () => {
+test("a redirect, a list's next page, a manifest's type: invalid addresses and headers", async () => {
   const options = { registry: host, endpoint: "source", robot: undefined, timeoutSeconds: 2 } as const;
   const asker = { ...options, credential: () => undefined, realm: () => undefined };
   const anonymous = () => createClient(createTransport(asker, platform()), "acme/app");

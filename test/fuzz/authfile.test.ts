@@ -1,4 +1,4 @@
-/** Auth files as others leave them: read, added to, taken back. */
+/** Auth files of other programs: read, changed, restored. */
 import { readdirSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ const scope = fc.oneof(
   fc.constantFrom("quay.io", "quay.io/acme", "docker.io", "__proto__", "constructor", "toString", "0", ""),
   hostile,
 );
-/** What a login of ours can stand under. */
+/** Scopes of logins. */
 const ourScope = fc.constantFrom<string>(
   "quay.io",
   "quay.io/acme",
@@ -44,7 +44,7 @@ const others = fc.dictionary(
   fc.jsonValue({ maxDepth: 2 }),
   { maxKeys: 4, noNullPrototype: true },
 );
-/** An auth file with all that others keep in it, as JSON in any layout. */
+/** An auth file with other programs' content, as JSON in any layout. */
 const sound = fc
   .record({
     others,
@@ -66,11 +66,11 @@ const any = fc.oneof(
   endless,
 );
 
-/** JSON as another program reads it; whatever a name means to JavaScript, it is a name. */
+/** JSON as another program reads it: a name such as __proto__ is just a name. */
 const entriesOf = (value: unknown): Map<string, string> =>
   new Map(Object.entries((value ?? {}) as object).map(([name, content]) => [name, JSON.stringify(content)]));
 
-test("of any bytes come logins, or an error that repeats none of them", async () => {
+test("any bytes give logins, or an error that quotes none of them", async () => {
   const path = join(await makeFolder(), "auth.json");
   const wanted = { registry: "quay.io", scopes: [] };
   let read = 0;
@@ -98,7 +98,7 @@ test("of any bytes come logins, or an error that repeats none of them", async ()
   expect(read).toBeGreaterThan(100);
 });
 
-test("what is merged stands there, all else stays, and afterwards everything is as it was, byte for byte", async () => {
+test("merges entries, keeps all others, and restores the file byte for byte", async () => {
   const folder = await makeFolder();
   const path = join(folder, "auth.json");
   const ourEntry = fc.nat().map((number) => entryOf("acme+ci", robotToken(2_000_000_000, { number })));
@@ -117,7 +117,7 @@ test("what is merged stands there, all else stays, and afterwards everything is 
         await restoreEntries(record, "fuzz", platform);
         expect(await readFile(path, "utf8").catch(() => undefined)).toBe(text);
       } else {
-        // Somebody else writes in between: theirs stays, ours goes, and what ours had covered comes back.
+        // Another process writes in between: its entries are kept, ours are removed, and what they replaced is restored.
         await writeFile(path, JSON.stringify({ ...merged, auths: { ...merged.auths, ...meanwhile } }));
         const left = new Map([...entriesOf(merged.auths), ...entriesOf(meanwhile)]);
         for (const [name, content] of entriesOf(ours)) {
@@ -133,7 +133,7 @@ test("what is merged stands there, all else stays, and afterwards everything is 
         const after = JSON.parse(await readFile(path, "utf8").catch(() => "{}"));
         expect(entriesOf(after.auths)).toEqual(left);
       }
-      // A robot token of theirs may be another session's, which then finds here what stood before us.
+      // A foreign robot token may be another session's, which then finds the entry from before ours.
       const handover = join(folder, "auth.json.quay-keyless-login");
       const isHandedOver = await rm(handover).then(
         () => true,
@@ -146,7 +146,7 @@ test("what is merged stands there, all else stays, and afterwards everything is 
   );
 });
 
-test("a logout without a session takes what it is told to, and nothing else", async () => {
+test("a logout without a session removes the named entries, and nothing else", async () => {
   const path = join(await makeFolder(), "auth.json");
   await forAllAsync(
     fc.tuple(sound, fc.uniqueArray(ourScope, { maxLength: 3 }), fc.boolean()),
@@ -163,7 +163,7 @@ test("a logout without a session takes what it is told to, and nothing else", as
   );
 });
 
-test("a session's record that is damaged in any way is a session, or said to be damaged", async () => {
+test("a damaged session record is read as a session, or reported as damaged", async () => {
   const folder = await makeFolder();
   const path = join(folder, "auth.json");
   await writeFile(path, `{"auths": {"quay.io": {"auth": "${password}"}}}`);

@@ -1,4 +1,4 @@
-/** A megabyte of what others say: nothing that reads or shows it may take longer than its length explains. */
+/** A megabyte of text from outside: reading and printing it takes time linear in its length. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readEntry } from "../../src/authfile/entry.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";

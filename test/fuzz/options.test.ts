@@ -1,4 +1,4 @@
-/** What people type: options, scopes, addresses of sockets, arguments, durations. */
+/** User input: options, scopes, addresses of sockets, arguments, durations. */
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -17,7 +17,7 @@ import { makeFolder } from "../fixtures.ts";
 import { expectUnsaid, forAll, forAllAsync, outcome, outcomeAsync } from "./property.ts";
 import { endless, hostile, like, nearly, quayName, registryHost, secret } from "./values.ts";
 
-/** Values that work, most of them together. */
+/** Valid values, most of them together. */
 const good: Partial<Record<OptionName, readonly string[]>> = {
   registry: ["quay.io", "QUAY.io", "quay.example.com:8443", "[::1]:8443", "localhost:5000"],
   robot: ["acme+ci", "quay.io/acme=acme+ci\nquay.io/acme/app=acme+release", "acme+ci\nbolt+ci", "quay.io=acme+ci"],
@@ -54,7 +54,7 @@ test.each([
   ["a request", byRequest],
   ["an identity", byIdentity],
   ["scopes", byScopes],
-])("of any options comes %s, or an error that names one of them on one line", (_, parse) => {
+])("any options give %s, or an error that names one of them on one line", (_, parse) => {
   const names = options.map(({ name }) => name);
   forAll(anyValues, (values) => {
     const result = outcome<unknown>(() => parse(values));
@@ -67,7 +67,7 @@ test.each([
   });
 });
 
-test("of options that were right but for one, too", () => {
+test("so do valid options with one invalid value", () => {
   const base = { robot: "acme+ci", registry: "quay.io", scope: "quay.io" } as const;
   const one = fc
     .constantFrom(...options.map(({ name }) => name))
@@ -85,7 +85,7 @@ test("of options that were right but for one, too", () => {
   expect(right).toBeGreaterThan(100);
 });
 
-test("a request says what its options say, however they are written", () => {
+test("a request has its options' values, in any notation", () => {
   const robots = registryHost.chain((registry) =>
     fc.record({
       registry: fc.constant(registry),
@@ -122,7 +122,7 @@ test("a request says what its options say, however they are written", () => {
     });
     expect(request).toMatchObject({ registry, robots: expected, tool, store: { authFileMode: mode } });
     expect(request.access).toHaveLength(expected.length);
-    // The robot that is taken for a repository is that of the longest scope which holds it.
+    // A repository's robot is the one with the longest matching scope.
     for (const { repository } of request.access) {
       const holding = expected.filter(({ scope }) => `${registry}/${repository}/`.startsWith(`${scope}/`));
       const longest = Math.max(...holding.map(({ scope }) => scope.length));
@@ -131,7 +131,7 @@ test("a request says what its options say, however they are written", () => {
   });
 });
 
-test("what a parser has accepted it accepts again, unchanged", () => {
+test("a parser accepts its own result again, unchanged", () => {
   forAll(like("quay.io", "QUAY.example:8443", "[::1]:1"), (registry) => {
     const once = outcome(() => parseScopes({ registry }));
     if (!(once instanceof ExplainedError)) {
@@ -146,16 +146,16 @@ test("what a parser has accepted it accepts again, unchanged", () => {
   });
 });
 
-test("a password before a host is never repeated, nor a token in the place of a variable's name", () => {
+test("errors never quote a password before a host, nor a token in place of a variable's name", () => {
   const before = fc.constantFrom("", "https://", "oauth2://", "user:", "https://user:");
   const userinfo = fc
     .tuple(before, hostile, hostile)
     .map(([start, a, b]) => `${start}${a}${secret}${b}@`)
-    // What stands before :// is no password.
+    // The part before :// is not a password.
     .filter((text) => !/^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0].includes(secret));
   const where = fc.constantFrom<(text: string) => OptionValues>(
     (text) => ({ robot: "acme+ci", registry: `${text}quay.io` }),
-    // Each line and what stands before = is something of its own.
+    // Each line, and the part before =, is a value of its own.
     (text) => ({ robot: `${text.replaceAll(/[=\r\n]/g, "")}quay.io/acme=acme+ci` }),
     (text) => ({ robot: "acme+ci", scope: `${text.replaceAll(/[\r\n]/g, "")}quay.io/acme` }),
   );
@@ -175,7 +175,7 @@ test("a password before a host is never repeated, nor a token in the place of a 
   });
 });
 
-test("the address of a socket is one, or what is wrong is said", () => {
+test("any text is a socket's address, or an error says what is wrong", () => {
   forAll(like(...(good["spiffe-socket"] ?? [])), (text) => {
     const endpoint = parseEndpoint(text);
     if ("problem" in endpoint) {
@@ -207,7 +207,7 @@ test("the address of a socket is one, or what is wrong is said", () => {
 
 const commands = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
 
-test("of any arguments come a command and its options, or an error that says what to type", () => {
+test("any arguments give a command and its options, or an error that says what to type", () => {
   const words = [...commands, "help", "--help", "-h", "--version", "--", "-", "-abc", "--no-robot", "---", "--=x"];
   const flag = fc.constantFrom(...options.map(({ name }) => `--${name}`));
   const argument = fc.oneof(
@@ -241,7 +241,7 @@ test("of any arguments come a command and its options, or an error that says wha
   expect([...seen].sort()).toEqual(["error", "help", "run", "version"]);
 });
 
-test("arguments say what was meant, in any order and either form", () => {
+test("arguments mean the same in any order and either form", () => {
   const value = fc.oneof(fc.constantFrom("", "a=b", "=", "x"), hostile).filter((text) => !text.startsWith("-"));
   const invocation = fc.constantFrom(...commands).chain((command) =>
     fc.record({
@@ -272,7 +272,7 @@ test("arguments say what was meant, in any order and either form", () => {
   });
 });
 
-test("how long a login must last is a duration, or an error", async () => {
+test("any text is a duration of a login, or an error", async () => {
   const file = join(await makeFolder(), "auth.json");
   const call = (text: string) => ({
     values: { for: text, "auth-file": file },

@@ -1,4 +1,4 @@
-/** What we print: whatever others say in it, it stays text, for GitHub's runner, for a terminal and in a summary. */
+/** Printed output: text from outside stays text, for GitHub's runner, for a terminal and in a summary. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** What `work` writes to standard output and standard error. */
+/** The output of `work` on standard output and standard error. */
 function printed(work: () => void): string {
   let text = "";
   const spies = [process.stdout, process.stderr].map((stream) =>
@@ -85,7 +85,7 @@ const words = fc
   .map((parts) => parts.join(""));
 const message = fc.oneof({ weight: 9, arbitrary: words }, { weight: 1, arbitrary: endless });
 
-test("the runner finds no command in what is told, and one where one is meant", () => {
+test("the runner finds no command in messages, and one in each command", () => {
   const reporter = createReporter(everyOption);
   forAll(
     message,
@@ -98,7 +98,7 @@ test("the runner finds no command in what is told, and one where one is meant", 
         const output = printed(() => say(text));
         expect(commandsIn(output)).toHaveLength(1);
         expect(output.startsWith(start)).toBe(true);
-        // What a person reads is what was said, as far as it can be read.
+        // A reader sees the original text, as far as it is printable.
         const data = output.slice(start.length, -1);
         expect(data.replaceAll("%0A", "\n").replaceAll("%25", "%")).toBe(plain(text));
       }
@@ -107,7 +107,7 @@ test("the runner finds no command in what is told, and one where one is meant", 
   );
 });
 
-test("a failure is one command, whatever is in it", () => {
+test("a failure is one command, with any text in it", () => {
   const reporter = createReporter(everyOption);
   const parts = fc.record({ message, remedy: fc.array(message, { maxLength: 3 }), subject: message });
   forAll(parts, ({ message, remedy, subject }) => {
@@ -121,7 +121,7 @@ test("a failure is one command, whatever is in it", () => {
   });
 });
 
-test("a value that is set is that value, and sets nothing else", () => {
+test("setting a value sets exactly that, and nothing else", () => {
   const file = join(mkdtempSync(join(tmpdir(), "quay-keyless-test-")), "output");
   try {
     vi.stubEnv("GITHUB_OUTPUT", file);
@@ -142,7 +142,7 @@ test("a value that is set is that value, and sets nothing else", () => {
   }
 });
 
-test("nothing that is said moves a terminal's cursor, and no secret is said, even in pieces", () => {
+test("no message moves a terminal's cursor or contains a secret, even in pieces", () => {
   const sequence = fc.constantFrom("", "\u001b[31m", "\u001b]0;title\u0007", "\u009b2J", "\u001b[");
   const control = fc.constantFrom("\u0007", "\b", "\r", "\u001b", "\u009b", "\u007f", "\u0090");
   const pieces = fc
@@ -154,14 +154,14 @@ test("nothing that is said moves a terminal's cursor, and no secret is said, eve
   forAll(pieces, (text) => {
     for (const say of [terminal.info, terminal.warning, terminal.error, terminal.debug, terminal.print]) {
       const output = printed(() => say(text));
-      // Results with a secret in them never come as far as this.
+      // A result that contains a secret is rejected earlier.
       expect(say !== terminal.print && output.includes(secret)).toBe(false);
       expect(output).not.toMatch(/[^\P{Cc}\n\t]/u);
     }
   });
 });
 
-test("in a summary everything from outside is text", () => {
+test("a summary shows everything from outside as text", () => {
   forAll(message, (text) => {
     const error = failureOf(new ExplainedError("quay-refused", text, { remedy: [text] }));
     const inside = /^### Not logged in to Quay\n\n<pre>(.*)<\/pre>\n\n$/s.exec(failureSummary(error))?.[1];

@@ -1,4 +1,4 @@
-/** What people ask to be promoted: references, options, the file. */
+/** User input for promotions: references, options, the file. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as yaml from "yaml";
@@ -34,7 +34,7 @@ const refuse = (shown: string, problem: Words, example: string) => invalidInput(
 const source = (text: string) => parseSource(text, "quay.io", refuse);
 const destination = (text: string) => parseDestination(text, "quay.io", "the option tag", refuse);
 
-/** Hosts that are told from organizations: by a dot, a port or localhost. */
+/** Hosts that differ from organizations: by a dot, a port or localhost. */
 const host = registryHost.filter((text) => /[.:]/.test(text) || text === "localhost");
 const repository = fc
   .array(fc.stringMatching(/^[a-z0-9]{1,6}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,6}){0,2}$/), { minLength: 2, maxLength: 4 })
@@ -45,32 +45,32 @@ const tag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,20}$/);
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/).map((text) => `sha256:${text}`);
 
 /** On one line, not endless, and of a known kind. */
-function expectTold(told: ExplainedError): void {
-  const error = failureOf(told);
+function expectOneLine(failed: ExplainedError): void {
+  const error = failureOf(failed);
   expect(error.code).toBe("invalid-input");
   expect(error.message + error.remedy.join("")).not.toMatch(/[\r\n]/);
   expect(error.message.length).toBeLessThan(1_000);
   expect(error.remedy.join("").length).toBeLessThan(25_000);
-  // For each option that is missing, an example.
+  // An example for each missing option.
   const missing = /^Missing required options? (.*)\.$/.exec(error.message)?.[1]?.split(", ");
   expect(error.remedy).toHaveLength(missing?.length ?? 1);
 }
 
-test("of any text comes a reference that reads the same again, or an error on one line", () => {
+test("any text gives a reference that reads the same again, or an error on one line", () => {
   let right = 0;
   forAll(
     like(...sources, ...destinations),
     (text) => {
       const image = outcome(() => source(text));
       if (image instanceof ExplainedError) {
-        expectTold(image);
+        expectOneLine(image);
       } else {
         right += 1;
         expect(source(formatReference(image))).toEqual(image);
       }
       const place = outcome(() => destination(text));
       if (place instanceof ExplainedError) {
-        expectTold(place);
+        expectOneLine(place);
       } else {
         expect(destination(pathOf(place))).toEqual(place);
         expect(source(byDigest(place, `sha256:${hex}`))).toMatchObject(place);
@@ -81,7 +81,7 @@ test("of any text comes a reference that reads the same again, or an error on on
   expect(right).toBeGreaterThan(100);
 });
 
-test("a reference says what its parts say, however it is written", () => {
+test("a reference has its parts' values, in any notation", () => {
   forAll(fc.tuple(host, repository, tag, digest, fc.boolean()), ([registry, path, name, sum, capitals]) => {
     const written = `${capitals ? registry.toUpperCase() : registry}/${path}`;
     expect(source(`${written}:${name}`)).toEqual({ registry, repository: path, by: { tag: name } });
@@ -92,11 +92,11 @@ test("a reference says what its parts say, however it is written", () => {
   });
 });
 
-test("tags stay as they are, or one of them is told", () => {
+test("tags are unchanged, or the error names one", () => {
   forAll(fc.array(like("1.0", "latest", "v1.2-rc_3"), { maxLength: 4 }), (texts) => {
     const tags = outcome(() => parseTags(texts, refuse));
     if (tags instanceof ExplainedError) {
-      expectTold(tags);
+      expectOneLine(tags);
     } else {
       expect(tags).toEqual(texts);
       expect(new Set(tags).size).toBe(tags.length);
@@ -104,14 +104,14 @@ test("tags stay as they are, or one of them is told", () => {
   });
 });
 
-test("the example of an error about a reference is one", () => {
+test("the example in an error about a reference is valid", () => {
   forAll(
     nearly(...sources),
     (text) => {
       const error = outcome(() => source(text));
       const example =
         error instanceof ExplainedError ? failureOf(error).remedy[0]?.replace("Write, for example, ", "") : undefined;
-      // Without sign of what was meant it is a repository alone.
+      // Otherwise it is a repository alone.
       if (example !== undefined && !/(?:no scheme|no user or password|has no blanks)/.test(String(error))) {
         expect(outcome(() => source(example))).not.toBeInstanceOf(ExplainedError);
       }
@@ -120,7 +120,7 @@ test("the example of an error about a reference is one", () => {
   );
 });
 
-/** Values that work, most of them together. */
+/** Valid values, most of them together. */
 const good: Partial<Record<OptionName, readonly string[]>> = {
   registry: ["quay.io", "quay.example.com:8443"],
   source: sources,
@@ -137,10 +137,10 @@ const good: Partial<Record<OptionName, readonly string[]>> = {
 };
 const flags = ["with-signatures", "dry-run"];
 const valuesFor = (name: OptionName) => like(...(good[name] ?? [flags.includes(name) ? "true" : ""]));
-// Files have tests of their own; what stands there by chance must not be read.
+// Files have tests of their own; a file that exists by chance must not be read.
 const names = options.map(({ name }) => name).filter((name) => name !== "file");
 
-test("of any options comes a request, or an error that names one of them", async () => {
+test("any options give a request, or an error that names one of them", async () => {
   const base = { source: "acme/a:1", destination: "acme/b", tag: "1", "destination-robot": "acme+ci" } as const;
   const one = fc.constantFrom(...names).chain((name) => valuesFor(name).map((value) => ({ ...base, [name]: value })));
   const any = fc.record(Object.fromEntries(names.map((name) => [name, valuesFor(name)])), { requiredKeys: [] });
@@ -150,7 +150,7 @@ test("of any options comes a request, or an error that names one of them", async
     async (values) => {
       const result = await outcomeAsync(() => readPromotionRequest(values));
       if (result instanceof ExplainedError) {
-        expectTold(result);
+        expectOneLine(result);
         expect(names).toContain(/^(?:The option "|Missing required options? )([\w-]+)/.exec(result.message)?.[1]);
         return;
       }
@@ -181,7 +181,7 @@ const release = `# November
 `;
 const json = JSON.stringify([{ source: "acme/staging:1", destination: "acme/app", tags: ["1", "2"] }]);
 
-test("of any file come promotions, or an error that names the file", () => {
+test("any file gives promotions, or an error that names the file", () => {
   const sign = fc.constantFrom(
     ..."-:[]{},&*!|>'\"%@`#? \n\t".split(""),
     "- ",
@@ -196,7 +196,7 @@ test("of any file come promotions, or an error that names the file", () => {
     { weight: 5, arbitrary: nearly(release, json) },
     { weight: 2, arbitrary: fc.array(fc.oneof(sign, hostile), { maxLength: 12 }).map((parts) => parts.join("")) },
     { weight: 1, arbitrary: endless },
-    // Signs that open something, over and over.
+    // Opening characters, repeated.
     { weight: 1, arbitrary: fc.tuple(sign, sign, fc.nat({ max: 20_000 })).map(([a, b, n]) => (a + b).repeat(n)) },
   );
   let right = 0;
@@ -205,7 +205,7 @@ test("of any file come promotions, or an error that names the file", () => {
     ([content, hasSourceRobot]) => {
       const result = outcome(file(content, hasSourceRobot));
       if (result instanceof ExplainedError) {
-        expectTold(result);
+        expectOneLine(result);
         expect(result.message).toMatch(
           /^(?:The option "file" is "release\.yaml": |release\.yaml, entry \d+ \(line \d+\): )/,
         );
@@ -219,7 +219,7 @@ test("of any file come promotions, or an error that names the file", () => {
   expect(right).toBeGreaterThan(10);
 });
 
-test("a file says what was written into it, by whatever writes YAML or JSON", () => {
+test("a file written as YAML or JSON reads the same", () => {
   const entry = fc.record({
     source: fc.tuple(repository, digest).map(([path, sum]) => `quay.io/${path}@${sum}`),
     destination: repository.map((path) => `quay.io/${path}`),
@@ -243,12 +243,12 @@ test("a file says what was written into it, by whatever writes YAML or JSON", ()
   });
 });
 
-test("a password before a host is never repeated, in options nor in a file", async () => {
+test("errors never quote a password before a host, in options or in a file", async () => {
   const before = fc.constantFrom("", "https://", "docker://", "user:", "https://user:");
   const userinfo = fc
     .tuple(before, hostile, hostile)
     .map(([start, a, b]) => `${start}${a}${secret}${b}@`)
-    // Lines are values of their own, and what stands before :// is no password; blanks around a value are left out.
+    // Lines are separate values, the part before :// is not a password, and spaces around a value are dropped.
     .map((text) => text.replaceAll(/[\r\n]/g, ""))
     .filter((text) => !/^[a-z][a-z0-9+.-]*:\/\//i.exec(text.trim())?.[0].includes(secret));
   const after = fc.constantFrom("quay.io/acme/app:1", "quay.io/acme/app", `localhost:5000/a/b@sha256:${hex}`, "");

@@ -1,5 +1,5 @@
 /**
- * Properties that hold for whatever comes in. In CI the cases are always the same; elsewhere they are new each time.
+ * Properties that hold for any input. In CI the cases are always the same; elsewhere they are new each time.
  * A failure prints its seed: `FUZZ_SEED=… script/test test/fuzz` runs the same cases, `FUZZ_RUNS=20` twenty times as many.
  */
 import { runInThisContext } from "node:vm";
@@ -12,10 +12,10 @@ const fixed = process.env.FUZZ_SEED ?? (process.env.CI ? "20261124" : undefined)
 const seed = fixed === undefined ? Date.now() % 2 ** 31 : Number(fixed);
 const times = Number(process.env.FUZZ_RUNS ?? 1);
 
-/** Where a hang begins, milliseconds: far more than all cases of one property take. */
+/** Milliseconds that count as a hang: far more than all cases of one property take. */
 const endless = 12_000 * times;
 
-/** Fails with the smallest case found that makes `predicate` throw; one that never returns is named and ended. */
+/** Fails with the smallest case found that makes `predicate` throw; reports and stops one that never returns. */
 export function forAll<T>(values: fc.Arbitrary<T>, predicate: (value: T) => void, runs = 300): void {
   let last: { readonly value: T } | undefined;
   const property = fc.property(values, (value) => {
@@ -25,7 +25,7 @@ export function forAll<T>(values: fc.Arbitrary<T>, predicate: (value: T) => void
   const name = "quay-keyless-login: the property under test";
   Reflect.set(globalThis, Symbol.for(name), () => fc.assert(property, { seed, numRuns: runs * times }));
   try {
-    // The only way to end a loop, or an expression that backtracks for hours, and still have a test that tells of it.
+    // The only way to stop a loop, or an expression that backtracks for hours, and still report it in a test.
     runInThisContext(`globalThis[Symbol.for(${JSON.stringify(name)})]()`, { timeout: endless });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") {
@@ -37,7 +37,7 @@ export function forAll<T>(values: fc.Arbitrary<T>, predicate: (value: T) => void
   }
 }
 
-/** The same for what waits for files; vitest's own limit ends it. */
+/** The same for asynchronous work; vitest's own timeout stops it. */
 export function forAllAsync<T>(
   values: fc.Arbitrary<T>,
   predicate: (value: T) => Promise<void>,
@@ -46,7 +46,7 @@ export function forAllAsync<T>(
   return fc.assert(fc.asyncProperty(values, predicate), { seed, numRuns: runs * times });
 }
 
-/** @returns what `work` gives, or the error that it ends with, which is one of ours and foreseen, or the test fails */
+/** @returns the result of `work`, or its error. The test fails if that is not an explained and foreseen one */
 export function outcome<T>(work: () => T): T | ExplainedError {
   try {
     return work();
@@ -66,14 +66,14 @@ function foreseen(error: unknown): ExplainedError {
   return error;
 }
 
-/** Neither the text that people see nor what a debugger would show (stack, causes) holds the secret, in plain or base64. */
+/** Neither the printed text nor what a debugger shows (stack, causes) contains the secret, in plain or base64. */
 export function expectUnsaid(error: ExplainedError, secret: string): void {
   const causes: unknown[] = [];
   for (let cause: unknown = error; cause !== undefined; cause = (cause as Error).cause) {
     causes.push(cause instanceof Error ? `${cause.message}\n${cause.stack}` : cause);
   }
-  const said = `${formatError(failureOf(error))}\n${causes.join("\n")}`;
+  const shown = `${formatError(failureOf(error))}\n${causes.join("\n")}`;
   for (const form of [secret, Buffer.from(secret).toString("base64").replace(/=+$/, "")]) {
-    expect(said.includes(form), `a secret is told: ${said.slice(0, 500)}`).toBe(false);
+    expect(shown.includes(form), `a secret is shown: ${shown.slice(0, 500)}`).toBe(false);
   }
 }

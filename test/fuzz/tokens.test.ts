@@ -1,4 +1,4 @@
-/** What others hand us: identity tokens, Quay's answers, messages of the Workload API. */
+/** Input from servers: identity tokens, Quay's answers, messages of the Workload API. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeResponse, encodeRequest } from "../../src/identity/spiffe/wire.ts";
@@ -38,7 +38,7 @@ const address = fc.oneof(
   fc.constant("https://issuer.example"),
 );
 
-/** What a token may say; its secret is in a claim that nobody asks for, and in its signature. */
+/** Claims of a token; its secret is in an unused claim, and in its signature. */
 const claims = fc.record({ iss: address, sub: text, aud: text, iat: time, exp: time }, { requiredKeys: [] });
 const header = fc.record(
   { alg: fc.oneof(fc.constantFrom<unknown>("RS256", "ES256", "none", 5), hostile), kid: text },
@@ -47,7 +47,8 @@ const header = fc.record(
 const jwt = fc
   .tuple(header, claims)
   .map(
-    ([head, said]) => `${encode(JSON.stringify(head))}.${encode(JSON.stringify({ ...said, note: secret }))}.${secret}`,
+    ([head, claims]) =>
+      `${encode(JSON.stringify(head))}.${encode(JSON.stringify({ ...claims, note: secret }))}.${secret}`,
   );
 
 const nearlyJwt = fc.oneof(
@@ -62,7 +63,7 @@ const nearlyJwt = fc.oneof(
 const provenance = (source: "github" | "file") => ({ source, origin: "a test", wantedAudience: "quay" }) as const;
 const codes = ["token-not-a-jwt", "token-algorithm", "token-incomplete", "issuer-cluster-internal", "issuer-not-https"];
 
-test("of any text comes an identity that can be used, or an error that does not repeat the text", () => {
+test("any text gives a usable identity, or an error that does not quote it", () => {
   let identities = 0;
   const inputs = fc.tuple(nearlyJwt, fc.boolean(), fc.integer({ min: 0, max: 2 ** 43 }));
   const judge = ([token, fresh, now]: [string, boolean, number]) => {
@@ -92,20 +93,20 @@ test("of any text comes an identity that can be used, or an error that does not 
       exp: fc.integer({ min: 1 }),
       aud: text,
     })
-    .map((said) => unsignedJwt({ ...said, note: secret }));
+    .map((claims) => unsignedJwt({ ...claims, note: secret }));
   forAll(fc.tuple(sound, fc.boolean(), fc.integer({ min: 0, max: 2 ** 43 })), judge);
   expect(identities).toBeGreaterThan(200);
 });
 
-test("a token says what its issuer has written", () => {
-  const said = fc.record({
+test("a token has the claims that its issuer wrote", () => {
+  const claims = fc.record({
     iss: fc.webUrl({ validSchemes: ["https"] }),
     sub: fc.string({ unit: "grapheme", minLength: 1 }),
     aud: fc.oneof(fc.string(), fc.array(fc.string(), { minLength: 1, maxLength: 3 })),
     iat: fc.integer({ min: 1, max: 2 ** 37 }),
     exp: fc.integer({ min: 1, max: 2 ** 37 }),
   });
-  forAll(fc.tuple(said, fc.string({ unit: "grapheme", minLength: 1 })), ([{ iss, sub, aud, iat, exp }, kid]) => {
+  forAll(fc.tuple(claims, fc.string({ unit: "grapheme", minLength: 1 })), ([{ iss, sub, aud, iat, exp }, kid]) => {
     const token = unsignedJwt({ iss, sub, aud, iat, exp }, { alg: "RS256", kid });
     expect(asIdentity(readToken(token, provenance("github")))).toMatchObject({
       issuer: iss,
@@ -131,11 +132,11 @@ test("the text of a file is one word, or no token", () => {
   });
 });
 
-test("of any answer to the exchange comes a robot token with an end, or what is wrong, without a token", () => {
+test("any answer to the exchange gives a robot token with an expiry, or says what is wrong, without a token", () => {
   const robotToken = fc.oneof(
     fc
       .record({ sub: fc.oneof(fc.constant("acme+ci"), text), exp: time }, { requiredKeys: [] })
-      .map((said) => unsignedJwt({ ...said, note: secret }).replace(/[^.]+$/, secret)),
+      .map((claims) => unsignedJwt({ ...claims, note: secret }).replace(/[^.]+$/, secret)),
     nearlyJwt,
   );
   const word = fc.oneof(
@@ -208,7 +209,7 @@ test("of any answer to the exchange comes a robot token with an end, or what is 
   ]);
 });
 
-test("whatever Retry-After says, the wait is finite and within the time", async () => {
+test("for any Retry-After the wait is finite and ends before the deadline", async () => {
   const platform = testPlatform();
   const start = Date.UTC(2026, 10, 24, 12);
   const left = 600_000;
@@ -259,7 +260,7 @@ const svid = fc.record({
 });
 const svids = fc.array(svid, { maxLength: 5 });
 
-test("of any bytes come SVIDs, or what is wrong with them", () => {
+test("any bytes give SVIDs, or say what is wrong", () => {
   const parts = fc.oneof(
     bytes,
     svids.map((list) => encodeResponse(list)),
@@ -292,13 +293,13 @@ test("of any bytes come SVIDs, or what is wrong with them", () => {
   expect(decoded).toBeGreaterThan(50);
 });
 
-test("SVIDs come through as they were sent, and cut anywhere they don't come at all", () => {
+test("SVIDs are read as sent, and not at all if cut anywhere", () => {
   forAll(fc.tuple(svids, fc.nat(), fc.nat({ max: 255 })), ([list, at, value]) => {
     const message = encodeResponse(list);
     expect(decodeResponse(frame(message))).toEqual(list);
     const cut = frame(message).subarray(0, at % (message.length + 5));
     expect(decodeResponse(cut)).toHaveProperty("problem");
-    // The frame is whole and the message is not: what comes is a part of what was sent, or nothing.
+    // The frame is complete and the message is not: the result is a part of what was sent, or nothing.
     const part = decodeResponse(frame(message.subarray(0, at % (message.length + 1))));
     expect("problem" in part ? [] : list).toEqual(expect.arrayContaining("problem" in part ? [] : [...part]));
     const broken = Buffer.from(frame(message));
@@ -307,7 +308,7 @@ test("SVIDs come through as they were sent, and cut anywhere they don't come at 
   });
 });
 
-test("a request is what the encoding says", () => {
+test("a request follows the encoding", () => {
   forAll(fc.tuple(fc.oneof(hostile, endless).filter(Boolean), fc.oneof(hostile, fc.constant(""))), ([audience, id]) => {
     const expected = [field(1, audience), ...(id === "" ? [] : [field(2, id)])];
     expect(encodeRequest(audience, id).equals(frame(Buffer.concat(expected)))).toBe(true);

@@ -1,10 +1,10 @@
-/** Values that a parser has to live with. */
+/** Values for parsers. */
 import fc from "fast-check";
 
-/** Stands for a secret, in whatever is one. */
+/** A placeholder for every secret. */
 export const secret = "Hidden7MarkerOfAll";
 
-/** Characters that mean something to somebody: to a URL, a shell, a log, JSON, a regular expression. */
+/** Characters with a meaning: in a URL, a shell, a log, JSON, a regular expression. */
 const meaning = [
   ..."\0\t\n\r \"'`\\/:;,.=+-_@#?%&*[]{}()<>|~^$!aZ09üß\u0085\u00a0\u2028\u200b\u202e\ufeff\u{1f511}\ud800",
 ];
@@ -31,13 +31,13 @@ const snippets = [
   "https://",
 ];
 
-/** Short texts made of what has a meaning, and of anything. */
+/** Short texts of characters with a meaning, and of any others. */
 export const hostile: fc.Arbitrary<string> = fc.oneof(
   fc.array(fc.oneof(fc.constantFrom(...meaning), fc.constantFrom(...snippets)), { maxLength: 12 }).map(joined),
   fc.string({ unit: "binary", maxLength: 20 }),
 );
 
-/** One thing over and over: what takes an expression that backtracks hours. */
+/** One piece repeated: an expression that backtracks needs hours for it. */
 export const endless: fc.Arbitrary<string> = fc
   .tuple(
     fc.array(fc.constantFrom(...meaning, "a", "0", "a.", "a=", "a+b\n"), { minLength: 1, maxLength: 3 }).map(joined),
@@ -46,7 +46,7 @@ export const endless: fc.Arbitrary<string> = fc
   )
   .map(([part, count, end]) => part.repeat(count / part.length) + end);
 
-/** One of `texts` with a few letters more, fewer, or others. */
+/** One of `texts` with a few letters added, removed or changed. */
 export function nearly(...texts: readonly string[]): fc.Arbitrary<string> {
   const change = fc.tuple(
     fc.nat(),
@@ -61,7 +61,7 @@ export function nearly(...texts: readonly string[]): fc.Arbitrary<string> {
   );
 }
 
-/** Right, nearly right, wrong, and far too long. */
+/** Valid, nearly valid, invalid, and far too long values. */
 export const like = (...texts: readonly string[]): fc.Arbitrary<string> =>
   fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom(...texts) },
@@ -70,7 +70,7 @@ export const like = (...texts: readonly string[]): fc.Arbitrary<string> =>
     { weight: 1, arbitrary: endless },
   );
 
-/** What Quay takes as the name of an organization or robot. */
+/** Valid names of an organization or robot in Quay. */
 export const quayName: fc.Arbitrary<string> = fc
   .stringMatching(/^[a-z0-9]{1,8}(?:[._-][a-z0-9]{1,8}){0,2}$/)
   .filter((name) => name.length >= 2);

@@ -18,11 +18,11 @@ test.each<[OptionValues, object]>([
 });
 
 test.each<[OptionValues, string, string]>([
-  [{ refresh: "1" }, 'The option "refresh" is "1": it is one of true, false.', "refresh: false"],
-  [{ logout: "no" }, 'The option "logout" is "no": it is one of true, false.', "logout: true"],
+  [{ refresh: "1" }, 'The option "refresh" is "1": it must be one of true, false.', "refresh: false"],
+  [{ logout: "no" }, 'The option "logout" is "no": it must be one of true, false.', "logout: true"],
   [
     { "without-identity": "ignore" },
-    'The option "without-identity" is "ignore": it is one of fail, skip.',
+    'The option "without-identity" is "ignore": it must be one of fail, skip.',
     "without-identity: fail",
   ],
 ])("rejects %j", async (values, message, example) => {

@@ -6,13 +6,13 @@ import { claims, failureText, makeFolder, unsignedJwt } from "../fixtures.ts";
 
 const token = unsignedJwt(claims);
 
-test.each([token, `${token}\n`, `  ${token} \r\n\n`])("the token, without the blanks around it", async (text) => {
+test.each([token, `${token}\n`, `  ${token} \r\n\n`])("reads the token without surrounding spaces", async (text) => {
   const path = join(await makeFolder(), "token");
   await writeFile(path, text);
   expect(await readTokenFile(path)).toBe(token);
 });
 
-test("is read anew each time, as the kubelet turns the link", async () => {
+test("reads it again each time: the kubelet switches the link", async () => {
   const folder = await makeFolder();
   const turn = async (time: string, text: string) => {
     await mkdir(join(folder, `..${time}`));
@@ -41,18 +41,18 @@ test.each<[string, string, string]>([
 ])("%s", async (_, text, problem) => {
   const path = join(await makeFolder(), "token");
   await writeFile(path, text);
-  const said = await failureText("token-file-unusable", readTokenFile(path));
-  expect(said).toContain(`The token file ${path} ${problem}.`);
-  expect(said).not.toContain(token);
+  const shown = await failureText("token-file-unusable", readTokenFile(path));
+  expect(shown).toContain(`The token file ${path} ${problem}.`);
+  expect(shown).not.toContain(token);
 });
 
-test("what is no file", async () => {
+test("rejects what is not a file", async () => {
   const folder = await makeFolder();
-  const said = (path: string) => failureText("token-file-unusable", readTokenFile(path));
-  expect(await said(join(folder, "nothing"))).toContain("does not exist");
+  const shown = (path: string) => failureText("token-file-unusable", readTokenFile(path));
+  expect(await shown(join(folder, "nothing"))).toContain("does not exist");
   await writeFile(join(folder, "file"), "x");
-  expect(await said(join(folder, "file/token"))).toContain("does not exist");
-  expect(await said(folder)).toContain("is a folder");
+  expect(await shown(join(folder, "file/token"))).toContain("does not exist");
+  expect(await shown(folder)).toContain("is a folder");
   await symlink("self", join(folder, "self"));
-  expect(await said(join(folder, "self"))).toContain("is a symbolic link, or leads in a circle of them");
+  expect(await shown(join(folder, "self"))).toContain("is a symbolic link, or a loop of them");
 });

@@ -11,7 +11,7 @@ import { answer, cut, hang, huge, notJson, redirect, reset, type Scripted } from
 import { type Authority, createAuthority, trustAsMachine } from "../quay-stand-in/tls.ts";
 
 let authority: Authority;
-/** Of GitHub's endpoint: the machine's roots have it, ca-file does not. */
+/** The root of GitHub's endpoint: the machine trusts it, ca-file does not contain it. */
 let githubAuthority: Authority;
 let issuer: IssuerServer;
 let github: Github;
@@ -36,7 +36,7 @@ function local(env: Environment = github.env, signal = new AbortController().sig
   return { ...testPlatform({ env, roots: authority.ca, clock, signal }), waits: clock.waits };
 }
 
-test("the token for an audience; the address keeps the query that it has", async () => {
+test("requests a token for the audience; keeps the address's own query", async () => {
   const platform = local();
   const token = await fetchGitHubToken("https://quay.example.com?a=b&c", platform);
   expect(token).toBe(github.issued.at(-1));
@@ -45,18 +45,18 @@ test("the token for an audience; the address keeps the query that it has", async
   expect(platform.reporter.secrets).toEqual([github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN]);
 });
 
-test("an address without a query, or with an audience of its own", async () => {
+test("accepts an address without a query, and one with an audience", async () => {
   const url = new URL(github.env.ACTIONS_ID_TOKEN_REQUEST_URL);
   url.searchParams.set("audience", "other");
   await fetchGitHubToken("quay", local({ ...github.env, ACTIONS_ID_TOKEN_REQUEST_URL: url.href }));
   url.search = "";
   const bare = { ...github.env, ACTIONS_ID_TOKEN_REQUEST_URL: url.href };
   const error = await failure(fetchGitHubToken("quay", local(bare)));
-  expect(error.code).toBe("identity-endpoint-refused"); // it wants api-version
+  expect(error.code).toBe("identity-endpoint-refused"); // api-version is missing
   expect(github.requests.map(({ audience }) => audience)).toEqual(["quay", "quay"]);
 });
 
-describe("faults that pass are waited for", () => {
+describe("retries temporary faults", () => {
   test.each<[string, Scripted]>([
     ["429", answer(429, "")],
     ["500", answer(500, "")],
@@ -77,7 +77,7 @@ describe("faults that pass are waited for", () => {
     expect(platform.waits).toHaveLength(2);
   });
 
-  test("Retry-After is kept to", async () => {
+  test("waits as long as Retry-After asks for", async () => {
     github.script.next(answer(503, "", { "retry-after": "21" }));
     const platform = local();
     await fetchGitHubToken("quay", platform);
@@ -85,18 +85,18 @@ describe("faults that pass are waited for", () => {
   });
 });
 
-describe("faults that stay", () => {
+describe("permanent faults", () => {
   test.each<[string, Scripted, RegExp, number]>([
     ["a page", notJson(), /gave no identity token: its answer holds no token\./, 3],
     ["half an answer", cut(), /the answer broke off/, 3],
     ["10 MB", huge(), /larger than 65536 bytes/, 1],
-  ])("%s", async (_, fault, said, times) => {
+  ])("%s", async (_, fault, expected, times) => {
     github.script.always(fault);
-    expect(await failureText("identity-endpoint-failed", fetchGitHubToken("quay", local()))).toMatch(said);
+    expect(await failureText("identity-endpoint-failed", fetchGitHubToken("quay", local()))).toMatch(expected);
     expect(github.requests).toHaveLength(times);
   });
 
-  test("503 until the time is over", async () => {
+  test("503 until the timeout", async () => {
     github.script.always(answer(503, ""));
     const platform = local();
     const text = await failureText("identity-endpoint-failed", fetchGitHubToken("quay", platform));
@@ -119,12 +119,12 @@ describe("faults that stay", () => {
     expect(platform.waits).toEqual([]);
   });
 
-  test("a wrong request token", async () => {
+  test("reports a wrong request token as a refusal", async () => {
     const env = { ...github.env, ACTIONS_ID_TOKEN_REQUEST_TOKEN: "a-wrong-request-token" };
     expect(await failureText("identity-endpoint-refused", fetchGitHubToken("quay", local(env)))).toContain("401");
   });
 
-  test("a request token that could not be hidden is not used", async () => {
+  test("rejects a request token that is too short to mask", async () => {
     const platform = local({ ...github.env, ACTIONS_ID_TOKEN_REQUEST_TOKEN: "fifteen letters" });
     const asked = github.requests.length;
     const text = await failureText("identity-endpoint-failed", fetchGitHubToken("quay", platform));
@@ -132,13 +132,13 @@ describe("faults that stay", () => {
     expect([platform.reporter.secrets, github.requests.length]).toEqual([[], asked]);
   });
 
-  test("the endpoint's own words are told, on one line", async () => {
+  test("quotes the endpoint's reason, on one line", async () => {
     github.script.next(answer(403, { message: "no such\n::error::audience\u202e" }));
     const text = await failureText("identity-endpoint-refused", fetchGitHubToken("quay", local()));
     expect(text).toContain('it answered 403: "no such ::error::audience\ufffd".');
   });
 
-  test("an address that is none, or nothing at all", async () => {
+  test("rejects an invalid or empty address", async () => {
     for (const url of ["no address", undefined]) {
       const env = { ACTIONS_ID_TOKEN_REQUEST_URL: url };
       const text = await failureText("identity-endpoint-failed", fetchGitHubToken("quay", local(env)));
@@ -146,7 +146,7 @@ describe("faults that stay", () => {
     }
   });
 
-  test("the end of the time", async () => {
+  test("stops at the timeout", async () => {
     github.script.next(hang());
     const controller = new AbortController();
     const running = fetchGitHubToken("quay", local(github.env, controller.signal));
@@ -177,14 +177,14 @@ describe("why the variables are missing", () => {
     ["Dependabot", "github-permission-missing", { GITHUB_ACTOR: "dependabot[bot]" }, own],
     ["Dependabot in a fork", "github-fork", { GITHUB_ACTOR: "dependabot[bot]" }, fork],
     ["a fork", "github-fork", {}, fork],
-    ["a fork that is gone", "github-fork", {}, deleted],
+    ["a deleted fork", "github-fork", {}, deleted],
     ["a review of a fork's", "github-fork", { GITHUB_EVENT_NAME: "pull_request_review" }, fork],
     ["a fork, in a reusable workflow", "github-fork", {}, fork, shared],
     ["pull_request_target", "github-permission-missing", { GITHUB_EVENT_NAME: "pull_request_target" }, fork],
     ["a pull request of our own", "github-permission-missing", {}, own],
     ["a pull request without its event", "github-permission-missing", { GITHUB_EVENT_PATH: "/nothing" }],
-    ["an event that is no pull request", "github-permission-missing", {}, { issue: {} }],
-    ["an event that is nothing", "github-permission-missing", {}, null],
+    ["an event other than a pull request", "github-permission-missing", {}, { issue: {} }],
+    ["an empty event", "github-permission-missing", {}, null],
     ["a push", "github-permission-missing", { GITHUB_EVENT_NAME: "push", GITHUB_EVENT_PATH: undefined }],
     ["a push without a name", "github-permission-missing", { GITHUB_EVENT_NAME: undefined }],
     ["a reusable workflow", "github-reusable-workflow", { GITHUB_EVENT_NAME: "push" }, {}, shared],
@@ -221,7 +221,7 @@ describe("why the variables are missing", () => {
       expect(remedy).toContain(here);
     }
     if (code === "github-permission-missing") {
-      expect(error.message).toContain("The job push may not");
+      expect(error.message).toContain("The job push has no permission");
     }
   });
 
@@ -236,7 +236,7 @@ describe("why the variables are missing", () => {
     ["nowhere", "github-permission-missing", "permissions:\n  contents: read\n"],
     ["in a comment", "github-permission-missing", "permissions: # not id-token: write\n  contents: read\n"],
     ["with another level", "github-permission-missing", "permissions:\n  id-token: none\n"],
-  ])("Dependabot's runs have what their workflow gives them: %s", async (_, code, workflow) => {
+  ])("Dependabot's runs have their workflow's permissions: %s", async (_, code, workflow) => {
     const folder = await makeFolder();
     await mkdir(join(folder, ".github/workflows"), { recursive: true });
     await writeFile(join(folder, ".github/workflows/release.yml"), workflow);
@@ -256,7 +256,7 @@ describe("why the variables are missing", () => {
     }
   });
 
-  test("the job's name may be unknown", async () => {
+  test("accepts an unknown job name", async () => {
     const error = failureOf(await missingGitHubEndpoint(undefined, testPlatform()));
     expect(error.code).toBe("github-permission-missing");
   });

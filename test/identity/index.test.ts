@@ -17,7 +17,7 @@ import { failure, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { startWorkloadApi } from "../support/workload-api.ts";
 
-// The real place is the machine's: a file there would be seen by everything that runs beside this test.
+// A file at the real path would be seen by every other test on this machine.
 vi.mock(import("../../src/identity/source.ts"), async (original) => ({
   ...(await original()),
   conventionalTokenFile: join(tmpdir(), `quay-keyless-test-token-${process.pid}`) as never,
@@ -49,7 +49,7 @@ const address = "unix:///run/agent.sock";
 const socket = socketOf("/run/agent.sock");
 const withSocket = { SPIFFE_ENDPOINT_SOCKET: address };
 
-/** At the place of this number among the usual ones. */
+/** The usual socket with this index. */
 async function withUsualSocket(number: number): Promise<string> {
   const path = usualSockets[number] ?? "";
   await writeFile(path, "");
@@ -57,8 +57,8 @@ async function withUsualSocket(number: number): Promise<string> {
   return path;
 }
 
-describe("auto takes the first that is there", () => {
-  test("an explicit file, variable or socket, whatever else there is", async () => {
+describe("auto takes the first source that exists", () => {
+  test("takes an explicit file, variable or socket first", async () => {
     await withConventionalFile();
     const env = { ...endpoint, SPIFFE_ENDPOINT_SOCKET: "unix:///other.sock" };
     expect(await choose({ "token-file": "/t" }, env)).toMatchObject({ source: "file", path: "/t" });
@@ -71,7 +71,7 @@ describe("auto takes the first that is there", () => {
     });
   });
 
-  test("GitHub's endpoint, then the socket that the variable names, then the file at its conventional place", async () => {
+  test("takes GitHub's endpoint, then the variable's socket, then the conventional file", async () => {
     await withConventionalFile();
     await withUsualSocket(0);
     expect(await choose({}, { ...endpoint, ...withSocket })).toMatchObject({ source: "github" });
@@ -85,15 +85,15 @@ describe("auto takes the first that is there", () => {
     expect(await choose({}, { GITHUB_ACTIONS: "true" })).toEqual({
       source: "file",
       path: conventionalTokenFile,
-      why: `the file ${conventionalTokenFile}, which is there`,
+      why: `the file ${conventionalTokenFile}, which exists`,
     });
   });
 
-  test("on GitHub, the reason why there is none", async () => {
+  test("explains on GitHub why there is none", async () => {
     expect((await failure(choose({}, { GITHUB_ACTIONS: "true" }))).code).toBe("github-permission-missing");
   });
 
-  test("elsewhere, what was looked for", async () => {
+  test("names elsewhere what was looked for", async () => {
     const error = await failure(choose({}, {}));
     expect(error.code).toBe("identity-not-found");
     expect(error.remedy.join("\n")).toMatch(
@@ -101,7 +101,7 @@ describe("auto takes the first that is there", () => {
     );
   });
 
-  test("a socket at a usual place is suggested, not taken", async () => {
+  test("suggests a socket at a usual path, without using it", async () => {
     const path = await withUsualSocket(1);
     const error = await failure(choose({}, {}));
     expect(error.code).toBe("identity-not-found");
@@ -110,7 +110,7 @@ describe("auto takes the first that is there", () => {
     expect((await failure(choose({}, {}))).remedy.at(-1)).toContain(`unix://${first}`);
   });
 
-  test("an address in the variable that is none is the variable's mistake, and nothing else is taken", async () => {
+  test("rejects an invalid address in the variable, and tries no other source", async () => {
     await withConventionalFile();
     const error = await failure(choose({}, { SPIFFE_ENDPOINT_SOCKET: "/run/agent.sock" }));
     expect(error.code).toBe("invalid-input");
@@ -121,8 +121,8 @@ describe("auto takes the first that is there", () => {
   });
 });
 
-describe("a source that is asked for", () => {
-  test("is taken, with its reason for the log", async () => {
+describe("an explicit source", () => {
+  test("is used, with the reason for the log", async () => {
     expect(await choose({ identity: "github" }, endpoint)).toMatchObject({
       source: "github",
       why: expect.stringContaining("endpoint"),
@@ -134,7 +134,7 @@ describe("a source that is asked for", () => {
     expect(await choose({ identity: "environment", "token-env": "T" }, {})).toMatchObject({ why: "the variable T" });
   });
 
-  test("is not replaced by another", async () => {
+  test("is never replaced by another", async () => {
     await withConventionalFile();
     expect((await failure(choose({ identity: "github" }, withSocket))).code).toBe("github-permission-missing");
     expect((await failure(choose({ identity: "spiffe" }, endpoint))).code).toBe("identity-not-found");
@@ -142,8 +142,8 @@ describe("a source that is asked for", () => {
   });
 });
 
-describe("SPIFFE that is asked for without an address", () => {
-  test("takes the variable's", async () => {
+describe("explicit SPIFFE without an address", () => {
+  test("uses the variable's", async () => {
     const env = { ...endpoint, ...withSocket };
     expect(await choose({ identity: "spiffe" }, env)).toEqual({
       source: "spiffe",
@@ -156,20 +156,20 @@ describe("SPIFFE that is asked for without an address", () => {
     ).toContain("SPIFFE_ENDPOINT_SOCKET");
   });
 
-  test("without one, names the socket that is there, or where one usually is", async () => {
+  test("names the existing socket, or the usual path, if the variable is not set", async () => {
     const bare = await failure(choose({ identity: "spiffe" }, {}));
     expect(bare.code).toBe("identity-not-found");
     expect(bare.message).toContain("SPIFFE_ENDPOINT_SOCKET is not set");
-    expect(bare.remedy).toEqual([`Name its address: spiffe-socket: unix://${usualSockets[0]}`]);
+    expect(bare.remedy).toEqual([`Set the address: spiffe-socket: unix://${usualSockets[0]}`]);
     const path = await withUsualSocket(1);
     expect((await failure(choose({ identity: "spiffe" }, {}))).remedy).toEqual([
-      `Name its address: spiffe-socket: unix://${path}`,
+      `Set the address: spiffe-socket: unix://${path}`,
     ]);
   });
 });
 
-describe("what is opened beforehand", () => {
-  test("GitHub's endpoint only", () => {
+describe("connections opened beforehand", () => {
+  test("only GitHub's endpoint has one", () => {
     const platform = testPlatform({ env: peers.githubEnv, roots: peers.authority.ca });
     const opened = openIdentity({ source: "github", why: "" }, "quay", platform);
     expect(opened).toBeDefined();
@@ -185,12 +185,12 @@ describe("fetching", () => {
   const fetched = async (choice: IdentityChoice, env: Environment) => {
     const platform = testPlatform({ env, roots: peers.authority.ca });
     const identity = await fetchIdentity(choice, "quay", platform);
-    // Hidden before anything else is done with it.
+    // Masked before it is used.
     expect(platform.reporter.secrets.at(-1)).toBe(identity.token);
     return identity;
   };
 
-  test("from GitHub: minted for this login", async () => {
+  test("from GitHub: issued for this login", async () => {
     const identity = await fetched({ source: "github", why: "" }, peers.githubEnv);
     expect(identity).toMatchObject({
       token: peers.github.issued.at(-1),
@@ -236,7 +236,7 @@ describe("fetching", () => {
     expect(api.calls).toEqual([expect.objectContaining({ audience: ["quay"], id: "spiffe://example.org/ci" })]);
   });
 
-  test("what a token says is told also where Quay could not accept it", async () => {
+  test("returns the claims even if Quay could not accept the token", async () => {
     const token = await peers.issuer.sign({ iss: undefined }, { alg: "ES256" });
     const platform = testPlatform({ env: { T: token } });
     const facts = await fetchFacts({ source: "environment", variable: "T", why: "" }, "quay", platform);
@@ -244,7 +244,7 @@ describe("fetching", () => {
     expect(platform.reporter.secrets).toEqual([token]);
   });
 
-  test("one that can't be used is hidden all the same", async () => {
+  test("masks a token that can't be used, too", async () => {
     const token = await peers.issuer.sign({}, { alg: "ES256" });
     const platform = testPlatform({ env: { T: token } });
     const error = await failure(fetchIdentity({ source: "environment", variable: "T", why: "" }, "quay", platform));

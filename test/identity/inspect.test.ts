@@ -1,4 +1,4 @@
-/** What can be said of an identity without Quay: real tokens, and issuers that are looked at over real TLS. */
+/** What can be known of an identity without Quay: real tokens, and issuers over real TLS. */
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -41,11 +41,11 @@ interface Looked extends Omit<Inspection, "problem" | "warning"> {
   readonly platform: TestPlatform;
 }
 
-/** Of a token in a variable. */
+/** The inspection of a token in a variable. */
 async function inspect(token: string, { audience = "quay", trusted = true } = {}): Promise<Looked> {
   const platform = testPlatform({ env: { T: token }, roots: trusted ? authority.ca : undefined });
   const found = await inspectIdentity(request({ "token-env": "T", audience }), platform);
-  // Hidden before anything is told of it, and never part of what is told.
+  // Masked before anything is reported, and never part of a report.
   expect(platform.reporter.secrets).toEqual([token]);
   const problem = found.problem && failureOf(found.problem);
   expect(problem ? formatError(problem) : "").not.toContain(token);
@@ -60,7 +60,7 @@ function behaving(behaviour: Behaviour): Issuer {
   return one;
 }
 
-test("a sound one: what it says, where it comes from, and nothing to object", async () => {
+test("a good token: its claims, its source, and no problem", async () => {
   const token = await issuer.sign({ sub: "system:serviceaccount:ci:builder" });
   const { choice, facts, problem, warning } = await inspect(token);
   expect(choice).toEqual({ source: "environment", variable: "T", why: "the variable T" });
@@ -76,7 +76,7 @@ test("a sound one: what it says, where it comes from, and nothing to object", as
   expect(warning).toBeUndefined();
 });
 
-test("from a file and from a Workload API alike", async () => {
+test("reads a file and a Workload API", async () => {
   const folder = await makeFolder();
   const token = await issuer.sign();
   await writeFile(join(folder, "token"), token);
@@ -89,14 +89,14 @@ test("from a file and from a Workload API alike", async () => {
   }
 });
 
-test("another audience than expected is a warning: the binding may want just that", async () => {
+test("warns of an unexpected audience: the binding may name it", async () => {
   const { problem, warning } = await inspect(await issuer.sign({ aud: ["sts", "vault"] }));
   expect(problem).toBeUndefined();
   expect(warning).toContain("has the audience sts vault, not quay");
   expect((await inspect(await issuer.sign({ aud: "sts" }), { audience: "sts" })).warning).toBeUndefined();
 });
 
-describe("what Quay can't accept is told, with all that the token says, and no issuer is asked", () => {
+describe("reports what Quay can't accept, with the token's claims, without asking the issuer", () => {
   test.each<[string, Record<string, unknown>, Record<string, unknown>, string, RegExp]>([
     ["ES256, SPIRE's default", {}, { alg: "ES256" }, "token-algorithm", /SPIRE: jwt_key_type = "rsa-2048"/],
     ["no iss, SPIRE's default", { iss: undefined }, {}, "token-incomplete", /lacks iss.*[\s\S]*jwt_issuer/],
@@ -133,7 +133,7 @@ describe("what Quay can't accept is told, with all that the token says, and no i
 });
 
 describe("an issuer that Quay could not use", () => {
-  test("is not there", async () => {
+  test("can't be reached", async () => {
     const server = await listen(createServer());
     await server.close();
     const { problem, facts } = await inspect(await issuer.sign({ iss: `https://localhost:${server.port}` }));
@@ -143,23 +143,23 @@ describe("an issuer that Quay could not use", () => {
     expect(facts.issuer).toBe(`https://localhost:${server.port}`);
   });
 
-  test("shows a certificate that nobody vouches for", async () => {
+  test("has an untrusted certificate", async () => {
     const { problem } = await inspect(await issuer.sign(), { trusted: false });
     expect(problem?.code).toBe("issuer-unreachable");
-    expect(problem?.remedy.join("\n")).toMatch(/For this look: .*ca-file: path/);
+    expect(problem?.remedy.join("\n")).toMatch(/For this check: .*ca-file: path/);
   });
 
-  test("calls itself something else, as after a change of its address", async () => {
+  test("names another issuer, as after a change of its address", async () => {
     const { problem } = await inspect(await behaving({ discovery: "other-issuer" }).sign());
     expect(problem?.code).toBe("issuer-mismatch");
-    expect(problem?.message).toMatch(/calls itself https:.*elsewhere, and the token https:.*inspected/);
-    expect(problem?.remedy.join("\n")).toMatch(/token may be from before\. A variable is never renewed/);
+    expect(problem?.message).toMatch(/calls itself https:.*elsewhere, but the token names https:.*inspected/);
+    expect(problem?.remedy.join("\n")).toMatch(/token may be older than that\. A variable is never renewed/);
   });
 
   test.each<[Behaviour, RegExp]>([
-    [{ discovery: "404" }, /^The issuer of this job's identity answers wrongly\. .*answers 404\.$/],
+    [{ discovery: "404" }, /^The issuer of this job's identity gives an invalid answer\. .*answers 404\.$/],
     [{ keys: "not-json" }, /is not JSON/],
-    [{ keys: "empty" }, /holds no keys/],
+    [{ keys: "empty" }, /contains no keys/],
   ])("is broken: %j", async (behaviour, message) => {
     const { problem } = await inspect(await behaving(behaviour).sign());
     expect(problem?.code).toBe("issuer-broken");
@@ -170,19 +170,19 @@ describe("an issuer that Quay could not use", () => {
     const { problem, facts } = await inspect(await issuer.sign({}, { kid: "rsa9" }));
     expect(problem?.code).toBe("key-not-published");
     expect(problem?.message).toMatch(/^The key that signed this job's identity token is not among/);
-    expect(problem?.remedy[0]).toBe("The token's kid is rsa9; published are rsa1.");
+    expect(problem?.remedy[0]).toBe("The token's kid is rsa9; the issuer publishes rsa1.");
     expect(facts.keyId).toBe("rsa9");
   });
 });
 
-describe("where there is nothing to look at, that is the error", () => {
+describe("fails if there is no token to inspect", () => {
   test("no identity", async () => {
     expect((await failure(inspectIdentity(request({ identity: "spiffe" }), testPlatform()))).code).toBe(
       "identity-not-found",
     );
   });
 
-  test("no token, or none that can be read", async () => {
+  test("no token, or an unreadable one", async () => {
     const platform = testPlatform({ env: { T: "a.b.c" } });
     expect((await failure(inspectIdentity(request({ "token-env": "U" }), platform))).code).toBe(
       "token-variable-unusable",
@@ -191,7 +191,7 @@ describe("where there is nothing to look at, that is the error", () => {
   });
 });
 
-test("the end of the time is no finding about the identity", async () => {
+test("passes on the timeout, which is no finding about the identity", async () => {
   const { promise: asked, resolve } = Promise.withResolvers<void>();
   const silent = await listen(
     createServer((socket) => void socket.on("error", () => {}).once("data", () => resolve())),

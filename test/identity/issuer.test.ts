@@ -1,4 +1,4 @@
-/** What our own look at an issuer finds, over real TLS, for each way one can be wrong. */
+/** The findings about an issuer, over real TLS, for each way it can be wrong. */
 
 import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([issuer.close(), authority.close()]));
 
 let count = 0;
-/** Each case looks at an issuer of its own. */
+/** Each case has its own issuer. */
 async function examine(behaviour: Behaviour, options: SignOptions = {}, slash = ""): Promise<IssuerFinding> {
   const one = issuer.at(`issuer${count++}`);
   one.behave(behaviour);
@@ -27,8 +27,8 @@ async function examine(behaviour: Behaviour, options: SignOptions = {}, slash = 
 
 describe("as Quay sees it", () => {
   test.each<[string, Behaviour, IssuerFinding["kind"], RegExp]>([
-    ["all is well", {}, "sound", /^$/],
-    ["a slash at the end of its name", { discovery: "trailing-slash" }, "sound", /^$/],
+    ["a good issuer", {}, "sound", /^$/],
+    ["a trailing slash in its name", { discovery: "trailing-slash" }, "sound", /^$/],
     ["discovery 404", { discovery: "404" }, "broken", /openid-configuration answers 404$/],
     ["discovery 500", { discovery: "500" }, "broken", /openid-configuration answers 500$/],
     ["discovery is a page", { discovery: "not-json" }, "broken", /openid-configuration is not JSON$/],
@@ -38,7 +38,7 @@ describe("as Quay sees it", () => {
     ["keys 404", { keys: "404" }, "broken", /\/jwks answers 404$/],
     ["keys 500", { keys: "500" }, "broken", /\/jwks answers 500$/],
     ["keys are a page", { keys: "not-json" }, "broken", /\/jwks is not JSON$/],
-    ["no keys", { keys: "empty" }, "broken", /\/jwks holds no keys$/],
+    ["no keys", { keys: "empty" }, "broken", /\/jwks contains no keys$/],
   ])("%s: %s", async (_, behaviour, kind, why) => {
     const finding = await examine(behaviour);
     expect(finding.kind).toBe(kind);
@@ -50,7 +50,7 @@ describe("as Quay sees it", () => {
     expect(issuer.requests.at(-2)).toMatch(/^\/issuer\d+\/\.well-known\/openid-configuration$/);
   });
 
-  test("a key that nobody published", async () => {
+  test("an unpublished key", async () => {
     expect(await examine({}, { kid: "rsa9" })).toEqual({ kind: "key-not-published", keys: ["rsa1"] });
   });
 
@@ -75,8 +75,8 @@ describe("what else may answer at that address", () => {
   test.each<[string, Record<string, string>, RegExp]>([
     ["null", { [discovery]: "null" }, /is not JSON/],
     ["text", { [discovery]: '"hello"' }, /is not JSON/],
-    ["an address that is none", { [discovery]: '{"jwks_uri": "https://"}' }, /no https address/],
-    ["keys that are no list", { [discovery]: '{"jwks_uri": "HERE/k"}', "/k": '{"keys": {}}' }, /holds no keys/],
+    ["an invalid address", { [discovery]: '{"jwks_uri": "https://"}' }, /no https address/],
+    ["keys that are not a list", { [discovery]: '{"jwks_uri": "HERE/k"}', "/k": '{"keys": {}}' }, /contains no keys/],
     ["over 1 MiB", { [discovery]: " ".repeat(1_048_577) }, /larger than 1048576 bytes/],
   ])("%s", async (_, documents, why) => {
     const finding = await look(documents);
@@ -84,7 +84,7 @@ describe("what else may answer at that address", () => {
     expect("why" in finding && finding.why).toMatch(why);
   });
 
-  test("a key set with strange members, and no issuer's name in the discovery document", async () => {
+  test("ignores invalid keys, and accepts a discovery document without an issuer", async () => {
     const keys =
       '{"keys": [null, {"kid": "rsa1", "kty": "EC"}, {"kid": 5}, {"kid": "enc", "kty": "RSA", "use": "enc"}, {"kid": 7, "kty": "RSA"}]}';
     expect(await look({ [discovery]: '{"jwks_uri": "HERE/k"}', "/k": keys })).toEqual({
@@ -95,7 +95,7 @@ describe("what else may answer at that address", () => {
 });
 
 describe("below HTTP", () => {
-  test("nobody there", async () => {
+  test("reports a refused connection", async () => {
     const finding = await examineIssuer(testIdentity({ issuer: "https://127.0.0.1:1" }), testPlatform());
     expect(finding).toEqual({
       kind: "unreachable",
@@ -104,7 +104,7 @@ describe("below HTTP", () => {
     });
   });
 
-  test("a certificate that is not trusted from here", async () => {
+  test("reports an untrusted certificate", async () => {
     const finding = await examineIssuer(testIdentity({ issuer: issuer.url }), testPlatform());
     expect(finding).toEqual({
       kind: "unreachable",
@@ -113,7 +113,7 @@ describe("below HTTP", () => {
     });
   });
 
-  test("the end of the time is no finding", async () => {
+  test("passes on the timeout", async () => {
     const platform = testPlatform({ signal: AbortSignal.abort(new Error("over")) });
     await expect(examineIssuer(testIdentity({ issuer: issuer.url }), platform)).rejects.toThrow("over");
   });

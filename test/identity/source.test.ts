@@ -12,7 +12,7 @@ const address = "unix:///run/agent.sock";
 const socket = { endpoint: { kind: "unix", path: "/run/agent.sock" }, address };
 const conventional = "/var/run/secrets/tokens/quay-token";
 
-test("nothing is asked for by default", () => {
+test("defaults to auto", () => {
   expect(parse({})).toEqual({
     wanted: { source: "auto" },
     spiffeId: undefined,
@@ -21,7 +21,7 @@ test("nothing is asked for by default", () => {
   });
 });
 
-describe("each source can be named, and an option of its own asks for it by itself", () => {
+describe("each source can be named, or selected by its own option", () => {
   test.each<[OptionValues, IdentityRequest["wanted"] | object]>([
     [{ identity: "auto" }, { source: "auto" }],
     [{ identity: "github" }, { source: "github" }],
@@ -61,7 +61,7 @@ describe("each source can be named, and an option of its own asks for it by itse
     expect(parse(values).wanted).toEqual(expected);
   });
 
-  test("audience and workflow go along", () => {
+  test("passes on audience and workflow", () => {
     expect(parse({ audience: "https://quay.example.com", "workflow-ref": "acme/app@r" })).toMatchObject({
       audience: "https://quay.example.com",
       workflowRef: "acme/app@r",
@@ -69,7 +69,7 @@ describe("each source can be named, and an option of its own asks for it by itse
   });
 
   test.each<OptionValues>([{}, { identity: "spiffe" }, { "spiffe-socket": address }])(
-    "which SVID can be said with %j: SPIFFE may be what is found",
+    "accepts an SVID with %j: auto may find SPIFFE",
     (values) => {
       expect(parse({ ...values, "spiffe-id": "spiffe://example.org/ci" }).spiffeId).toBe("spiffe://example.org/ci");
     },
@@ -78,16 +78,16 @@ describe("each source can be named, and an option of its own asks for it by itse
 
 type Bad = [values: OptionValues, option: string, shown: string, problem: string, example: string];
 const jwt = "eyJhbGciOi.eyJpc3Mi.c2ln";
-const two = "Give one of the two.";
+const two = "Set only one of the two.";
 const unused = (source: string) => `identity is ${source}, which does not use it`;
 
-describe("what contradicts itself", () => {
+describe("contradictions", () => {
   test.each<Bad>([
     [
       { identity: "gitlab" },
       "identity",
       "gitlab",
-      "it is one of auto, github, file, spiffe, environment",
+      "it must be one of auto, github, file, spiffe, environment",
       "identity: auto",
     ],
     [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
@@ -102,7 +102,7 @@ describe("what contradicts itself", () => {
       'token-file is set too ("/t")',
       two,
     ],
-    // An option of another source than the one that is asked for.
+    // An option of another source than the chosen one.
     [{ identity: "github", "token-file": "/t" }, "token-file", "/t", unused("github"), "identity: auto"],
     [{ identity: "spiffe", "token-file": "/t" }, "token-file", "/t", unused("spiffe"), "identity: auto"],
     [{ identity: "environment", "token-file": "/t" }, "token-file", "/t", unused("environment"), "identity: auto"],
@@ -110,7 +110,7 @@ describe("what contradicts itself", () => {
     [{ identity: "spiffe", "token-env": "T" }, "token-env", "T", unused("spiffe"), "identity: auto"],
     [{ identity: "file", "spiffe-socket": address }, "spiffe-socket", address, unused("file"), "identity: auto"],
     [{ identity: "github", "spiffe-socket": address }, "spiffe-socket", address, unused("github"), "identity: auto"],
-    // spiffe-id where no SVID can come from.
+    // spiffe-id with a source that has no SVIDs.
     [{ identity: "github", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("github"), "identity: auto"],
     [{ identity: "file", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("file"), "identity: auto"],
     [{ "token-file": "/t", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("file"), "identity: auto"],
@@ -127,10 +127,10 @@ describe("what contradicts itself", () => {
       { "spiffe-socket": "tcp://localhost:8081" },
       "spiffe-socket",
       "tcp://localhost:8081",
-      "after tcp:// stands an IP address, with a port",
+      "tcp:// needs an IP address and a port",
       "spiffe-socket: tcp://127.0.0.1:8081",
     ],
-    [{ audience: "quay staging" }, "audience", "quay staging", "an audience has no blanks", "audience: quay"],
+    [{ audience: "quay staging" }, "audience", "quay staging", "an audience contains no spaces", "audience: quay"],
   ])("%j", async (values, option, shown, problem, example) => {
     const error = await failure(() => parse(values));
     expect(error.code).toBe("invalid-input");
@@ -139,16 +139,16 @@ describe("what contradicts itself", () => {
   });
 });
 
-// Somebody may paste the token where the name of its variable belongs: it must not reach a log.
-describe("a token in the place of its variable's name is never shown", () => {
+// A user may paste the token in place of its variable's name: it must not reach a log.
+describe("never shows a token given in place of the variable's name", () => {
   test.each<[OptionValues, string]>([
-    [{}, 'The option "token-env" is "…": it is the name of a variable, not the token.'],
-    [{ identity: "environment" }, 'The option "token-env" is "…": it is the name of a variable, not the token.'],
+    [{}, 'The option "token-env" is "…": it must be the name of a variable, not the token.'],
+    [{ identity: "environment" }, 'The option "token-env" is "…": it must be the name of a variable, not the token.'],
     [{ "token-file": "/t" }, 'The option "token-env" is "…": token-file is set too ("/t").'],
     [{ "spiffe-socket": address }, `The option "spiffe-socket" is "${address}": token-env is set too ("…").`],
     [{ identity: "github" }, 'The option "token-env" is "…": identity is github, which does not use it.'],
     [{ identity: "spiffe" }, 'The option "token-env" is "…": identity is spiffe, which does not use it.'],
-    [{ "spiffe-id": "ci" }, 'The option "token-env" is "…": it is the name of a variable, not the token.'],
+    [{ "spiffe-id": "ci" }, 'The option "token-env" is "…": it must be the name of a variable, not the token.'],
   ])("with %j", async (values, message) => {
     const error = await failure(() => parse({ ...values, "token-env": jwt }));
     expect(error.message).toBe(message);
@@ -157,12 +157,12 @@ describe("a token in the place of its variable's name is never shown", () => {
     }
   });
 
-  test.each(["1T", "A-B", "A B", "$T", "ß"])("%s is no name of a variable", async (name) => {
-    expect((await failure(() => parse({ "token-env": name }))).message).toContain("it is the name of a variable");
+  test.each(["1T", "A-B", "A B", "$T", "ß"])("rejects %s as the name of a variable", async (name) => {
+    expect((await failure(() => parse({ "token-env": name }))).message).toContain("it must be the name of a variable");
   });
 });
 
-test("an address from a variable is an error of that variable", async () => {
+test("names the variable of an invalid address", async () => {
   expect(parseSocket(variable("SPIFFE_ENDPOINT_SOCKET"), address)).toEqual(socket);
   const error = await failure(() => parseSocket(variable("SPIFFE_ENDPOINT_SOCKET"), "/run/agent.sock"));
   expect(error.message).toBe('The option "SPIFFE_ENDPOINT_SOCKET" is "/run/agent.sock": it is a path, not an address.');

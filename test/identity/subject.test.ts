@@ -1,4 +1,4 @@
-/** Subjects that don't come again: what is offered in place of a binding that would fit once. */
+/** Subjects that never recur: the advice instead of a binding that would match once. */
 import { describe, expect, test } from "vitest";
 import { changesWith, lastingInstead } from "../../src/identity/subject.ts";
 import { formatError } from "../../src/platform/errors.ts";
@@ -27,12 +27,12 @@ describe("a subject that changes", () => {
     const found = lastingInstead({ subject });
     expect(found?.subject).toBe(lasting);
     expect(found?.advice[0]).toBe(
-      `The subject ${subject} changes with every ${changes}: a binding for it would fit only once.`,
+      `The subject ${subject} changes with every ${changes}: a binding for it would match only once.`,
     );
     expect(found?.advice.includes("  environment: release")).toBe(lasting?.includes(":environment:") === true);
   });
 
-  test.each(passing)("is no binding to add: %s", (subject, _, lasting) => {
+  test.each(passing)("is not suggested as a binding: %s", (subject, _, lasting) => {
     const identity = testIdentity({ subject });
     const context = { registry: "quay.io", robot: "acme+ci", identity, now: 0 };
     for (const code of ["robot-not-federated", "issuer-not-bound", "subject-not-bound", "quay-refused"] as const) {
@@ -45,14 +45,17 @@ describe("a subject that changes", () => {
     }
   });
 
-  test.each(["audience-refused", "binding-ambiguous"] as const)("that a binding fits already stays: %s", (code) => {
-    const identity = testIdentity({ subject: "repo:acme/app:ref:refs/tags/v1.2.3" });
-    const error = explainResult(
-      { kind: "refused", code, reason: "no" },
-      { registry: "q", robot: "a+b", identity, now: 0 },
-    );
-    expect(error.binding?.subject).toBe(identity.subject);
-  });
+  test.each(["audience-refused", "binding-ambiguous"] as const)(
+    "that a binding already matches is kept: %s",
+    (code) => {
+      const identity = testIdentity({ subject: "repo:acme/app:ref:refs/tags/v1.2.3" });
+      const error = explainResult(
+        { kind: "refused", code, reason: "no" },
+        { registry: "q", robot: "a+b", identity, now: 0 },
+      );
+      expect(error.binding?.subject).toBe(identity.subject);
+    },
+  );
 });
 
 test.each([
@@ -66,7 +69,7 @@ test.each([
   "spiffe://example.org/ns/a/sa/b",
   "project_path:acme/app:ref_type:branch:ref:main",
   "11111111-1111-4111-8111-111111111111",
-])("a subject that stays: %s", (subject) => {
+])("a subject that stays the same: %s", (subject) => {
   expect(changesWith(subject)).toBeUndefined();
   expect(lastingInstead({ subject })).toBeUndefined();
 });

@@ -27,7 +27,7 @@ const provenance = { origin, source: "file", wantedAudience: "quay" } as const;
 const read = (change: Record<string, unknown> = {}, header: Record<string, unknown> = {}) =>
   readIdentity(unsignedJwt({ ...claims, ...change }, { alg: "RS256", kid: "rsa1", ...header }), origin, "file");
 
-test("what a good token says", () => {
+test("reads a good token's claims", () => {
   const token = unsignedJwt(claims);
   expect(readIdentity(token, origin)).toEqual({
     token,
@@ -60,8 +60,8 @@ test.each<[string, unknown, object, object]>([
     { alg: "ES256" },
     { subject: "s", expiresAt: 5, audience: ["1", "b"], algorithm: "ES256" },
   ],
-])("what can be told of a token that Quay could not accept: %s", (_, said, header, expected) => {
-  const token = unsignedJwt(said, header);
+])("reads what it can of a token that Quay could not accept: %s", (_, change, header, expected) => {
+  const token = unsignedJwt(change, header);
   const nothing = { issuer: undefined, subject: undefined, audience: [], algorithm: "undefined", keyId: undefined };
   expect(readToken(token, provenance)).toEqual({
     token,
@@ -90,18 +90,18 @@ test("RS384 is accepted", () => {
   expect(read({}, { alg: "RS384" }).algorithm).toBe("RS384");
 });
 
-describe("what Quay could never accept is told before any call", () => {
+describe("rejects what Quay could never accept, before any request", () => {
   test.each([
     ["nothing", ""],
     ["a word", "ABCDEF"],
     ["garbage with two dots", "a.b.c"],
-    ["a claims part that is no JSON", `${unsignedJwt(claims).split(".")[0]}.bm8gSlNPTg.c2ln`],
+    ["claims that are not JSON", `${unsignedJwt(claims).split(".")[0]}.bm8gSlNPTg.c2ln`],
     ["a list for claims", unsignedJwt([])],
     ["an encrypted token of five parts", "a.b.c.d.e"],
   ])("%s is not a JWT", async (_, token) => {
     const error = await failure(() => readToken(token, provenance));
     expect(error.code).toBe("token-not-a-jwt");
-    expect(error.message).toBe("What the file /t gives is not a JWT.");
+    expect(error.message).toBe("The identity token from the file /t is not a JWT.");
     if (token !== "") {
       expect(`${formatError(error)}${String(error.cause)}`).not.toContain(token);
     }
@@ -146,7 +146,7 @@ describe("what Quay could never accept is told before any call", () => {
     "https://kubernetes.default.svc/",
     "https://kubernetes.default.svc.cluster.local",
     "https://kubernetes.default.svc:443",
-  ])("%s exists in its cluster only", async (iss) => {
+  ])("rejects %s, which exists only in its cluster", async (iss) => {
     const error = await failure(() => read({ iss }));
     expect(error.code).toBe("issuer-cluster-internal");
     expect(error.message).toContain(iss);
@@ -159,7 +159,7 @@ describe("what Quay could never accept is told before any call", () => {
     "kubernetes/serviceaccount",
     "https://",
     "HTTPS issuer",
-  ])("%s is no https address", async (iss) => {
+  ])("rejects %s, which is not an https address", async (iss) => {
     const error = await failure(() => read({ iss }));
     expect(error.code).toBe("issuer-not-https");
     expect(error.message).toContain(iss);
@@ -173,38 +173,38 @@ describe("what Quay could never accept is told before any call", () => {
   );
 });
 
-describe("a token's end", () => {
+describe("a token's expiry", () => {
   const usable = (secondsAfterEnd: number, source: Identity["source"] = "file") =>
     assertUsable(testIdentity({ expiresAt: now, source, origin }), ["acme+ci"], (now + secondsAfterEnd) * 1000);
 
-  test("Quay's leeway of 30 s is used", async () => {
+  test("allows Quay's leeway of 30 s", async () => {
     expect(() => usable(29)).not.toThrow();
     const error = await failure(() => usable(30));
     expect(error.code).toBe("token-expired");
     expect(error.message).toBe(
-      `The identity token from the file /t expired at ${isoTime(now)}; it is ${isoTime(now + 30)} here.`,
+      `The identity token from the file /t expired at ${isoTime(now)}; this machine's clock says ${isoTime(now + 30)}.`,
     );
   });
 
-  test("one that was minted just now can only look expired: Quay judges it", () => {
+  test("accepts a token issued just now that looks expired: Quay judges it", () => {
     expect(() => usable(3600, "github")).not.toThrow();
   });
 });
 
 describe("a token's size: Quay takes a header of 8170 bytes and refuses one of 8174", () => {
-  /** A token whose header has just this size, with the longest robot's name. */
+  /** A token whose header has exactly this size, with the longest robot's name. */
   const sized = (authorization: number) => {
     const bytes = ((authorization - "Basic ".length) / 4) * 3;
     return testIdentity({ token: "x".repeat(bytes - "acme+release:".length), origin });
   };
   const robots = ["acme+ci", "acme+release", "acme+x1"];
 
-  test("8170 passes", () => {
+  test("accepts 8170", () => {
     expect(basicAuthorization("acme+release", sized(8170).token)).toHaveLength(8170);
     expect(() => assertUsable(sized(8170), robots, now * 1000)).not.toThrow();
   });
 
-  test("8174 is refused, in numbers", async () => {
+  test("rejects 8174, with the numbers", async () => {
     const error = await failure(() => assertUsable(sized(8174), robots, now * 1000));
     expect(error.code).toBe("token-too-big");
     expect(error.message).toContain(`${sized(8174).token.length} characters`);
@@ -219,13 +219,13 @@ test.each<[string[], string | undefined]>([
   [["other"], "has the audience other, not quay"],
   [["other", "sts"], "has the audience other sts, not quay"],
   [[], "has no audience, not quay"],
-])("the audience %j where quay is expected", (audience, warning) => {
-  const said = audienceWarning(testIdentity({ audience, origin }));
+])("the audience %j if quay is expected", (audience, warning) => {
+  const shown = audienceWarning(testIdentity({ audience, origin }));
   if (warning === undefined) {
-    expect(said).toBeUndefined();
+    expect(shown).toBeUndefined();
   } else {
-    expect(inWorkflow(said ?? "")).toContain(warning);
-    expect(inWorkflow(said ?? "")).toContain("option audience");
+    expect(inWorkflow(shown ?? "")).toContain(warning);
+    expect(inWorkflow(shown ?? "")).toContain("option audience");
   }
 });
 
@@ -234,7 +234,7 @@ test("RFC 7617", () => {
   expect(basicAuthorization("Aladdin", "open sesame")).toBe("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 });
 
-test("times are given to the second, in UTC", () => {
+test("writes times to the second, in UTC", () => {
   expect(isoTime(1795507766)).toBe("2026-11-24T08:09:26Z");
   expect(isoTime(1795507766.9)).toBe("2026-11-24T08:09:26Z");
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { readTokenVariable } from "../../src/identity/variable.ts";
 import { failureText } from "../fixtures.ts";
 
-test("the token, without the blanks around it", () => {
+test("reads the token without surrounding spaces", () => {
   expect(readTokenVariable("QUAY_ID_TOKEN", { QUAY_ID_TOKEN: " a.b.c\n" })).toBe("a.b.c");
 });
 
@@ -12,10 +12,10 @@ test.each<[string | undefined, string]>([
   [" ", "is empty"],
   ["a.b.c a.b.c", "holds more than one word or line; a token is a single one"],
 ])("%j", async (value, problem) => {
-  const said = await failureText("token-variable-unusable", () =>
+  const shown = await failureText("token-variable-unusable", () =>
     readTokenVariable("QUAY_ID_TOKEN", { QUAY_ID_TOKEN: value }),
   );
-  expect(said).toContain(`The variable QUAY_ID_TOKEN, which should hold the identity token, ${problem}.`);
-  expect(said).toContain("id_tokens: {QUAY_ID_TOKEN: {aud: quay}}");
-  expect(said).not.toContain("a.b.c");
+  expect(shown).toContain(`The variable QUAY_ID_TOKEN, which should hold the identity token, ${problem}.`);
+  expect(shown).toContain("id_tokens: {QUAY_ID_TOKEN: {aud: quay}}");
+  expect(shown).not.toContain("a.b.c");
 });

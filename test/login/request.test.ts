@@ -79,9 +79,9 @@ test.each<[OptionValues, object]>([
 });
 
 test.each([
-  ["https://auth.example.com", "it is a host, without a scheme such as https://"],
-  ["auth.example.com/v2", "it is a host, without a path"],
-  ["me:secret@auth.example.com", "it is a host, without a user or password"],
+  ["https://auth.example.com", "it must be a host, without a scheme such as https://"],
+  ["auth.example.com/v2", "it must be a host, without a path"],
+  ["me:secret@auth.example.com", "it must be a host, without a user or password"],
   ["auth example", "it is not a host with an optional port"],
 ])("token-host %s is refused", (value, problem) => {
   const refuse = () => parseRequest({ robot, "token-host": value });
@@ -132,11 +132,11 @@ const longName = "a".repeat(256);
 const noHost = "it is not a host with an optional port";
 const registryExample = "registry: quay.example.com:8443";
 const name = "organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them";
-const blank = "a name has no blank, comma or semicolon; several robots stand on a line each";
+const blank = "a name contains no space, comma or semicolon; write one robot per line";
 const scope = "a scope is a host, host/organization or host/organization/repository";
 const mode = "it is octal, lets the owner read and write, and nobody execute";
 
-const oneOfTwo = "Give one of the two.";
+const oneOfTwo = "Set only one of the two.";
 
 test("a robot is required", async () => {
   for (const robot of [undefined, "", " \n "]) {
@@ -207,28 +207,28 @@ test.each<Bad>([
     { registry: "https://quay.io" },
     "registry",
     "https://quay.io",
-    "it is a host, without a scheme such as https://",
+    "it must be a host, without a scheme such as https://",
     "registry: quay.io",
   ],
   [
     { registry: "https://me:secret@quay.io/x" },
     "registry",
     "https://…@quay.io/x",
-    "it is a host, without a scheme such as https://",
+    "it must be a host, without a scheme such as https://",
     "registry: quay.io",
   ],
   [
     { registry: "me:secret@quay.io" },
     "registry",
     "…@quay.io",
-    "it is a host, without a user or password",
+    "it must be a host, without a user or password",
     "registry: quay.io",
   ],
   [
     { registry: "quay.io/acme" },
     "registry",
     "quay.io/acme",
-    "it is a host, without a path; organizations go into robot",
+    "it must be a host, without a path; organizations go into robot",
     "registry: quay.io",
   ],
   [{ registry: "quay io" }, "registry", "quay io", noHost, registryExample],
@@ -240,7 +240,7 @@ test.each<Bad>([
     { identity: "gitlab" },
     "identity",
     "gitlab",
-    "it is one of auto, github, file, spiffe, environment",
+    "it must be one of auto, github, file, spiffe, environment",
     "identity: auto",
   ],
   [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
@@ -278,11 +278,11 @@ test.each<Bad>([
     { "token-env": "eyJhbGciOi.eyJpc3Mi.c2ln" },
     "token-env",
     "…",
-    "it is the name of a variable, not the token",
+    "it must be the name of a variable, not the token",
     "token-env: QUAY_ID_TOKEN",
   ],
-  [{ audience: "quay staging" }, "audience", "quay staging", "an audience has no blanks", "audience: quay"],
-  [{ tool: "nerdctl" }, "tool", "nerdctl", `it is one of auto, ${toolNames.join(", ")}`, "tool: auto"],
+  [{ audience: "quay staging" }, "audience", "quay staging", "an audience contains no spaces", "audience: quay"],
+  [{ tool: "nerdctl" }, "tool", "nerdctl", `it must be one of auto, ${toolNames.join(", ")}`, "tool: auto"],
   [
     { tool: "docker", robot: "quay.io/acme=acme+ci" },
     "tool",
@@ -297,7 +297,7 @@ test.each<Bad>([
     "docker would send the login for quay.io/acme to every repository of quay.io",
     "docker-config: false, or a single robot without a scope",
   ],
-  [{ "docker-config": "yes" }, "docker-config", "yes", "it is one of auto, true, false", "docker-config: auto"],
+  [{ "docker-config": "yes" }, "docker-config", "yes", "it must be one of auto, true, false", "docker-config: auto"],
   ...["rw", "0700", "0444", "0666x", "1640", "66", "0688"].map(
     (value): Bad => [{ "auth-file-mode": value }, "auth-file-mode", value, mode, 'auth-file-mode: "0640"'],
   ),

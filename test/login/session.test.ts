@@ -21,7 +21,7 @@ vi.mock("node:fs/promises", { spy: true });
 
 const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
 
-test("a session is a private folder with its record, which is there from the first moment", async () => {
+test("a session is a private folder with its record, which exists from the first moment", async () => {
   const base = await makeFolder();
   const session = await openSession(base);
   expect(dirname(session.folder)).toBe(base);

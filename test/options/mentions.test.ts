@@ -1,4 +1,4 @@
-/** How texts in src/ mention options: as data, never by hand. That each names an option of the table, the compiler holds. */
+/** How texts in src/ mention options: as data, never by hand. The compiler checks that each names an option of the table. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -21,7 +21,7 @@ const literals = files.flatMap(({ file, code }) =>
 );
 const names = options.map(({ name }) => name).join("|");
 
-/** Those that hold `pattern`, but for what means something else. */
+/** The matches of `pattern`, except those with another meaning. */
 const written = (pattern: string, others = /^$/) =>
   literals
     .filter(({ text }) => new RegExp(pattern).test(text) && !others.test(text))
@@ -33,8 +33,8 @@ describe("no text writes by hand", () => {
   });
 
   test("an option with a value", () => {
-    // English words, and a field of Kubernetes.
-    const others = /\blooked for: |\bfile: (?:\$|where)|audience: \$\{audience\} of its serviceAccountToken/i;
+    // English words, a command, and a field of Kubernetes.
+    const others = /\blooked for: |\bfile: (?:\$|where|skopeo)|audience: \$\{audience\} of its serviceAccountToken/i;
     expect(written(`(?<![\\w-])(?:${names}): (?=\\S)`, others)).toEqual([]);
   });
 
@@ -43,7 +43,7 @@ describe("no text writes by hand", () => {
   });
 });
 
-test("words with mentions stand in no template but those of the tag text", () => {
+test("words with mentions are used only in templates with the tag text", () => {
   const within = /(?<!\btext)`[^`]*\$\{[^}`]*(?:\bheadline\b|\bmention\(|\banotherFile\b|\bprivateAuthority\b)[^`]*`/g;
   expect(files.flatMap(({ file, code }) => [...code.matchAll(within)].map(([found]) => `${file}: ${found}`))).toEqual(
     [],

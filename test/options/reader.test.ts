@@ -9,7 +9,7 @@ describe("an option's text", () => {
     [undefined, "quay.io"],
     ["", "quay.io"],
     [" \t\n", "quay.io"],
-  ])("%j, where there is a default: %s", (value, expected) => {
+  ])("%j, with a default: %s", (value, expected) => {
     expect(readOptions({ registry: value }).text("registry")).toBe(expected);
     expect(readOptions({ registry: value }).optional("registry")).toBe(expected);
   });
@@ -18,7 +18,7 @@ describe("an option's text", () => {
     ["/t", "/t"],
     [undefined, ""],
     [" ", ""],
-  ])("%j, where there is none: %j", (value, expected) => {
+  ])("%j, without a default: %j", (value, expected) => {
     expect(readOptions({ "token-file": value }).text("token-file")).toBe(expected);
     expect(readOptions({ "token-file": value }).optional("token-file")).toBe(expected || undefined);
   });
@@ -37,10 +37,10 @@ describe("a choice", () => {
     expect(readOptions({}).choice("output", allowed)).toBe("text");
   });
 
-  test("of something else names what there is, and the default", async () => {
+  test("rejects another value, and names the allowed ones and the default", async () => {
     const error = await failure(() => readOptions({ output: "Yaml" }).choice("output", allowed));
     expect(error.code).toBe("invalid-input");
-    expect(error.message).toBe('The option "output" is "Yaml": it is one of text, json.');
+    expect(error.message).toBe('The option "output" is "Yaml": it must be one of text, json.');
     expect(error.remedy).toEqual(["Write, for example, output: text"]);
   });
 
@@ -56,7 +56,7 @@ describe("a choice", () => {
 
   test.each(["1", "yes", "truee", "on"])("%s is neither true nor false", async (value) => {
     const error = await failure(() => readOptions({ verbose: value }).boolean("verbose"));
-    expect(error.message).toBe(`The option "verbose" is "${value}": it is one of true, false.`);
+    expect(error.message).toBe(`The option "verbose" is "${value}": it must be one of true, false.`);
   });
 });
 
@@ -80,7 +80,7 @@ test.each([
 
 test.each(["0", "3601", "-1", "1.5", "1e2", "2m", "0x10", "99999999999999999999"])("the timeout %s", async (value) => {
   const error = await failure(() => parseTimeout(readOptions({ timeout: value })));
-  expect(error.message).toBe(`The option "timeout" is "${value}": it is a whole number of seconds, 1 to 3600.`);
+  expect(error.message).toBe(`The option "timeout" is "${value}": it must be a whole number of seconds, 1 to 3600.`);
   expect(error.remedy).toEqual(["Write, for example, timeout: 120"]);
 });
 

@@ -1,4 +1,4 @@
-/** The table of options is consistent, each description is for its readers, and each default is one that the parsing accepts. */
+/** The table of options is consistent, each description is for its readers, and each default is accepted. */
 import { describe, expect, test } from "vitest";
 import { parseRequest } from "../../src/login/request.ts";
 import { describe as describeOption } from "../../src/options/option.ts";
@@ -37,7 +37,7 @@ test("a flag is off by default; a list has no default; an array is a list", () =
 });
 
 describe("descriptions", () => {
-  test("are sentences on one line, as the runner and the tables want them", () => {
+  test("are sentences on one line", () => {
     const texts = all.flatMap((option) => [option.description, ...Object.values(option.descriptionFor ?? {})]);
     for (const text of [...texts, ...[...outputs, ...promotionOutputs].map(({ description }) => description)]) {
       expect(text).toMatch(/^[A-Zt][^\n|]*\.$/);
@@ -56,13 +56,13 @@ describe("descriptions", () => {
       entryPoints: tekton,
       foreign: /\bActions?\b|workflow|\bjob\b|runner|GitHub|command line|\bflag/,
     },
-  ])("for users of $readers speak of nothing else", ({ entryPoints, foreign }) => {
+  ])("for users of $readers mention nothing else", ({ entryPoints, foreign }) => {
     for (const { name, description } of entryPoints.flatMap(optionsOf)) {
       expect(description, name).not.toMatch(foreign);
     }
   });
 
-  test("each is read somewhere", () => {
+  test("each is used somewhere", () => {
     for (const option of all) {
       const read = new Set(option.entryPoints.map((entryPoint) => describeOption(option, entryPoint)));
       expect(read, option.name).toEqual(new Set([option.description, ...Object.values(option.descriptionFor ?? {})]));
@@ -103,11 +103,11 @@ describe("each entry point has its options", () => {
     ],
     ["login-task", shared],
     ["login-step", shared],
-  ])("%s has just these", (entryPoint, names) => {
+  ])("%s has exactly these", (entryPoint, names) => {
     expect(namesOf(entryPoint)).toEqual(names);
   });
 
-  test("promote has those of its Action, and what the command line adds; the exchange is that of login", () => {
+  test("promote has those of its Action and of the command line; the exchange has those of login", () => {
     const own = namesOf("promote").filter((name) => !namesOf("login").includes(name));
     const exchange = namesOf("identity").filter((name) => !everywhere.includes(name));
     expect(namesOf("promote")).toEqual(["registry", ...exchange, ...own, "result", ...everywhere]);
@@ -119,12 +119,12 @@ describe("each entry point has its options", () => {
     expect(own).toContain("destination-robot");
   });
 
-  test("the Tasks that promote have those of promote, but for the source of the identity and for output", () => {
+  test("the promotion Tasks have those of promote, except the identity's source and output", () => {
     const fixed = [...source, "result", ...everywhere];
     expect(namesOf("promote-task")).toEqual(namesOf("promote").filter((name) => !fixed.includes(name)));
   });
 
-  test("login has those of the Action, but for what only a job on GitHub needs, and some of its own", () => {
+  test("login has those of the Action except GitHub's own, and some of its own", () => {
     const github = ["refresh", "logout", "without-identity", "workflow-ref"];
     const common = namesOf("action").filter((name) => !github.includes(name));
     expect(namesOf("action")).toEqual(expect.arrayContaining(github));
@@ -140,7 +140,7 @@ describe("each entry point has its options", () => {
   });
 });
 
-test("every default is one that the parsing accepts, and the same as leaving the option out", async () => {
+test("every default is accepted, and means the same as leaving the option out", async () => {
   const people = all.filter(({ internal, default: value }) => !internal && value !== undefined);
   const defaults = Object.fromEntries(people.map(({ name, default: value }) => [name, value]));
   expect(parseRequest({ ...defaults, robot: "acme+ci" })).toEqual(parseRequest({ robot: "acme+ci" }));

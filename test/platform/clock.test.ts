@@ -10,7 +10,7 @@ test("sleeps about as long as asked", async () => {
   expect(systemClock.now() - before).toBeGreaterThanOrEqual(28);
 });
 
-test("an abort ends the sleep at once, with its reason", async () => {
+test("an abort ends the sleep immediately, with its reason", async () => {
   const controller = new AbortController();
   const before = systemClock.now();
   const sleeping = systemClock.sleep(60_000, controller.signal);
@@ -20,14 +20,14 @@ test("an abort ends the sleep at once, with its reason", async () => {
   expect(systemClock.now() - before).toBeLessThan(5_000);
 });
 
-test("neither a sleep that is over nor one that was ended leaves anything behind", async () => {
+test("leaves no timer or listener after a sleep, finished or aborted", async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const controller = new AbortController();
   const before = timers();
   for (let count = 0; count < 3; count++) {
     await systemClock.sleep(1, controller.signal);
   }
-  // One who keeps a login alive sleeps each second, for days.
+  // A renewing process sleeps each second, for days.
   expect(getEventListeners(controller.signal, "abort")).toEqual([]);
   const sleeping = systemClock.sleep(60_000, controller.signal);
   controller.abort(new Error("enough"));
@@ -36,7 +36,7 @@ test("neither a sleep that is over nor one that was ended leaves anything behind
   expect(timers()).toBeLessThanOrEqual(before);
 });
 
-test("chance is at least 0 and less than 1", () => {
+test("random is at least 0 and less than 1", () => {
   for (let count = 0; count < 100; count++) {
     const random = systemClock.random();
     expect(random >= 0 && random < 1).toBe(true);

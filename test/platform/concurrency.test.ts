@@ -6,7 +6,7 @@ import { failure, thrown } from "../fixtures.ts";
 
 const bad = (message: string) => new ExplainedError("robot-not-found", message, { remedy: [] });
 
-test("results stand in the order of the items, at most so many run at a time", async () => {
+test("keeps the order of the items, and runs at most the limit at a time", async () => {
   let running = 0;
   let most = 0;
   const results = await mapLimit([30, 10, 20, 5, 1, 15], 4, async (ms, index) => {
@@ -19,11 +19,11 @@ test("results stand in the order of the items, at most so many run at a time", a
   expect(most).toBe(4);
 });
 
-test("nothing to do", async () => {
+test("returns an empty list for no items", async () => {
   expect(await mapLimit([], 4, async () => 1)).toEqual([]);
 });
 
-test("every item is tried; the first failure by order carries the others", async () => {
+test("runs every item; the first failure in their order carries the others", async () => {
   const done: number[] = [];
   const error = await failure(
     mapLimit([20, 1, 10, 5], 2, async (ms, index) => {
@@ -39,21 +39,21 @@ test("every item is tried; the first failure by order carries the others", async
   expect(error.also.map(({ message }) => message)).toEqual(["robot 1", "robot 3"]);
 });
 
-test("a failure that all share is told once", async () => {
+test("reports a shared failure once", async () => {
   const shared = bad("no identity");
   const error = await thrown(mapLimit([1, 2, 3], 4, () => Promise.reject(shared)));
   expect(error).toBe(shared);
   expect(error.also).toEqual([]);
 });
 
-test("a mistake in the program goes before all else", async () => {
+test("throws a bug before any explained failure", async () => {
   const work = async (item: number) => {
-    throw item === 2 ? new TypeError("mistake") : bad(`robot ${item}`);
+    throw item === 2 ? new TypeError("bug") : bad(`robot ${item}`);
   };
   await expect(mapLimit([1, 2, 3], 1, work)).rejects.toThrow(TypeError);
 });
 
-test("together: results in their order, all at the same time", async () => {
+test("together: returns the results in order, and runs all at the same time", async () => {
   const began = performance.now();
   const wait = (ms: number) => async () => {
     await sleep(ms);
@@ -63,7 +63,7 @@ test("together: results in their order, all at the same time", async () => {
   expect(performance.now() - began).toBeLessThan(400);
 });
 
-test("together: a failure cancels the others, and comes when they have ended", async () => {
+test("together: cancels the others on a failure, and throws it when they have ended", async () => {
   const events: string[] = [];
   const until = async (signal: AbortSignal) => {
     await sleep(60_000, undefined, { signal }).catch(() => events.push("cancelled"));

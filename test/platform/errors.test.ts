@@ -31,7 +31,7 @@ describe("docs/troubleshooting.md", () => {
     expect(sections.map((section) => section.split("\n")[0]).sort()).toEqual([...codes].sort());
   });
 
-  test("each section says something", () => {
+  test("each section has text", () => {
     for (const section of sections) {
       const [heading, ...text] = section.split("\n");
       expect(text.join("\n").trim().length, heading).toBeGreaterThan(60);
@@ -39,16 +39,16 @@ describe("docs/troubleshooting.md", () => {
   });
 });
 
-test("every code is one that something throws", () => {
+test("every code is thrown somewhere", () => {
   const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
     .map((file) => ({ file, text: readFileSync(join(root, "src", file), "utf8") }));
   const isThrown = (code: string) =>
     files.some(
       ({ file, text }) =>
-        // The errors' own module throws nothing but what nobody foresaw.
+        // The errors' own module throws only the unforeseen ones.
         (file !== "platform/errors.ts" || code === "unforeseen") &&
-        // Quay's answers come with their code from a table.
+        // Quay's answers get their code from a table.
         ((file === "quay/answers.ts" && text.includes(`"${code}"`)) ||
           new RegExp(`(?:new ExplainedError|fail)\\(\\s*(?:[^,;()]*[?:]\\s*)?"${code}"`).test(text) ||
           (code === "invalid-input" && text.includes("throw invalidInput("))),
@@ -93,9 +93,9 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
   expect(formatBinding({ issuer: "https://i", subject: "s", audience: "quay" })).toHaveLength(3);
 });
 
-test("an option that excludes another has no example: one of the two is to go", () => {
+test("an option that excludes another has no example: only one of the two may be set", () => {
   const error = invalidInput("token-file", "/token", text`${mention("token-env")} is given as well`, oneOfTheTwo);
-  expect(error.remedy).toEqual(["Give one of the two."]);
+  expect(error.remedy).toEqual(["Set only one of the two."]);
 });
 
 describe("for a program that reads JSON", () => {
@@ -106,7 +106,7 @@ describe("for a program that reads JSON", () => {
     expect(failureOf(error)).toStrictEqual({ code: "timeout", message: "Late.", remedy: ["Wait."] });
   });
 
-  test("the binding and the failures of other robots stand in it where there are any", () => {
+  test("the binding and the failures of other robots are included if there are any", () => {
     const also = [new ExplainedError("robot-not-found", "Other.", { remedy: ["Look"] })];
     const error = new ExplainedError("issuer-not-bound", "Headline.", { remedy: [], binding, also });
     expect(failureOf(error)).toStrictEqual({
@@ -119,7 +119,7 @@ describe("for a program that reads JSON", () => {
   });
 });
 
-describe("in the words of an entry point", () => {
+describe("in the syntax of an entry point", () => {
   const syntax = {
     has: (option: string) => option !== "auth-file",
     write: ({ option, value }: Mention) => `<${option} ${value}>`,
@@ -170,13 +170,13 @@ describe("changed", () => {
     expect(error.message).toBe("No.");
   });
 
-  test("where only the remedy is changed, the message stays", () => {
+  test("keeps the message if only the remedy is changed", () => {
     const changed = reworded(error, { remedy: (lines) => [...lines, "Then that."] });
     expect(changed).toMatchObject({ message: "No.", remedy: ["Do this.", "Then that."] });
     expect(changed.also).toMatchObject([{ message: "Late.", remedy: ["Wait.", "Then that."] }]);
   });
 
-  test("others come beside those that are there", () => {
+  test("adds other errors to the existing ones", () => {
     const other = new ExplainedError("quay-refused", "Other.", { remedy: [] });
     const both = withOthers(error, [other]);
     expect(both).toMatchObject({ code: "login-refused", message: "No.", remedy: ["Do this."], cause });
@@ -196,8 +196,8 @@ test.each<[unknown, string]>([
   expect(codeOf(error)).toBe(code);
 });
 
-describe("an error of any kind becomes one of ours", () => {
-  test("one that is stays itself", () => {
+describe("any thrown value becomes an ExplainedError", () => {
+  test("keeps an ExplainedError", () => {
     const error = new ExplainedError("timeout", "Late.", { remedy: [] });
     expect(asExplainedError(error)).toBe(error);
   });
@@ -215,21 +215,21 @@ describe("an error of any kind becomes one of ours", () => {
     expect(error.remedy.join()).toContain("please report it");
   });
 
-  test("a file that can't be used is named", async () => {
+  test("names a file that can't be used", async () => {
     const thrown = await readFile("/nowhere/at-all").catch((error: unknown) => error);
     expect(asExplainedError(thrown)).toMatchObject({
       code: "auth-file-unusable",
       message: "/nowhere/at-all can't be used (open: ENOENT).",
-      remedy: ["Let it be there, be this user's, and have room.", anotherFile],
+      remedy: ["Check that it exists, that this user may use it, and that the disk has room.", anotherFile],
       cause: thrown,
     });
   });
 
   test.each<[string, object]>([
-    ["a call that is about no file", { code: "ECONNREFUSED", syscall: "connect", path: "/run/socket" }],
+    ["a call without a file", { code: "ECONNREFUSED", syscall: "connect", path: "/run/socket" }],
     ["a call that names no file", { code: "EBADF", syscall: "read" }],
     ["a file without a call", { code: "ENOENT", path: "/nowhere" }],
-  ])("%s is not taken for a file that can't be used", (_, parts) => {
+  ])("does not report %s as a file that can't be used", (_, parts) => {
     expect(asExplainedError(Object.assign(new Error("no"), parts))).toMatchObject({
       code: "unforeseen",
       message: "Error: no",
@@ -237,6 +237,6 @@ describe("an error of any kind becomes one of ours", () => {
   });
 });
 
-test("a union's case that nobody handles is a mistake in the program", () => {
+test("throws on an unhandled case of a union", () => {
   expect(() => unreachable({ kind: "new" } as never)).toThrow('unhandled case {"kind":"new"}');
 });

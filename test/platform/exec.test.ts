@@ -9,26 +9,26 @@ const never = new AbortController().signal;
 const env = { PATH: "/usr/bin:/bin" };
 const shell = (script: string, signal = never) => start({ file: "/bin/sh", args: ["-c", script], env }, signal);
 
-/** Whether the process is still there (a zombie is not). */
+/** Whether the process still runs (a zombie does not). */
 async function lives(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   return status !== "" && !/^\d+ \(.*\) Z/.test(status);
 }
 
-test("gives the input, brings output and exit code", async () => {
+test("writes the input, returns output and exit code", async () => {
   const running = shell("read secret; echo out $secret; echo err >&2; exit 3");
   const { exitCode, output } = await running.finish("hello");
   expect(exitCode).toBe(3);
   expect(output.split("\n").sort()).toEqual(["", "err", "out hello"]);
 });
 
-test("hands down the environment that it is given, and nothing else", async () => {
+test("passes on the given environment, and nothing else", async () => {
   process.env.QUAY_KEYLESS_TEST = "inherited";
   const running = start({ file: "/usr/bin/env", args: [], env: { A: "1", B: undefined } }, never);
   expect((await running.finish("")).output).toBe("A=1\n");
 });
 
-test("keeps the last 64 KiB of output, where a tool says why it failed, in whole lines", async () => {
+test("keeps the last 64 KiB of output in whole lines: a tool says there why it failed", async () => {
   const { exitCode, output } = await shell(
     "head -c 1000000 /dev/zero | tr '\\0' x | fold -w 999; echo; echo why",
   ).finish("");
@@ -40,12 +40,12 @@ test("keeps the last 64 KiB of output, where a tool says why it failed, in whole
   expect(new Set(lines.slice(0, -2).map(({ length }) => length))).toEqual(new Set([999]));
 });
 
-test("of one line that is longer it keeps what comes after", async () => {
+test("drops a line that is longer, and keeps what follows", async () => {
   expect((await shell("head -c 100000 /dev/zero | tr '\\0' x; echo; echo why").finish("")).output).toBe("why\n");
   expect((await shell("head -c 100000 /dev/zero | tr '\\0' x").finish("")).output).toBe("");
 });
 
-test("tells what a tool prints as it comes, and which process it is", async () => {
+test("reports output as it arrives, and the process id", async () => {
   const heard: string[] = [];
   const command = { file: "/bin/sh", args: ["-c", "echo $$; read -r line; echo $line"], env: process.env };
   const running = start(command, never, { onOutput: (text) => heard.push(text) });
@@ -54,17 +54,17 @@ test("tells what a tool prints as it comes, and which process it is", async () =
   expect(heard.join("")).toBe(`${running.pid}\nmore\n`);
 });
 
-describe("its traffic", () => {
+describe("traffic", () => {
   const command = (script: string) => ({ file: "/bin/sh", args: ["-c", script], env });
 
-  test("one that sends and receives nothing for too long is killed, and that is told", async () => {
+  test("kills a process that is idle for too long, and reports it", async () => {
     const began = performance.now();
     const { exitCode, wasIdle } = await start(command("exec sleep 60"), never, { idleMs: 600 }).finish("");
     expect([exitCode, wasIdle]).toEqual([undefined, true]);
     expect(performance.now() - began).toBeLessThan(20_000);
   });
 
-  test("one that reads or writes more than a little goes on", async () => {
+  test("does not kill a process that reads or writes enough", async () => {
     const busy =
       "for each in $(seq 15); do head -c 20000 /dev/zero >/dev/null; read -t 0.1 none <>/dev/zero; done; exit 3";
     const shell = { file: "/bin/bash", args: ["-c", busy], env };
@@ -72,12 +72,12 @@ describe("its traffic", () => {
     expect([exitCode, wasIdle]).toEqual([3, undefined]);
   });
 
-  test("what it has sent is told twice a second, until it ends", async () => {
+  test("reports the bytes sent twice a second, until the process exits", async () => {
     const sent: number[] = [];
-    const said = start(command("head -c 5000 /dev/zero; exec sleep 1.3"), never, {
+    const running = start(command("head -c 5000 /dev/zero; exec sleep 1.3"), never, {
       onSent: (bytes) => sent.push(bytes),
     });
-    await said.finish("");
+    await running.finish("");
     expect(sent.length).toBeGreaterThan(0);
     expect(sent.every((bytes) => Number.isInteger(bytes))).toBe(true);
     const count = sent.length;
@@ -86,13 +86,13 @@ describe("its traffic", () => {
   });
 });
 
-test("a tool that ends before it has read its input breaks nothing", async () => {
+test("accepts a tool that exits before it has read its input", async () => {
   const running = shell("exit 7");
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(await running.finish("x".repeat(1_000_000))).toEqual({ exitCode: 7, output: "" });
 });
 
-test("a file that is not there, and one that is no program", async () => {
+test("reports a missing file, and one that is not a program", async () => {
   const file = join(await makeFolder(), "no-program");
   expect(await start({ file, args: [], env }, never).finish("x")).toEqual({
     exitCode: undefined,
@@ -105,11 +105,11 @@ test("a file that is not there, and one that is no program", async () => {
   });
 });
 
-test("one that a signal ended has no exit code", async () => {
+test("gives no exit code for a process that a signal ended", async () => {
   expect(await shell("kill -9 $$").finish("")).toEqual({ exitCode: undefined, output: "" });
 });
 
-test("what it has left in the background ends with it, and keeps nobody waiting", async () => {
+test("kills what the process left in the background, without waiting", async () => {
   const began = performance.now();
   const { exitCode, output } = await shell("sleep 60 & echo $!; exit 5").finish("");
   expect(exitCode).toBe(5);
@@ -117,14 +117,14 @@ test("what it has left in the background ends with it, and keeps nobody waiting"
   await expect.poll(() => lives(Number(output))).toBe(false);
 });
 
-test("what has left its group keeps nobody waiting either", async () => {
+test("does not wait for a process that left the group", async () => {
   const began = performance.now();
   const { exitCode, output } = await shell("setsid sleep 60 & echo $!; sleep 0.2").finish("");
   expect([exitCode, performance.now() - began < 20_000]).toEqual([0, true]);
   process.kill(Number(output));
 });
 
-describe("the end of the time", () => {
+describe("an abort", () => {
   const reason = new Error("the time is over");
   const started = async (script: string, signal: AbortSignal) => {
     const file = join(await makeFolder(), "pid");
@@ -142,7 +142,7 @@ describe("the end of the time", () => {
     await expect.poll(() => lives(pid)).toBe(false);
   });
 
-  test("kills it also where a child of its own holds the output", async () => {
+  test("kills it also if a child of its own holds the output", async () => {
     const controller = new AbortController();
     const { running, pid } = await started("sleep 5; echo late", controller.signal);
     const before = performance.now();
@@ -153,7 +153,7 @@ describe("the end of the time", () => {
     expect(await lives(pid)).toBe(false);
   });
 
-  test("kills what it has started, too", async () => {
+  test("kills its children too", async () => {
     const controller = new AbortController();
     const file = join(await makeFolder(), "child");
     const { running, pid } = await started(`sleep 60 & echo $! > ${file}; wait`, controller.signal);
@@ -165,7 +165,7 @@ describe("the end of the time", () => {
     await expect.poll(() => Promise.all([lives(pid), lives(child)])).toEqual([false, false]);
   });
 
-  test("kills one that heeds no other signal", async () => {
+  test("kills a process that ignores other signals", async () => {
     const controller = new AbortController();
     const { running, pid } = await started("trap '' TERM INT HUP; cat; sleep 60", controller.signal);
     const finished = running.finish("");
@@ -174,13 +174,13 @@ describe("the end of the time", () => {
     await expect.poll(() => lives(pid)).toBe(false);
   });
 
-  test("does not wait for what has left its group and holds the output", async () => {
+  test("does not wait for a process that left the group and holds the output", async () => {
     const controller = new AbortController();
     const file = join(await makeFolder(), "child");
     const { running } = await started(`setsid sleep 20 & echo $! > ${file}; wait`, controller.signal);
     await expect.poll(() => readFile(file, "utf8").catch(() => "")).toMatch(/\n/);
     const child = Number(await readFile(file, "utf8"));
-    // It has left once it leads a group of its own.
+    // It has left the group once it leads its own.
     await expect.poll(async () => (await readFile(`/proc/${child}/stat`, "utf8")).split(" ")[4]).toBe(String(child));
     const before = performance.now();
     await running.kill();
@@ -189,7 +189,7 @@ describe("the end of the time", () => {
     process.kill(child, "SIGKILL");
   });
 
-  test("is no matter any more to one that has ended", async () => {
+  test("has no effect on a process that has exited", async () => {
     const controller = new AbortController();
     for (let count = 0; count < 3; count++) {
       expect((await shell("exit 0", controller.signal).finish("")).exitCode).toBe(0);
@@ -198,11 +198,11 @@ describe("the end of the time", () => {
     expect(gone.pid).toBeUndefined();
     await gone.finish("");
     await gone.kill();
-    // What a login of hours starts every few minutes must not pile up.
+    // A login of hours starts a process every few minutes: its listeners must not pile up.
     expect(getEventListeners(controller.signal, "abort")).toEqual([]);
   });
 
-  test("kills one that waits for its input", async () => {
+  test("kills a process that waits for its input", async () => {
     const controller = new AbortController();
     const { running, pid } = await started("cat", controller.signal);
     controller.abort(reason);
@@ -210,12 +210,12 @@ describe("the end of the time", () => {
     await running.kill();
   });
 
-  test("starts nothing afterwards", () => {
+  test("lets no process start afterwards", () => {
     expect(() => shell("exit 0", AbortSignal.abort(reason))).toThrow(reason);
   });
 });
 
-test("kill ends it, and again does nothing", async () => {
+test("kill ends the process; a second kill does nothing", async () => {
   const running = shell("cat");
   await running.kill();
   await running.kill();
@@ -223,7 +223,7 @@ test("kill ends it, and again does nothing", async () => {
 });
 
 describe("which", () => {
-  test("takes the first executable file on PATH", async () => {
+  test("finds the first executable file on PATH", async () => {
     const [one, two] = [await makeFolder(), await makeFolder()];
     const [first, second] = [await fakeTool(one, "tool", ""), await fakeTool(two, "tool", "")];
     expect(await which("tool", { PATH: `${first}:${second}` })).toBe(join(first, "tool"));
@@ -231,7 +231,7 @@ describe("which", () => {
     expect(await which("other", { PATH: `${first}:${second}` })).toBeUndefined();
   });
 
-  test("passes over folders, files that may not be run, and empty parts of PATH", async () => {
+  test("skips folders, files that are not executable, and empty parts of PATH", async () => {
     const folder = await makeFolder();
     await mkdir(join(folder, "a/tool"), { recursive: true });
     await mkdir(join(folder, "b"));
@@ -244,7 +244,7 @@ describe("which", () => {
     expect(await which("tool", { PATH })).toBe(join(folder, "c/tool"));
   });
 
-  test("looks nowhere below the folder where the job is: no part of PATH that is empty or relative counts", async () => {
+  test("skips empty and relative parts of PATH, which lead into the job's folder", async () => {
     const bin = await fakeTool(await makeFolder(), "tool", "");
     const here = relative(process.cwd(), bin);
     for (const part of [here, `./${here}`, `${here}/`, `../${basename(process.cwd())}/${here}`]) {

@@ -1,4 +1,4 @@
-/** Real pipes, devices, sockets and links: none of them holds anything up. */
+/** Real pipes, devices, sockets and links: none of them blocks. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, open, symlink, writeFile } from "node:fs/promises";
@@ -27,7 +27,7 @@ async function fifo(name = "fifo"): Promise<string> {
   return at(name);
 }
 
-async function said(work: Promise<unknown>): Promise<string> {
+async function messageOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(
     (value) => expect.unreachable(`no failure but ${JSON.stringify(value)}`),
     (reason: unknown) => reason,
@@ -38,9 +38,9 @@ async function said(work: Promise<unknown>): Promise<string> {
 
 const noFile = "is a pipe, a socket or a device, not a file";
 
-/** What can stand at a path that is no file to read. */
+/** What a path can lead to besides a regular file. */
 const others: [string, string, () => Promise<string>][] = [
-  ["a pipe without an end at the other side", noFile, () => fifo()],
+  ["a pipe without a writer", noFile, () => fifo()],
   [
     "a link to one",
     noFile,
@@ -49,9 +49,9 @@ const others: [string, string, () => Promise<string>][] = [
       return at("link");
     },
   ],
-  ["a device without an end", noFile, async () => "/dev/zero"],
-  ["a device without room", noFile, async () => "/dev/full"],
-  ["a device that is empty", noFile, async () => "/dev/null"],
+  ["an endless device", noFile, async () => "/dev/zero"],
+  ["a full device", noFile, async () => "/dev/full"],
+  ["an empty device", noFile, async () => "/dev/null"],
   [
     "a socket",
     noFile,
@@ -63,33 +63,33 @@ const others: [string, string, () => Promise<string>][] = [
     },
   ],
   ["a folder", "is a folder", async () => folder],
-  ["a place below a file", "does not exist", async () => join(import.meta.filename, "x")],
+  ["a path below a file", "does not exist", async () => join(import.meta.filename, "x")],
 ];
 
 describe("reading", () => {
   test.each(others)("%s", async (_, problem, make) => {
     const path = await make();
-    expect(await said(readFileWithin(path, mebibyte))).toBe(problem);
-    expect(await said(readFileWithin(path, mebibyte, new AbortController().signal))).toBe(problem);
+    expect(await messageOf(readFileWithin(path, mebibyte))).toBe(problem);
+    expect(await messageOf(readFileWithin(path, mebibyte, new AbortController().signal))).toBe(problem);
   });
 
-  test("a pipe that somebody writes to is none of its business either", async () => {
+  test("rejects a pipe with a writer, and takes nothing from it", async () => {
     const path = await fifo();
     const writer = await open(path, "r+");
     onTestFinished(() => writer.close());
     await writer.write("x");
-    expect(await said(readFileWithin(path, mebibyte))).toBe(noFile);
+    expect(await messageOf(readFileWithin(path, mebibyte))).toBe(noFile);
   });
 
-  test("what is not there, and what this user may not read", async () => {
-    expect(await said(readFileWithin(at("nothing"), mebibyte))).toBe("does not exist");
+  test("rejects a missing file, and one that this user may not read", async () => {
+    expect(await messageOf(readFileWithin(at("nothing"), mebibyte))).toBe("does not exist");
     await chmod(folder, 0o755);
     await writeFile(at("theirs"), "x", { mode: 0 });
     const read = (src: typeof import("../../src/platform/files.ts"), path: string) => src.readFileWithin(path, 1);
-    expect(await asNobody(["platform/files.ts"], read, at("theirs"))).toBe("may not be read by this user\n");
+    expect(await asNobody(["platform/files.ts"], read, at("theirs"))).toBe("is not readable by this user\n");
   });
 
-  test("a file by way of links, as a mounted token is one, with what the system says of it", async () => {
+  test("follows links, as for a mounted token, and returns the metadata", async () => {
     await mkdir(at("..2026"));
     await writeFile(at("..2026/token"), "text", { mode: 0o640 });
     await symlink("..2026", at("..data"));
@@ -99,49 +99,49 @@ describe("reading", () => {
     expect(await readTextWithin(at("token"), 4)).toBe("text");
   });
 
-  test.each([0, 1, 65_535, 65_536, 200_000])("a file of %i bytes, up to its limit and no further", async (size) => {
+  test.each([0, 1, 65_535, 65_536, 200_000])("reads a file of %i bytes up to the limit, and no more", async (size) => {
     await writeFile(at("file"), Buffer.alloc(size, "x"));
     expect((await readFileWithin(at("file"), mebibyte)).bytes).toHaveLength(size);
     expect((await readFileWithin(at("file"), size)).bytes).toHaveLength(size);
     if (size > 0) {
-      expect(await said(readFileWithin(at("file"), size - 1))).toMatch(/^is larger than [\d.]+ MiB$/);
+      expect(await messageOf(readFileWithin(at("file"), size - 1))).toMatch(/^is larger than [\d.]+ MiB$/);
     }
   });
 
-  test("a file that states no size, as the kernel's do", async () => {
+  test("reads a file that states no size, as the kernel's do", async () => {
     expect(await readTextWithin("/proc/self/stat", mebibyte)).toContain(`${process.pid} (`);
-    expect(await said(readFileWithin("/proc/self/stat", 10))).toMatch(/^is larger than/);
+    expect(await messageOf(readFileWithin("/proc/self/stat", 10))).toMatch(/^is larger than/);
   });
 
-  test("ends with the signal", async () => {
+  test("stops when the signal aborts", async () => {
     await writeFile(at("file"), "x");
     const reason = new Error("the time is over");
     await expect(readFileWithin(at("file"), 1, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 });
 
-describe("reading a file of our own", () => {
+describe("reading an own file", () => {
   test.each(others)("%s", async (what, problem, make) => {
-    const link = "is a symbolic link, or leads in a circle of them";
-    expect(await said(readOwnFile(await make(), mebibyte))).toBe(what === "a link to one" ? link : problem);
+    const link = "is a symbolic link, or a loop of them";
+    expect(await messageOf(readOwnFile(await make(), mebibyte))).toBe(what === "a link to one" ? link : problem);
   });
 
-  test("a file, and not by way of a link", async () => {
+  test("reads a file, but follows no link", async () => {
     await writeFile(at("file"), "text");
     await symlink("file", at("link"));
     expect((await readOwnFile(at("file"), mebibyte)).bytes.toString()).toBe("text");
-    expect(await said(readOwnFile(at("link"), mebibyte))).toBe("is a symbolic link, or leads in a circle of them");
+    expect(await messageOf(readOwnFile(at("link"), mebibyte))).toBe("is a symbolic link, or a loop of them");
   });
 });
 
 describe("reading a file or a pipe", () => {
   const signal = () => AbortSignal.timeout(5_000);
 
-  /** Somebody else, who writes to it. */
+  /** Another process that writes to it. */
   const writeTo = (path: string, bytes: number) =>
     execFile("sh", ["-c", `head -c ${bytes} /dev/zero > "$1"`, "sh", path]);
 
-  test("what comes by a pipe, up to the limit", async () => {
+  test("reads a pipe up to the limit", async () => {
     const path = await fifo();
     for (const [size, limit] of [
       [200_000, mebibyte],
@@ -151,10 +151,10 @@ describe("reading a file or a pipe", () => {
       expect(await readFileOrPipeWithin(path, limit, signal())).toHaveLength(size);
     }
     writeTo(path, 2 * mebibyte);
-    expect(await said(readFileOrPipeWithin(path, mebibyte, signal()))).toBe("is larger than 1 MiB");
+    expect(await messageOf(readFileOrPipeWithin(path, mebibyte, signal()))).toBe("is larger than 1 MiB");
   });
 
-  test("a pipe that nobody writes to is left when the time is over, whether or not somebody could", async () => {
+  test("stops reading a silent pipe when the signal aborts, with or without a writer", async () => {
     const path = await fifo();
     await expect(readFileOrPipeWithin(path, mebibyte, AbortSignal.timeout(100))).rejects.toThrow(/timeout/);
     const writer = await open(path, "r+");
@@ -162,8 +162,8 @@ describe("reading a file or a pipe", () => {
     await expect(readFileOrPipeWithin(path, mebibyte, AbortSignal.timeout(100))).rejects.toThrow(/timeout/);
   });
 
-  test("devices are refused, files are read", async () => {
-    expect(await said(readFileOrPipeWithin("/dev/zero", mebibyte, signal()))).toBe(noFile);
+  test("rejects devices, reads files", async () => {
+    expect(await messageOf(readFileOrPipeWithin("/dev/zero", mebibyte, signal()))).toBe(noFile);
     await writeFile(at("file"), "text");
     expect(String(await readFileOrPipeWithin(at("file"), mebibyte, signal()))).toBe("text");
   });

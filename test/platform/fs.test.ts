@@ -13,7 +13,7 @@ import {
 } from "../../src/platform/fs.ts";
 import { makeFolder } from "../fixtures.ts";
 
-test("tells which folders it had to make, and takes just these back", async () => {
+test("reports the folders that it made, and removes only these", async () => {
   const base = await makeFolder();
   const made = await makeFolders(join(base, "a/b/c"));
   expect(made).toEqual([join(base, "a"), join(base, "a/b"), join(base, "a/b/c")]);
@@ -27,7 +27,7 @@ test("tells which folders it had to make, and takes just these back", async () =
   expect(existsSync(base)).toBe(true);
 });
 
-test("a folder that somebody uses by now stays, with those around it", async () => {
+test("keeps a folder that another process uses by now, and those above it", async () => {
   const base = await makeFolder();
   const made = await makeFolders(join(base, "a/b/c"));
   await mkdir(join(base, "a/b/other"));
@@ -37,14 +37,14 @@ test("a folder that somebody uses by now stays, with those around it", async () 
   expect(existsSync(join(base, "a/b/other/file"))).toBe(true);
 });
 
-test("two that make the same folders at once both end, and share out what they made", async () => {
+test("two processes can make the same folders: both finish, and each folder is reported once", async () => {
   const base = await makeFolder();
   const made = await Promise.all([makeFolders(join(base, "a/b"), 0o755), makeFolders(join(base, "a/b"), 0o755)]);
   expect(made.flat().sort()).toEqual([join(base, "a"), join(base, "a/b")]);
   expect((await stat(join(base, "a/b"))).mode & 0o777).toBe(0o755);
 });
 
-test("where no folder can be made it fails: Node's own way would never end", async () => {
+test("fails where no folder can be made: Node's recursive mkdir never returns there", async () => {
   await expect(makeFolders("/proc/self/a/b")).rejects.toThrow("ENOENT");
   const base = await makeFolder();
   await writeFile(join(base, "file"), "");
@@ -53,14 +53,14 @@ test("where no folder can be made it fails: Node's own way would never end", asy
   await expect(makeFolders(join(base, "link/a"))).rejects.toThrow("ENOENT");
 });
 
-test("which are missing, and which is the nearest that is there", async () => {
+test("finds the missing folders, and the nearest existing one", async () => {
   const base = await makeFolder();
   expect(await missingFolders(base)).toEqual([]);
   expect(await missingFolders(join(base, "a/b"))).toEqual([join(base, "a"), join(base, "a/b")]);
   expect(await existingFolder(base)).toBe(base);
   expect(await existingFolder(join(base, "a/b/c"))).toBe(base);
   expect(await existingFolder("/nothing/there")).toBe("/");
-  // A name without a folder ends at the folder that it would be in, and not never.
+  // A relative name ends at the current folder; the loop must not run forever.
   expect(await existingFolder("nothing-there")).toBe(".");
   await symlink("/nothing/there", join(base, "link"));
   expect([await isThere(base), await isThere(join(base, "a")), await isThere(join(base, "link"))]).toEqual([
@@ -70,14 +70,14 @@ test("which are missing, and which is the nearest that is there", async () => {
   ]);
 });
 
-describe("the mark of a file", () => {
+describe("a file's fingerprint", () => {
   const date = new Date(1_800_000_000_000);
   const write = async (path: string, text: string, at = date) => {
     await writeFile(path, text);
     await utimes(path, at, at);
   };
 
-  test("stays while nobody writes to it, and is another one after each way to write", async () => {
+  test("is the same until a process writes to the file, in any way", async () => {
     const path = join(await makeFolder(), "file");
     const none = fingerprint(path);
     expect(fingerprint(path)).toBe(none);
@@ -96,7 +96,7 @@ describe("the mark of a file", () => {
     expect(fingerprint(path)).toBe(none);
   });
 
-  test("is that of what a link leads to", async () => {
+  test("is that of a link's target", async () => {
     const folder = await makeFolder();
     const [one, two, link] = ["one", "two", "link"].map((name) => join(folder, name)) as [string, string, string];
     await write(one, "text");
@@ -109,7 +109,7 @@ describe("the mark of a file", () => {
     expect(fingerprint(two)).not.toBe(fingerprint(one));
   });
 
-  test("that can't be reached is one as well: why it can't", async () => {
+  test("of an unreachable file is the error code", async () => {
     const folder = await makeFolder();
     await write(join(folder, "file"), "");
     await symlink("self", join(folder, "self"));
@@ -118,7 +118,7 @@ describe("the mark of a file", () => {
   });
 });
 
-test("a path in a message: what is there is shown whatever its name, the rest is not where it may be a secret", async () => {
+test("shows the existing part of a path, and hides the rest if it may be a secret", async () => {
   const base = await makeFolder();
   const random = "qX7vB2nM9kL4wR8t";
   await mkdir(join(base, random));

@@ -1,4 +1,4 @@
-/** Over real sockets: TLS servers with a root made on the spot, proxies, and connections that break. */
+/** Over real sockets: TLS servers with a new root, proxies, and connections that break. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -43,17 +43,17 @@ interface Server {
 
 const untimed = (line: string): string => line.replace(/\d+ ms$/, "N ms");
 
-/** A client that notes what it tells. */
-function listening(): { http: Http; told: string[] } {
-  const told: string[] = [];
+/** A client that records its log lines. */
+function listening(): { http: Http; logged: string[] } {
+  const logged: string[] = [];
   const http = createHttp({
     env: {},
     extraRoots: authority.ca,
     signal: new AbortController().signal,
-    debug: (message) => told.push(message),
+    debug: (message) => logged.push(message),
   });
   onTestFinished(http.close);
-  return { http, told };
+  return { http, logged };
 }
 
 async function serve(certificate?: Certificate): Promise<Server> {
@@ -96,7 +96,7 @@ async function httpFailure(work: Promise<unknown>): Promise<HttpFailure> {
 }
 
 describe("an answer", () => {
-  test("comes with status, headers and body; the request as it was meant", async () => {
+  test("has status, headers and body; the request arrives unchanged", async () => {
     const server = await serve();
     server.answer = answer(418, "kettle", { "retry-after": "5", "set-cookie": "a=1" });
     const got = await client().open(server.url, limits).send({ authorization: "Basic eDp5", accept: "text/plain" });
@@ -115,13 +115,13 @@ describe("an answer", () => {
     ]);
   });
 
-  test("is told to whoever asks: where, which status, which request, how long; not what was asked with", async () => {
+  test("is logged with address, status, request id and duration, without the request's headers", async () => {
     const server = await serve();
-    const { http, told } = listening();
+    const { http, logged } = listening();
     server.answer = answer(200, "ok", { "x-request-id": "4f2a:9-b" });
     const before = performance.now();
     await http.open(server.url, limits).send({ authorization: "Basic c2VjcmV0" });
-    expect(Number(/(\d+) ms$/.exec(told[0] ?? "")?.[1])).toBeLessThanOrEqual(performance.now() - before + 1);
+    expect(Number(/(\d+) ms$/.exec(logged[0] ?? "")?.[1])).toBeLessThanOrEqual(performance.now() - before + 1);
     server.answer = answer(503, "", { "x-request-id": "not\tone" });
     await http.open(server.url, limits).send();
     await http
@@ -129,7 +129,7 @@ describe("an answer", () => {
       .send()
       .catch(() => {});
     const { host } = server.url;
-    expect(told.map(untimed)).toEqual([
+    expect(logged.map(untimed)).toEqual([
       `GET ${host}/path: 200, request 4f2a:9-b, N ms`,
       `GET ${host}/path: 503, N ms`,
       "GET localhost:1/x: localhost:1 refuses the connection, N ms",
@@ -144,15 +144,15 @@ describe("an answer", () => {
     [{ "x-request-id": "x".repeat(101) }, ""],
     [{ "x-request-id": "with a blank" }, ""],
     [{ "x-request-id": "" }, ""],
-  ])("says which request it is of, in whatever words: %j", async (headers, said) => {
+  ])("is logged with the request id of %j", async (headers, suffix) => {
     const server = await serve();
-    const { http, told } = listening();
+    const { http, logged } = listening();
     server.answer = answer(200, "ok", headers);
     await http.open(server.url, limits).send();
-    expect(told.map(untimed)).toEqual([`GET ${server.url.host}/path: 200${said}, N ms`]);
+    expect(logged.map(untimed)).toEqual([`GET ${server.url.host}/path: 200${suffix}, N ms`]);
   });
 
-  test("to a HEAD has headers and no body, whatever length it states", async () => {
+  test("to a HEAD has headers and no body, even if it states a length", async () => {
     const server = await serve();
     server.answer = answer(200, "", { "content-length": "5000000" });
     const http = client();
@@ -163,7 +163,7 @@ describe("an answer", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("to a PUT, which sends its body as bytes, with their number", async () => {
+  test("to a PUT, whose body is sent with its length in bytes", async () => {
     const got: { method: string | undefined; headers: Record<string, unknown>; body: string }[] = [];
     const { port, close } = await listen(
       createHttpsServer(await authority.issue(), async (request, response) => {
@@ -174,7 +174,7 @@ describe("an answer", () => {
       }),
     );
     onTestFinished(close);
-    const { http, told } = listening();
+    const { http, logged } = listening();
     const url = new URL(`https://localhost:${port}/x`);
     const text = JSON.stringify({ name: "Größe 🐧", filling: "x".repeat(300_000) });
     for (const body of [text, ""]) {
@@ -186,10 +186,10 @@ describe("an answer", () => {
       ["PUT", ""],
     ]);
     expect(got.map(({ headers }) => headers["content-length"])).toEqual([String(Buffer.byteLength(text)), "0"]);
-    expect(told.map(untimed)).toEqual([`PUT localhost:${port}/x: 201, N ms`, `PUT localhost:${port}/x: 201, N ms`]);
+    expect(logged.map(untimed)).toEqual([`PUT localhost:${port}/x: 201, N ms`, `PUT localhost:${port}/x: 201, N ms`]);
   });
 
-  test("of plain http too, which the endpoint of a local runner speaks", async () => {
+  test("can come over plain http, as from the endpoint of a local runner", async () => {
     const { port, close } = await listen(createHttpServer((_, response) => void response.end("plain")));
     onTestFinished(close);
     const got = await client()
@@ -198,7 +198,7 @@ describe("an answer", () => {
     expect(got).toMatchObject({ status: 200, body: "plain" });
   });
 
-  test("is not what a redirect leads to", async () => {
+  test("is the redirect itself, not its target", async () => {
     const [server, other] = [await serve(), await serve()];
     server.answer = redirect(other.url.href, 307);
     const got = await client().open(server.url, limits).send({ authorization: "Basic eDp5" });
@@ -219,7 +219,7 @@ describe("an answer", () => {
     },
   );
 
-  test("may be just as large as the limit", async () => {
+  test("may be exactly as large as the limit", async () => {
     const server = await serve();
     server.answer = answer(200, "é".repeat(500));
     const sized = (maxBytes: number) =>
@@ -231,7 +231,7 @@ describe("an answer", () => {
     expect([error.kind, error.message]).toEqual(["too-big", "the answer is larger than 999 bytes"]);
   });
 
-  test("of 10 MB is left after its limit", async () => {
+  test("of 10 MB is abandoned at the limit", async () => {
     const server = await serve();
     server.answer = huge(10 * 1024 * 1024);
     const before = performance.now();
@@ -251,7 +251,7 @@ describe("the connection", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("serves request after request", async () => {
+  test("is reused for further requests", async () => {
     const server = await serve();
     const http = client();
     for (let count = 0; count < 3; count++) {
@@ -261,7 +261,7 @@ describe("the connection", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("that gave no answer in time is closed", async () => {
+  test("is closed if no answer arrives in time", async () => {
     let closed = 0;
     const port = await serveRaw((socket) => void socket.resume().on("close", () => closed++));
     const pending = client().open(new URL(`http://localhost:${port}/`), { ...limits, timeoutMs: 100 });
@@ -269,7 +269,7 @@ describe("the connection", () => {
     await expect.poll(() => closed).toBe(1);
   });
 
-  test("that is abandoned is closed, without a sound", async () => {
+  test("is closed when it is abandoned, without an error", async () => {
     let closed = 0;
     const port = await serveRaw((socket) => void socket.resume().on("close", () => closed++));
     const pending = client().open(new URL(`https://localhost:${port}/`), limits);
@@ -282,7 +282,7 @@ describe("the connection", () => {
 describe("failures", () => {
   const cases: [string, FailureKind, RegExp, () => Promise<PendingRequest>][] = [
     [
-      "nobody listens",
+      "no server listens",
       "unreachable",
       /^localhost:\d+ refuses the connection$/,
       async () => {
@@ -327,7 +327,7 @@ describe("failures", () => {
     [
       "a connection that breaks off",
       "unreachable",
-      /^localhost:\d+ broke off the connection$/,
+      /^localhost:\d+ closed the connection$/,
       async () => {
         const server = await serve();
         server.answer = reset();
@@ -395,12 +395,12 @@ describe("failures", () => {
     expect(error.message).not.toContain("c2VjcmV0");
   });
 
-  test.each(["https://127.0.0.77/", "http://127.0.0.77/"])("nobody listens at the usual port: %s", async (url) => {
+  test.each(["https://127.0.0.77/", "http://127.0.0.77/"])("no process listens at the usual port: %s", async (url) => {
     const error = await httpFailure(client().open(new URL(url), limits).send());
     expect([error.kind, error.message]).toEqual(["unreachable", "127.0.0.77 refuses the connection"]);
   });
 
-  test.each(cases.slice(0, 1))("before anything was sent: kept until then (%s)", async (_, kind, __, open) => {
+  test.each(cases.slice(0, 1))("keeps a failure before anything is sent until then (%s)", async (_, kind, __, open) => {
     const pending = await open();
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     await sleep(30);
@@ -414,7 +414,7 @@ describe("failures", () => {
 describe("roots", () => {
   const run = promisify(execFile);
 
-  test("extra ones serve those who ask for them, also where a connection is kept", async () => {
+  test("uses extra roots only for requests that ask for them, also with a kept connection", async () => {
     const server = await serve();
     const http = client();
     const trusting = (trust?: Trust) => http.open(server.url, limits, "GET", trust).send();
@@ -424,7 +424,7 @@ describe("roots", () => {
     expect((await trusting("extra-roots")).body).toBe("ok");
   });
 
-  test("extra ones are added to the default ones, and NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async () => {
+  test("adds extra roots to the default ones; NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async () => {
     const [ours, theirs] = [await serve(), await serve(await stranger.issue())];
     const script = join(await makeFolder(), "fetch.mjs");
     const module = join(import.meta.dirname, "../../src/platform/http.ts");
@@ -450,7 +450,7 @@ describe("roots", () => {
     expect(await fetchBoth(authority.caFile)).toEqual(["ok", "ok"]);
   });
 
-  test("a file may hold several", async () => {
+  test("accepts a file with several", async () => {
     const both = `${stranger.ca}\n${authority.ca}`;
     for (const server of [await serve(), await serve(await stranger.issue())]) {
       const got = await client({}, undefined, both).open(server.url, limits).send();
@@ -473,13 +473,13 @@ describe("proxies", () => {
     expect(proxy.targets).toEqual([server.url.host]);
   });
 
-  test("an address without a scheme, as curl and the Go tools take it", async () => {
+  test("accepts an address without a scheme, as curl and the Go tools do", async () => {
     const [server, proxy] = [await serve(), await proxied()];
     await fetchBy({ HTTPS_PROXY: new URL(proxy.url).host }, server.url);
     expect(proxy.targets).toEqual([server.url.host]);
   });
 
-  test("HTTP_PROXY serves http only, the lower-case name goes first", async () => {
+  test("uses HTTP_PROXY for http only; the lower-case name comes first", async () => {
     const asked: string[] = [];
     const { port, close } = await listen(
       createHttpServer((request, response) => {
@@ -494,7 +494,7 @@ describe("proxies", () => {
     expect((await fetchBy(env, (await serve()).url)).body).toBe("ok");
   });
 
-  test("credentials in its address", async () => {
+  test("sends the credentials of its address", async () => {
     const server = await serve();
     const proxy = await proxied({ credentials: { user: "me", password: "p@ss:word" } });
     expect((await fetchBy({ HTTPS_PROXY: proxy.url }, server.url)).body).toBe("ok");
@@ -504,7 +504,7 @@ describe("proxies", () => {
     expect(`${error.message}${error.cause}`).not.toMatch(/word/);
   });
 
-  test("one that is not there is named, not the server behind it", async () => {
+  test("names a proxy that refuses the connection, not the server behind it", async () => {
     const url = new URL("https://quay.invalid/");
     const refused = await httpFailure(fetchBy({ HTTPS_PROXY: "http://127.0.0.1:1" }, url));
     expect(refused.message).toBe("the proxy at 127.0.0.1:1 refuses the connection");
@@ -529,7 +529,7 @@ describe("proxies", () => {
     expect(proxy.targets).toEqual(byProxy ? [`${host}:443`] : []);
   });
 
-  test("an address with a port in NO_PROXY", async () => {
+  test("accepts an address with a port in NO_PROXY", async () => {
     const [server, proxy] = [await serve(), await proxied()];
     await fetchBy({ HTTPS_PROXY: proxy.url, no_proxy: `localhost:${server.url.port}` }, server.url);
     expect(proxy.targets).toEqual([]);
@@ -541,7 +541,7 @@ describe("proxies", () => {
     ["HTTPS_PROXY", "shttp://proxy.example.com"],
     ["HTTPS_PROXY", "socks5://me:secret@proxy.example.com"],
     ["HTTP_PROXY", "http://me:secret@proxy.example.com:99999"],
-  ])("%s=%s is refused, and not shown", async (name, value) => {
+  ])("rejects %s=%s, and does not show it", async (name, value) => {
     const error = await failure(() => client({ [name]: value }));
     expect(error.code).toBe("invalid-input");
     expect(error.message).toBe(`The option "${name}" is "…": the proxy variable is not an http address.`);
@@ -552,7 +552,7 @@ describe("proxies", () => {
 describe("an abort", () => {
   const reason = new Error("the time is over");
 
-  test("in the middle of a request ends it, with its own reason", async () => {
+  test("ends a running request, with the abort's reason", async () => {
     const server = await serve();
     server.answer = hang();
     const controller = new AbortController();
@@ -562,7 +562,7 @@ describe("an abort", () => {
     await expect(sent).rejects.toBe(reason);
   });
 
-  test("before the sending, and before the opening", async () => {
+  test("works before the sending, and before the opening", async () => {
     const server = await serve();
     const controller = new AbortController();
     const http = client({}, controller.signal);
@@ -574,7 +574,7 @@ describe("an abort", () => {
   });
 });
 
-test("closing ends the connections that are kept", async () => {
+test("close ends the kept connections", async () => {
   const server = createHttpsServer(await authority.issue(), (_, response) => void response.end("ok"));
   server.keepAliveTimeout = 60_000; // it is not the server that closes
   const { port, close } = await listen(server);

@@ -9,7 +9,7 @@ test.each([
   expect(parseObject(text)).toEqual(object);
 });
 
-test.each(["", "{", "null", "[]", "[{}]", '"{}"', "1", "true", "{}{}"])("%j is none", (text) => {
+test.each(["", "{", "null", "[]", "[{}]", '"{}"', "1", "true", "{}{}"])("%j is not an object", (text) => {
   expect(parseObject(text)).toBeUndefined();
 });
 

@@ -11,7 +11,7 @@ import { listen } from "../quay-stand-in/listen.ts";
 const make = (options: Partial<PlatformOptions> = {}) =>
   createPlatform({ env: {}, reporter: createRecorder(), timeoutSeconds: 60, ...options });
 
-test("hands down what it was given", () => {
+test("passes on what it was given", () => {
   const [env, reporter] = [{ A: "1" }, createRecorder()];
   const platform = make({ env, reporter });
   expect(platform.env).toBe(env);
@@ -21,7 +21,7 @@ test("hands down what it was given", () => {
   platform.close();
 });
 
-test("a closed one ends whatever still runs under it, which has nothing more to tell", async () => {
+test("close aborts what still runs, without a further log line", async () => {
   const server = createServer((request, response) => void (request.url === "/503" ? response.writeHead(503).end() : 0));
   const { port, close } = await listen(server);
   onTestFinished(close);
@@ -34,14 +34,14 @@ test("a closed one ends whatever still runs under it, which has nothing more to 
       return { retry: "patient", error: new ExplainedError("quay-unavailable", `${status}.`, { remedy: [] }) };
     });
   const asking = ["/503", "/nothing"].map((path) => failure(ask(path)));
-  await expect.poll(() => reporter.text()).toContain("Trying again");
+  await expect.poll(() => reporter.text()).toContain("Retrying");
   platform.close();
-  const said = reporter.text();
+  const before = reporter.text();
   expect((await Promise.all(asking)).map(({ code }) => code)).toEqual(["cancelled", "cancelled"]);
-  expect(reporter.text()).toBe(said);
+  expect(reporter.text()).toBe(before);
 });
 
-test("its time is as long as it was said", async () => {
+test("its deadline follows from the timeout", async () => {
   const platform = make({ timeoutSeconds: 60 });
   await sleep(100);
   expect(platform.signal.aborted).toBe(false);
@@ -52,7 +52,7 @@ test("its time is as long as it was said", async () => {
   endless.close();
 });
 
-test("a closed one keeps no connection", async () => {
+test("close ends the connections", async () => {
   const server = createServer((_, response) => void response.end("ok"));
   const { port, close } = await listen(server);
   onTestFinished(close);
@@ -65,18 +65,18 @@ test("a closed one keeps no connection", async () => {
   await expect.poll(() => connections()).toBe(0);
 });
 
-test("its time ends, with a reason that people understand", async () => {
+test("aborts at the timeout, with a reason that explains it", async () => {
   const platform = make({ timeoutSeconds: 0.05 });
   await sleep(100);
   const reason = platform.signal.reason;
   platform.close();
   expect(reason).toBeInstanceOf(ExplainedError);
   expect(reason.code).toBe("timeout");
-  expect(reason.message).toBe("The login was not done within 0.05 seconds.");
+  expect(reason.message).toBe("The login did not finish within 0.05 seconds.");
   expect(failureOf(reason).remedy.join()).toContain("option timeout");
 });
 
-test("a cancellation comes through with its own reason", async () => {
+test("aborts on a cancellation, with the cancellation's reason", async () => {
   const cancelled = new AbortController();
   const platform = make({ cancelled: cancelled.signal });
   const sleeping = platform.clock.sleep(60_000, platform.signal);
@@ -85,7 +85,7 @@ test("a cancellation comes through with its own reason", async () => {
   platform.close();
 });
 
-test("a closed one keeps no process alive", async () => {
+test("keeps no process alive after close", async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const before = timers();
   const platform = make();
@@ -94,7 +94,7 @@ test("a closed one keeps no process alive", async () => {
   expect(timers()).toBe(before);
 });
 
-test("a proxy variable that is no address is refused, and nothing keeps the process alive then", async () => {
+test("rejects a proxy variable that is not an address, and leaves no timer", async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const before = timers();
   expect((await failure(() => make({ env: { HTTPS_PROXY: "http://" } }))).code).toBe("invalid-input");

@@ -1,4 +1,4 @@
-/** The one way to write a file, in folders where others may write too. */
+/** The one way to write a file, also in folders where other users may write. */
 import {
   type FileHandle,
   link,
@@ -29,7 +29,7 @@ import { failure, makeFolder } from "../fixtures.ts";
 const makePath = async (name = "file.json") => join(await makeFolder(), name);
 const id = "0123456789ab";
 
-/** What the system does for every open file, to look at or to refuse. */
+/** The file system's calls on an open file, to observe or to fail. */
 async function spyOn(call: "chown" | "writeFile") {
   const file = await open(import.meta.filename);
   const spy = vi.spyOn(Object.getPrototypeOf(file) as FileHandle, call);
@@ -48,7 +48,7 @@ test("ids have one form, and are not used twice", () => {
 });
 
 describe("new content", () => {
-  test.each([0o600, 0o644, 0o666])("has just the mode that it is to have: %o", async (mode) => {
+  test.each([0o600, 0o644, 0o666])("has exactly the mode %o", async (mode) => {
     const path = await makePath();
     await writeFile(path, "old", { mode: 0o600 });
     await replaceFile(path, "new", { mode });
@@ -56,7 +56,7 @@ describe("new content", () => {
     expect(await readdir(dirname(path))).toEqual(["file.json"]);
   });
 
-  test("has another name each time, which tells whose it is", async () => {
+  test("has a new name each time, which contains the session's id", async () => {
     const path = await makePath();
     const drafts = await Promise.all(Array.from({ length: 20 }, () => draft(path, "x", { mode: 0o600, id })));
     const names = await readdir(dirname(path));
@@ -66,7 +66,7 @@ describe("new content", () => {
     expect(await readdir(dirname(path))).toEqual([]);
   });
 
-  test("takes the place of a link, and never goes where that leads", async () => {
+  test("replaces a link itself, never its target", async () => {
     const path = await makePath();
     const precious = join(dirname(path), "precious");
     await writeFile(precious, "precious");
@@ -77,9 +77,9 @@ describe("new content", () => {
 
   test.each<[string, (temporary: string, other: string) => Promise<void>]>([
     ["a link", (temporary, other) => symlink(other, temporary)],
-    ["a file of theirs", (temporary) => writeFile(temporary, "theirs")],
+    ["a file of another process", (temporary) => writeFile(temporary, "theirs")],
     ["another name of another file", (temporary, other) => link(other, temporary)],
-  ])("whose place somebody else takes, by %s, is not put there", async (_, take) => {
+  ])("is not put in place if another process replaced it by %s", async (_, take) => {
     const path = await makePath();
     const precious = join(dirname(path), "precious");
     await writeFile(precious, "precious");
@@ -94,7 +94,7 @@ describe("new content", () => {
     expect(await readFile(precious, "utf8")).toBe("precious");
   });
 
-  test("that can't be put in place leaves nothing", async () => {
+  test("leaves nothing if it can't be put in place", async () => {
     const path = await makePath();
     await mkdir(join(path, "full"), { recursive: true });
     await expect(replaceFile(path, "new", { mode: 0o600 })).rejects.toThrow(/EISDIR|ENOTEMPTY/);
@@ -106,7 +106,7 @@ describe("a file's owner and group", () => {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   const another = { uid: uid + 1, gid };
 
-  test("that are this user's own ask for nothing", async () => {
+  test("need no change if they are this user's own", async () => {
     const path = await makePath();
     const chown = await spyOn("chown");
     await replaceFile(path, "new", { mode: 0o600, owner: { uid, gid } });
@@ -114,7 +114,7 @@ describe("a file's owner and group", () => {
     expect(await readFile(path, "utf8")).toBe("new");
   });
 
-  test("that are another's are kept by who may give files away", async () => {
+  test("of another user are kept, as root", async () => {
     const path = await makePath();
     const chown = await spyOn("chown");
     chown.mockResolvedValueOnce();
@@ -139,7 +139,7 @@ describe("a file's owner and group", () => {
     ["the owner's alone", 0o600, 1],
     ["only read by its group", 0o640, 1],
     ["shared by a group that this user is not in", 0o660, 2],
-  ])("a file that is %s stays as it is", async (_, mode, refusals) => {
+  ])("keeps a file that is %s unchanged", async (_, mode, refusals) => {
     const path = await makePath();
     await writeFile(path, "old");
     const chown = await spyOn("chown");
@@ -152,7 +152,7 @@ describe("a file's owner and group", () => {
       const error = await failure(work);
       expect([error.code, error.message]).toEqual([
         "auth-file-unusable",
-        `The file ${path} belongs to user ${uid + 1} and group ${gid}, and this user (${uid}) could not keep that: it stays as it is.`,
+        `The file ${path} belongs to user ${uid + 1} and group ${gid}, and this user (${uid}) cannot preserve that; the file is unchanged.`,
       ]);
       expect(error.remedy).toContain(`Log in as its owner, or make it this user's: sudo chown ${uid}:${gid} ${path}`);
       expect(chown).toHaveBeenCalledTimes(refusals);
@@ -160,7 +160,7 @@ describe("a file's owner and group", () => {
     }
   });
 
-  test("are tried out, which leaves nothing", async () => {
+  test("can be tried without a trace", async () => {
     const path = await makePath();
     await tryOwner(path, 0o600, { uid, gid });
     expect(await readdir(dirname(path))).toEqual([]);
@@ -170,7 +170,7 @@ describe("a file's owner and group", () => {
 test.each<[string, (path: string) => Promise<unknown>]>([
   ["new content", (path) => replaceFile(path, "new", { mode: 0o600 })],
   ["a file that must be the first", (path) => createFile(path, "mine")],
-])("without room for it, nothing of %s is left", async (_, write) => {
+])("leaves nothing of %s on a full disk", async (_, write) => {
   const path = await makePath();
   (await spyOn("writeFile")).mockRejectedValueOnce(refusal("ENOSPC"));
   await expect(write(path)).rejects.toMatchObject({ code: "ENOSPC" });
@@ -182,20 +182,20 @@ describe("a file that must be the first", () => {
     ["a file", (path) => writeFile(path, "")],
     ["a folder", (path) => mkdir(path)],
     ["a link to nothing", (path) => symlink("/nowhere/at-all", path)],
-  ])("is not made over %s", async (_, put) => {
+  ])("does not replace %s", async (_, put) => {
     const path = await makePath();
     await put(path);
     await expect(createFile(path, "mine")).rejects.toMatchObject({ code: "EEXIST" });
   });
 
-  test("is the user's alone", async () => {
+  test("has mode 600", async () => {
     const path = await makePath();
     await createFile(path, "mine");
     expect([await readFile(path, "utf8"), (await stat(path)).mode & 0o777]).toEqual(["mine", 0o600]);
   });
 });
 
-test("leftovers of a session go, and nothing else", async () => {
+test("removes a session's leftovers, and nothing else", async () => {
   const path = await makePath();
   const folder = dirname(path);
   const [other, random] = ["ba9876543210", "00ff00ff00ff"];
@@ -217,7 +217,7 @@ test("leftovers of a session go, and nothing else", async () => {
   await removeLeftovers(join(folder, "nowhere/file.json"), id);
 });
 
-test("what is mounted is told from what lies on it", async () => {
+test("tells a mounted file from a file on a mount", async () => {
   expect([
     await isMounted("/proc"),
     await isMounted("/proc/self/mountinfo"),

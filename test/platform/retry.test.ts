@@ -19,14 +19,14 @@ const run = (clock: FakeClock, work: () => Promise<Attempt<string>>, timeoutMs =
   return { platform, result: retry(platform, "the thing", work) };
 };
 
-test("a value ends it", async () => {
+test("stops at a value", async () => {
   const clock = fakeClock();
   const work = failing(0, { retry: "no", error });
   expect(await run(clock, work.run).result).toBe("done");
   expect(clock.waits).toEqual([]);
 });
 
-test("a refusal is never tried again", async () => {
+test("never retries a refusal", async () => {
   const clock = fakeClock();
   const work = failing(1, { retry: "no", error });
   expect(await thrown(run(clock, work.run).result)).toBe(error);
@@ -34,7 +34,7 @@ test("a refusal is never tried again", async () => {
   expect(clock.waits).toEqual([]);
 });
 
-test("quick: twice more, within about a second", async () => {
+test("quick: retries twice, within about a second", async () => {
   const clock = fakeClock();
   const work = failing(9, { retry: "quick", error });
   expect(await thrown(run(clock, work.run).result)).toBe(error);
@@ -43,7 +43,7 @@ test("quick: twice more, within about a second", async () => {
   expect(clock.waits.reduce((a, b) => a + b)).toBeLessThan(1000);
 });
 
-test("settling: waits double up to 5 s, for some 20 s where chance is even", async () => {
+test("settling: doubles the waits up to 5 s, for some 20 s on average", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
   const work = failing(99, { retry: "settling", error });
   expect(await thrown(run(clock, work.run).result)).toBe(error);
@@ -53,7 +53,7 @@ test("settling: waits double up to 5 s, for some 20 s where chance is even", asy
   expect(first.reduce((a, b) => a + b) / 2 + 7 * 2500).toBeCloseTo(20_000, -4);
 });
 
-test("patient: waits double up to 10 s, as long as the login's time lasts", async () => {
+test("patient: doubles the waits up to 10 s, until the deadline", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
   const work = failing(99, { retry: "patient", error });
   const { platform, result } = run(clock, work.run, 60_000);
@@ -61,12 +61,10 @@ test("patient: waits double up to 10 s, as long as the login's time lasts", asyn
   const waits = clock.waits.map((ms) => Math.round(ms / 10) * 10);
   expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000, 10_000]);
   expect(clock.now()).toBeLessThan(platform.deadline);
-  expect(platform.reporter.infos.at(-1)).toBe(
-    "The time (option timeout) leaves none for another attempt at the thing.",
-  );
+  expect(platform.reporter.infos.at(-1)).toBe("Not retrying the thing: the timeout would pass first (option timeout).");
 });
 
-test("each kind counts for itself: refused connections don't use up the two that a 502 has", async () => {
+test("counts each kind separately: refused connections don't use up a 502's two retries", async () => {
   const clock = fakeClock(Date.now(), () => 0.999999);
   const kinds: Persistence[] = ["patient", "patient", "settling", "patient", "quick", "patient", "quick"];
   const work = async (): Promise<Attempt<string>> => {
@@ -77,14 +75,17 @@ test("each kind counts for itself: refused connections don't use up the two that
   expect(clock.waits.map((ms) => Math.round(ms / 10) * 10)).toEqual([500, 1000, 500, 2000, 250, 4000, 500]);
 });
 
-test.each([0, 0.25, 0.5, 0.999999])("full jitter: by a chance of %d, that part of the doubled wait", async (random) => {
-  const clock = fakeClock(Date.now(), () => random);
-  await run(clock, failing(6, { retry: "patient", error }).run).result;
-  expect(clock.waits).toHaveLength(6);
-  for (const [index, wait] of clock.waits.entries()) {
-    expect(wait).toBeCloseTo(Math.min(10_000, 500 * 2 ** index) * random);
-  }
-});
+test.each([0, 0.25, 0.5, 0.999999])(
+  "full jitter: with the random number %d, waits that part of the doubled wait",
+  async (random) => {
+    const clock = fakeClock(Date.now(), () => random);
+    await run(clock, failing(6, { retry: "patient", error }).run).result;
+    expect(clock.waits).toHaveLength(6);
+    for (const [index, wait] of clock.waits.entries()) {
+      expect(wait).toBeCloseTo(Math.min(10_000, 500 * 2 ** index) * random);
+    }
+  },
+);
 
 test("the whole schedule: the longest waits of each kind, milliseconds", () => {
   const longest = (kind: keyof typeof schedule) =>
@@ -98,10 +99,10 @@ test("the whole schedule: the longest waits of each kind, milliseconds", () => {
   });
 });
 
-test("each wait is announced with its reason", async () => {
+test("logs each wait with its reason", async () => {
   const { platform, result } = run(fakeClock(), failing(1, { retry: "patient", error }).run);
   await result;
-  expect(platform.reporter.infos).toEqual(["Quay is away. Trying again in 0.3 s."]);
+  expect(platform.reporter.infos).toEqual(["Quay is away. Retrying in 0.3 s."]);
 });
 
 describe("Retry-After", () => {
@@ -110,7 +111,7 @@ describe("Retry-After", () => {
     ["30", 30_000],
     [" 7 ", 7_000],
     ["Tue, 24 Nov 2026 07:00:42 GMT", 42_000],
-    // Less than our own wait, in the past, or no time at all: ours is taken.
+    // Shorter than the own wait, in the past, or not a time: the own wait counts.
     ["0", 250],
     ["Tue, 24 Nov 2026 06:00:00 GMT", 250],
     ["soon", 250],
@@ -122,7 +123,7 @@ describe("Retry-After", () => {
     expect(clock.waits).toEqual([ms]);
   });
 
-  test("more than there is time: no wait is begun", async () => {
+  test("does not begin a wait that passes the deadline", async () => {
     for (const value of ["120", "99999999999", "Tue, 24 Nov 2099 07:00:00 GMT"]) {
       const clock = fakeClock(start);
       const work = failing(1, { retry: "patient", error, answer: answer(value) });
@@ -132,7 +133,7 @@ describe("Retry-After", () => {
     }
   });
 
-  test("several of them are no time", async () => {
+  test("ignores several of them", async () => {
     const clock = fakeClock(start);
     const headers = { "retry-after": ["60", "60"] };
     await run(clock, failing(1, { retry: "patient", error, answer: { status: 503, headers, body: "" } }).run).result;
@@ -140,10 +141,10 @@ describe("Retry-After", () => {
   });
 });
 
-describe("a costlier look for the cause", () => {
+describe("a more expensive search for the cause", () => {
   const better = new ExplainedError("issuer-broken", "It is the issuer.", { remedy: [] });
 
-  test("is taken once, after the last attempt", async () => {
+  test("runs once, after the last attempt", async () => {
     let looks = 0;
     const examine = async () => {
       looks++;
@@ -157,13 +158,13 @@ describe("a costlier look for the cause", () => {
     expect(looks).toBe(1);
   });
 
-  test("is taken too where the time allows no further attempt", async () => {
+  test("runs too if the deadline allows no further attempt", async () => {
     const work = failing(9, { retry: "quick", error, examine: async () => ({ retry: "no", error: better }) });
     expect(await thrown(run(fakeClock(), work.run, 100).result)).toBe(better);
     expect(work.count()).toBe(1);
   });
 
-  test("may find that it is worth waiting: as long as each look says so", async () => {
+  test("may allow further attempts, as long as each search does", async () => {
     const clock = fakeClock();
     const looks: Persistence[] = ["settling", "patient", "settling", "no"];
     const examine = async () => ({ retry: looks.shift() ?? ("no" as const), error: better });
@@ -172,39 +173,41 @@ describe("a costlier look for the cause", () => {
     expect(await thrown(result)).toBe(better);
     expect(work.count()).toBe(6);
     expect(clock.waits).toHaveLength(5);
-    expect(platform.reporter.infos.at(-1)).toMatch(new RegExp(`^${better.message} Trying again`));
+    expect(platform.reporter.infos.at(-1)).toMatch(new RegExp(`^${better.message} Retrying`));
   });
 
-  test("is no reason to wait where the time is over", async () => {
+  test("does not extend the deadline", async () => {
     const clock = fakeClock();
     const examine = async () => ({ retry: "patient" as const, error: better });
     expect(await thrown(run(clock, failing(9, { retry: "quick", error, examine }).run, 100).result)).toBe(better);
     expect(clock.waits).toEqual([]);
   });
 
-  test("that fails itself changes nothing", async () => {
+  test("changes nothing if it fails itself", async () => {
     const examine = () => Promise.reject(new Error("the look failed"));
     expect(await thrown(run(fakeClock(), failing(1, { retry: "no", error, examine }).run).result)).toBe(error);
   });
 });
 
-describe("the end of the time", () => {
-  const reason = new ExplainedError("timeout", "The login was not done within 5 seconds.", { remedy: ["Raise it."] });
+describe("the timeout", () => {
+  const reason = new ExplainedError("timeout", "The login did not finish within 5 seconds.", { remedy: ["Raise it."] });
 
-  test("in the middle of a wait stops it", async () => {
+  test("stops a wait", async () => {
     const platform = testPlatform({ signal: AbortSignal.abort(reason) });
     expect(await thrown(retry(platform, "x", failing(1, { retry: "patient", error }).run))).toBe(reason);
   });
 
-  test("in the middle of an attempt says what was waited for", async () => {
+  test("during an attempt says what it was waiting for", async () => {
     const platform = testPlatform({ signal: AbortSignal.abort(reason) });
-    const said = await failure(retry(platform, "the exchange for acme+ci", () => Promise.reject(reason)));
-    expect(said.code).toBe("timeout");
-    expect(said.message).toBe("The login was not done within 5 seconds. It was waiting for the exchange for acme+ci.");
-    expect(said.remedy).toEqual(["Raise it."]);
+    const failed = await failure(retry(platform, "the exchange for acme+ci", () => Promise.reject(reason)));
+    expect(failed.code).toBe("timeout");
+    expect(failed.message).toBe(
+      "The login did not finish within 5 seconds. It was waiting for the exchange for acme+ci.",
+    );
+    expect(failed.remedy).toEqual(["Raise it."]);
   });
 
-  test("a cancellation and a mistake in the program pass as they are", async () => {
+  test("passes on a cancellation and a bug unchanged", async () => {
     const cancelled = new ExplainedError("cancelled", "The job was cancelled.", { remedy: [] });
     const platform = testPlatform({ signal: AbortSignal.abort(cancelled) });
     expect(await thrown(retry(platform, "x", () => Promise.reject(cancelled)))).toBe(cancelled);

@@ -1,30 +1,30 @@
-/** Words of others are one line of printable characters; what looks like a secret is not shown. */
+/** Text from outside becomes one line of printable characters; what looks like a secret is hidden. */
 import { describe, expect, test } from "vitest";
 import { ExplainedError, invalidInput } from "../../src/platform/errors.ts";
 import { asGiven, oneLine, plain, reasonIn } from "../../src/platform/text.ts";
 
-describe("words of others", () => {
+describe("text from outside", () => {
   test.each<[string, string, string]>([
     ["lines of all kinds", "a\nb\r\nc\u0085d\u2028e\u2029f\vg\fh\ti", "a b c d e f g h i"],
     ["sequences for terminals", "\u001b[2J\u001b[31mred\u001b]0;title\u0007", "red"],
     ["a lone escape, NUL, bell, delete, C1", "\u001b\0\u0007\u007f\u009d", "\ufffd\ufffd\ufffd\ufffd\ufffd"],
-    ["what turns letters round", "a\u202eb\u2066c\u2069d\u200ee\u061cf", "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf"],
+    ["what reverses letters", "a\u202eb\u2066c\u2069d\u200ee\u061cf", "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf"],
     ["what hides", "a\u200bb\u200dc\u2060d\ufeffe\u00adf\u180eg", "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf\ufffdg"],
-    ["what looks like nothing", "a\u3164b\u115fc\u{e0041}d", "a\ufffdb\ufffdc\ufffdd"],
+    ["what looks empty", "a\u3164b\u115fc\u{e0041}d", "a\ufffdb\ufffdc\ufffdd"],
     ["halves of characters", "a\ud83db\ude42c", "a\ufffdb\ufffdc"],
-    ["blanks of all widths", "a\u00a0b\u2003c\u3000d", "a b c d"],
+    ["spaces of all widths", "a\u00a0b\u2003c\u3000d", "a b c d"],
     ["what people write", 'Größe 名前 🙂 <b> `x` "y"', 'Größe 名前 🙂 <b> `x` "y"'],
   ])("%s", (_, text, shown) => {
     expect(oneLine(text)).toBe(shown);
   });
 
-  test("end after 500 characters, and never in the middle of one", () => {
+  test("is cut after 500 characters, never inside one", () => {
     expect(oneLine("x".repeat(501))).toBe(`${"x".repeat(500)}…`);
     expect(oneLine(`${"x".repeat(499)}🙂🙂`)).toBe(`${"x".repeat(499)}\ufffd…`);
     expect(oneLine("🙂".repeat(3), 2)).toBe("🙂…");
   });
 
-  test("megabytes of them are looked at in no time", () => {
+  test("is cut quickly, even megabytes of it", () => {
     const began = performance.now();
     for (const text of ["\u001b]", "\u001b[", "\n", "\u202e", "eyJ.", "a:b "]) {
       oneLine(text.repeat(500_000));
@@ -33,7 +33,7 @@ describe("words of others", () => {
     expect(performance.now() - began).toBeLessThan(2_000);
   });
 
-  test("are one line in each part of an error; the binding is what it is", () => {
+  test("is one line in each part of an error; the binding is unchanged", () => {
     const evil = "x\n::error::y\u202e\u001b[2J";
     const error = new ExplainedError("quay-refused", evil, {
       remedy: [`  ${evil}`],
@@ -122,11 +122,11 @@ describe("what looks like a secret", () => {
     "system-serviceaccount-builder-of-images",
     "10m",
     "0640",
-  ])("%s is none", (value) => {
+  ])("%s is not hidden", (value) => {
     expect(asGiven(value)).toBe(value);
   });
 
-  test("tokens of a known form are in nothing that an entry point says; identifiers are", () => {
+  test("tokens of a known form are hidden in all output; identifiers are not", () => {
     expect(plain(`a ${jwt} b`)).toBe("a … b");
     const keyId = "FoctWQ0bLx9Gf2Jv7Kz3Np8Qr5St1Uw4Xy6Za0Bc2De";
     const words = `kid ${keyId}, subject repo:acme/app:ref:refs/heads/main of https://issuer.example/realms/acme`;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createTimeline } from "../../src/platform/timeline.ts";
 import { createRecorder, fakeClock } from "../fixtures.ts";
 
-test("each phase is noted with its time when it is over, and told to whoever asks", async () => {
+test("notes and logs the duration of each phase when it ends", async () => {
   const clock = fakeClock();
   const reporter = createRecorder();
   const timeline = createTimeline({ clock, reporter });
@@ -19,7 +19,7 @@ test("each phase is noted with its time when it is over, and told to whoever ask
   expect(reporter.debugs).toEqual(["identity token: 20 ms", "exchange for acme+ci: 35 ms"]);
 });
 
-test("a phase that fails has taken its time too", async () => {
+test("notes the duration of a phase that fails", async () => {
   const clock = fakeClock();
   const timeline = createTimeline({ clock, reporter: createRecorder() });
   const failing = async () => {

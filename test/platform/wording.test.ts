@@ -14,7 +14,7 @@ import {
 const syntax = { write: ({ option, value }: Mention) => `<${option}${value === undefined ? "" : ` ${value}`}>` };
 
 describe("a text", () => {
-  test("takes words, numbers, mentions and texts", () => {
+  test("accepts words, numbers, mentions and texts", () => {
     const inner = text`the option ${mention("timeout")}`;
     const outer = text`${"Raise"} ${inner} to ${600}, ${mention("timeout", "600")}.`;
     expect(written(outer, syntax)).toBe("Raise the option <timeout> to 600, <timeout 600>.");

@@ -141,7 +141,12 @@ describe("a refusal", () => {
 });
 
 test.each<[string, string, number, string]>([
-  ["System is currently read-only. Pushes are not allowed", "quay-read-only", 1, "administrators have ended that"],
+  [
+    "System is currently read-only. Pushes are not allowed",
+    "quay-read-only",
+    1,
+    "administrators have ended the maintenance",
+  ],
   ["Quota has been exceeded on namespace", "quota-exceeded", 1, "raise the quota"],
   ["x509: certificate signed by unknown authority", "tls-untrusted", 1, "ca-file"],
   [

@@ -179,7 +179,7 @@ test("mentions the options of the endpoint whose login fails", async () => {
   const error = await failure(opened);
   expect(error.message).toMatch(/^The login to the source failed\. /);
   expect(error.remedy[0]).toMatch(
-    /^Check the option source, whose first part is the host if it has a dot \(localhost:1\), and the way there/,
+    /^Check the option source, whose first part is the host if it has a dot \(localhost:1\), and the network/,
   );
   await end();
 });

@@ -485,6 +485,6 @@ PATH=${systemPath} exec skopeo "$@"`;
     const path = await saying(`sleep 0.7; echo '${words}' >&2; exit 1`, 1);
     const { result, reporter } = await run(each, byDigest(each, made), path);
     expect(result).toMatchObject({ failure: undefined, changed: true });
-    expect(reporter.text()).toContain(`${words}. Trying again`);
+    expect(reporter.text()).toContain(`${words}. Retrying`);
   });
 });

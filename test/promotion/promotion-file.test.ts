@@ -332,7 +332,7 @@ describe("the file", () => {
         src.readPromotionFile({ path: file, registry: "quay.io", hasSourceRobot: false }, AbortSignal.timeout(5_000)),
       file,
     );
-    expect(said).toContain("it may not be read by this user");
+    expect(said).toContain("it is not readable by this user");
   });
 
   test("is named on one line of a message", async () => {

@@ -199,7 +199,7 @@ test("names all missing options at once; with a file, only the robot", async () 
 const platform = "it is os/architecture or os/architecture/variant";
 const number = "it is a whole number, 1 to 32";
 const robotName = "organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them";
-const oneOfTwo = "Give one of the two.";
+const oneOfTwo = "Set only one of the two.";
 
 type Bad = [values: OptionValues, option: string, shown: string, problem: string, example: string];
 
@@ -254,7 +254,7 @@ test.each<Bad>([
     { "source-robot": "acme+ci\nacme+cd" },
     "source-robot",
     "acme+ci\nacme+cd",
-    "a name has no blank, comma or semicolon; it is one robot",
+    "a name contains no space, comma or semicolon; this option takes one robot",
     "source-robot: acme+ci",
   ],
   [{ "source-robot": "quay.io=acme+ci" }, "source-robot", "quay.io=acme+ci", robotName, "source-robot: acme+ci"],
@@ -272,11 +272,11 @@ test.each<Bad>([
     "source-robot is set too, and the source has one login",
     oneOfTwo,
   ],
-  [{ "move-tags": "yes" }, "move-tags", "yes", "it is one of true, false", "move-tags: false"],
+  [{ "move-tags": "yes" }, "move-tags", "yes", "it must be one of true, false", "move-tags: false"],
   ...["0", "33", "x", "-1", "1.5", "1e1", "99999999999999999999"].map(
     (value): Bad => [{ parallel: value }, "parallel", value, number, "parallel: 4"],
   ),
-  [{ timeout: "0" }, "timeout", "0", "it is a whole number of seconds, 1 to 3600", "timeout: 120"],
+  [{ timeout: "0" }, "timeout", "0", "it must be a whole number of seconds, 1 to 3600", "timeout: 120"],
   [{ platform: "amd64" }, "platform", "amd64", platform, "platform: linux/amd64"],
   [{ platform: "ARM64" }, "platform", "ARM64", platform, "platform: linux/arm64"],
   [{ platform: "aarch64" }, "platform", "aarch64", platform, "platform: linux/arm64"],
@@ -319,7 +319,7 @@ test.each<Bad>([
     { registry: "https://quay.io" },
     "registry",
     "https://quay.io",
-    "it is a host, without a scheme such as https://",
+    "it must be a host, without a scheme such as https://",
     "registry: quay.io",
   ],
   [

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** @returns the newest version's; undefined: `need_…` has not been here */
+/** @returns the newest version's; undefined: `need_…` has not run */
 export function findBuilt(name: string, program = name): string | undefined {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "quay-keyless-login");
   const folders = existsSync(cache) ? readdirSync(cache).filter((folder) => folder.startsWith(`${name}@`)) : [];

@@ -1,5 +1,5 @@
 /**
- * A TCP proxy that makes a loopback server far away: one round trip costs `ms` milliseconds, half of it on each way.
+ * A TCP proxy that adds network latency to a loopback server: one round trip costs `ms` milliseconds, half of it each way.
  * The TCP handshake is one round trip as well, so the first bytes of a client leave one round trip after it connected.
  */
 import { connect, createServer, type Socket } from "node:net";
@@ -10,7 +10,7 @@ export interface Delay {
   close(): Promise<void>;
 }
 
-/** @param target the port on 127.0.0.1, asked at each connection: it may become known after the proxy has started. */
+/** @param target gives the port on 127.0.0.1 at each connection: it may become known after the proxy has started. */
 export async function startDelay(target: () => number, ms: number): Promise<Delay> {
   const server = createServer((client) => {
     client.setNoDelay(true);
@@ -24,7 +24,7 @@ export async function startDelay(target: () => number, ms: number): Promise<Dela
   return listen(server);
 }
 
-/** Hands on what `from` says, in order, so many milliseconds later and not before it could have been sent. */
+/** Forwards the data of `from` in order, `ms` later, or `ms` after `notBefore` if that is later. */
 function carry(from: Socket, to: Socket, ms: number, notBefore: number): void {
   let last = 0;
   const later = (action: () => void) => {

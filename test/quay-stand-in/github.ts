@@ -10,7 +10,7 @@ import { listen } from "./listen.ts";
 import { createScript, play, type Script } from "./scripted.ts";
 import type { Authority, Certificate } from "./tls.ts";
 
-/** The audience where none is asked for: the address of the repository's owner. */
+/** The default audience: the address of the repository's owner. */
 const OWNER = "https://github.com/acme";
 
 export interface GithubRequest {
@@ -20,14 +20,14 @@ export interface GithubRequest {
 }
 
 export interface Github {
-  /** The two variables that the runner sets where `id-token: write` is given. */
+  /** The two variables that the runner sets for a job with `id-token: write`. */
   env: { ACTIONS_ID_TOKEN_REQUEST_URL: string; ACTIONS_ID_TOKEN_REQUEST_TOKEN: string };
-  /** Every JWT handed out, to look for leaks. */
+  /** Every issued JWT, to search for leaks. */
   issued: string[];
   requests: GithubRequest[];
   /** Answers for the next requests (scripted.ts); then the ordinary one. */
   script: Script;
-  /** What the tokens claim from now on, over the issuer's defaults. */
+  /** Claims of further tokens, over the issuer's defaults. */
   claim(claims: Record<string, unknown>): void;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /**
- * An OpenID Connect issuer over TLS, as far as Quay looks at one: a discovery document and a key set. It also signs
- * the identity tokens, right ones and wrong ones. One server serves many issuers, told apart by the first part of
- * the path (https://localhost:9443/main), each with its own misbehaviour.
+ * An OpenID Connect issuer over TLS, as far as Quay uses one: a discovery document and a key set. It also signs the
+ * identity tokens, valid and invalid ones. One server serves many issuers, distinguished by the first part of the
+ * path (https://localhost:9443/main), each with its own misbehaviour.
  */
 import { generateKeyPair, type KeyObject, randomBytes, randomUUID } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -21,7 +21,7 @@ export type DiscoveryFault =
   | "no-jwks-uri"
   /** Names https://…/elsewhere as its issuer. */
   | "other-issuer"
-  /** Names itself with a slash at the end. */
+  /** Names itself with a trailing slash. */
   | "trailing-slash"
   /** 302 to the discovery document of the issuer `main`. */
   | "redirect"
@@ -47,7 +47,7 @@ export interface SignOptions {
   typ?: string | null;
   /** More header parameters. */
   header?: Record<string, unknown>;
-  /** Signs with a key that nobody published, under the published key's `kid`. */
+  /** Signs with an unpublished key, under the published key's `kid`. */
   foreign?: boolean;
   /** Changes the signature afterwards. */
   spoiled?: boolean;
@@ -61,14 +61,14 @@ export interface Issuer {
    * A claim given as `undefined` is left out; a list in place of the claims becomes the payload as it is.
    */
   sign(claims?: Record<string, unknown> | unknown[], options?: SignOptions): Promise<string>;
-  /** Misbehave from now on; `{}` is good again. */
+  /** Sets the misbehaviour from now on; `{}` ends it. */
   behave(behaviour: Behaviour): void;
 }
 
 export interface IssuerServer extends Issuer {
   /** Another issuer on the same server, with the same keys: `at("mismatch")` is https://localhost:PORT/mismatch. */
   at(name: string): Issuer;
-  /** Paths asked for, in order. */
+  /** Requested paths, in order. */
   requests: string[];
   /** The public RSA key, for checks. */
   publicKey: KeyObject;
@@ -108,7 +108,7 @@ export async function startIssuer(authority: Authority, options: IssuerOptions =
     // "main//" is what a binding with a trailing slash must not lead to: Quay joins with a single slash.
     if (rest === ".well-known/openid-configuration")
       setTimeout(() => answerDiscovery(response, name, discovery), discoverySlow);
-    // As a Kubernetes API server does it: keys have a type of their own, and are given to nobody who insists on another.
+    // Like a Kubernetes API server: keys have their own media type, and a request that accepts only another one is refused.
     else if (rest === "jwks" && !/\*\/\*|application\/jwk-set\+json/.test(request.headers.accept ?? "*/*"))
       respond(response, 406, "only application/jwk-set+json");
     else if (rest === "jwks") setTimeout(() => answerKeys(response, keysFault), keysSlow);

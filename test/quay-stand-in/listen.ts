@@ -1,7 +1,7 @@
 /** Listening and closing, the same way for every peer. */
 import type { AddressInfo, Server, Socket } from "node:net";
 
-/** Where a server listens; `close` ends its open connections too, so that no test waits for a keep-alive. */
+/** Where a server listens. `close` ends its open connections too: no test waits for a keep-alive. */
 export interface Listening {
   port: number;
   close(): Promise<void>;

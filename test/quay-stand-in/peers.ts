@@ -1,4 +1,4 @@
-/** All the peers of a login, wired together: what a test, the demo and the benchmark start. */
+/** All the peers of a login, connected to each other, for tests, the demo and the benchmark. */
 import { type Delay, startDelay } from "./delay.ts";
 import { type Github, startGithub } from "./github.ts";
 import { type IssuerServer, SUBJECT, startIssuer } from "./issuer.ts";
@@ -11,9 +11,9 @@ export interface PeersOptions {
   quay?: QuayOptions;
   /** Default `2.8.2`; `false`: no registry behind the stand-in (logins work, pushes don't). */
   registry?: false | RegistryKind;
-  /** What one round trip to Quay and to GitHub's endpoint costs, milliseconds. */
+  /** Milliseconds of one round trip to Quay and to GitHub's endpoint. */
   delayMs?: number;
-  /** That many robots more: acme+ci1 … acme+ciN, bound and with write to acme/app, like acme+ci. */
+  /** The number of further robots: acme+ci1 … acme+ciN, bound and with write to acme/app, like acme+ci. */
   robots?: number;
   /** Claims of GitHub's tokens, over the issuer's defaults. */
   claims?: Record<string, unknown>;
@@ -23,10 +23,10 @@ export interface Peers {
   authority: Authority;
   issuer: IssuerServer;
   github: Github;
-  /** Of GitHub's endpoint alone: the machine's roots have it, not ca-file. */
+  /** The root of GitHub's endpoint alone: the machine trusts it, ca-file does not contain it. */
   githubAuthority: Authority;
   quay: Quay;
-  /** `localhost:PORT`, or what `quay.name` says. */
+  /** `localhost:PORT`, or `quay.name`. */
   registryHost: string;
   /** The root that all of them are verified with. */
   caFile: string;

@@ -66,7 +66,7 @@ async function startWithReferrers(): Promise<Registry> {
   return run('"$1" & cat >/dev/null; kill $!; wait', program);
 }
 
-/** The shell lives as long as our end of its standard input: whatever happens to this process, the registry ends. */
+/** The shell runs until its standard input closes: when this process ends in any way, the registry does too. */
 async function run(script: string, argument: string): Promise<Registry> {
   const child = spawn("sh", ["-c", script, "registry", argument], {
     stdio: ["pipe", "ignore", "pipe"],
@@ -86,7 +86,7 @@ async function run(script: string, argument: string): Promise<Registry> {
   }
 }
 
-/** The registry says where it listens: `listening on 127.0.0.1:44321`. */
+/** The registry prints where it listens: `listening on 127.0.0.1:44321`. */
 function readPort(stderr: NodeJS.ReadableStream): Promise<number> {
   return new Promise((resolve, reject) => {
     let log = "";

@@ -1,6 +1,6 @@
 /**
- * Answers that a test scripts in advance, to see how a client takes them: refusals, hangs, cut connections,
- * bodies that don't end. Shared by the GitHub endpoint and the Quay stand-in.
+ * Answers that a test scripts in advance, to see how a client handles them: refusals, hangs, cut connections,
+ * endless bodies. Shared by the GitHub endpoint and the Quay stand-in.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
@@ -8,19 +8,19 @@ import { pipeline } from "node:stream/promises";
 
 export type Scripted =
   | { kind: "answer"; status: number; body: string; headers: Record<string, string> }
-  /** Takes the request and never says a word. */
+  /** Accepts the request and never answers. */
   | { kind: "hang" }
   /** Drops the connection before an answer (the client sees a reset). */
   | { kind: "reset" }
-  /** 101: the connection speaks no HTTP any more, and stays open. */
+  /** 101: the connection no longer speaks HTTP, and stays open. */
   | { kind: "switch" }
   /** Announces a body, sends the half of it, drops the connection. */
   | { kind: "cut" }
   /** A body of so many bytes of JSON-looking text. */
   | { kind: "huge"; bytes: number }
-  /** Waits, then lets the request take its ordinary way. */
+  /** Waits, then lets the request proceed as usual. */
   | { kind: "slow"; ms: number }
-  /** Takes its ordinary way: fills a place in the queue, as in "fail the second time". */
+  /** Proceeds as usual: fills a place in the queue, as in "fail the second time". */
   | { kind: "pass" };
 
 export const answer = (status: number, body: string | object = "", headers: Record<string, string> = {}): Scripted => ({
@@ -53,11 +53,11 @@ export interface Script<More = never> {
   next(...answers: (Scripted | More)[]): void;
   /**
    * For every request that the predicate accepts (default: all), until `clear`.
-   * @returns what takes this rule alone back: tests that run beside others have no `clear`.
+   * @returns a function that removes only this rule: tests that run concurrently cannot use `clear`.
    */
   always(answer: Scripted | More, predicate?: (request: IncomingMessage) => boolean): () => void;
   clear(): void;
-  /** What this request shall get, if anything is scripted for it. */
+  /** The scripted answer to this request, if any. */
   take(request: IncomingMessage): Scripted | More | undefined;
 }
 
@@ -83,7 +83,7 @@ export function createScript<More = never>(): Script<More> {
 
 /**
  * Plays a scripted answer.
- * @returns whether the request is dealt with; if not, it takes its ordinary way now.
+ * @returns whether the request is answered; if not, it proceeds as usual.
  */
 export async function play(scripted: Scripted, response: ServerResponse): Promise<boolean> {
   switch (scripted.kind) {
@@ -119,6 +119,6 @@ export async function play(scripted: Scripted, response: ServerResponse): Promis
 async function writeHuge(response: ServerResponse, bytes: number): Promise<void> {
   const chunk = "x".repeat(64 * 1024);
   const chunks = Array.from({ length: Math.ceil(bytes / chunk.length) }, () => chunk);
-  // A client that has had enough closes the connection: that is what it is for.
+  // The client closes the connection at its limit, which is the purpose.
   await pipeline(Readable.from(['{"token":"', ...chunks, '"}']), response).catch(() => {});
 }

@@ -9,10 +9,10 @@ import { startPeers } from "./peers.ts";
 
 const { values } = parseArgs({
   options: {
-    /** What a round trip to Quay and GitHub costs, milliseconds. */
+    /** Milliseconds of a round trip to Quay and GitHub. */
     delay: { type: "string", default: "0" },
     robots: { type: "string", default: "0" },
-    /** What an exchange takes on Quay's side on top of the stand-in's own time, milliseconds. */
+    /** Milliseconds that an exchange takes on Quay's side, in addition to the stand-in's own time. */
     "exchange-ms": { type: "string", default: "0" },
   },
 });

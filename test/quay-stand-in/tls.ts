@@ -1,6 +1,6 @@
 /**
- * A certificate authority made on the spot, with openssl: every run has its own root, so nothing on the machine
- * has to trust anything and no key is kept. EC P-256, since that takes milliseconds.
+ * A certificate authority made at run time, with openssl: every run has its own root, so the machine trusts nothing new
+ * and no key is kept. EC P-256, because that takes milliseconds.
  */
 import { execFile } from "node:child_process";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -11,19 +11,19 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** A private key and its certificate, both PEM: what `node:https` takes as options. */
+/** A private key and its certificate, both PEM, as options of `node:https`. */
 export interface Certificate {
   key: string;
   cert: string;
 }
 
-/** How a certificate can be wrong, for tests of TLS verification. */
+/** Flaws of a certificate, for tests of TLS verification. */
 export type Flaw = "expired" | "other-name" | "other-root";
 
 export interface Authority {
   /** Path of the root's PEM file. */
   caFile: string;
-  /** A folder with that file as `ca.crt`: what `skopeo --cert-dir` takes. */
+  /** A folder with that file as `ca.crt`, for `skopeo --cert-dir`. */
   certDir: string;
   /** The root itself, PEM. */
   ca: string;
@@ -34,7 +34,7 @@ export interface Authority {
   close(): Promise<void>;
 }
 
-/** Lets this process trust it as it does the machine's roots: what NODE_EXTRA_CA_CERTS does for one that starts. */
+/** Makes this process trust it like the machine's roots, as NODE_EXTRA_CA_CERTS does for a process that starts. */
 export function trustAsMachine({ ca }: Authority): void {
   setDefaultCACertificates([...getCACertificates("default"), ca]);
 }

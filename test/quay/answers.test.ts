@@ -1,4 +1,4 @@
-/** Every answer recorded on a running Quay (docs/quay.md), and what it means to us. */
+/** Every answer recorded on a running Quay (docs/quay.md), and its meaning. */
 import { describe, expect, test } from "vitest";
 import { isoTime } from "../../src/identity/token.ts";
 import { type ExchangeResult, type RefusalCode, readExchangeAnswer } from "../../src/quay/answers.ts";
@@ -35,7 +35,7 @@ const recorded = {
 };
 
 describe("success", () => {
-  test("the robot token, and its own exp", () => {
+  test("returns the robot token and its exp", () => {
     const token = unsignedJwt(recorded);
     expect(read({ status: 200, body: `{"token":"${token}"}\n` })).toEqual({
       kind: "token",
@@ -47,10 +47,10 @@ describe("success", () => {
 
   test.each<[string, object, number]>([
     ["from when it was issued", { iat: recorded.exp - 90, nbf: recorded.exp - 100 }, 90],
-    ["or from when it holds", { iat: undefined, nbf: recorded.exp - 100 }, 100],
-    ["an hour, where it does not say", { iat: undefined, nbf: undefined }, 3600],
-    ["and its end may be a fraction", { iat: recorded.exp - 90, exp: recorded.exp - 0.5 }, 89.5],
-  ])("how long it lives: %s", (_, change, lifeSeconds) => {
+    ["or from its nbf", { iat: undefined, nbf: recorded.exp - 100 }, 100],
+    ["an hour without either", { iat: undefined, nbf: undefined }, 3600],
+    ["with a fractional exp", { iat: recorded.exp - 90, exp: recorded.exp - 0.5 }, 89.5],
+  ])("the lifetime: %s", (_, change, lifeSeconds) => {
     const token = unsignedJwt({ ...recorded, ...change });
     expect(read({ status: 200, body: JSON.stringify({ token }) })).toMatchObject({ kind: "token", lifeSeconds });
   });
@@ -70,16 +70,16 @@ describe("success", () => {
       'its token is for "acme+other", not for acme+ci',
     ],
     [
-      "nobody's token",
+      "a token without a subject",
       JSON.stringify({ token: unsignedJwt({ ...recorded, sub: undefined }) }),
-      "its token is for nobody, not for acme+ci",
+      "its token is for no subject, not for acme+ci",
     ],
     [
       "a token without end",
       JSON.stringify({ token: unsignedJwt({ ...recorded, exp: undefined }) }),
-      "its token does not say when it ends",
+      "its token does not say when it expires",
     ],
-  ])("200 with %s is unusable", (_, body, why) => {
+  ])("rejects 200 with %s", (_, body, why) => {
     expect(read({ status: 200, body })).toEqual({ kind: "unusable", why });
   });
 
@@ -88,21 +88,21 @@ describe("success", () => {
     ["a line and a command in its header", `${header}\n::warning::forged\n.${payload}.${signature}`],
     ["sequences for a terminal", `\u001b[2J\u001b]0;owned\u0007${header}.${payload}.${signature}`],
     ["a NUL", `${header}\0.${payload}.${signature}`],
-    ["a blank", `${header} x.${payload}.${signature}`],
+    ["a space", `${header} x.${payload}.${signature}`],
     ["a colon", `${header}:x.${payload}.${signature}`],
-    ["letters beyond ASCII", `${header}ü.${payload}.${signature}`],
+    ["letters outside ASCII", `${header}ü.${payload}.${signature}`],
     ["base64 that is not base64url", `${header}+/=.${payload}.${signature}`],
     ["short lines", `e\na\ni.${payload}.t`],
     ["no header", `.${payload}.${signature}`],
     ["no signature", `${header}.${payload}.`],
     ["a fourth part", `${header}.${payload}.${signature}.x`],
-    ["a blank behind it", `${header}.${payload}.${signature} `],
-  ])("a token with %s is none", (_, token) => {
+    ["a space behind it", `${header}.${payload}.${signature} `],
+  ])("rejects a token with %s", (_, token) => {
     const result = read({ status: 200, body: JSON.stringify({ token }) });
     expect(result).toEqual({ kind: "unusable", why: "its token is not a JWT" });
   });
 
-  test("nor is one that no tool could use for its size", () => {
+  test("rejects a token too long for the tools", () => {
     const token = `${header}.${payload}.${"A".repeat(60_000)}`;
     expect(read({ status: 200, body: JSON.stringify({ token }) })).toMatchObject({
       kind: "unusable",
@@ -111,39 +111,39 @@ describe("success", () => {
   });
 
   const [exp, iat] = [recorded.exp, recorded.iat];
-  const noEnd = "its token does not say when it ends";
-  const noBeginning = "its token does not say when it began";
+  const noEnd = "its token does not say when it expires";
+  const noBeginning = "its token does not say when it was issued";
   test.each<[string, object, string]>([
-    ["an end beyond all calendars", { exp: 1e300 }, noEnd],
-    ["an end in the year 10000", { exp: 253_402_300_800 }, noEnd],
-    ["a life without bounds", { exp: 1.7e308, iat: -1.7e308 }, noEnd],
-    ["an end before time began", { exp: -5 }, noEnd],
-    ["no second at all", { exp: 0 }, noEnd],
-    ["an end in words", { exp: "soon" }, noEnd],
-    ["a beginning in words", { iat: "abc" }, noBeginning],
-    ["an object for its beginning", { iat: {} }, noBeginning],
-    ["a list for its beginning", { iat: [1] }, noBeginning],
-    ["a beginning before time began", { iat: -1e300 }, noBeginning],
-    ["nothing but a wrong nbf", { iat: undefined, nbf: "x" }, noBeginning],
+    ["an exp outside any calendar", { exp: 1e300 }, noEnd],
+    ["an exp in the year 10000", { exp: 253_402_300_800 }, noEnd],
+    ["an unbounded lifetime", { exp: 1.7e308, iat: -1.7e308 }, noEnd],
+    ["an exp before 1970", { exp: -5 }, noEnd],
+    ["an exp of 0", { exp: 0 }, noEnd],
+    ["an exp in words", { exp: "soon" }, noEnd],
+    ["an iat in words", { iat: "abc" }, noBeginning],
+    ["an object for iat", { iat: {} }, noBeginning],
+    ["a list for iat", { iat: [1] }, noBeginning],
+    ["an iat before 1970", { iat: -1e300 }, noBeginning],
+    ["only a wrong nbf", { iat: undefined, nbf: "x" }, noBeginning],
     [
       "a life of years",
       { exp: exp + 16 * 365 * 86_400 },
-      "its token would live until 2042-11-20T08:09:26Z, and should for an hour",
+      "its token expires only at 2042-11-20T08:09:26Z, not after an hour",
     ],
     [
       "its end in years, and nothing of its beginning",
       { exp: exp + 16 * 365 * 86_400, iat: undefined, nbf: undefined },
-      "its token would live until 2042-11-20T08:09:26Z, and should for an hour",
+      "its token expires only at 2042-11-20T08:09:26Z, not after an hour",
     ],
-    ["its end where it begins", { iat: exp }, `its token had ended when it came, at ${isoTime(exp)}`],
-    ["its end before it begins", { iat: exp + 5 }, `its token had ended when it came, at ${isoTime(exp)}`],
-    ["its end behind us", { iat: iat - 7200, exp: iat }, `its token had ended when it came, at ${isoTime(iat)}`],
-  ])("times are sane or refused: %s", (_, change, why) => {
+    ["its end where it begins", { iat: exp }, `its token had already expired, at ${isoTime(exp)}`],
+    ["its end before it begins", { iat: exp + 5 }, `its token had already expired, at ${isoTime(exp)}`],
+    ["its end behind us", { iat: iat - 7200, exp: iat }, `its token had already expired, at ${isoTime(iat)}`],
+  ])("rejects implausible times: %s", (_, change, why) => {
     const token = unsignedJwt({ ...recorded, ...change });
     expect(read({ status: 200, body: JSON.stringify({ token }) })).toEqual({ kind: "unusable", why });
   });
 
-  test("whether it has ended is told by Quay's clock, which need not be ours", () => {
+  test("Quay's clock decides whether it has expired", () => {
     const body = JSON.stringify({ token: unsignedJwt(recorded) });
     const at = (seconds: number) => ({ date: new Date(seconds * 1000).toUTCString() });
     const late = (exp + 86_400) * 1000;
@@ -198,7 +198,7 @@ const refusals: [status: number, key: "error" | "message", reason: string, code:
   // Its wording at /v2/auth and in the management API, in case the exchange learns it.
   [401, "message", "Robot account have been disabled. Please contact your administrator.", "robots-disabled"],
   [400, "message", "Robot accounts have been disabled. Please contact your administrator.", "robots-disabled"],
-  // What nobody has seen yet is shown as it is.
+  // An unknown reason is shown as it is.
   [400, "message", "The moon is in the wrong phase", "quay-refused"],
   [403, "message", "Forbidden by policy", "quay-refused"],
 ];
@@ -208,25 +208,25 @@ describe("refusals, in Quay's words", () => {
     expect(read({ status, body: `${JSON.stringify({ [key]: reason })}\n` })).toEqual({ kind: "refused", code, reason });
   });
 
-  test("an issuer may hold anything, line feeds included", () => {
+  test("recognizes a reason with line feeds in the issuer", () => {
     const reason = "issuer a\nToken does not match robot not configured for this robot";
     expect(read({ status: 400, body: JSON.stringify({ message: reason }) })).toMatchObject({
       code: "issuer-not-bound",
     });
   });
 
-  test("the long shape of the management API has its reason in detail", () => {
+  test("reads the reason in the management API's detail", () => {
     const body = JSON.stringify({ detail: "Unauthorized", error_type: "insufficient_scope", status: 403 });
     expect(read({ status: 403, body })).toEqual({ kind: "refused", code: "quay-refused", reason: "Unauthorized" });
   });
 
-  test("a reason without end is shortened", () => {
+  test("cuts an endless reason", () => {
     const body = JSON.stringify({ message: "x".repeat(10_000) });
     expect(read({ status: 400, body })).toMatchObject({ reason: `${"x".repeat(500)}…` });
   });
 });
 
-describe("answers without a reason in them", () => {
+describe("answers without a reason", () => {
   const path = "/oauth2/federation/robot/token/";
   test.each<[string, Reply, ExchangeResult]>([
     ["gunicorn's 500", INTERNAL_ERROR, { kind: "unclear", status: 500 }],
@@ -258,7 +258,7 @@ describe("answers without a reason in them", () => {
       { ...MOVED, headers: { location: "https://localhost/oauth2/federation/robot/token" } },
       {
         kind: "unusable",
-        why: "a redirect to localhost, which is not followed since the identity token would go there",
+        why: "a redirect to localhost, which is not followed: the identity token would go there",
       },
     ],
     [
@@ -266,7 +266,7 @@ describe("answers without a reason in them", () => {
       { status: 302, body: "", headers: { location: "https://sso.example.com/?next=quay" } },
       {
         kind: "unusable",
-        why: "a redirect to sso.example.com, which is not followed since the identity token would go there",
+        why: "a redirect to sso.example.com, which is not followed: the identity token would go there",
       },
     ],
     [
@@ -274,15 +274,15 @@ describe("answers without a reason in them", () => {
       { status: 302, body: "", headers: { location: "/login" } },
       {
         kind: "unusable",
-        why: "a redirect to another path, which is not followed since the identity token would go there",
+        why: "a redirect to another path, which is not followed: the identity token would go there",
       },
     ],
     [
-      "a choice of places",
+      "a redirect with several choices",
       { status: 300, body: "", headers: { location: "https://other.example.com/" } },
       {
         kind: "unusable",
-        why: "a redirect to other.example.com, which is not followed since the identity token would go there",
+        why: "a redirect to other.example.com, which is not followed: the identity token would go there",
       },
     ],
     [
@@ -290,15 +290,15 @@ describe("answers without a reason in them", () => {
       slashRedirect(`https://localhost:8543${path}more`),
       {
         kind: "unusable",
-        why: "a redirect to localhost:8543, which is not followed since the identity token would go there",
+        why: "a redirect to localhost:8543, which is not followed: the identity token would go there",
       },
     ],
     [
-      "a redirect to nowhere",
+      "a redirect without an address",
       { status: 304, body: "" },
       {
         kind: "unusable",
-        why: "a redirect to another path, which is not followed since the identity token would go there",
+        why: "a redirect to another path, which is not followed: the identity token would go there",
       },
     ],
     [
@@ -318,7 +318,7 @@ describe("answers without a reason in them", () => {
     ],
     ["a 500 that speaks of headers", { ...REQUEST_TOO_LARGE, status: 500 }, { kind: "unclear", status: 500 }],
     [
-      "a reason with a status that is none",
+      "a reason with an invalid status",
       { status: 201, body: '{"message": "Token does not match robot"}' },
       { kind: "unusable", why: "status 201 with a page instead of a reason" },
     ],

@@ -1,4 +1,4 @@
-/** The exchange over real TLS with the stand-in: what is tried again, what is not, and what each failure is called. */
+/** The exchange over real TLS with the stand-in: what is retried, what is not, and each failure's code. */
 import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Identity } from "../../src/identity/token.ts";
@@ -50,7 +50,7 @@ const local = (options: { timeoutMs?: number; signal?: AbortSignal } = {}): Test
 
 const exchanges = () => peers.quay.requests.filter(({ path }) => path === "/oauth2/federation/robot/token").length;
 
-test("an identity token becomes a robot token, and both are hidden", async () => {
+test("exchanges an identity token for a robot token, and masks both", async () => {
   const platform = local();
   const current = await identity();
   const got = await run(current, { platform });
@@ -64,14 +64,14 @@ test("an identity token becomes a robot token, and both are hidden", async () =>
   expect(peers.quay.seen(current.token)).toHaveLength(1);
 });
 
-test("the same identity token serves again", async () => {
+test("exchanges the same identity token again", async () => {
   const current = await identity();
   await run(current);
   await run(current, { robot: "acme+noperm" });
   expect(peers.quay.seen(current.token)).toHaveLength(2);
 });
 
-describe("what may pass by itself is tried again", () => {
+describe("retries temporary failures", () => {
   test.each<[string, Reply]>([
     ["500", INTERNAL_ERROR],
     ["502", LOADING],
@@ -90,7 +90,7 @@ describe("what may pass by itself is tried again", () => {
     ["503", [answer(503, "<h1>503</h1>"), answer(503, ""), answer(503, ""), answer(503, "")]],
     ["504", [page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT), page(GATEWAY_TIMEOUT)]],
     ["a connection that breaks off", [reset(), reset(), reset(), reset()]],
-  ])("%s: as long as it takes", async (_, answers) => {
+  ])("%s: until the timeout", async (_, answers) => {
     peers.quay.exchangeScript.next(...answers);
     const platform = local();
     await run(await identity(), { platform });
@@ -98,31 +98,31 @@ describe("what may pass by itself is tried again", () => {
     expect(platform.waits).toHaveLength(4);
   });
 
-  test("no sooner than Retry-After says", async () => {
+  test("waits as long as Retry-After asks for", async () => {
     peers.quay.exchangeScript.next(answer(429, "", { "retry-after": "17" }));
     const platform = local();
     await run(await identity(), { platform });
     expect(platform.waits).toEqual([17_000]);
   });
 
-  test("a name that can't be resolved: twice, then it is told", async () => {
+  test("a name that can't be resolved: retries twice, then fails", async () => {
     const platform = local();
     const text = await failureText("quay-unreachable", run(await identity(), { platform, registry: "quay.invalid" }));
     expect(text).toContain("the name quay.invalid cannot be resolved");
     expect(platform.waits).toHaveLength(2);
   });
 
-  test("nobody there: until the time is over", async () => {
+  test("a refused connection: until the timeout", async () => {
     const platform = local({ timeoutMs: 20_000 });
     const text = await failureText("quay-unreachable", run(await identity(), { platform, registry: "127.0.0.1:1" }));
     expect(text).toContain("127.0.0.1:1 refuses the connection");
     expect(platform.waits.length).toBeGreaterThan(3);
-    expect(platform.reporter.infos.at(-1)).toContain("another attempt at the exchange for acme+ci");
+    expect(platform.reporter.infos.at(-1)).toContain("Not retrying the exchange for acme+ci");
   });
 });
 
-describe("refusals are never tried again", () => {
-  const cases: [string, ErrorCode, () => Promise<Identity>, robot?: string, said?: RegExp][] = [
+describe("never retries a refusal", () => {
+  const cases: [string, ErrorCode, () => Promise<Identity>, robot?: string, expected?: RegExp][] = [
     ["another subject", "subject-not-bound", () => identity(), "acme+release", /subject {3}repo:acme\/app:ref/],
     ["no binding", "robot-not-federated", () => identity(), "acme+bare", /audience {2}quay/],
     ["no such robot", "robot-not-found", () => identity(), "acme+ghost"],
@@ -141,10 +141,10 @@ describe("refusals are never tried again", () => {
       () => identity({ iat: Math.floor(Date.now() / 1000) + 86_400, exp: Math.floor(Date.now() / 1000) + 90_000 }),
     ],
   ];
-  test.each(cases)("%s: %s", async (_, code, current, robot = "acme+ci", said = /./) => {
+  test.each(cases)("%s: %s", async (_, code, current, robot = "acme+ci", expected = /./) => {
     const platform = local();
     const text = await failureText(code, run(await current(), { robot, platform }));
-    expect(text).toMatch(said);
+    expect(text).toMatch(expected);
     expect(exchanges()).toBe(1);
     expect(platform.waits).toEqual([]);
   });
@@ -165,7 +165,7 @@ describe("refusals are never tried again", () => {
     expect(peers.quay.requests).toHaveLength(times);
   });
 
-  test("an audience or a binding that the newer Quay minds", async () => {
+  test("an audience or a binding that a newer Quay refuses", async () => {
     const { settings, store } = peers.quay;
     const binding = { issuer: peers.issuer.url, subject: RELEASE_SUBJECT };
     addRobot(store, "acme+strict", [{ ...binding, audiences: ["quay"] }]);
@@ -182,26 +182,26 @@ describe("refusals are never tried again", () => {
   });
 });
 
-describe("answers that are no use", () => {
+describe("unusable answers", () => {
   test.each<[string, Parameters<typeof peers.quay.exchangeScript.next>, RegExp, number]>([
     ["not JSON", [notJson()], /its answer holds no token/, 1],
     ["another robot's token", [tokenWith({ sub: "acme+other" })], /for "acme\+other", not for acme\+ci/, 1],
-    ["a token without end", [tokenWith({ exp: undefined })], /does not say when it ends/, 1],
-    ["no JWT", [tokenText("ABCDEF")], /not a JWT/, 1],
+    ["a token without exp", [tokenWith({ exp: undefined })], /does not say when it expires/, 1],
+    ["a token that is not a JWT", [tokenText("ABCDEF")], /not a JWT/, 1],
     ["10 MB", [huge()], /larger than 65536 bytes/, 1],
     ["cut in the middle, three times", [cut(), cut(), cut()], /the answer broke off/, 3],
-  ])("%s", async (_, answers, said, times) => {
+  ])("%s", async (_, answers, expected, times) => {
     peers.quay.exchangeScript.next(...answers);
-    expect(await failureText("quay-answer-unusable", run(await identity()))).toMatch(said);
+    expect(await failureText("quay-answer-unusable", run(await identity()))).toMatch(expected);
     expect(exchanges()).toBe(times);
   });
 
-  test("cut in the middle once", async () => {
+  test("retries an answer that was cut once", async () => {
     peers.quay.exchangeScript.next(cut());
     expect((await run(await identity())).robot).toBe("acme+ci");
   });
 
-  test.each([301, 302, 307, 308])("a %i to another host: the identity token does not go there", async (status) => {
+  test.each([301, 302, 307, 308])("does not send the identity token to the target of a %i", async (status) => {
     const other = await startQuay(peers.authority);
     peers.quay.exchangeScript.next(redirect(`${other.url}/oauth2/federation/robot/other`, status));
     const text = await failureText("quay-answer-unusable", run(await identity()));
@@ -211,42 +211,42 @@ describe("answers that are no use", () => {
   });
 });
 
-describe("500 and 502 are looked into, once it is clear that they stay", () => {
+describe("checks the issuer after repeated 500 or 502", () => {
   type Behaviour = Parameters<Peers["issuer"]["behave"]>[0];
   test.each<[string, Behaviour, Reply, ErrorCode, RegExp]>([
     ["discovery answers 404", { discovery: "404" }, INTERNAL_ERROR, "issuer-broken", /answered 500.*answers 404/],
-    ["no keys", { keys: "empty" }, INTERNAL_ERROR, "issuer-broken", /holds no keys/],
+    ["no keys", { keys: "empty" }, INTERNAL_ERROR, "issuer-broken", /contains no keys/],
     ["the issuer is fine", {}, INTERNAL_ERROR, "quay-unavailable", /answered 500, and the issuer looks right/],
-  ])("%s: %s", async (_, behaviour, reply, code, said) => {
+  ])("%s: %s", async (_, behaviour, reply, code, expected) => {
     peers.issuer.behave(behaviour);
     peers.quay.exchangeScript.always(page(reply));
     const platform = local();
-    expect(await failureText(code, run(await identity(), { platform }))).toMatch(said);
+    expect(await failureText(code, run(await identity(), { platform }))).toMatch(expected);
     expect(exchanges()).toBe(3);
-    // One look, without any secret.
+    // One check, without any secret.
     expect(peers.issuer.requests.filter((path) => path.includes("openid-configuration"))).toHaveLength(1);
   });
 
-  test("a key that is not published, as the stand-in really answers", async () => {
+  test("reports an unpublished key, with the stand-in's real answer", async () => {
     const text = await failureText("key-not-published", run(await identity({}, { kid: "rsa0" })));
-    expect(text).toContain("The token's kid is rsa0; published are rsa1.");
+    expect(text).toContain("The token's kid is rsa0; the issuer publishes rsa1.");
     expect(exchanges()).toBe(3);
   });
 
-  test("an issuer that can't be reached", async () => {
+  test("reports an unreachable issuer", async () => {
     const current = readIdentity(await peers.issuer.sign({ iss: "https://127.0.0.1:1/gone" }), "a test");
     addRobot(peers.quay.store, "acme+gone", [{ issuer: current.issuer, subject: current.subject }]);
     const platform = local();
     const text = await failureText("issuer-unreachable", run(current, { robot: "acme+gone", platform }));
     expect(text).toContain("answered 502");
     expect(text).toContain("127.0.0.1:1 refuses the connection");
-    // It may restart: some 20 s, by a clock that takes the half of each longest wait.
+    // It may restart: some 20 s, with a clock that takes half of each longest wait.
     expect(exchanges()).toBe(14);
     expect(platform.waits.reduce((a, b) => a + b)).toBeGreaterThan(15_000);
     expect(platform.waits.reduce((a, b) => a + b)).toBeLessThan(30_000);
   });
 
-  test.each([502, 503, 504, 429] as const)("an issuer whose gateway answers %i, until it is up", async (status) => {
+  test.each([502, 503, 504, 429] as const)("retries while the issuer's gateway answers %i", async (status) => {
     const server = await listen(
       createServer(await peers.authority.issue(), (_, response) => response.writeHead(status).end()),
     );
@@ -261,12 +261,12 @@ describe("500 and 502 are looked into, once it is clear that they stay", () => {
     await server.close();
   });
 
-  test("502, the issuer being sound: Quay starts, and is waited for until the time is over", async () => {
+  test("retries 502 with a good issuer until the timeout: Quay is starting", async () => {
     peers.quay.exchangeScript.next(...Array(9).fill(page(LOADING)));
     const platform = local();
     await run(await identity(), { platform });
     expect(exchanges()).toBe(10);
-    expect(platform.reporter.infos.at(-1)).toMatch(/answered 502, and the issuer looks right from here\. Trying again/);
+    expect(platform.reporter.infos.at(-1)).toMatch(/answered 502, and the issuer looks right from here\. Retrying/);
 
     peers.quay.exchangeScript.always(page(LOADING));
     const short = local({ timeoutMs: 20_000 });
@@ -276,7 +276,7 @@ describe("500 and 502 are looked into, once it is clear that they stay", () => {
   });
 });
 
-test("each attempt uses the identity token of its moment", async () => {
+test("each attempt uses the current identity token", async () => {
   const [first, second] = [await identity(), await identity({ jti: "2" })];
   const queue = [first, second];
   peers.quay.exchangeScript.next(answer(503, ""));
@@ -285,13 +285,13 @@ test("each attempt uses the identity token of its moment", async () => {
   expect(peers.quay.seen(second.token)).toHaveLength(1);
 });
 
-test("an identity that can't be had ends it, before anything is sent", async () => {
+test("fails without an identity, before anything is sent", async () => {
   const reason = new TypeError("no identity");
   await expect(run(() => Promise.reject(reason))).rejects.toBe(reason);
   expect(peers.quay.requests).toEqual([]);
 });
 
-test("the end of the time ends an exchange that hangs", async () => {
+test("stops a hanging exchange at the timeout", async () => {
   peers.quay.exchangeScript.next(hang());
   const controller = new AbortController();
   const running = run(await identity(), { platform: local({ signal: controller.signal }) });
@@ -300,7 +300,7 @@ test("the end of the time ends an exchange that hangs", async () => {
   await expect(running).rejects.toThrow("over");
 });
 
-test("a certificate that is not trusted is told at once; nothing is sent", async () => {
+test("rejects an untrusted certificate immediately; sends nothing", async () => {
   const flawed = await startQuay(peers.authority, { certificate: await peers.authority.issueFlawed("other-root") });
   const platform = local();
   const error = await failure(run(await identity(), { platform, registry: flawed.host }));
@@ -311,7 +311,7 @@ test("a certificate that is not trusted is told at once; nothing is sent", async
   await flawed.close();
 });
 
-test("a slow answer is waited for", async () => {
+test("waits for a slow answer", async () => {
   peers.quay.exchangeScript.next(slow(300), pass());
   expect((await run(await identity())).robot).toBe("acme+ci");
 });

@@ -19,7 +19,7 @@ const context = {
 };
 const binding = { issuer, subject, audience: "quay" };
 
-test("a refusal reads as in the design", () => {
+test("prints a refusal with headline, remedy and binding", () => {
   const error = explainResult(
     { kind: "refused", code: "subject-not-bound", reason: "Token does not match robot" },
     { ...context, registry: "quay.io", identity: testIdentity() },
@@ -37,24 +37,20 @@ test("a refusal reads as in the design", () => {
   );
 });
 
-/** Who is refused, what the remedy must speak of, whether a binding is to be entered. */
+/** Who is refused, what the remedy must mention, whether it ends in a binding. */
 const refused: Record<RefusalCode, [who: "robot" | "identity", remedy: RegExp[], bound: boolean]> = {
   "robot-not-found": ["robot", [/no robot acme\+ci on quay\.example\.com/, /option robot/], false],
   "robot-not-federated": ["robot", [/no binding at all/, /acme\+ci > Set robot federation:$/m], true],
-  "issuer-not-bound": [
-    "identity",
-    [/letter by letter/, /slash at the end/, /acme\+ci > Set robot federation:$/m],
-    true,
-  ],
+  "issuer-not-bound": ["identity", [/match exactly/, /trailing slash/, /acme\+ci > Set robot federation:$/m], true],
   "subject-not-bound": ["identity", [/another subject/, /acme\+ci > Set robot federation:$/m], true],
   "audience-refused": ["identity", [/another audience/, /option audience/, /Set robot federation:$/m], true],
-  "binding-ambiguous": ["identity", [/more than one binding/, /Leave only this one/], true],
+  "binding-ambiguous": ["identity", [/more than one binding/, /Keep only this one/], true],
   "issuer-mismatch": [
     "identity",
-    [/https:\/\/token\.actions\.githubusercontent\.com\/\.well-known\/openid-configuration/, /slash at the end/],
+    [/https:\/\/token\.actions\.githubusercontent\.com\/\.well-known\/openid-configuration/, /trailing slash/],
     false,
   ],
-  "signature-refused": ["identity", [/publishes as rsa1/, /twin/], false],
+  "signature-refused": ["identity", [/publishes as rsa1/, /another one by the same name/], false],
   "token-expired": ["identity", [/2026-11-24T07:03:00Z/, /2026-11-24T07:04:05Z/, /clock/], false],
   "token-from-the-future": ["identity", [/2026-11-24T06:58:00Z/, /2026-11-24T07:04:05Z/, /clocks/], false],
   "token-incomplete": ["identity", [/kid, iss, sub, iat and exp/], false],
@@ -74,7 +70,7 @@ describe("refusals", () => {
       expect(failureOf(error).remedy.join("\n")).toMatch(remedy);
     }
     expect(error.binding).toEqual(bound ? binding : undefined);
-    // Below the remedy or at its end, the identity as it really is always stands in the text.
+    // The text always contains the identity's own values, in the binding or the remedy.
     for (const [name, value] of Object.entries(binding)) {
       expect(formatError(failureOf(error))).toMatch(new RegExp(`^ +${name} +${value}$`, "m"));
     }
@@ -85,13 +81,18 @@ describe("refusals", () => {
 describe("other answers", () => {
   type Other = Exclude<ExchangeResult, { kind: "token" } | { kind: "refused" }>;
   test.each<[Other, string, RegExp, RegExp]>([
-    [{ kind: "unclear", status: 500 }, "quay-unavailable", /answered 500, which has no reason/, /up and starting/],
+    [{ kind: "unclear", status: 500 }, "quay-unavailable", /answered 500 without a reason/, /Check whether quay/],
     [{ kind: "busy", code: "quay-unavailable", status: 504 }, "quay-unavailable", /answered 504/, /status page/],
     [{ kind: "busy", code: "rate-limited", status: 429 }, "rate-limited", /too many requests/, /later/],
     [{ kind: "busy", code: "quay-read-only", status: 503 }, "quay-read-only", /read-only/, /maintenance/],
     [{ kind: "without-federation" }, "quay-without-federation", /no robot federation/, /3\.13/],
     [{ kind: "too-big" }, "token-too-big", new RegExp(`${identity.token.length} characters`), /6 kB/],
-    [{ kind: "unusable", why: "a page" }, "quay-answer-unusable", /something else.*: a page\./, /option registry/],
+    [
+      { kind: "unusable", why: "a page" },
+      "quay-answer-unusable",
+      /without a usable robot token: a page\./,
+      /option registry/,
+    ],
   ])("%j", (result, code, message, remedy) => {
     const error = explainResult(result, context);
     expect(error.code).toBe(code);
@@ -102,10 +103,10 @@ describe("other answers", () => {
   });
 });
 
-describe("what the look at the issuer showed", () => {
-  const mustReach = /It is Quay that must reach the issuer; this look was taken from here\./;
+describe("findings about the issuer", () => {
+  const mustReach = /Quay itself must reach the issuer; this check ran from here\./;
   test.each<[IssuerFinding, number, string, RegExp, RegExp]>([
-    [{ kind: "sound" }, 500, "quay-unavailable", /answered 500, and the issuer looks right/, /Quay is at fault/],
+    [{ kind: "sound" }, 500, "quay-unavailable", /answered 500, and the issuer looks right/, /Quay has a fault/],
     [{ kind: "sound" }, 502, "quay-unavailable", /answered 502, and the issuer looks right/, /cannot reach https:/],
     [
       { kind: "unreachable", why: "no such name", untrusted: false },
@@ -120,7 +121,7 @@ describe("what the look at the issuer showed", () => {
       500,
       "key-not-published",
       /500: the key that signed/,
-      /kid is rsa1; published are rsa2, ec1\./,
+      /kid is rsa1; the issuer publishes rsa2, ec1\./,
     ],
   ])("%j after a %i", (finding, status, code, message, remedy) => {
     const error = explainIssuer(finding, status, context);

@@ -17,20 +17,30 @@ describe("a registry", () => {
   });
 
   test.each<[value: string, shown: string, problem: string, example?: string]>([
-    ["https://quay.io", "https://quay.io", "it is a host, without a scheme such as https://", "quay.io"],
+    ["https://quay.io", "https://quay.io", "it must be a host, without a scheme such as https://", "quay.io"],
     [
       "HTTPS://me:secret@quay.io/x",
       "HTTPS://…@quay.io/x",
-      "it is a host, without a scheme such as https://",
+      "it must be a host, without a scheme such as https://",
       "quay.io",
     ],
-    ["docker://me:se@cret@quay.io", "docker://…@quay.io", "it is a host, without a scheme such as https://", "quay.io"],
-    ["https://me:se/cret@quay.io/", "https://…@quay.io/", "it is a host, without a scheme such as https://", "quay.io"],
-    ["https://q:8443/?x", "https://q:8443/?x", "it is a host, without a scheme such as https://", "q:8443"],
-    ["https://", "https://", "it is a host, without a scheme such as https://"],
-    ["me:secret@quay.io", "…@quay.io", "it is a host, without a user or password", "quay.io"],
-    ["quay.io/acme", "quay.io/acme", "it is a host, without a path; organizations go into robot", "quay.io"],
-    ["quay.io/", "quay.io/", "it is a host, without a path; organizations go into robot", "quay.io"],
+    [
+      "docker://me:se@cret@quay.io",
+      "docker://…@quay.io",
+      "it must be a host, without a scheme such as https://",
+      "quay.io",
+    ],
+    [
+      "https://me:se/cret@quay.io/",
+      "https://…@quay.io/",
+      "it must be a host, without a scheme such as https://",
+      "quay.io",
+    ],
+    ["https://q:8443/?x", "https://q:8443/?x", "it must be a host, without a scheme such as https://", "q:8443"],
+    ["https://", "https://", "it must be a host, without a scheme such as https://"],
+    ["me:secret@quay.io", "…@quay.io", "it must be a host, without a user or password", "quay.io"],
+    ["quay.io/acme", "quay.io/acme", "it must be a host, without a path; organizations go into robot", "quay.io"],
+    ["quay.io/", "quay.io/", "it must be a host, without a path; organizations go into robot", "quay.io"],
     ["quay io", "quay io", "it is not a host with an optional port"],
     ["quay.io:", "quay.io:", "it is not a host with an optional port"],
     ["quay.io:65536", "quay.io:65536", "it is not a host with an optional port"],
@@ -80,12 +90,12 @@ describe("a scope", () => {
   );
 });
 
-describe("registry and scopes, to look for", () => {
+describe("registry and scopes of a search", () => {
   test.each<[OptionValues, string, string[]]>([
     [{}, "quay.io", []],
     [{ registry: " ", scope: "\n" }, "quay.io", []],
     [{ registry: "Quay.Example.com" }, "quay.example.com", []],
-    // A scope brings its host along.
+    // A scope contains its host.
     [{ scope: "Quay.Example.com/acme" }, "quay.example.com", ["quay.example.com/acme"]],
     [{ scope: "localhost:5000" }, "localhost:5000", ["localhost:5000"]],
     [
@@ -115,7 +125,7 @@ describe("registry and scopes, to look for", () => {
       { scope },
       `The option "scope" is "${scope.replace(":x/acme", ":…")}": a scope is a host, host/organization or host/organization/repository.`,
     ]),
-    // A password that stands there by mistake is not shown.
+    // A password given by mistake is not shown.
     [
       { scope: "me:secret@quay.io/acme" },
       'The option "scope" is "…@quay.io/acme": a scope is a host, host/organization or host/organization/repository.',
@@ -143,7 +153,7 @@ test.each<[string[], boolean]>([
   [["quay.io"], false],
   [["quay.io/acme"], true],
   [["quay.io", "quay.io/acme"], true],
-])("of logins for %j, one for less than the host: %s", (scopes, expected) => {
+])("logins for %j include a part of a host: %s", (scopes, expected) => {
   const robots = scopes.map((scope) => ({ robot: "acme+ci", scope }));
   expect(hasNamespacedScope("quay.io", robots)).toBe(expected);
 });

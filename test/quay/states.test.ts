@@ -1,4 +1,4 @@
-/** Quay's words for a push that it does not take, as the registry's API and the tools pass them on. */
+/** Quay's wordings for a refused push, from the registry's API and from the tools. */
 import { expect, test } from "vitest";
 import { exitCodeOf } from "../../src/cli/failure.ts";
 import { explainState } from "../../src/quay/states.ts";
@@ -38,6 +38,6 @@ test.each([
   "manifest unknown",
   "quay.io/read-only/immutable-tag: connection reset by peer",
   "quay.io/acme/quota: unexpected EOF",
-])("nothing of the kind: %s", (words) => {
+])("does not recognize: %s", (words) => {
   expect(explainState(words, { registry: "quay.io", what: "it" })).toBeUndefined();
 });

@@ -182,7 +182,7 @@ describe("the identity", () => {
     const { code, json, stderr } = await running;
     expect(code).toBe(0);
     expect(json.subject).toBe(id("late"));
-    expect(stderr).toMatch(/issues no identity to this process: "no identity issued"\. Trying again/);
+    expect(stderr).toMatch(/issues no identity to this process: "no identity issued"\. Retrying/);
   });
 
   test("is chosen of several by ID or hint, and the error lists them", async () => {
@@ -232,6 +232,6 @@ describe("the agent", () => {
     await spire.startAgent();
     const { code, json, stderr } = await running;
     expect({ code, subject: json.subject }).toEqual({ code: 0, subject: id("ci") });
-    expect(stderr).toContain("Trying again");
+    expect(stderr).toContain("Retrying");
   });
 });

@@ -1,4 +1,4 @@
-/** What a robot may do, asked at the stand-in's `/v2/auth`, which grants as Quay does. */
+/** A robot's permissions, from the stand-in's `/v2/auth`, which grants as Quay does. */
 import { createServer } from "node:https";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type LoginRequest, parseRequest } from "../../src/login/request.ts";
@@ -52,18 +52,18 @@ const missing = async (access: string, robot?: string): Promise<Refused> => {
 
 const asked = () => peers.quay.requests.filter(({ path }) => path === "/v2/auth");
 
-test("nothing wanted, nothing asked", async () => {
+test("sends no request for no repositories", async () => {
   await check("");
   expect(asked()).toEqual([]);
 });
 
-test("what is granted passes, with one question for pull, one more for push, and with the robot's own token", async () => {
+test("accepts granted actions, with one request for pull, one more for push, and the robot's own token", async () => {
   await check("acme/app:pull,push\nacme/base:pull");
   const question = { method: "GET", path: "/v2/auth", scheme: "basic", user: "acme+ci" };
   expect(asked()).toEqual([question, question, question]);
 });
 
-describe("a repository that is missing stays so, though the robot may create it", () => {
+describe("does not create a missing repository, even if the robot may", () => {
   test.each(["pull", "push", "pull,push", "push,pull"])("%s", async (actions) => {
     const { store } = peers.quay;
     store.organizations.get("acme")?.creators.add("acme+ci");
@@ -73,12 +73,12 @@ describe("a repository that is missing stays so, though the robot may create it"
     expect(asked()).toHaveLength(1);
     expect(error.message).toContain("acme+ci may not ");
     expect(error.message).toMatch(/, or acme\/typo does not exist\.$/);
-    expect(error.remedy.join("\n")).toContain("Quay answers the same way where the repository does not exist");
+    expect(error.remedy.join("\n")).toContain("Quay gives the same answer if the repository does not exist");
   });
 });
 
-describe("a robot with Write, where Quay grants pull alone", () => {
-  test.each(["READ_ONLY", "MIRROR"] as const)("since the repository is %s", async (state) => {
+describe("a robot with Write to whom Quay grants only pull", () => {
+  test.each(["READ_ONLY", "MIRROR"] as const)("because the repository is %s", async (state) => {
     addRepository(peers.quay.store, "acme/frozen", { "acme+ci": "write" }).state = state;
     const error = await missing("acme/frozen:pull,push");
     expect(error.message).toMatch(/may not push to acme\/frozen on \S+; it may pull\.$/);
@@ -86,7 +86,7 @@ describe("a robot with Write, where Quay grants pull alone", () => {
   });
 });
 
-test("many lines are asked for a few at a time, and a server that is down is not asked for each", async () => {
+test("limits concurrent requests, and stops asking a server that is down", async () => {
   let [open, most, count] = [0, 0, 0];
   let status = 200;
   const server = createServer(await peers.authority.issue(), (_, response) => {
@@ -115,8 +115,8 @@ test("many lines are asked for a few at a time, and a server that is down is not
   expect(count).toBeLessThanOrEqual(20);
 });
 
-describe("what is lacking is told with the permission to give", () => {
-  test("push, where only pull is allowed", async () => {
+describe("names the missing permission and where to grant it", () => {
+  test("push with only pull granted", async () => {
     const error = await missing("acme/base:pull,push");
     expect(error.message).toBe(`acme+ci may not push to acme/base on ${peers.registryHost}; it may pull.`);
     expect(error.remedy).toEqual([
@@ -125,16 +125,16 @@ describe("what is lacking is told with the permission to give", () => {
     ]);
   });
 
-  test("push alone: what else it may is told all the same", async () => {
+  test("push alone: the error still names what is granted", async () => {
     expect((await missing("acme/base:push")).message).toMatch(/may not push to acme\/base on \S+; it may pull\.$/);
   });
 
-  test("all of it, where nothing is allowed: perhaps the repository isn't there", async () => {
+  test("everything with nothing granted: the repository may not exist", async () => {
     const error = await missing("acme/new:pull,push");
     expect(error.message).toBe(
       `acme+ci may not pull and push to acme/new on ${peers.registryHost}, or acme/new does not exist.`,
     );
-    expect(error.remedy.at(-1)).toContain("If acme/new is made by the first push: leave it out of access");
+    expect(error.remedy.at(-1)).toContain("If the first push creates acme/new: leave it out of access");
   });
 
   test("pull", async () => {
@@ -146,7 +146,7 @@ describe("what is lacking is told with the permission to give", () => {
     ]);
   });
 
-  test("several at once", async () => {
+  test("several repositories", async () => {
     const error = await missing("acme/app:push\nacme/base:push\nacme/private:pull");
     expect([error, ...error.also].map(({ message }) => /(?:to|from) (\S+) on/.exec(message)?.[1])).toEqual([
       "acme/base",
@@ -154,7 +154,7 @@ describe("what is lacking is told with the permission to give", () => {
     ]);
   });
 
-  test("of several robots, the one whose login serves the repository is asked", async () => {
+  test("asks with the robot whose login serves the repository", async () => {
     const robots = `${peers.registryHost}/acme/private=acme+noperm\nacme+ci`;
     const error = await missing("acme/app:push\nacme/private:pull", robots);
     expect(error.message).toContain("acme+noperm may not pull from acme/private");
@@ -162,7 +162,7 @@ describe("what is lacking is told with the permission to give", () => {
   });
 });
 
-test("a repository that no robot of this login serves is nobody's matter here", async () => {
+test("ignores a repository that no robot of this login serves", async () => {
   await assertAccess(
     {
       registry: peers.registryHost,
@@ -192,19 +192,19 @@ describe("other answers", () => {
     expect((await missing("acme/app:push")).message).toContain("or acme/app does not exist");
   });
 
-  test("what is granted besides is told whole", async () => {
+  test("lists all granted actions", async () => {
     peers.quay.authScript.always(grant([{ type: "repository", name: "acme/app", actions: ["pull", "delete"] }]));
     expect((await missing("acme/app:push")).message).toContain("it may pull and delete.");
   });
 
-  test("without an answer, the robot and what to do are told", async () => {
+  test("names the robot and a remedy without an answer", async () => {
     peers.quay.authScript.next(answer(404, ""));
     const error = await failure(check("acme/app:push"));
-    expect(error.message).toBe(`${peers.registryHost} did not tell the permissions of acme+ci: it answered 404.`);
-    expect(error.remedy).toEqual(["Run the job again, or leave the option access out: the login itself has worked."]);
+    expect(error.message).toBe(`${peers.registryHost} did not return the permissions of acme+ci: it answered 404.`);
+    expect(error.remedy).toEqual(["Run the job again, or leave the option access out: the login itself succeeded."]);
   });
 
-  test("502 and a reset are tried again", async () => {
+  test("retries 502 and a reset", async () => {
     peers.quay.authScript.next(answer(502, ""), reset(), answer(429, "", { "retry-after": "9" }));
     const platform = local();
     await check("acme/app:push", { platform });
@@ -224,23 +224,28 @@ describe("other answers", () => {
       "quay-unavailable",
       /it answered 403/,
     ],
-    ["10 MB", huge, "quay-answer-unusable", /^localhost:\d+ answered .* larger than 262144 bytes/],
-  ])("%s is told, once", async (_, reply, code, said) => {
+    [
+      "10 MB",
+      huge,
+      "quay-answer-unusable",
+      /^localhost:\d+ gave an unusable answer to the exchange: .* larger than 262144 bytes/,
+    ],
+  ])("reports %s without a retry", async (_, reply, code, expected) => {
     peers.quay.authScript.next(reply());
     const platform = local();
     const error = await failure(check("acme/app:push", { platform }));
     expect(error.code).toBe(code);
-    expect(error.message).toMatch(said);
+    expect(error.message).toMatch(expected);
     expect(platform.waits).toEqual([]);
   });
 
-  test("the end of the time", async () => {
+  test("stops at the timeout", async () => {
     const platform = local(AbortSignal.abort(new Error("over")));
     await expect(check("acme/app:push", { platform })).rejects.toThrow("over");
   });
 });
 
-describe("why a robot token is not accepted", () => {
+describe("why a robot token is refused", () => {
   const why = async (robot: string, token?: string) => {
     const credential = {
       robot,
@@ -260,7 +265,7 @@ describe("why a robot token is not accepted", () => {
     expect(error && failureOf(error).remedy.join()).toContain("ROBOTS_DISALLOW");
   });
 
-  test("the robot is gone, or another's token", async () => {
+  test("the robot was deleted, or the token is another robot's", async () => {
     expect(await why("acme+ghost")).toMatchObject({
       code: "login-refused",
       message: expect.stringContaining("Could not find robot with specified username"),
@@ -270,7 +275,7 @@ describe("why a robot token is not accepted", () => {
     expect((await why("acme+ci", other))?.message).toContain("Token does not match robot");
   });
 
-  test("it is accepted, or nobody knows", async () => {
+  test("gives no reason for an accepted token, or without an answer", async () => {
     expect(await why("acme+ci")).toBeUndefined();
     for (const reply of [
       notJson(),

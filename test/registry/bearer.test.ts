@@ -1,4 +1,4 @@
-/** Tokens of a registry: a robot's, nobody's, and those for a stored password. */
+/** Tokens of a registry: for a robot, without a login, and for a stored password. */
 import { describe, expect, test } from "vitest";
 import { granted } from "../../src/registry/transport.ts";
 import { failure, unsignedJwt } from "../fixtures.ts";
@@ -9,7 +9,7 @@ import { auths, client, denial, digestOf, peers, push, script, startOther, token
 useRegistries("2.8.2");
 
 describe("tokens", () => {
-  test("one that has ended is replaced, once", async () => {
+  test("replaces an expired one, once", async () => {
     const { image } = await push(peers, "acme/app");
     const one = await client();
     await one.digestOf(image.digest);
@@ -17,20 +17,20 @@ describe("tokens", () => {
     script(denial());
     expect(await one.digestOf(image.digest)).toBe(image.digest);
     expect(auths()).toBe(1);
-    // And never again and again.
+    // Only once, not in a loop.
     peers.quay.requests.length = 0;
     peers.quay.registryScript.always(denial());
     expect((await failure(one.digestOf(image.digest))).code).toBe("copy-failed");
     expect(auths()).toBe(1);
   });
 
-  test("one that has ended is replaced once for all that are asked at the same time", async () => {
+  test("replaces an expired one once for all concurrent requests", async () => {
     const one = await client();
     await one.digestOf("none");
     const ended = one.reporter.secrets.at(-1);
     peers.quay.requests.length = 0;
     peers.quay.registryScript.always(denial(), ({ headers }) => headers.authorization === `Bearer ${ended}`);
-    // Another second, another token: they are the same to the byte otherwise.
+    // Tokens of the same second are identical.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     const references = ["a", "b", "c", "d"];
     const found = await Promise.all(references.map((reference) => one.digestOf(reference)));
@@ -38,7 +38,7 @@ describe("tokens", () => {
     expect(auths()).toBe(1);
   });
 
-  test("are got anew where the login was renewed", async () => {
+  test("are requested again after a renewal of the login", async () => {
     const tokens = [await tokenOf(peers, "acme+ci"), { ...(await tokenOf(peers, "acme+ci")), token: "renewed" }];
     const one = await client({ credential: () => tokens[0] });
     await one.digestOf("v1");
@@ -48,18 +48,18 @@ describe("tokens", () => {
     expect(auths()).toBe(2);
   });
 
-  test("a login that has ended is called so, not a failure of Quay", async () => {
+  test("reports an expired login, not a failure of Quay", async () => {
     const token = await tokenOf(peers, "acme+ci", 1_700_000_000);
     const one = await client({ credential: () => token });
     peers.quay.authScript.always(answer(500, INTERNAL_ERROR.body));
     const error = await failure(one.digestOf("v1"));
     expect([error.code, error.message]).toEqual([
       "login-lapsed",
-      `The login of acme+ci to ${peers.registryHost}, the source, ended at 2023-11-14T22:13:20Z.`,
+      `The login of acme+ci to ${peers.registryHost}, the source, expired at 2023-11-14T22:13:20Z.`,
     ]);
   });
 
-  test("the same answer to a login that lives is tried a few times", async () => {
+  test("retries the same answer to a valid login a few times", async () => {
     const one = await client();
     peers.quay.authScript.next(answer(500, INTERNAL_ERROR.body));
     expect(await one.digestOf("none")).toBeUndefined();
@@ -74,7 +74,7 @@ describe("tokens", () => {
   test.each([
     ["turned off", answer(401, { errors: [{ message: "Robot account have been disabled." }] }), "robots-disabled"],
     ["refused", answer(401, { errors: [{ message: "Token does not match robot" }] }), "login-refused"],
-    ["refused without a word", answer(403, ""), "login-refused"],
+    ["refused without a reason", answer(403, ""), "login-refused"],
     ["not there", answer(404, ""), "quay-answer-unusable"],
     ["a page", notJson(), "quay-answer-unusable"],
     ["no token", answer(200, {}), "quay-answer-unusable"],
@@ -85,11 +85,11 @@ describe("tokens", () => {
     const one = await client();
     expect((await failure(one.digestOf("v1"))).code).toBe(code);
     expect(one.clock.waits).toEqual([]);
-    // A failure is not remembered.
+    // A failure is not cached.
     expect(await one.digestOf("none")).toBeUndefined();
   });
 
-  test("503, a reset and a limit are waited for", async () => {
+  test("retries 503, a reset and a rate limit", async () => {
     peers.quay.authScript.next(answer(503), reset(), answer(429, "", { "retry-after": "7" }));
     const one = await client();
     expect(await one.digestOf("none")).toBeUndefined();
@@ -102,7 +102,7 @@ describe("without a login", () => {
   const challenge = (realm: string) =>
     answer(401, "", { "www-authenticate": `Basic realm="x", Bearer realm="${realm}",service="there"` });
 
-  test("the token comes from the realm that the registry names, another host perhaps", async () => {
+  test("requests a token from the realm that the registry names, also on another host", async () => {
     const token = unsignedJwt({ access: [{ type: "repository", name: "acme/app", actions: ["pull"] }] });
     const other = await startOther(answer(200, { access_token: token }));
     const one = await client({ robot: undefined });
@@ -112,7 +112,7 @@ describe("without a login", () => {
       ["/token?service=there&scope=repository%3Aacme%2Fapp%3Apull", undefined],
     ]);
     expect(peers.quay.seen(token)).toHaveLength(1);
-    // Everybody gets it: to hide it would make holes in whatever it happens to look like.
+    // Everyone gets it: masking it could damage ordinary words.
     expect(one.reporter.secrets).toEqual([]);
     // The realm is known now.
     script(answer(404));
@@ -120,7 +120,7 @@ describe("without a login", () => {
     expect(other.requests).toHaveLength(2);
   });
 
-  test("the first refusal teaches all questions that are asked at the same time", async () => {
+  test("uses the first refusal for all concurrent requests", async () => {
     const token = unsignedJwt({ access: [] });
     const other = await startOther(answer(200, { token }));
     const one = await client({ robot: undefined });
@@ -133,7 +133,7 @@ describe("without a login", () => {
     expect(other.requests).toHaveLength(1);
   });
 
-  test("no token is fetched in the clear", async () => {
+  test("requests no token without TLS", async () => {
     const other = await startOther(answer(200, { token: "x" }), false);
     const one = await client({ robot: undefined });
     peers.quay.registryScript.always(challenge(`${other.url}/token`));
@@ -146,7 +146,7 @@ describe("without a login", () => {
     ["a password wanted", answer(401, "", { "www-authenticate": 'Basic realm="x"' })],
     ["no address", challenge("nowhere")],
     ["forbidden", answer(403)],
-  ])("%s: a robot is needed", async (_, scripted) => {
+  ])("%s: asks for a robot", async (_, scripted) => {
     const one = await client({ robot: undefined });
     script(scripted);
     const error = await failure(one.digestOf("v1"));
@@ -156,7 +156,7 @@ describe("without a login", () => {
     expect(error.remedy[1]).toContain("source-auth-file: ${{ env.REGISTRY_AUTH_FILE }}");
   });
 
-  test("the realm's refusal, and its failure", async () => {
+  test("reports the realm's refusal, and its failure", async () => {
     for (const [reply, code] of [
       [answer(401), "access-missing"],
       [answer(404), "quay-answer-unusable"],
@@ -170,7 +170,7 @@ describe("without a login", () => {
     }
   });
 
-  test("a registry that asks for no token", async () => {
+  test("works with a registry that asks for no token", async () => {
     const one = await client({ robot: undefined });
     script(answer(200, "", { "docker-content-digest": digestOf("x") }), answer(200, "{}"));
     expect(await one.digestOf("v1")).toBe(digestOf("x"));
@@ -178,7 +178,7 @@ describe("without a login", () => {
   });
 });
 
-describe("with a login that is no robot's", () => {
+describe("with a login other than a robot's", () => {
   const basic = Buffer.from("somebody:their password").toString("base64");
   const withPassword = () => client({ robot: undefined, basic });
   const bearerAt = (realm: string) => `Bearer realm="${realm}",service="there"`;
@@ -188,7 +188,7 @@ describe("with a login that is no robot's", () => {
   test.each([
     ["alone", (url: string) => bearerAt(url)],
     ["behind a challenge for the password", (url: string) => `Basic realm="x", ${bearerAt(url)}`],
-  ])("the realm gets it, on whatever host, and the registry its token alone: %s", async (_, header) => {
+  ])("sends it to the realm on any host, and only its token to the registry: %s", async (_, header) => {
     const token = unsignedJwt({ access: [] });
     const other = await startOther(answer(200, { token }));
     const one = await withPassword();
@@ -198,7 +198,7 @@ describe("with a login that is no robot's", () => {
     expect([peers.quay.seen(token), peers.quay.seen(basic)].map(({ length }) => length)).toEqual([1, 0]);
   });
 
-  test("a registry that asks for the password itself gets it, and no host that it sends on to", async () => {
+  test("sends the password to a registry that asks for it, and to no redirect's host", async () => {
     const other = await startOther(answer(200, "config"));
     const one = await withPassword();
     script(challenge('Basic realm="x"'), redirect(`${other.url}/blob`, 307));
@@ -218,7 +218,7 @@ describe("with a login that is no robot's", () => {
       "the registry refuses it",
       () => [challenge('Basic realm="x"'), challenge('Basic realm="x"')],
       "access-missing",
-      /be read with the login of the option source-auth-file/,
+      /reading acme\/app with the login of the option source-auth-file/,
     ],
     [
       "in the clear, nothing is sent",
@@ -227,12 +227,12 @@ describe("with a login that is no robot's", () => {
       /source-auth-file/,
     ],
     ["another kind of challenge", () => [challenge("Negotiate")], "access-missing", /source-auth-file/],
-  ])("%s", async (_, answers, code, said) => {
+  ])("%s", async (_, answers, code, expected) => {
     const other = await startOther(answer(401));
     const one = await withPassword();
     script(...answers(`${other.url}/token`));
     const error = await failure(one.digestOf("v1"));
     expect(error.code).toBe(code);
-    expect(error.message).toMatch(said);
+    expect(error.message).toMatch(expected);
   });
 });

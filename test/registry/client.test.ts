@@ -18,7 +18,7 @@ const kinds = ["2.8.2", "referrers"] as const;
 const worlds = useRegistries(...kinds);
 
 describe.each(kinds)("a real registry (%s)", (kind) => {
-  test("has what was put there, byte for byte, under digest and tags", async () => {
+  test("stores manifests byte for byte, under digest and tags", async () => {
     const world = worlds[kind];
     const { image } = await push(world, "acme/app");
     const { mediaType, text, digest } = image;
@@ -52,7 +52,7 @@ describe.each(kinds)("a real registry (%s)", (kind) => {
     expect([await one.blob(none), await one.hasBlob(none)]).toEqual([undefined, false]);
   });
 
-  test("who refers to a manifest", async () => {
+  test("lists referrers of a manifest", async () => {
     const world = worlds[kind];
     const { image } = await push(world, "acme/app");
     const one = await client({ world });
@@ -66,7 +66,7 @@ describe.each(kinds)("a real registry (%s)", (kind) => {
     expect((await one.digestOf(tag)) === undefined).toBe(indexesSubject);
   });
 
-  test("is asked with one token for each repository and right", async () => {
+  test("needs one token for each repository and permission", async () => {
     const world = worlds[kind];
     const { image } = await push(world, "acme/app");
     const one = await client({ world });
@@ -82,25 +82,28 @@ describe.each(kinds)("a real registry (%s)", (kind) => {
     expect(one.reporter.debugs.some((line) => line.startsWith("PUT "))).toBe(true);
   });
 
-  test("what is public is read without a login, what is not is refused", async () => {
+  test("reads a public repository without a login, and is refused a private one", async () => {
     const world = worlds[kind];
     const { image } = await push(world, "acme/public");
     world.quay.requests.length = 0;
-    const nobody = await client({ world, robot: undefined });
-    const both = [nobody.in("acme/public").manifest(image.digest), nobody.in("acme/public").digestOf(image.digest)];
+    const anonymous = await client({ world, robot: undefined });
+    const both = [
+      anonymous.in("acme/public").manifest(image.digest),
+      anonymous.in("acme/public").digestOf(image.digest),
+    ];
     expect(await Promise.all(both)).toEqual([expect.objectContaining({ text: image.text }), image.digest]);
     expect(world.quay.requests.filter(({ scheme }) => scheme === "basic")).toEqual([]);
     for (const repository of ["acme/app", "acme/nothing"]) {
-      const error = await failure(nobody.in(repository).manifest("v1"));
+      const error = await failure(anonymous.in(repository).manifest("v1"));
       expect(error.code).toBe("access-missing");
       expect(error.message).toBe(
-        `${world.registryHost}, the source, does not let ${repository} be read without a login, or it does not exist.`,
+        `${world.registryHost}, the source, does not allow reading ${repository} without a login, or it does not exist.`,
       );
       expect(error.remedy[0]).toContain("set the option source-robot");
     }
   });
 
-  test("what a robot may not do is told with the permission to give", async () => {
+  test("names the permission that a robot lacks", async () => {
     const world = worlds[kind];
     const { image } = await push(world, "acme/app");
     const writer = await client({ world, endpoint: "destination" });
@@ -116,23 +119,23 @@ describe.each(kinds)("a real registry (%s)", (kind) => {
     const missing = await failure(writer.in("acme/nothing").digestOf("v1"));
     expect(missing.message).toContain("acme+ci may not pull from acme/nothing on");
     expect(missing.remedy[0]).toMatch(/acme\+ci, Write\.$/);
-    expect(missing.remedy[1]).toContain("a team with the role Creator have acme+ci as a member");
+    expect(missing.remedy[1]).toContain("add acme+ci to a team with the role Creator");
     const reader = await client({ world, robot: "acme+noperm" });
     const error = await failure(reader.manifest(image.digest));
     expect(error.message).toContain("acme+noperm may not pull from acme/app on");
     expect(error.remedy).toEqual([
       expect.stringMatching(/acme\+noperm, Read\.$/),
-      "Quay answers the same way where the repository does not exist: check the option source.",
+      "Quay gives the same answer if the repository does not exist: check the option source.",
     ]);
-    // Asked once: a token that was got for the question itself is not got again.
+    // Requested once: the request's own token is reused.
     expect(world.quay.requests.filter(({ path, user }) => path === "/v2/auth" && user === "acme+noperm")).toHaveLength(
       1,
     );
   });
 });
 
-describe("what is granted", () => {
-  test("to a robot, and to nobody", async () => {
+describe("granted actions", () => {
+  test("of a robot, and without a login", async () => {
     const one = await client({ endpoint: "destination" });
     expect(await granted(one.transport, "acme/app", ["pull", "push"])).toEqual(["push", "pull"]);
     expect(await granted(one.transport, "acme/read", ["pull", "push"])).toEqual(["pull"]);
@@ -141,20 +144,20 @@ describe("what is granted", () => {
     expect(error.message).toBe(
       `acme+ci may not push to acme/read on ${peers.registryHost}, the destination; it may pull.`,
     );
-    const nobody = await client({ robot: undefined });
-    expect(await granted(nobody.transport, "acme/public", ["pull"])).toEqual(["pull"]);
-    expect(await granted(nobody.transport, "acme/app", ["pull"])).toEqual([]);
-    expect((await failure(assertMayPush(nobody))).message).toContain("without a login");
+    const anonymous = await client({ robot: undefined });
+    expect(await granted(anonymous.transport, "acme/public", ["pull"])).toEqual(["pull"]);
+    expect(await granted(anonymous.transport, "acme/app", ["pull"])).toEqual([]);
+    expect((await failure(assertMayPush(anonymous))).message).toContain("without a login");
   });
 
-  test("is asked anew each time: the repository may have been made since", async () => {
+  test("are requested again each time: the repository may have been created since", async () => {
     const one = await client({ endpoint: "destination" });
     await failure(assertMayPush(one.in("acme/late")));
     addRepository(peers.quay.store, "acme/late", { "acme+ci": "write" });
     await assertMayPush(one.in("acme/late"));
   });
 
-  test("asking for push has Quay make a repository, asking for pull does not", async () => {
+  test("a request for push makes Quay create a repository, a request for pull does not", async () => {
     const { store } = peers.quay;
     addOrganization(store, "beta");
     addRobot(store, "beta+maker");
@@ -164,18 +167,18 @@ describe("what is granted", () => {
     expect(store.repositories.has("beta/new")).toBe(false);
     await assertMayPush(maker.in("beta/new"));
     expect(store.repositories.has("beta/new")).toBe(true);
-    // The token from before the repository was there is not kept.
+    // The token from before the repository existed is not reused.
     expect(await maker.in("beta/new").digestOf("v1")).toBeUndefined();
   });
 
-  test("where the token tells nothing", async () => {
+  test("are unknown if the token does not list them", async () => {
     const one = await client({ endpoint: "destination" });
     peers.quay.authScript.always(answer(200, { access_token: "opaque-but-long-enough" }));
     expect(await granted(one.transport, "acme/app", ["push"])).toBeUndefined();
     await assertMayPush(one);
   });
 
-  test("a token that could not be hidden is not used", async () => {
+  test("rejects a token that is too short to mask", async () => {
     const one = await client({ endpoint: "destination" });
     peers.quay.authScript.always(answer(200, { token: "fifteen-letters" }));
     const error = await failure(granted(one.transport, "acme/app", ["push"]));
@@ -194,7 +197,7 @@ describe("what is granted", () => {
   );
 });
 
-test("docker.io is asked where its API is, and its official images are in library", async () => {
+test("uses docker.io's API host, and the folder library for official images", async () => {
   const paths: string[] = [];
   const api = createSecureServer(await peers.authority.issue(["registry-1.docker.io"]), (request, response) => {
     paths.push(request.url ?? "");
@@ -228,7 +231,7 @@ describe("a digest", () => {
   const image = made(types.image, { config: {}, layers: [] });
   const served = (text: string, headers = {}) => answer(200, text, { "content-type": types.image, ...headers });
 
-  test("that HEAD does not tell is computed from what GET gives", async () => {
+  test("is computed from GET's answer if HEAD does not state it", async () => {
     const one = await client();
     for (const head of [answer(200), answer(200, "", { "docker-content-digest": "sha256:short" }), answer(405)]) {
       script(head, served(image.text));
@@ -238,13 +241,13 @@ describe("a digest", () => {
     expect(await one.digestOf("v1")).toBeUndefined();
   });
 
-  test("of other bytes than asked for, or than stated, is an error", async () => {
+  test("that does not match the bytes is an error, requested or stated", async () => {
     const one = await client();
     script(served(`${image.text} `));
     const error = await failure(one.manifest(image.digest));
     expect([error.code, error.message]).toEqual([
       "digest-differs",
-      `The manifest ${peers.registryHost}/acme/app@${image.digest} has other bytes than ${image.digest}: they make ${digestOf(`${image.text} `)}.`,
+      `The manifest ${peers.registryHost}/acme/app@${image.digest} does not match ${image.digest}: its bytes have the digest ${digestOf(`${image.text} `)}.`,
     ]);
     script(served(image.text, { "docker-content-digest": digestOf("x") }));
     expect((await failure(one.manifest("v1"))).code).toBe("digest-differs");
@@ -252,11 +255,11 @@ describe("a digest", () => {
     expect((await failure(one.blob(digestOf("x")))).code).toBe("digest-differs");
     script(answer(201, "", { "docker-content-digest": digestOf("x") }));
     expect((await failure(one.putManifest("v1", image))).message).toBe(
-      `The manifest ${peers.registryHost}/acme/app:v1 was sent as ${image.digest}, and is stored as ${digestOf("x")}.`,
+      `The manifest ${peers.registryHost}/acme/app:v1 was sent as ${image.digest}, but is stored as ${digestOf("x")}.`,
     );
   });
 
-  test("of SHA-512", async () => {
+  test("can be SHA-512", async () => {
     const one = await client();
     const digest = `sha512:${createHash("sha512").update(image.text).digest("hex")}`;
     script(served(image.text), served(`${image.text} `));
@@ -264,7 +267,7 @@ describe("a digest", () => {
     expect((await failure(one.manifest(digest))).code).toBe("digest-differs");
   });
 
-  test("of Docker's first format is the registry's word", async () => {
+  test("of Docker's first format is the registry's own", async () => {
     const one = await client();
     const type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     script(served("{}", { "content-type": `${type}; charset=utf-8`, "docker-content-digest": digestOf("x") }));

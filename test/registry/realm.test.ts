@@ -1,4 +1,4 @@
-/** Whom a registry sends its clients to: what of its answers lets a robot token go there. At the stand-in, over real TLS. */
+/** Which realm gets a robot token, by the registry's answer. With the stand-in, over real TLS. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { findRealm, openRegistry, parseChallenges, type Realm, realmForAnyone } from "../../src/registry/realm.ts";
 import { failure, fakeClock, testPlatform } from "../fixtures.ts";
@@ -23,14 +23,14 @@ function ask(tokenHost?: string, registry = peers.registryHost) {
   return { realm, waits: clock.waits };
 }
 
-/** Answers the next question with these challenges. `HERE` stands for the registry. */
+/** Answers the next request with these challenges. `HERE` stands for the registry. */
 const challenging = (challenge: string | undefined, status = 401): Scripted =>
   answer(status, "", challenge === undefined ? {} : { "www-authenticate": here(challenge) });
 const here = (text: string): string => text.replaceAll("HERE", peers.registryHost);
 
 const plain = ({ url, service }: Realm) => [url.href, service];
 
-test("Quay names itself: it is asked once, without any login, and at once", async () => {
+test("asks Quay once, immediately, without a login", async () => {
   const { realm, waits } = ask();
   await expect.poll(() => peers.quay.requests).toHaveLength(1);
   const [first, second] = await Promise.all([realm(), realm()]);
@@ -40,14 +40,14 @@ test("Quay names itself: it is asked once, without any login, and at once", asyn
   expect(waits).toEqual([]);
 });
 
-describe("a realm that gets a robot token", () => {
+describe("accepted realms", () => {
   test.each<[string, string, number?]>([
     [
       "with other parameters, in another order",
       'bearer service="x", realm="https://HERE/v2/auth", scope="y", error="z"',
     ],
-    ["without blanks, elsewhere below the host", 'Bearer realm="https://HERE/token?a=b@c",service=x'],
-    ["where the answer is 200", 'Bearer realm="https://HERE/v2/auth",service="x"', 200],
+    ["without spaces, on another path", 'Bearer realm="https://HERE/token?a=b@c",service=x'],
+    ["with status 200", 'Bearer realm="https://HERE/v2/auth",service="x"', 200],
     ["its name in capitals", 'BEARER REALM="HTTPS://LOCALHOST:PORT/v2/auth",SERVICE="x"'],
   ])("%s", async (_, challenge, status) => {
     const port = peers.registryHost.replace(/.*:/, "");
@@ -64,12 +64,12 @@ describe("a realm that gets a robot token", () => {
   );
 });
 
-describe("a realm that gets none", () => {
+describe("rejected realms", () => {
   const elsewhere: [string, string][] = [
     ["another host", "evil.example.com"],
     ["another port", "localhost:1"],
     ["a host that begins like it", "HERE.evil.example.com".replace("HERE", "localhost")],
-    ["a part of its name", "sub.localhost"],
+    ["a subdomain", "sub.localhost"],
   ];
   test.each(elsewhere)("%s: the error prints the line that would allow it", async (_, host) => {
     for (const tokenHost of [undefined, "auth.example.com"]) {
@@ -77,7 +77,7 @@ describe("a realm that gets none", () => {
       const error = await failure(ask(tokenHost).realm());
       expect([error.code, error.message]).toEqual([
         "realm-refused",
-        `${peers.registryHost} sends logins to another host, ${host}: the robot token is not given to it.`,
+        `${peers.registryHost} sends logins to another host, ${host}: the robot token is not sent to it.`,
       ]);
       expect(error.remedy[0]).toMatch(new RegExp(`: token-host: ${host}$`));
     }
@@ -86,11 +86,11 @@ describe("a realm that gets none", () => {
   test.each<[string, string | undefined, RegExp, number?]>([
     ["plain http", 'Bearer realm="http://HERE/v2/auth"', /not https/],
     ["an address with a user", 'Bearer realm="https://HERE@evil.example.com/"', /not https/],
-    ["an address with a backslash", 'Bearer realm="https://HERE\\@evil.example.com/"', /a form that is none/],
-    ["an address that browsers mend", 'Bearer realm="https:HERE/v2/auth"', /not https/],
-    ["an address with a blank", 'Bearer realm="https://HERE/ x"', /not https/],
+    ["an address with a backslash", 'Bearer realm="https://HERE\\@evil.example.com/"', /an invalid form/],
+    ["an address that browsers correct", 'Bearer realm="https:HERE/v2/auth"', /not https/],
+    ["an address with a space", 'Bearer realm="https://HERE/ x"', /not https/],
     ["no address", 'Bearer service="x"', /not https/],
-    ["an address given twice", 'Bearer realm="https://HERE/",realm="https://evil.example.com/"', /a form that is none/],
+    ["an address given twice", 'Bearer realm="https://HERE/",realm="https://evil.example.com/"', /an invalid form/],
     ["two ways", 'Bearer realm="https://HERE/v2/auth",service="x", Basic realm="x"', /another way/],
     [
       "two ways of the same kind",
@@ -98,11 +98,11 @@ describe("a realm that gets none", () => {
       /another way/,
     ],
     ["a password itself", 'Basic realm="HERE"', /another way/],
-    ["a list that is none", 'Bearer realm="https://HERE/v2/auth', /a form that is none/],
-    ["nothing at all", undefined, /asks for no login at its registry \(401\)/],
-    ["nothing at all, with a page", undefined, /asks for no login at its registry \(200\)/, 200],
-    ["nothing where there is no registry", undefined, /answers the question for its registry \(404\)/, 404],
-    ["nothing to anybody", 'Bearer realm="https://HERE/v2/auth"', /answers the question for its registry \(403\)/, 403],
+    ["an invalid list", 'Bearer realm="https://HERE/v2/auth', /an invalid form/],
+    ["nothing at all", undefined, /asks for no login at \/v2\/ \(401\)/],
+    ["nothing at all, with a page", undefined, /asks for no login at \/v2\/ \(200\)/, 200],
+    ["no registry", undefined, /answers \/v2\/ with status 404/, 404],
+    ["forbidden", 'Bearer realm="https://HERE/v2/auth"', /answers \/v2\/ with status 403/, 403],
   ])("%s", async (_, challenge, message, status) => {
     peers.quay.registryScript.next(challenging(challenge, status));
     const error = await failure(ask("auth.example.com").realm());
@@ -113,10 +113,13 @@ describe("a realm that gets none", () => {
   test.each([301, 302, 303, 307, 308])("a redirect (%i)", async (status) => {
     peers.quay.registryScript.next(redirect("https://evil.example.com/v2/", status));
     const error = await failure(ask().realm());
-    expect([error.code, error.message]).toEqual(["realm-refused", expect.stringContaining(`redirects the question`)]);
+    expect([error.code, error.message]).toEqual([
+      "realm-refused",
+      expect.stringContaining(`redirects /v2/ (${status})`),
+    ]);
   });
 
-  test("a 101, and a page without an end", async () => {
+  test("a 101, and an endless page", async () => {
     for (const given of [switching(), huge()]) {
       peers.quay.registryScript.next(given);
       expect((await failure(ask().realm())).code).toBe("realm-refused");
@@ -124,7 +127,7 @@ describe("a realm that gets none", () => {
   });
 });
 
-describe("what passes is waited for", () => {
+describe("retries temporary failures", () => {
   test.each<[string, () => Scripted]>([
     ["502", () => page(LOADING)],
     ["429", () => answer(429)],
@@ -138,7 +141,7 @@ describe("what passes is waited for", () => {
     expect(waits).toHaveLength(2);
   });
 
-  test("until the time is over, and never before anybody wants to know", async () => {
+  test("retries until the timeout, and not before the realm is wanted", async () => {
     peers.quay.registryScript.always(page(LOADING));
     const { realm, waits } = ask();
     await expect.poll(() => peers.quay.requests).toHaveLength(1);
@@ -147,7 +150,7 @@ describe("what passes is waited for", () => {
     expect([error.code, error.message]).toEqual(["quay-unavailable", expect.stringContaining("it answered 502")]);
   });
 
-  test("a Quay that can't be reached, or be trusted, is told as such", async () => {
+  test("reports an unreachable or untrusted Quay", async () => {
     expect((await failure(ask(undefined, "localhost:1").realm())).code).toBe("quay-unreachable");
     const platform = testPlatform();
     const realm = findRealm(peers.registryHost, undefined, openRegistry(peers.registryHost, platform), platform);
@@ -182,7 +185,7 @@ test.each<[string, unknown]>([
   expect(found).toEqual(expected);
 });
 
-test("without a login, any https address will do", () => {
+test("accepts any https address without a login", () => {
   const of = (header?: string) =>
     realmForAnyone({ status: 401, body: "", headers: header === undefined ? {} : { "www-authenticate": header } });
   const found = of('Basic realm="x", Bearer realm="https://auth.docker.io/token",service="registry.docker.io"');

@@ -1,4 +1,4 @@
-/** Who refers to a manifest, by the API and by the tag that takes its place. */
+/** The referrers of a manifest, by the API and by the fallback tag. */
 import { describe, expect, test } from "vitest";
 import type { Descriptor } from "../../src/registry/manifest.ts";
 import { addToFallback, listReferrers } from "../../src/registry/referrers.ts";
@@ -19,7 +19,7 @@ import {
 
 useRegistries("2.8.2");
 
-describe("who refers to a manifest", () => {
+describe("the referrers of a manifest", () => {
   const digest = digestOf("subject");
   const entry = (name: string, more = {}): Descriptor => ({
     mediaType: types.image,
@@ -31,7 +31,7 @@ describe("who refers to a manifest", () => {
     answer(200, { schemaVersion: 2, mediaType: types.index, manifests }, headers);
   const path = `/v2/acme/app/referrers/${digest}`;
 
-  test("is on all pages", async () => {
+  test("are read from all pages", async () => {
     const one = await client();
     const typed = entry("b", { artifactType: "text/x", annotations: { a: "b" } });
     script(
@@ -48,19 +48,19 @@ describe("who refers to a manifest", () => {
     ["no list", list({})],
     ["nothing", list([null])],
     ["no size", list([{ mediaType: "x", digest: digestOf("x") }])],
-    ["a digest that is none", list([{ ...entry("x"), digest: "sha256:../x" }])],
-    ["a next page elsewhere", list([], { link: '<https://nowhere.invalid/>; rel="next"' })],
-  ])("%s is no answer", async (_, scripted) => {
+    ["an invalid digest", list([{ ...entry("x"), digest: "sha256:../x" }])],
+    ["a next page on another host", list([], { link: '<https://nowhere.invalid/>; rel="next"' })],
+  ])("rejects %s", async (_, scripted) => {
     const one = await client();
     script(scripted);
     const error = await failure(listReferrers(one, digest));
     expect([error.code, error.message]).toEqual([
       "copy-failed",
-      `${peers.registryHost} answered with something else than the list of what refers to ${peers.registryHost}/acme/app@${digest}.`,
+      `${peers.registryHost} did not answer with the list of referrers of ${peers.registryHost}/acme/app@${digest}.`,
     ]);
   });
 
-  test("pages without an end, and one that is missing", async () => {
+  test("rejects endless pages, and a missing one", async () => {
     const one = await client();
     script(list([], { link: `<${path}?n=1>; rel=next` }), answer(404));
     expect((await failure(listReferrers(one, digest))).message).toContain("answered 404");
@@ -68,7 +68,7 @@ describe("who refers to a manifest", () => {
     expect((await failure(listReferrers(one, digest))).code).toBe("copy-failed");
   });
 
-  test.each([400, 404, 405, 406, 308])("an API that answers %d is not there: the tag counts", async (status) => {
+  test.each([400, 404, 405, 406, 308])("falls back to the tag if the API answers %d", async (status) => {
     const one = await client();
     const missing = status === 308 ? [redirect(`${path}/`, 308), answer(404)] : [answer(status)];
     script(...missing, list([entry("a")]));
@@ -78,7 +78,7 @@ describe("who refers to a manifest", () => {
     expect(await listReferrers(one, digest)).toEqual([]);
   });
 
-  test("is added to the tag, beside what it holds", async () => {
+  test("are added to the tag's other entries", async () => {
     const { image } = await push(peers, "acme/app");
     const tag = image.digest.replace(":", "-");
     const signatures = [];
@@ -95,13 +95,13 @@ describe("who refers to a manifest", () => {
       mediaType: types.index,
       annotations: { by: "somebody else" },
     });
-    // And nothing is written where all is there.
+    // Nothing is written if all entries exist.
     peers.quay.requests.length = 0;
     await addToFallback(one, image.digest, [third, typed]);
     expect(registryPaths().filter((line) => line.startsWith("PUT"))).toEqual([]);
   });
 
-  test("a tag that holds something else is left alone", async () => {
+  test("leaves a tag with other content unchanged", async () => {
     const { image } = await push(peers, "acme/app");
     const one = await client();
     await one.putManifest(image.digest.replace(":", "-"), image);
@@ -110,21 +110,21 @@ describe("who refers to a manifest", () => {
     expect([error.code, error.message]).toEqual(["copy-failed", expect.stringContaining("holds something else")]);
     expect(registryPaths().filter((line) => line.startsWith("PUT"))).toEqual([]);
     expect(await listReferrers(one, image.digest)).toEqual([]);
-    // After a failure the next one has its turn.
+    // After a failure the next one runs.
     script(list([entry("a")]));
     await addToFallback(one, image.digest, [entry("a")]);
-    // Docker's lists know no referrers.
+    // Docker's lists have no referrers.
     const theirs = { mediaType: "application/vnd.docker.distribution.manifest.list.v2+json", manifests: [] };
     script(answer(200, theirs));
     expect((await failure(addToFallback(one, digest, [entry("a")]))).message).toContain("holds something else");
   });
 
-  test("somebody else's writing in between is found out, and not overwritten", async () => {
+  test("detects another writer, and does not overwrite its entries", async () => {
     const one = await client();
     script(
-      answer(404), // there is no tag
-      answer(201), // ours is written
-      list([entry("theirs")]), // and gone
+      answer(404), // the tag does not exist
+      answer(201), // the first write succeeds
+      list([entry("theirs")]), // but another writer has replaced it
       answer(201),
       list([entry("theirs"), entry("ours")]),
     );

@@ -1,4 +1,4 @@
-/** What a registry answers to a single question, and what is made of it: retries, redirects. */
+/** A registry's answers to a single request, and their handling: retries, redirects. */
 import { describe, expect, test } from "vitest";
 import { createClient } from "../../src/registry/client.ts";
 import { createTransport } from "../../src/registry/transport.ts";
@@ -21,7 +21,7 @@ import {
 useRegistries("2.8.2");
 
 describe("a manifest", () => {
-  test("whose type only the header tells, and text beyond ASCII", async () => {
+  test("with its type only in the header, and text outside ASCII", async () => {
     const one = await client();
     const text = JSON.stringify({ schemaVersion: 2, annotations: { name: "Größe 🐧" } });
     script(answer(200, text, { "content-type": types.index }));
@@ -33,16 +33,16 @@ describe("a manifest", () => {
     ["a list", answer(200, []), "answered 200 for the manifest"],
     ["4 MiB and more", huge(4 * 1024 * 1024), "is not usable: the answer is larger than 4194304 bytes"],
     ["400", answer(400, { errors: [{ message: "bad\n::name" }] }), 'It said: "bad ::name"'],
-    ["a redirect in the clear", redirect("http://localhost/x"), "answered 302"],
-  ])("%s is none", async (_, scripted, said) => {
+    ["a redirect without TLS", redirect("http://localhost/x"), "answered 302"],
+  ])("rejects %s", async (_, scripted, expected) => {
     const one = await client();
     script(scripted);
     const error = await failure(one.manifest("v1"));
-    expect([error.code, error.message]).toEqual(["copy-failed", expect.stringContaining(said)]);
+    expect([error.code, error.message]).toEqual(["copy-failed", expect.stringContaining(expected)]);
     expect(one.clock.waits).toEqual([]);
   });
 
-  test("is tried again on what passes", async () => {
+  test("is retried after a temporary failure", async () => {
     const { image } = await push(peers, "acme/app");
     const one = await client();
     script(answer(503), cut(), answer(500), answer(429, "", { "retry-after": "9" }), reset());
@@ -54,7 +54,7 @@ describe("a manifest", () => {
     expect(await one.digestOf("again")).toBe(image.digest);
   });
 
-  test("until the time is over", async () => {
+  test("is retried until the timeout", async () => {
     const one = await client({ timeoutSeconds: 20 });
     peers.quay.registryScript.always(answer(504));
     const error = await failure(one.manifest("v1"));
@@ -66,7 +66,7 @@ describe("a manifest", () => {
     expect(one.clock.waits.length).toBeGreaterThan(3);
   });
 
-  test("of a registry that can't be reached, or be trusted", async () => {
+  test("of an unreachable or untrusted registry", async () => {
     const closed = await client({ registry: "localhost:1", timeoutSeconds: 2 });
     expect(await failure(closed.manifest("v1"))).toMatchObject({
       code: "registry-unavailable",
@@ -81,13 +81,13 @@ describe("a manifest", () => {
     expect(clock.waits).toEqual([]);
   });
 
-  test("that does not come in time", async () => {
+  test("that does not arrive in time", async () => {
     const one = await client({ timeoutSeconds: 0.2 });
     peers.quay.registryScript.always(hang());
     expect((await failure(one.manifest("v1"))).message).toContain("no answer within 0.2 s");
   });
 
-  test("is given up at once when the job is cancelled", async () => {
+  test("is abandoned immediately when the job is cancelled", async () => {
     const cancel = new AbortController();
     const one = await client({ signal: cancel.signal });
     peers.quay.registryScript.always(hang());
@@ -97,7 +97,7 @@ describe("a manifest", () => {
     await expect(asked).rejects.toThrow("over");
   });
 
-  test("a layer's link that is being written just now, as docker-registry words it: asked again, twice", async () => {
+  test("is pushed again, twice, while docker-registry writes a layer's link", async () => {
     const errors = [
       { code: "DIGEST_INVALID", message: "provided digest did not match uploaded content" },
       { code: "MANIFEST_BLOB_UNKNOWN", message: "blob unknown to registry", detail: digestOf("layer") },
@@ -111,7 +111,7 @@ describe("a manifest", () => {
     expect([error.code, error.message]).toEqual(["copy-failed", expect.stringContaining(errors[0]?.message ?? "")]);
   });
 
-  test("a refusal in spite of all rights is told in the registry's words", async () => {
+  test("quotes the registry's reason for a refusal despite all permissions", async () => {
     const one = await client({ endpoint: "destination" });
     script(answer(403, { errors: [{ code: "DENIED", message: "No images on Fridays" }] }));
     const error = await failure(one.putManifest("v1", makeImage()));
@@ -137,17 +137,17 @@ describe("a redirect to the storage", () => {
     expect(one.reporter.text()).not.toContain("signature=x");
   });
 
-  test("on the registry itself keeps it", async () => {
+  test("on the registry itself keeps the token", async () => {
     const { image } = await push(peers, "acme/app");
     const one = await client();
     script(redirect(`/v2/acme/app/blobs/${digestOf(image.config)}`));
     expect(await one.blob(digestOf(image.config))).toBe(image.config);
   });
 
-  test("is the storage's matter when it refuses", async () => {
+  test("reports the storage's refusal as its own", async () => {
     const other = await startOther(answer(403));
     const one = await client();
-    // With a token that was kept, which is not the reason.
+    // With a cached token, which is not the reason.
     await one.hasBlob(digestOf("config"));
     script(redirect(other.url));
     const error = await failure(one.blob(digestOf("config")));
@@ -156,14 +156,14 @@ describe("a redirect to the storage", () => {
     expect(auths()).toBe(1);
   });
 
-  test("that leads in a circle ends", async () => {
+  test("in a loop ends", async () => {
     const one = await client();
     peers.quay.registryScript.always(redirect("/v2/acme/app/blobs/x"));
     expect((await failure(one.blob(digestOf("config")))).message).toContain("answered 302");
     expect(registryPaths()).toHaveLength(1 + 4);
   });
 
-  test("of a HEAD says that it is there", async () => {
+  test("of a HEAD means that the blob exists", async () => {
     const one = await client();
     script(redirect("https://nowhere.invalid/"));
     expect(await one.hasBlob(digestOf("config"))).toBe(true);

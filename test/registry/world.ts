@@ -1,4 +1,4 @@
-/** What the tests of the registry client share: registries behind the stand-in, images, answers that only a test gives. */
+/** Shared by the tests of the registry client: registries behind the stand-in, images, answers for tests. */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import { createServer as createSecureServer } from "node:https";
@@ -16,10 +16,10 @@ import { addRepository } from "../quay-stand-in/quay/store.ts";
 import type { RegistryKind } from "../quay-stand-in/registry.ts";
 import { answer, play, type Scripted } from "../quay-stand-in/scripted.ts";
 
-/** The one whose answers are scripted. */
+/** The peers with scripted answers. */
 export let peers: Peers;
 
-/** A stand-in before each of these registries; `peers` has the first. */
+/** A stand-in in front of each of these registries; `peers` has the first. */
 export function useRegistries<Kind extends RegistryKind>(...kinds: readonly [Kind, ...Kind[]]): Record<Kind, Peers> {
   const worlds = {} as Record<Kind, Peers>;
   beforeAll(async () => {
@@ -53,7 +53,7 @@ interface Options extends Partial<TransportOptions> {
   signal?: AbortSignal;
 }
 
-/** Of acme/app, or `in` another repository; with a robot, unless `robot` is undefined. */
+/** A client of acme/app, or of the repository `in`; with a robot unless `robot` is undefined. */
 export async function client({ world = peers, signal = new AbortController().signal, ...more }: Options = {}) {
   const robot = "robot" in more ? more.robot : "acme+ci";
   const token = robot === undefined ? undefined : await tokenOf(world, robot);
@@ -95,7 +95,7 @@ export const describeManifest = ({ mediaType, digest, text }: Manifest): Descrip
 
 export let count = 0;
 
-/** An image without layers whose config says something new, and what refers to `subject`. */
+/** An image without layers whose config is unique, with `subject` if given. */
 export function makeImage(subject?: Manifest): Manifest & { config: string } {
   const config = JSON.stringify({ os: "linux", architecture: "amd64", number: ++count });
   const descriptor = { mediaType: types.config, digest: digestOf(config), size: config.length };
@@ -103,7 +103,7 @@ export function makeImage(subject?: Manifest): Manifest & { config: string } {
   return { ...made(types.image, image), config };
 }
 
-/** By plain HTTP, as the specification has it: in one piece, then closed with its digest. */
+/** Uploads over plain HTTP as in the specification: in one piece, then closed with its digest. */
 async function upload(world: Peers, repository: string, blob: string): Promise<void> {
   const access = { type: "repository", name: repository, actions: ["pull", "push"] } as const;
   const bearer = await world.quay.tokens.bearerToken(
@@ -142,7 +142,7 @@ interface Other {
   requests: IncomingMessage[];
 }
 
-/** Another host, as far as an origin goes: another port. */
+/** Another origin: the same host with another port. */
 export async function startOther(reply: Scripted, secure = true): Promise<Other> {
   const requests: IncomingMessage[] = [];
   const handle = (request: IncomingMessage, response: Parameters<typeof play>[1]) => {

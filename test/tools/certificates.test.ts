@@ -66,7 +66,7 @@ describe("the file of roots", () => {
       (src: typeof import("../../src/tools/certificates.ts"), file) => src.readRoots(file),
       path,
     );
-    expect(said).toBe(`The option "ca-file" is "${path}": the file may not be read by this user.\n`);
+    expect(said).toBe(`The option "ca-file" is "${path}": the file is not readable by this user.\n`);
   });
 
   test("not there, or a folder", async () => {

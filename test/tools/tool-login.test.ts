@@ -229,7 +229,7 @@ describe("what the tool says decides what happens next", () => {
     expect(waits).toHaveLength(2);
     expect(await readFile(marker, "utf8")).toBe("x\nx\nx\n");
     expect(platform.reporter.infos[0]).toContain(
-      `skopeo login ${peers.registryHost}: invalid status code from registry 502 (Bad Gateway) Trying again`,
+      `skopeo login ${peers.registryHost}: invalid status code from registry 502 (Bad Gateway) Retrying`,
     );
   });
 

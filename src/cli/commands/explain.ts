@@ -1,7 +1,7 @@
 /** `explain`: the page of an error, for readers who have only the program. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { nearest } from "../../options/closest.ts";
+import { closest } from "../../options/closest.ts";
 import { type ErrorCode, ExplainedError, errorCodes } from "../../platform/errors.ts";
 import { documentUrl, explanationUrl } from "../../platform/project.ts";
 import { asGiven } from "../../platform/text.ts";
@@ -25,7 +25,7 @@ export async function explain(code: string | undefined, width: number): Promise<
 }
 
 function unknownCode(code: string): ExplainedError {
-  const close = nearest(code, codes);
+  const close = closest(code, codes);
   return new ExplainedError("invalid-input", `There is no error code ${JSON.stringify(asGiven(code))}.`, {
     remedy: [
       ...(close ? [`Did you mean: quay-keyless-login explain ${close}`] : []),

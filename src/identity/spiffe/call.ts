@@ -1,23 +1,23 @@
-/** One unary gRPC call over node:http2, without TLS: a connection, a question, an answer within limits. */
+/** One unary gRPC call over node:http2, without TLS, within limits. */
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import { codeOf } from "../../platform/errors.ts";
 import type { Endpoint } from "./endpoint.ts";
 
-/** The longest that a call may take, milliseconds. An agent answers at once, or asks its server first. */
+/** Milliseconds: the longest call. An agent answers immediately, or asks its server first. */
 export const maxCallMs = 10_000;
 
 /** Bytes. */
 const maxAnswer = 1024 * 1024;
 
 export interface Answer {
-  /** `:status`, and gRPC's `grpc-status` and `grpc-message`, which stand before or after the body. Empty: nothing came. */
+  /** `:status`, and gRPC's `grpc-status` and `grpc-message`, which come before or after the body. Empty: nothing arrived. */
   readonly fields: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
 /**
- * `code` is the system's, and where the system has no part in it the one that comes closest: `ETIMEDOUT`, `ECONNRESET`
- * (broken off), `EMSGSIZE` (larger than 1 MiB), `EPROTO` (not HTTP/2).
+ * `code` is the system's. A failure outside the system has the closest one: `ETIMEDOUT`, `ECONNRESET` (broken off), `EMSGSIZE`
+ * (larger than 1 MiB), `EPROTO` (not HTTP/2).
  */
 export interface NoAnswer {
   readonly code: string;
@@ -25,7 +25,7 @@ export interface NoAnswer {
 }
 
 /**
- * Calls FetchJWTSVID. An answer that broke off may come as if it were whole, but then without a status.
+ * Calls FetchJWTSVID. An answer that broke off may look complete, but has no status.
  * @param message framed
  * @throws the signal's reason once it aborts
  */
@@ -42,7 +42,7 @@ export async function callWorkloadApi(
     ":path": "/SpiffeWorkloadAPI/FetchJWTSVID",
     "content-type": "application/grpc",
     te: "trailers",
-    // A server that was tricked into a request couldn't set it (SPIFFE Workload Endpoint, section 3).
+    // Required: a server that is tricked into a request cannot set it (SPIFFE Workload Endpoint, section 3).
     "workload.spiffe.io": "true",
   });
   const late = setTimeout(() => resolve({ code: "ETIMEDOUT" }), maxCallMs);
@@ -53,7 +53,7 @@ export async function callWorkloadApi(
   let size = 0;
   const add = (received: IncomingHttpHeaders) => Object.assign(fields, received);
   const fail = (error: Error) => resolve({ code: failureCodeOf(error), cause: error });
-  // The stream hears of all that befalls its session; but an error without a listener would end the process.
+  // The stream gets its session's errors too, but an error without a listener would end the process.
   session.on("error", fail);
   stream
     .on("response", add)
@@ -92,6 +92,6 @@ function failureCodeOf(error: Error): string {
   if (code === "ERR_HTTP2_ERROR") {
     return "EPROTO";
   }
-  // The other side reset the stream, or left and said why.
+  // The server reset the stream, or closed the session with a reason (GOAWAY).
   return code.startsWith("ERR_HTTP2") ? "ECONNRESET" : code;
 }

@@ -1,4 +1,4 @@
-/** Why there is no SVID, and whether waiting helps. Loaded only then. */
+/** Why there is no SVID, and whether a retry helps. Loaded only after a failure. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ExplainedError } from "../../platform/errors.ts";
@@ -22,7 +22,7 @@ export async function explainNoAnswer(failure: NoAnswer, request: SvidRequest): 
     case "EMSGSIZE":
       return unusable(request, "its answer is larger than 1 MiB");
     case "EPROTO":
-      return unusable(request, "what listens there does not speak gRPC", failure.cause);
+      return unusable(request, "the server there does not speak gRPC", failure.cause);
     default:
       return socketUnusable(failure, request);
   }
@@ -39,7 +39,7 @@ async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: 
   switch (code) {
     case "ENOENT":
     case "ENOTDIR": {
-      // An agent that is starting again has taken its socket away; a folder that isn't there is a mistake.
+      // An agent that restarts has removed its socket; a missing folder means a wrong path.
       const folderIsThere = endpoint.kind === "unix" && code === "ENOENT" && (await isThere(dirname(endpoint.path)));
       const ways = await waysToASocket();
       return fail(folderIsThere ? "settling" : "quick", `there is no socket at ${address}`, ...ways);
@@ -47,12 +47,12 @@ async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: 
     case "EACCES":
       return fail(
         "no",
-        `this user (uid ${process.geteuid?.()}) may not use ${address}`,
-        "Let the user search the folders above the socket and write to it. On OpenShift, mount it by the CSI driver csi.spiffe.io:",
+        `this user (uid ${process.geteuid?.()}) has no permission for ${address}`,
+        "Give the user search permission on the folders above the socket and write permission on it. On OpenShift, mount it by the CSI driver csi.spiffe.io:",
         "SELinux keeps pods from a socket of the host.",
       );
     case "ECONNREFUSED": {
-      // So says Linux of a file that is no socket, too.
+      // Linux also answers this for a file that is not a socket.
       const found = endpoint.kind === "unix" ? await stat(endpoint.path).catch(() => undefined) : undefined;
       return found && !found.isSocket()
         ? fail(
@@ -62,8 +62,8 @@ async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: 
           )
         : fail(
             "settling",
-            `nobody listens at ${address}`,
-            "Start the SPIRE agent of this node, or see in its log why it ended.",
+            `no process listens at ${address}`,
+            "Start the SPIRE agent of this node, or check its log for why it stopped.",
           );
     }
     default:
@@ -78,7 +78,9 @@ async function socketUnusable({ code, cause }: NoAnswer, { endpoint, address }: 
 async function waysToASocket(): Promise<Words[]> {
   const there = await Promise.all(usualSockets.map(async (path) => ((await isThere(path)) ? [path] : [])));
   return [
-    ...there.flat().map((path) => text`There is one at the usual place: ${mention("spiffe-socket", `unix://${path}`)}`),
+    ...there
+      .flat()
+      .map((path) => text`A socket exists at the usual path: ${mention("spiffe-socket", `unix://${path}`)}`),
     "In a pod, mount a volume of the CSI driver csi.spiffe.io at /spiffe-workload-api; elsewhere, start the SPIRE agent.",
   ];
 }
@@ -89,7 +91,7 @@ export function explainAnswer({ fields, body }: Answer, request: SvidRequest): F
   if (status === undefined) {
     return explainHttp(fields, request);
   }
-  const words = said(fields["grpc-message"]);
+  const words = quoted(fields["grpc-message"]);
   switch (status) {
     case "0": {
       const read = decodeResponse(body);
@@ -110,7 +112,7 @@ export function explainAnswer({ fields, body }: Answer, request: SvidRequest): F
     default:
       return /^\d{1,2}$/.test(String(status))
         ? refused(request, `${words} (gRPC status ${status})`)
-        : unusable(request, `its gRPC status is ${said(status)}`);
+        : unusable(request, `its gRPC status is ${quoted(status)}`);
   }
 }
 
@@ -119,13 +121,13 @@ function explainHttp(fields: Answer["fields"], request: SvidRequest): Failed {
   if (status === 0 || (status === 200 && String(fields["content-type"]).startsWith("application/grpc"))) {
     return unavailable(request, "settling", "the connection broke off");
   }
-  // What a proxy says of an agent that is away (gRPC, "HTTP to gRPC Status Code Mapping").
+  // A proxy's answer for an agent that is not up (gRPC, "HTTP to gRPC Status Code Mapping").
   return [429, 502, 503, 504].includes(status)
     ? unavailable(request, "settling", `HTTP status ${status}`)
     : unusable(request, `it answers with HTTP status ${status} and not as gRPC does`);
 }
 
-/** @param fitting how many of them the option spiffe-id fits */
+/** @param fitting how many of them match the option spiffe-id */
 export function explainChoice(svids: readonly JwtSvid[], fitting: number, { address, id }: SvidRequest): Failed {
   const remedy = [
     text`Choose one by its SPIFFE ID or hint, with the option ${mention("spiffe-id")}:`,
@@ -144,7 +146,7 @@ export function explainChoice(svids: readonly JwtSvid[], fitting: number, { addr
         )
       : new ExplainedError(
           "spiffe-several-identities",
-          `The Workload API at ${address} issues ${fitting} identities${id === undefined ? "" : ` for ${asGiven(id)}`}; one is to log in.`,
+          `The Workload API at ${address} issues ${fitting} identities${id === undefined ? "" : ` for ${asGiven(id)}`}; the login needs exactly one.`,
           { remedy },
         );
   return { retry: "no", error };
@@ -157,7 +159,7 @@ function noIdentity({ endpoint, address, id }: SvidRequest, words: string): Fail
     `The Workload API at ${address} issues no identity to this process: ${words}.`,
     {
       remedy: [
-        "No registration entry has selectors that all fit it. (A new entry takes some seconds to reach the agent.) Compare:",
+        "No registration entry has only selectors that match it. (A new entry takes some seconds to reach the agent.) Compare:",
         "in a pod, k8s:ns (namespace), k8s:sa (service account) and k8s:pod-label, which a ClusterSPIFFEID makes entries for;",
         `elsewhere, the user${user}.`,
         ...(id?.startsWith("spiffe://")
@@ -184,9 +186,11 @@ function refused({ address }: SvidRequest, words: string): Failed {
 function unavailable({ address }: SvidRequest, retry: Persistence, why: string, cause?: unknown): Failed {
   const error = new ExplainedError(
     "spiffe-unavailable",
-    `The Workload API at ${address} gives no identity now: ${why}.`,
+    `The Workload API at ${address} issues no identity at the moment: ${why}.`,
     {
-      remedy: ["Try again. If it stays so, see in the log of this node's SPIRE agent whether it reaches its server."],
+      remedy: [
+        "Try again. If it keeps failing, check the log of this node's SPIRE agent: it may not reach its server.",
+      ],
       cause,
     },
   );
@@ -194,7 +198,7 @@ function unavailable({ address }: SvidRequest, retry: Persistence, why: string, 
 }
 
 function unusable({ address }: SvidRequest, why: string, cause?: unknown): Failed {
-  const error = new ExplainedError("spiffe-answer-unusable", `${address} is of no use as a Workload API: ${why}.`, {
+  const error = new ExplainedError("spiffe-answer-unusable", `${address} is not a usable Workload API: ${why}.`, {
     remedy: [
       text`Check that the option ${mention("spiffe-socket")} names the socket of a SPIFFE Workload API, such as a SPIRE agent's.`,
     ],
@@ -203,8 +207,8 @@ function unusable({ address }: SvidRequest, why: string, cause?: unknown): Faile
   return { retry: "no", error };
 }
 
-/** The other side's words, quoted. gRPC encodes them with percent signs. */
-function said(words: string | readonly string[] | undefined): string {
+/** The server's message in quotes. gRPC percent-encodes it. */
+function quoted(words: string | readonly string[] | undefined): string {
   const text = String(words ?? "");
   try {
     return JSON.stringify(oneLine(decodeURIComponent(text), 300));

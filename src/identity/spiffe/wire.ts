@@ -1,5 +1,5 @@
 /**
- * What goes over the wire: two messages of the Workload API in Protocol Buffers' encoding, each in gRPC's frame. Pure.
+ * The wire format: two messages of the Workload API in Protocol Buffers' encoding, each in gRPC's frame. Pure.
  *
  *     message JWTSVIDRequest { repeated string audience = 1; string spiffe_id = 2; }
  *     message JWTSVIDResponse { repeated JWTSVID svids = 1; }
@@ -23,8 +23,8 @@ export function encodeRequest(audience: string, id = ""): Buffer {
 }
 
 /**
- * @param body all that the answer holds: one frame with a JWTSVIDResponse
- * @returns what is wrong with it, as a phrase
+ * @param body the whole answer: one frame with a JWTSVIDResponse
+ * @returns the SVIDs, or what is wrong, as a phrase
  */
 export function decodeResponse(body: Buffer): readonly JwtSvid[] | { readonly problem: string } {
   if (body.length < 5) {
@@ -33,9 +33,9 @@ export function decodeResponse(body: Buffer): readonly JwtSvid[] | { readonly pr
   if (body[0] !== 0) {
     return { problem: "its message is compressed, which was not asked for" };
   }
-  // The length is only compared: what it claims is never reserved.
+  // The stated length is only compared, never allocated.
   if (body.readUInt32BE(1) !== body.length - 5) {
-    return { problem: "its message is not as long as it says" };
+    return { problem: "its message does not have the length that it states" };
   }
   const svids = fieldsOf(body.subarray(5))
     ?.filter(({ number }) => number === 1)
@@ -45,7 +45,7 @@ export function decodeResponse(body: Buffer): readonly JwtSvid[] | { readonly pr
 
 function decodeSvid(bytes: Buffer): JwtSvid | undefined {
   const fields = fieldsOf(bytes);
-  // Of a field that stands twice the last one counts.
+  // If a field occurs twice, the last one counts.
   const [id, token, hint] = [1, 2, 3].map((wanted) => fields?.findLast(({ number }) => number === wanted)?.value);
   const texts = [id, token, hint].every((value) => value === undefined || isUtf8(value));
   return texts && id?.length && token?.length
@@ -58,10 +58,10 @@ interface Field {
   readonly value: Buffer;
 }
 
-/** The fields with a length, which all of these messages' are; others are skipped. @returns undefined if it's no message */
+/** The fields with a length, as all fields of these messages have; skips others. @returns undefined if it is not a message */
 function fieldsOf(bytes: Buffer): readonly Field[] | undefined {
   const fields: Field[] = [];
-  // Not a number any more once the message has turned out to be broken.
+  // NaN once the message turns out to be broken.
   let at = 0;
   const varint = (): number => {
     let value = 0;
@@ -99,7 +99,7 @@ function fieldsOf(bytes: Buffer): readonly Field[] | undefined {
         at += 4;
         break;
       default:
-        // Groups, which version 3 doesn't have, and what is no type at all.
+        // Groups, which version 3 doesn't have, and invalid types.
         return undefined;
     }
   }

@@ -1,4 +1,4 @@
-/** A JWT-SVID from the SPIFFE Workload API. Here is what goes right; explain.ts has the rest. */
+/** A JWT-SVID from the SPIFFE Workload API. explain-call.ts explains the failures. */
 import type { Platform } from "../../platform/platform.ts";
 import { type Attempt, retry } from "../../platform/retry.ts";
 import { callWorkloadApi } from "./call.ts";
@@ -6,8 +6,8 @@ import type { SvidRequest } from "./endpoint.ts";
 import { decodeResponse, encodeRequest } from "./wire.ts";
 
 /**
- * Fetches one. What may pass is tried again for some 20 seconds: a new registration entry takes its time to reach the
- * agent, and an agent that starts refuses connections. It may be one that has only half of its life left.
+ * Fetches one. Retries temporary failures for some 20 seconds: a new registration entry takes some seconds to reach the agent, and
+ * an agent that starts refuses connections. The SVID may have only half of its life left.
  * @returns the JWT: a secret
  * @throws ExplainedError `spiffe-socket-unusable`, `spiffe-no-identity`, `spiffe-several-identities`, `spiffe-refused`,
  *   `spiffe-unavailable`, `spiffe-answer-unusable`

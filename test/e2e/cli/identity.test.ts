@@ -87,7 +87,7 @@ describe.concurrent("identity", () => {
     const machine = await machineWithToken(peers(), {}, { sub: subject });
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
     expect(ran.stdout).toMatch(
-      /changes with every tag: a binding for it would fit only once\.\n.*\n {2}environment: release\n/,
+      /changes with every tag: a binding for it would match only once\.\n.*\n {2}environment: release\n/,
     );
     expect(ran.stdout).toMatch(/^ {2}subject {3}repo:acme\/app:environment:release$/m);
     const json = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
@@ -101,7 +101,7 @@ describe.concurrent("identity", () => {
   test("names the option for an issuer with an unknown certificate", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile]);
-    expect(failed(expect, ran, 75, "issuer-unreachable")).toMatch(/For this look: .*--ca-file path\/to\/root\.pem/);
+    expect(failed(expect, ran, 75, "issuer-unreachable")).toMatch(/For this check: .*--ca-file path\/to\/root\.pem/);
   });
 
   test("requests the audience from GitHub", async ({ expect }) => {

@@ -209,7 +209,7 @@ describe.concurrent("--quiet", () => {
   test("excludes --verbose", async ({ expect }) => {
     const machine = await createMachine();
     const stderr = failed(expect, await machine.run(["status", "--quiet", "--verbose"]), 2, "invalid-input");
-    expect(stderr).toContain("Give one of the two.");
+    expect(stderr).toContain("Set only one of the two.");
   });
 });
 
@@ -248,7 +248,7 @@ describe.concurrent("login on a terminal", () => {
     quay.exchangeScript.always(answer(503), once(of(robot)));
     const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
     const ran = await machine.run(["login", ...target], { terminal: true });
-    expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining("Trying again")]);
+    expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining("Retrying")]);
     expect(shownOn(ran.stdout).length).toBe(3);
   });
 

@@ -126,6 +126,6 @@ describe.concurrent("status", () => {
     const machine = await createMachine({ uid: 1234 });
     const ran = await machine.run(["status", "--auth-file", "/etc/shadow"]);
     const stderr = failed(expect, ran, 1, "auth-file-unusable");
-    expect(stderr).toMatch(/\/etc\/shadow may not be read by this user/);
+    expect(stderr).toMatch(/\/etc\/shadow is not readable by this user/);
   });
 });

@@ -157,7 +157,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     );
     const env = { PATH: `${bin}:${join(machine.scratch, "tools")}:${systemPath}` };
     const ran = succeeded(expect, await scenario.promote(scenario.args(made, "1.0"), { env }));
-    expect(ran.stderr).toContain(`${words}. Trying again`);
+    expect(ran.stderr).toContain(`${words}. Retrying`);
     await arrived(expect, to, made, "1.0");
   });
 
@@ -220,7 +220,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
         const ran = await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "60", ...more]);
         const message = refused(expect, ran, "copy-failed");
         expect(message).toContain("answered 418");
-        expect(message.split("explain copy-failed")[1]).not.toContain("Trying again");
+        expect(message.split("explain copy-failed")[1]).not.toContain("Retrying");
         expect(ran.milliseconds).toBeLessThan(15_000);
       }
     },
@@ -271,7 +271,7 @@ exec '${join(machine.scratch, "tools/skopeo")}' "$@"\n`,
     const { to } = scenario;
     to.side.quay.registryScript.always(hang(), once(requestOf("PATCH", to, "blobs/uploads/")));
     const ran = succeeded(expect, await scenario.promote([...scenario.args(made, "1.0"), "--timeout", "2"]));
-    expect(ran.stderr).toContain("connection timed out: no data for 10 s. Trying again");
+    expect(ran.stderr).toContain("connection timed out: no data for 10 s. Retrying");
     await arrived(expect, to, made, "1.0");
     expect(copies(ran)).toBe(2);
   });

@@ -15,22 +15,22 @@ test.each<[string, Endpoint]>([
   expect(parseEndpoint(text)).toEqual(endpoint);
 });
 
-describe("what is no address", () => {
+describe("invalid addresses", () => {
   test.each<[string, problem: string, example?: string]>([
     ["/run/spire/agent.sock", "it is a path, not an address", "unix:///run/spire/agent.sock"],
-    ["run/agent.sock", "it is not an address; one starts with unix:/// or tcp://"],
-    ["", "it is not an address; one starts with unix:/// or tcp://"],
-    ["localhost", "it is not an address; one starts with unix:/// or tcp://"],
-    ["127.0.0.1:8081", "it is not an address; one starts with unix:/// or tcp://"],
+    ["run/agent.sock", "it is not an address; an address starts with unix:/// or tcp://"],
+    ["", "it is not an address; an address starts with unix:/// or tcp://"],
+    ["localhost", "it is not an address; an address starts with unix:/// or tcp://"],
+    ["127.0.0.1:8081", "it is not an address; an address starts with unix:/// or tcp://"],
     ["http://127.0.0.1:80", "its scheme is neither unix nor tcp"],
     ["npipe:spire", "its scheme is neither unix nor tcp"],
-    ["see unix:///run/agent.sock", "it is not an address; one starts with unix:/// or tcp://"],
+    ["see unix:///run/agent.sock", "it is not an address; an address starts with unix:/// or tcp://"],
     ["localhost:8081", "its scheme is neither unix nor tcp"],
-    ["unix://run/agent.sock", "a path has to begin after unix://, with a third slash", "unix:///run/agent.sock"],
-    ["unix:run/agent.sock", "the socket's path has to be absolute"],
-    ["unix:", "the socket's path has to be absolute"],
-    ["unix://", "the socket's path has to be absolute"],
-    ["unix:///", "the socket's path has to be absolute"],
+    ["unix://run/agent.sock", "the path must begin after unix://, with a third slash", "unix:///run/agent.sock"],
+    ["unix:run/agent.sock", "the socket's path must be absolute"],
+    ["unix:", "the socket's path must be absolute"],
+    ["unix://", "the socket's path must be absolute"],
+    ["unix:///", "the socket's path must be absolute"],
     ["unix:///a?b", "an address of a socket has no ? or #"],
     ["unix:///a#b", "an address of a socket has no ? or #"],
     ["unix:///a%0", "its path is not plain text"],
@@ -38,24 +38,24 @@ describe("what is no address", () => {
     ["unix:///a%00b", "its path is not plain text"],
     ["unix:///a\n::error::b", "its path is not plain text"],
     ["unix:///a%1bb", "its path is not plain text"],
-    [`unix:///${"ü".repeat(54)}`, "its path has 109 bytes, and a socket's can have 107"],
-    ["tcp://localhost:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp://", "after tcp:// stands an IP address, with a port"],
-    ["tcp:127.0.0.1:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp:agent//127.0.0.1:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp://user@127.0.0.1:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp://::1:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp://[127.0.0.1]:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp://[fe80::1%eth0]:8081", "after tcp:// stands an IP address, with a port"],
-    ["tcp://127.1:8081", "after tcp:// stands an IP address, with a port"],
+    [`unix:///${"ü".repeat(54)}`, "its path has 109 bytes; a socket's path can have at most 107"],
+    ["tcp://localhost:8081", "tcp:// needs an IP address and a port"],
+    ["tcp://", "tcp:// needs an IP address and a port"],
+    ["tcp:127.0.0.1:8081", "tcp:// needs an IP address and a port"],
+    ["tcp:agent//127.0.0.1:8081", "tcp:// needs an IP address and a port"],
+    ["tcp://user@127.0.0.1:8081", "tcp:// needs an IP address and a port"],
+    ["tcp://::1:8081", "tcp:// needs an IP address and a port"],
+    ["tcp://[127.0.0.1]:8081", "tcp:// needs an IP address and a port"],
+    ["tcp://[fe80::1%eth0]:8081", "tcp:// needs an IP address and a port"],
+    ["tcp://127.1:8081", "tcp:// needs an IP address and a port"],
     ["tcp://127.0.0.1", "it has no port between 1 and 65535"],
     ["tcp://127.0.0.1:", "it has no port between 1 and 65535"],
     ["tcp://127.0.0.1:0", "it has no port between 1 and 65535"],
     ["tcp://127.0.0.1:65536", "it has no port between 1 and 65535"],
-    ["tcp://127.0.0.1:80a", "nothing stands after the port"],
-    ["tcp://127.0.0.1:8000/", "nothing stands after the port"],
-    ["tcp://127.0.0.1:8000/foo", "nothing stands after the port"],
-    ["tcp://127.0.0.1:8000?a", "nothing stands after the port"],
+    ["tcp://127.0.0.1:80a", "it has something after the port"],
+    ["tcp://127.0.0.1:8000/", "it has something after the port"],
+    ["tcp://127.0.0.1:8000/foo", "it has something after the port"],
+    ["tcp://127.0.0.1:8000?a", "it has something after the port"],
   ])("%j: %s", (text, problem, example) => {
     const general = text.startsWith("tcp:") ? "tcp://127.0.0.1:8081" : `unix://${usualSockets[0]}`;
     const answer = parseEndpoint(text);
@@ -64,7 +64,7 @@ describe("what is no address", () => {
   });
 });
 
-test("the usual sockets can be written as addresses", () => {
+test("the usual sockets are valid addresses", () => {
   for (const path of usualSockets) {
     expect(parseEndpoint(`unix://${path}`)).toEqual({ kind: "unix", path });
   }

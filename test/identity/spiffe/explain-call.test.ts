@@ -12,13 +12,13 @@ const request: SvidRequest = {
   id: undefined,
 };
 
-test("no socket there, but at a usual place", async () => {
+test("suggests an existing socket at a usual path", async () => {
   const inAPod =
     "In a pod, mount a volume of the CSI driver csi.spiffe.io at /spiffe-workload-api; elsewhere, start the SPIRE agent.";
   expect(failureOf((await explainNoAnswer({ code: "ENOENT" }, request)).error).remedy).toEqual([inAPod]);
   there.add("/run/spire/sockets/spire-agent.sock");
   expect(failureOf((await explainNoAnswer({ code: "ENOENT" }, request)).error).remedy).toEqual([
-    "There is one at the usual place: spiffe-socket: unix:///run/spire/sockets/spire-agent.sock",
+    "A socket exists at the usual path: spiffe-socket: unix:///run/spire/sockets/spire-agent.sock",
     inAPod,
   ]);
 });
@@ -26,9 +26,9 @@ test("no socket there, but at a usual place", async () => {
 test.each([
   ["ENETUNREACH", "unix:/none/api.sock fails with ENETUNREACH"],
   ["", "unix:/none/api.sock fails with an unknown error"],
-])("whatever else befalls a connection: %j", async (code, said) => {
+])("names any other error of a connection: %j", async (code, expected) => {
   const { retry, error } = await explainNoAnswer({ code }, request);
   expect(error.code).toBe("spiffe-socket-unusable");
-  expect(error.message).toBe(`The Workload API can't be reached: ${said}.`);
+  expect(error.message).toBe(`The Workload API can't be reached: ${expected}.`);
   expect(retry).toBe("quick");
 });

@@ -34,7 +34,7 @@ const ask = (platform = local()) =>
 
 const grpc = { ":status": 200, "content-type": "application/grpc" };
 
-/** Headers, body, trailers: as gRPC does it, apart from what is changed. */
+/** Headers, body and trailers of a valid answer, with changes. */
 function respond(
   stream: ServerHttp2Stream,
   {
@@ -48,8 +48,8 @@ function respond(
   stream.end(body);
 }
 
-describe("as gRPC does it", () => {
-  test("the request, to the letter", async () => {
+describe("valid gRPC", () => {
+  test("sends exactly this request", async () => {
     let seen: IncomingHttpHeaders = {};
     await http2((stream, headers) => {
       seen = headers;
@@ -68,7 +68,7 @@ describe("as gRPC does it", () => {
     });
   });
 
-  test("in many small pieces", async () => {
+  test("accepts an answer in many small pieces", async () => {
     await http2((stream) => {
       stream.respond({ ...grpc, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
       stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0", "grpc-message": "" }));
@@ -80,7 +80,7 @@ describe("as gRPC does it", () => {
     expect(await ask()).toBe(token);
   });
 
-  test("after an informational answer", async () => {
+  test("accepts an informational answer first", async () => {
     await http2((stream) => {
       stream.additionalHeaders({ ":status": 103, "grpc-status": "7" });
       respond(stream, { trailers: { "grpc-status": "0" } });
@@ -88,7 +88,7 @@ describe("as gRPC does it", () => {
     expect(await ask()).toBe(token);
   });
 
-  test("with the good-bye of a server that ends, before its answer", async () => {
+  test("accepts a GOAWAY before the answer", async () => {
     await http2((stream) => {
       stream.session?.goaway(0);
       setTimeout(() => respond(stream, { trailers: { "grpc-status": "0" } }), 50);
@@ -96,7 +96,7 @@ describe("as gRPC does it", () => {
     expect(await ask()).toBe(token);
   });
 
-  test("the connection is closed once the answer is there", async () => {
+  test("closes the connection after the answer", async () => {
     const closed = Promise.withResolvers<void>();
     await http2((stream) => {
       stream.session?.on("close", closed.resolve);
@@ -112,7 +112,7 @@ describe("as gRPC does it", () => {
     ["%ff%00%1b", "spiffe-no-identity", '"%ff%00%1b"'],
     ["%00%1b[2J%E2%80%A8x", "spiffe-no-identity", '"\ufffd x"'],
     ["", "spiffe-no-identity", '""'],
-  ])("a status without a body, and the words %j", async (words, code, shown) => {
+  ])("accepts a status without a body, with the message %j", async (words, code, shown) => {
     await http2((stream) =>
       stream.respond({ ...grpc, "grpc-status": "7", "grpc-message": words }, { endStream: true }),
     );
@@ -120,10 +120,10 @@ describe("as gRPC does it", () => {
   });
 });
 
-/** Waits are 0.75 of the whole with this clock. */
+/** With this clock each wait is 0.75 of the longest. */
 const settling = [250, 500, 1_000, 2_000, ...Array.from({ length: 7 }, () => 2_500)];
 
-describe("not as gRPC does it", () => {
+describe("invalid gRPC", () => {
   test.each<[string, Parameters<typeof respond>[1], string]>([
     ["404", { headers: { ":status": 404 } }, "it answers with HTTP status 404 and not as gRPC does"],
     [
@@ -134,35 +134,39 @@ describe("not as gRPC does it", () => {
     ["a page", { headers: { ":status": 200, "content-type": "text/html" } }, "HTTP status 200 and not as gRPC does"],
     ["a page of 200", { headers: { ":status": 200 } }, "it answers with HTTP status 200 and not as gRPC does"],
     ["a redirect", { headers: { ":status": 302, location: "http://127.0.0.1/" } }, "HTTP status 302"],
-    ["a status that is no number", { trailers: { "grpc-status": "fine" } }, 'its gRPC status is "fine"'],
+    ["a status that is not a number", { trailers: { "grpc-status": "fine" } }, 'its gRPC status is "fine"'],
     ["an empty status", { trailers: { "grpc-status": "" } }, 'its gRPC status is ""'],
-    ["a status like none", { trailers: { "grpc-status": "00" } }, "gRPC status 00"],
+    ["an unknown status", { trailers: { "grpc-status": "00" } }, "gRPC status 00"],
     ["two statuses", { trailers: { "grpc-status": ["0", "7"] } }, 'its gRPC status is "0, 7"'],
     ["no message", { body: Buffer.alloc(0), trailers: { "grpc-status": "0" } }, "it holds no message"],
-    ["two messages", { body: Buffer.concat([good, good]), trailers: { "grpc-status": "0" } }, "not as long as it says"],
+    [
+      "two messages",
+      { body: Buffer.concat([good, good]), trailers: { "grpc-status": "0" } },
+      "does not have the length",
+    ],
     [
       "4 GiB, it says",
       { body: frame(good, { length: 2 ** 32 - 1 }), trailers: { "grpc-status": "0" } },
-      "not as long as",
+      "does not have the length",
     ],
     ["a compressed message", { body: frame(good, { compressed: 1 }), trailers: { "grpc-status": "0" } }, "compressed"],
-  ])("%s", async (name, answer, said) => {
+  ])("%s", async (name, answer, expected) => {
     const server = await http2((stream) => respond(stream, answer));
-    const code = name === "a status like none" ? "spiffe-refused" : "spiffe-answer-unusable";
-    expect(await failureText(code, ask())).toContain(said);
+    const code = name === "an unknown status" ? "spiffe-refused" : "spiffe-answer-unusable";
+    expect(await failureText(code, ask())).toContain(expected);
     expect(server.count()).toBe(1);
   });
 
-  test.each([429, 502, 503, 504])("HTTP status %i, as a proxy says it", async (status) => {
+  test.each([429, 502, 503, 504])("retries HTTP status %i, a proxy's answer", async (status) => {
     await http2((stream) => respond(stream, { headers: { ":status": status } }));
     const platform = local();
     expect(await failureText("spiffe-unavailable", ask(platform))).toContain(
-      `gives no identity now: HTTP status ${status}.`,
+      `issues no identity at the moment: HTTP status ${status}.`,
     );
     expect(platform.waits).toEqual(settling);
   });
 
-  test("gRPC's status counts where HTTP has another", async () => {
+  test("prefers gRPC's status to HTTP's", async () => {
     await http2((stream) => stream.respond({ ":status": 503, "grpc-status": "12" }, { endStream: true }));
     expect(await failureText("spiffe-refused", ask())).toContain("gRPC status 12");
   });
@@ -170,16 +174,16 @@ describe("not as gRPC does it", () => {
   test.each<[string, (socket: Socket) => void]>([
     ["HTTP/1", (socket) => socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))],
     ["noise", (socket) => socket.write(Buffer.alloc(1000, 65))],
-  ])("a server that speaks %s", async (_, handle) => {
+  ])("rejects a server that speaks %s", async (_, handle) => {
     const server = await keep(startTcp(path, handle));
     const platform = local();
     expect(await failureText("spiffe-answer-unusable", ask(platform))).toContain(
-      "what listens there does not speak gRPC",
+      "the server there does not speak gRPC",
     );
     expect(server.count()).toBe(1);
   });
 
-  test("more than 1 MiB, without an end", async () => {
+  test("rejects an endless answer after 1 MiB", async () => {
     const server = await http2((stream) => {
       stream.respond(grpc);
       const chunk = Buffer.alloc(65_536);
@@ -214,7 +218,7 @@ describe("broken off", () => {
       "the whole message of a type that is named, but no status",
       (stream) => respond(stream, { headers: { ...grpc, "content-type": "application/grpc+proto" } }),
     ],
-    ["a good-bye with a reason", (stream) => stream.session?.goaway(11)],
+    ["a GOAWAY with a reason", (stream) => stream.session?.goaway(11)],
     [
       "a good-bye that leaves the request out",
       (stream) => {
@@ -237,11 +241,11 @@ describe("broken off", () => {
     const platform = local();
     expect(await ask(platform)).toBe(token);
     expect(platform.waits).toEqual([250]);
-    expect(platform.reporter.infos[0]).toMatch(/gives no identity now: the connection broke off\. Trying again/);
+    expect(platform.reporter.infos[0]).toMatch(/issues no identity at the moment: the connection broke off\. Retrying/);
     expect(server.count()).toBe(2);
   });
 
-  test("and it stays so", async () => {
+  test("fails after the last attempt", async () => {
     await http2((stream) => stream.session?.destroy());
     const platform = local();
     const text = await failureText("spiffe-unavailable", ask(platform));

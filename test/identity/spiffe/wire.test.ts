@@ -32,7 +32,7 @@ describe("an answer", () => {
       Buffer.concat([varint(10 * 8 + 1), Buffer.alloc(8, 255)]),
       Buffer.concat([varint(11 * 8 + 5), Buffer.alloc(4, 255)]),
       field(2 ** 29 - 1, "something"),
-      // A number where there should be a text is not the field that it looks like.
+      // A number instead of a text is not the field of that number.
       Buffer.concat([varint(1 * 8), varint(5)]),
     ];
     const svid = field(1, Buffer.concat([...later, field(1, one.id), ...later, field(2, one.token), ...later]));
@@ -45,7 +45,7 @@ describe("an answer", () => {
   });
 });
 
-describe("what is no answer", () => {
+describe("invalid answers", () => {
   test.each<[string, Buffer, string]>([
     ["nothing", Buffer.alloc(0), "it holds no message"],
     ["half a frame's head", Buffer.alloc(4), "it holds no message"],
@@ -54,12 +54,16 @@ describe("what is no answer", () => {
       frame(Buffer.alloc(3), { compressed: 1 }),
       "its message is compressed, which was not asked for",
     ],
-    ["less than it says", frame(Buffer.alloc(3), { length: 4 }), "its message is not as long as it says"],
-    ["4 GiB, it says", frame(Buffer.alloc(3), { length: 2 ** 32 - 1 }), "its message is not as long as it says"],
+    ["less than it says", frame(Buffer.alloc(3), { length: 4 }), "its message does not have the length that it states"],
+    [
+      "4 GiB, it says",
+      frame(Buffer.alloc(3), { length: 2 ** 32 - 1 }),
+      "its message does not have the length that it states",
+    ],
     [
       "two messages",
       Buffer.concat([frame(field(1, "")), frame(Buffer.alloc(0))]),
-      "its message is not as long as it says",
+      "its message does not have the length that it states",
     ],
   ])("%s", (_, body, problem) => {
     expect(decodeResponse(body)).toEqual({ problem });
@@ -85,17 +89,17 @@ describe("what is no answer", () => {
     ["a length without an end", Buffer.concat([Buffer.of(10), Buffer.alloc(30, 255)])],
     ["a skipped number without an end", Buffer.concat([Buffer.of(72), Buffer.alloc(30, 255)])],
     ["a number of eleven bytes", Buffer.concat([Buffer.of(72), Buffer.alloc(10, 128), Buffer.of(1)])],
-    ["64 bits that are fewer", Buffer.of(73, 1, 2)],
-    ["32 bits that are fewer", Buffer.of(77, 1, 2)],
+    ["64 bits cut short", Buffer.of(73, 1, 2)],
+    ["32 bits cut short", Buffer.of(77, 1, 2)],
     ["a group", Buffer.of(75, 76)],
-    ["a type that there is not", Buffer.of(78, 0)],
+    ["a type that does not exist", Buffer.of(78, 0)],
     ["field 0", Buffer.of(2, 0)],
     ["a field number over the limit", Buffer.concat([varint(2 ** 32 + 2), Buffer.of(0)])],
   ])("%s", (_, message) => {
     expect(decodeResponse(frame(message))).toEqual(notOne);
   });
 
-  test("no truncation of a good one passes as a good one with all in it", () => {
+  test("rejects every truncation of a good one", () => {
     const message = encodeResponse([one, { ...one, hint: "external" }]);
     const good = decodeResponse(frame(message));
     for (let length = 0; length < message.length; length++) {
@@ -105,8 +109,8 @@ describe("what is no answer", () => {
     }
   });
 
-  test("whatever the bytes are, there is an answer, soon", () => {
-    // A generator with a seed, so that a failure can be seen again.
+  test("returns quickly for random bytes", () => {
+    // A seeded generator: a failure can be repeated.
     let state = 20_261_124;
     const random = (below: number) => {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -125,7 +129,7 @@ describe("what is no answer", () => {
     }
   });
 
-  test("a megabyte of the smallest fields takes no longer than a blink", () => {
+  test("parses a megabyte of the smallest fields quickly", () => {
     const started = performance.now();
     expect(decodeResponse(frame(Buffer.alloc(1024 * 1024, Buffer.of(10, 0))))).toEqual(notOne);
     expect(decodeResponse(frame(Buffer.alloc(1024 * 1024, Buffer.of(18, 0))))).toEqual([]);

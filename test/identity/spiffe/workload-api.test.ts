@@ -23,7 +23,7 @@ const release: Svid = {
   hint: "release",
 };
 
-// Loaded on demand; a test that is somebody else for a while couldn't.
+// Loaded now: a test that switches to another user could not load it.
 await import("../../../src/identity/spiffe/explain-call.ts");
 
 let folder: string;
@@ -65,7 +65,7 @@ describe("a token", () => {
     expect(platform.waits).toEqual([]);
   });
 
-  test("from a socket behind a link, and under a name with blanks", async () => {
+  test("from a socket behind a link, with spaces in its name", async () => {
     await mkdir(join(folder, "a b"));
     const api = await start({ svids: [ci] }, join(folder, "a b", "s"));
     await symlink(join(folder, "a b"), join(folder, "link"));
@@ -74,36 +74,36 @@ describe("a token", () => {
     expect(api.calls).toHaveLength(2);
   });
 
-  test("of some size", async () => {
+  test("of a large size", async () => {
     const token = "x".repeat(1_000_000);
     expect(await ask((await start({ svids: [{ ...ci, token }] })).address)).toBe(token);
   });
 });
 
-describe("which of several", () => {
-  test("a SPIFFE ID goes to the API, which knows what to issue", async () => {
+describe("one of several", () => {
+  test("sends a SPIFFE ID to the API, which selects by it", async () => {
     const api = await start({ svids: [release] });
     expect(await ask(api.address, local(), release.id)).toBe(release.token);
     expect(api.calls[0]?.id).toBe(release.id);
   });
 
-  test("a SPIFFE ID, of an API that issues all the same", async () => {
+  test("selects by a SPIFFE ID if the API issues several", async () => {
     expect(await ask((await start({ svids: [ci, release] })).address, local(), release.id)).toBe(release.token);
   });
 
-  test("a hint stays here", async () => {
+  test("selects by a hint, without sending it", async () => {
     const api = await start({ svids: [ci, release] });
     expect(await ask(api.address, local(), "release")).toBe(release.token);
     expect(api.calls[0]?.id).toBe("");
   });
 
-  test("nothing said: they are listed", async () => {
+  test("lists them without an option", async () => {
     const platform = local();
     const api = await start({ svids: [ci, release] });
     const text = await failureText("spiffe-several-identities", ask(api.address, platform));
     expect(text).toBe(
       [
-        `The Workload API at ${api.address} issues 2 identities; one is to log in.`,
+        `The Workload API at ${api.address} issues 2 identities; the login needs exactly one.`,
         "  Choose one by its SPIFFE ID or hint, with the option spiffe-id:",
         "    spiffe://example.org/ci",
         "    spiffe://example.org/release  hint release",
@@ -114,13 +114,13 @@ describe("which of several", () => {
     expect(text).not.toContain(ci.token);
   });
 
-  test("a hint that two have", async () => {
+  test("rejects a hint that two have", async () => {
     const api = await start({ svids: [release, { ...ci, hint: "release" }] });
     const text = await failureText("spiffe-several-identities", ask(api.address, local(), "release"));
-    expect(text).toContain("issues 2 identities for release; one is to log in.");
+    expect(text).toContain("issues 2 identities for release; the login needs exactly one.");
   });
 
-  test.each(["nightly", "spiffe://example.org/nightly"])("%s, which none is", async (id) => {
+  test.each(["nightly", "spiffe://example.org/nightly"])("rejects %s, which matches none", async (id) => {
     const platform = local();
     const text = await failureText("spiffe-no-identity", ask((await start({ svids: [ci] })).address, platform, id));
     expect(text).toContain(`issues identities, but not ${id}.`);
@@ -128,7 +128,7 @@ describe("which of several", () => {
     expect(platform.waits).toEqual([]);
   });
 
-  test("a list is not endless, and a name can't write into the log", async () => {
+  test("bounds the list, and makes each name one line", async () => {
     const svids = Array.from({ length: 500 }, (_, n) => ({
       ...ci,
       id: `spiffe://example.org/${n}\n::add-mask::x\x1b[2J`,
@@ -140,7 +140,7 @@ describe("which of several", () => {
   });
 });
 
-/** Waits are 0.75 of the whole with this clock. */
+/** With this clock each wait is 0.75 of the longest. */
 const settling = [250, 500, 1_000, 2_000, ...Array.from({ length: 7 }, () => 2_500)];
 const quick = [125, 250];
 
@@ -173,7 +173,7 @@ describe("gRPC's statuses", () => {
     expect(api.calls).toHaveLength(waits.length + 1);
   });
 
-  test.each([7, 14, 2])("%i, and then all is well", async (status) => {
+  test.each([7, 14, 2])("%i, then the retry succeeds", async (status) => {
     const api = await start();
     api.next({ status }, { status });
     const platform = local();
@@ -181,7 +181,7 @@ describe("gRPC's statuses", () => {
     expect(platform.reporter.infos).toHaveLength(2);
   });
 
-  test("no identity: says which selectors to compare, and with what", async () => {
+  test("no identity: names the selectors to compare, and with what", async () => {
     const api = await start({ status: 7, message: "no identity issued" });
     const text = await failureText("spiffe-no-identity", ask(api.address, local(), ci.id));
     expect(text).toContain('issues no identity to this process: "no identity issued".');
@@ -201,28 +201,28 @@ describe("gRPC's statuses", () => {
     const api = await start({ status: 7 }, "127.0.0.1");
     const text = await failureText("spiffe-no-identity", ask(api.address, local(), "nightly"));
     expect(text).toContain("\n  elsewhere, the user.\n");
-    // A hint is chosen by here, once there is anything to choose from.
+    // A hint is compared here, once there are SVIDs.
     expect(text).not.toContain("nightly");
   });
 
-  test("an answer without any SVID means the same", async () => {
+  test("treats an answer without any SVID the same", async () => {
     const api = await start({ svids: [] });
     const platform = local();
     expect(await failureText("spiffe-no-identity", ask(api.address, platform))).toContain("its answer is empty");
     expect(platform.waits).toEqual(settling);
   });
 
-  test("words without an end are cut short", async () => {
+  test("cuts an endless message", async () => {
     const api = await start({ status: 3, message: "x".repeat(5_000) });
     expect((await failure(ask(api.address))).message.length).toBeLessThan(500);
   });
 });
 
-describe("answers that are none", () => {
-  test("every truncation of a good one", async () => {
+describe("invalid answers", () => {
+  test("retries every truncation of a good one", async () => {
     const good = encodeResponse([release]);
     const api = await start();
-    // At length 0 it is a list of none.
+    // At length 0 it is an empty list.
     for (let length = 1; length < good.length; length++) {
       const platform = local();
       api.next({ bytes: good.subarray(0, length) });
@@ -241,7 +241,7 @@ describe("answers that are none", () => {
 });
 
 describe("time", () => {
-  test("no answer within ten seconds, and another attempt", async () => {
+  test("retries after ten seconds without an answer", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const api = await start();
@@ -252,17 +252,17 @@ describe("time", () => {
     await vi.advanceTimersByTimeAsync(10_001);
     expect(await token).toBe(ci.token);
     expect(platform.reporter.infos).toEqual([
-      `The Workload API at ${api.address} gives no identity now: no answer within 10 s. Trying again in 0.3 s.`,
+      `The Workload API at ${api.address} issues no identity at the moment: no answer within 10 s. Retrying in 0.3 s.`,
     ]);
   });
 
   test.each<[string, () => WorkloadAnswer]>([
     ["an answer", () => "hang"],
     ["the next attempt", () => ({ status: 14 })],
-  ])("the end of the login's time while waiting for %s", async (_, answer) => {
+  ])("stops at the timeout while waiting for %s", async (_, answer) => {
     const api = await start(answer());
     const controller = new AbortController();
-    // By chance a wait may be over before this test has looked: here it is a long one.
+    // A long wait: a short one might end before this test looks.
     const clock = { ...systemClock, sleep: (_: number, signal: AbortSignal) => systemClock.sleep(60_000, signal) };
     const platform = testPlatform({ clock, signal: controller.signal });
     const token = ask(api.address, platform);
@@ -270,11 +270,11 @@ describe("time", () => {
     const ended = performance.now();
     controller.abort(new Error("over"));
     await expect(token).rejects.toThrow("over");
-    expect(performance.now() - ended).toBeLessThan(5_000); // the call's own time is ten seconds
+    expect(performance.now() - ended).toBeLessThan(5_000); // the call's own timeout is ten seconds
     expect(api.calls).toHaveLength(1);
   });
 
-  test("a call that is over leaves nothing behind", async () => {
+  test("leaves no timer or listener after a call", async () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     const api = await start();
     const { signal } = new AbortController();
@@ -283,19 +283,19 @@ describe("time", () => {
     for (let count = 0; count < 3; count++) {
       expect(await ask(api.address, local(signal))).toBe(ci.token);
     }
-    // One who keeps a login alive asks again and again; and a timer would keep the process for ten seconds.
+    // A renewing process asks again and again, and a timer would keep the process alive for ten seconds.
     expect(getEventListeners(signal, "abort")).toEqual([]);
     expect(timers()).toBeLessThan(before + 3);
   });
 
-  test("a login that is over already asks nobody", async () => {
+  test("sends nothing after the timeout", async () => {
     const api = await start();
     await expect(ask(api.address, local(AbortSignal.abort(new Error("over"))))).rejects.toThrow("over");
     expect(api.calls).toEqual([]);
   });
 });
 
-/** Root may use everything, so it becomes somebody else for a while. */
+/** Root may use every socket, so the test switches to another user. */
 async function asNobody<T>(work: () => Promise<T>): Promise<T> {
   const uid = process.geteuid?.();
   if (uid !== 0) {
@@ -321,7 +321,7 @@ describe("no connection", () => {
     expect(platform.waits).toEqual(waits);
   });
 
-  test("no socket, since a file is on the way", async () => {
+  test("no socket, because a file is on the path", async () => {
     await writeFile(join(folder, "file"), "");
     const platform = local();
     const text = await failureText("spiffe-socket-unusable", ask(`unix://${folder}/file/none`, platform));
@@ -329,7 +329,7 @@ describe("no connection", () => {
     expect(platform.waits).toEqual(quick);
   });
 
-  test("a socket that is late by a moment", async () => {
+  test("waits for a socket that appears a moment later", async () => {
     const clock = { ...fakeClock(), sleep: async () => void (await start()) };
     expect(await ask(`unix://${socket()}`, testPlatform({ clock }))).toBe(ci.token);
   });
@@ -345,32 +345,32 @@ describe("no connection", () => {
     expect(platform.waits).toEqual([]);
   });
 
-  test("a socket that is not for this user", async () => {
+  test("a socket without permission for this user", async () => {
     const api = await start();
     await chmod(socket(), 0);
     const platform = local();
     const text = await asNobody(() => failureText("spiffe-socket-unusable", ask(api.address, platform)));
-    expect(text).toMatch(/this user \(uid [1-9]\d*\) may not use unix:/);
+    expect(text).toMatch(/this user \(uid [1-9]\d*\) has no permission for unix:/);
     expect(platform.waits).toEqual([]);
   });
 
-  test("a socket that its agent left behind", async () => {
+  test("a socket whose agent has exited", async () => {
     const api = await start();
     const left = join(folder, "left.sock");
     await rename(socket(), left);
     await api.close();
     const platform = local();
     const text = await failureText("spiffe-socket-unusable", ask(`unix://${left}`, platform));
-    expect(text).toContain(`nobody listens at unix://${left}.`);
+    expect(text).toContain(`no process listens at unix://${left}.`);
     expect(platform.waits).toEqual(settling);
   });
 
-  test("a port where nobody listens", async () => {
+  test("a port without a server", async () => {
     const { address, close } = await start({ svids: [] }, "127.0.0.1");
     await close();
     const platform = local();
     const text = await failureText("spiffe-socket-unusable", ask(address, platform));
-    expect(text).toContain(`nobody listens at ${address}.`);
+    expect(text).toContain(`no process listens at ${address}.`);
     expect(platform.waits).toEqual(settling);
   });
 });

@@ -40,7 +40,7 @@ export async function exchange(
   tokens: Tokens,
   settings: Settings,
 ): Promise<Reply> {
-  // nginx gives the whole request so long.
+  // nginx's time limit for the whole request.
   let timer: NodeJS.Timeout | undefined;
   const gateway = new Promise<Reply>((resolve) => {
     timer = setTimeout(resolve, settings.gatewayTimeoutMs, GATEWAY_TIMEOUT);
@@ -67,7 +67,7 @@ async function exchangeNow(header: string | undefined, store: Store, tokens: Tok
   return compactJson(200, { token: await tokens.robotToken(robot.name) });
 }
 
-/** Throws unless the identity token is one that a binding names. */
+/** Throws unless a binding matches the identity token. */
 async function identify(token: string, bindings: Binding[], settings: Settings): Promise<void> {
   const { release } = settings;
   const { header, claims } = decodeUnverified(token);
@@ -78,7 +78,7 @@ async function identify(token: string, bindings: Binding[], settings: Settings):
   if (typeof iss !== "string" || ofIssuer.length === 0) {
     throw new Refusal(`issuer ${iss} not configured for this robot`);
   }
-  // "With two bindings of one issuer the last one's audiences hold for both."
+  // "With two bindings of one issuer the last one's audiences apply to both."
   const audiences = release === "main" ? ofIssuer.findLast((each) => each.audiences)?.audiences : undefined;
   if (typeof audiences === "string") throw new Crash(INTERNAL_ERROR);
 
@@ -115,7 +115,7 @@ async function identify(token: string, bindings: Binding[], settings: Settings):
   }
 }
 
-/** What can't be decoded at all is an exception of PyJWT that nobody catches: 500. */
+/** An undecodable token is an uncaught exception of PyJWT: 500. */
 function decodeUnverified(token: string) {
   const parts = token.split(".");
   try {
@@ -128,7 +128,7 @@ function decodeUnverified(token: string) {
   throw new Crash(INTERNAL_ERROR);
 }
 
-/** Fetched anew by every exchange; no answer within the time limit, or no connection, is a 502. */
+/** Fetched again by every exchange; no answer within the time limit, or no connection, is a 502. */
 async function discover(iss: string, settings: Settings): Promise<Record<string, unknown>> {
   if (!iss.startsWith("https://")) throw new Crash(INTERNAL_ERROR);
   const url = `${withoutSlash(iss)}/.well-known/openid-configuration`;
@@ -140,7 +140,7 @@ async function discover(iss: string, settings: Settings): Promise<Record<string,
   return document as Record<string, unknown>;
 }
 
-/** No time limit of its own. Whatever goes wrong is a PublicKeyLoadException: 500. */
+/** No time limit of its own. Every failure is a PublicKeyLoadException: 500. */
 async function fetchKey(jwksUri: unknown, kid: unknown, settings: Settings) {
   const { status, body } = await fetchText(String(jwksUri), settings.ca);
   const { keys } = (status === 200 ? JSON.parse(body) : {}) as { keys: JWK[] };

@@ -1,4 +1,4 @@
-/** The management API's check of a federation request: jsonschema's words, Python's notation (section A). */
+/** The management API's check of a federation request: jsonschema's wording, Python's notation (section A). */
 
 const ISSUER = { description: "The issuer of the token", type: "string" };
 const SUBJECT = { description: "The subject of the token", type: "string" };

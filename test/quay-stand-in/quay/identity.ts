@@ -1,5 +1,5 @@
 /**
- * PyJWT's checks of a JWT, in PyJWT's order and words, as Quay calls it: algorithm, signature, required claims,
+ * PyJWT's checks of a JWT, in PyJWT's order and wording, as Quay calls it: algorithm, signature, required claims,
  * `iat`, `nbf`, `exp`, `iss`, `aud`, `sub`.
  */
 import { createPublicKey, type JsonWebKey, verify } from "node:crypto";

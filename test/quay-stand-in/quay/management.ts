@@ -111,7 +111,7 @@ export function manage(request: ApiRequest, store: Store, settings: Settings): R
     });
   }
 
-  /** Those that it has a permission for by itself, without their organization. */
+  /** Those that it has a permission for, without their organization. */
   function repositoriesOf(robot: string): string[] {
     const own = [...store.repositories].filter(([, { permissions }]) => permissions.has(robot));
     return own.map(([name]) => name.slice(name.indexOf("/") + 1));
@@ -216,7 +216,7 @@ export function manage(request: ApiRequest, store: Store, settings: Settings): R
 }
 
 /**
- * `GET /api/v1/repository/<name>/tag/?specificTag=…` of a public repository, as anybody may ask it.
+ * `GET /api/v1/repository/<name>/tag/?specificTag=…` of a public repository, without a login.
  * @returns undefined for another path, and for a repository that is not public
  */
 export function publicTag({ pathname, searchParams }: URL, store: Store): Reply | undefined {
@@ -224,7 +224,7 @@ export function publicTag({ pathname, searchParams }: URL, store: Store): Reply 
   const known = store.repositories.get(repository);
   const name = searchParams.get("specificTag");
   if (known?.visibility !== "public" || name === null) return undefined;
-  // The key is there where the feature is on.
+  // The key exists if the feature is on.
   const tag = { name, reversion: false, ...(known.immutable && { immutable: known.immutable.has(name) }) };
   return spacedJson(200, { tags: [tag], page: 1, has_additional: false });
 }

@@ -1,5 +1,5 @@
 /**
- * What a real Quay says, word for word (docs/quay.md): the pages of gunicorn, nginx, Flask and the browser
+ * A real Quay's answers, word for word (docs/quay.md): the pages of gunicorn, nginx, Flask and the browser
  * UI, and the two shapes of JSON errors. Pure: a `Reply` is data, `server.ts` sends it.
  */
 
@@ -161,7 +161,7 @@ export const V1_PING: Reply = { status: 200, type: "text/plain", body: "true" };
 /** The registry's errors. Section C. */
 export const registryError = (status: number, code: string, message: string): Reply =>
   compactJson(status, { errors: [{ code, detail: {}, message }] });
-/** What Quay says to a write that it does not take, whatever the robot may (quay-management.md, section 6). */
+/** Quay's answers to a refused write, regardless of permissions (quay-management.md, section 6). */
 export const REGISTRY_READ_ONLY = registryError(
   405,
   "DENIED",
@@ -198,7 +198,7 @@ export const TOO_MANY_LOGINS: Reply = {
   headers: { "retry-after": "1" },
 };
 
-/** The challenge of Quay's registry. `scope` only where the request named a repository. */
+/** The challenge of Quay's registry. `scope` only if the request named a repository. */
 export function challenge(host: string, scope?: string): Record<string, string> {
   const realm = `Bearer realm="https://${host}/v2/auth",service="${host}"`;
   return {

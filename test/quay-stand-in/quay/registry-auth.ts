@@ -1,5 +1,5 @@
 /**
- * `/v2/auth`, where a registry client trades its password for a bearer token (endpoints/v2/v2auth.py; answers:
+ * `/v2/auth`, where a registry client exchanges its password for a bearer token (endpoints/v2/v2auth.py; answers:
  * quay-answers.md section C and D). A robot's password is its static token or a robot token.
  */
 
@@ -26,7 +26,7 @@ export interface RegistryAuth {
 }
 
 export function createRegistryAuth(store: Store, tokens: Tokens, settings: Settings): RegistryAuth {
-  /** Wrong passwords of users, by name: time of the last one (milliseconds). Robots are never slowed down. */
+  /** Wrong passwords of users, by name: time of the last one (milliseconds). Robots are never delayed. */
   const failures = new Map<string, number>();
   const unauthorized = (message: string): Login => ({
     ok: false,
@@ -58,7 +58,7 @@ export function createRegistryAuth(store: Store, tokens: Tokens, settings: Setti
       return unauthorized(`Could not find robot with username: ${user} and supplied password.`);
     }
     const verified = await tokens.verify(password, { offset: settings.clockOffset, leeway: settings.leeway });
-    // Whatever is wrong with a JWT is an exception that nobody catches. So is one signed for too long a life.
+    // Any invalid JWT is an uncaught exception, also one signed for too long a lifetime.
     if (!verified.ok) return { ok: false, reply: INTERNAL_ERROR };
     const { iat, exp, sub } = verified.claims as { iat: number; exp: number; sub?: string };
     if (exp - iat > Math.max(3600, settings.robotTokenLife)) return { ok: false, reply: INTERNAL_ERROR };
@@ -74,7 +74,7 @@ export function createRegistryAuth(store: Store, tokens: Tokens, settings: Setti
     return unauthorized("Invalid Username or Password");
   }
 
-  /** What is granted of a scope: never an error, just fewer actions. Push comes first, as recorded. */
+  /** The granted actions of a scope: never an error, only fewer actions. Push comes first, as recorded. */
   function grant(scope: string, account: string | undefined): Access | undefined {
     const match = scopePattern(settings.host).exec(scope);
     if (match === null) return undefined;
@@ -88,7 +88,7 @@ export function createRegistryAuth(store: Store, tokens: Tokens, settings: Setti
     if (wanted.includes("*") && account !== undefined && mayAdminister(store, account, repository)) actions.push("*");
     return { type: "repository", name, actions };
 
-    /** Quay makes the repository here already, before the push itself; its maker administers it. */
+    /** Quay creates the repository here, before the push itself; its creator administers it. */
     function create(maker: string): boolean {
       const namespace = repository.split("/")[0] ?? "";
       if (store.repositories.has(repository) || !mayCreate(store, maker, namespace)) return false;
@@ -127,7 +127,7 @@ function scopePattern(host: string): RegExp {
   );
 }
 
-/** Three parts, and the first one a JSON header: then Quay takes a password for a JWT. */
+/** Quay treats a password as a JWT if it has three parts, and the first one is a JSON header. */
 export function looksLikeJwt(text: string): boolean {
   const parts = text.split(".");
   try {

@@ -1,6 +1,6 @@
 /**
- * `/v2/…` but `/v2/auth`: a real registry (registry.ts) does the work and decides by the bearer token; Quay's words
- * stand in for its refusals (quay-answers.md section C), so that clients print what they print with Quay.
+ * `/v2/…` except `/v2/auth`: a real registry (registry.ts) does the work and decides by the bearer token. Its refusals get
+ * Quay's wording (quay-answers.md section C): clients print the same as with Quay.
  */
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import {
@@ -22,11 +22,11 @@ import type { Access, Tokens } from "./tokens.ts";
 /** A real registry on loopback. */
 export interface Upstream {
   port: number;
-  /** Whether it verifies bearer tokens and what they grant. Where it doesn't, that is done here. */
+  /** Whether it verifies bearer tokens and their grants. If not, this file does. */
   checksTokens: boolean;
 }
 
-/** @param registry without one, only `/v2/` and refusals work. */
+/** @param registry undefined: only `/v2/` and refusals work. */
 export async function answerRegistry(
   request: IncomingMessage,
   response: ServerResponse,
@@ -62,7 +62,7 @@ export async function answerRegistry(
   const upstream = await forward(request, registry.port, settings.host);
   const status = upstream.statusCode ?? 502;
   if (status < 400) {
-    // Quay's answer to an upload has no body and yet a type.
+    // Quay's answer to an upload has no body, but a content type.
     const type = status === 202 ? { "content-type": "text/html; charset=utf-8" } : {};
     response.writeHead(status, { ...upstream.headers, ...type });
     upstream.pipe(response);
@@ -77,7 +77,7 @@ export async function answerRegistry(
   return empty ? compactJson(200, { name: repository, tags: [] }) : reply;
 }
 
-/** What Quay refuses whatever the robot may: all of it, the start of an upload, a mount and a manifest, or one tag. */
+/** What Quay refuses regardless of permissions: everything, the start of an upload, a mount and a manifest, or one tag. */
 function refusedWrite(
   { method }: IncomingMessage,
   repository: string | undefined,

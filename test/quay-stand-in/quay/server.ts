@@ -1,6 +1,6 @@
 /**
- * The Quay stand-in: everything that this project sees of a Quay, over TLS, with the answers of a real one
- * (docs/quay.md). This file starts it and sends requests their way.
+ * The Quay stand-in: everything that this project uses of a Quay, over TLS, with the answers of a real one
+ * (docs/quay.md). This file starts it and routes requests.
  */
 import { createHash } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -34,11 +34,11 @@ import { DEFAULTS, type Settings } from "./settings.ts";
 import { createStore, type Store } from "./store.ts";
 import { createTokens, type Tokens } from "./tokens.ts";
 
-/** A credential that the exchange hands out although it is no good. */
+/** An invalid credential that the exchange returns. */
 export type BadToken = { kind: "token"; claims?: Record<string, unknown>; text?: string };
-/** The exchange answers with a robot token that claims something else (`{sub}`, `{exp: undefined}`). */
+/** The exchange answers with a robot token with other claims (`{sub}`, `{exp: undefined}`). */
 export const tokenWith = (claims: Record<string, unknown>): BadToken => ({ kind: "token", claims });
-/** The exchange answers with this text for a token. */
+/** The exchange answers with this text as the token. */
 export const tokenText = (text: string): BadToken => ({ kind: "token", text });
 
 export interface LoggedRequest {
@@ -54,7 +54,7 @@ export interface Quay {
   /** `localhost:PORT` (or another name), as a user would name the registry. */
   host: string;
   url: string;
-  /** Where it listens, also when clients come by another port. */
+  /** Where it listens, also if clients use another port. */
   port: number;
   /** Plain http, which only answers with a 301. */
   httpUrl: string;
@@ -77,15 +77,15 @@ export interface Quay {
 export interface QuayOptions extends Partial<Omit<Settings, "host" | "ca">> {
   certificate?: Certificate;
   port?: number;
-  /** Port by which clients reach it, if that is another one (a delaying proxy). */
+  /** The port that clients use, if it is another one (a delaying proxy). */
   publicPort?: number;
-  /** Address to listen at, if clients come from elsewhere (pods); default 127.0.0.1. */
+  /** The address to listen at, for clients on other hosts (pods); default 127.0.0.1. */
   listen?: string;
-  /** The host name by which they know it; default `localhost`. */
+  /** The host name that clients use; default `localhost`. */
   name?: string;
-  /** Roots that issuers are verified with besides the authority's, PEM. */
+  /** Roots that issuers are verified with in addition to the authority's, PEM. */
   trust?: string;
-  /** Told every password and bearer that a request carries: for a leak check. */
+  /** Called with every password and bearer that a request carries, for a leak check. */
   onSecret?(value: string): void;
 }
 
@@ -98,7 +98,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
   const { certificate = await authority.issue(names), ...rest } = others;
   const store = createStore();
   const requests: LoggedRequest[] = [];
-  /** Hashes of what each request carried, so that no secret is kept. */
+  /** Hashes of the credentials of each request: no secret is kept. */
   const carried = new WeakMap<LoggedRequest, string[]>();
   const exchangeScript = createScript<BadToken>();
   const authScript = createScript();
@@ -178,7 +178,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
     if (path === "/keys/services/quay/keys") return compactJson(200, tokens.publicKeys);
     if (path === "/health/instance") return compactJson(200, { data: { services: {} }, status_code: 200 });
     const flask = /^\/(oauth2|api|v2|\.well-known)(\/|$)/i.test(path);
-    // A path that the web app lacks is sent to itself with a slash, and that is not there either.
+    // A path that the web app lacks is redirected to itself with a slash, which does not exist either.
     if (flask && !path.endsWith("/")) return slashRedirect(`https://${host}${path}/`);
     if (flask) return notFound(settings.release === "3.17" ? 65_907 : 67_919);
     return request.method === "GET" || request.method === "HEAD" ? UI : NGINX_METHOD_NOT_ALLOWED;
@@ -215,7 +215,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
   };
 }
 
-/** Flask's way with a route that knows GET: HEAD does the same work, OPTIONS none. */
+/** As Flask handles a route for GET: HEAD does the same work, OPTIONS none. */
 async function onlyGet(request: IncomingMessage, get: () => Promise<Reply>): Promise<Reply> {
   if (request.method === "OPTIONS") return optionsReply(GET_ONLY);
   return request.method === "GET" || request.method === "HEAD" ? get() : methodNotAllowed(GET_ONLY);

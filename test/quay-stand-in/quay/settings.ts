@@ -1,4 +1,4 @@
-/** What kind of Quay the stand-in is. Read at each request: tests may change it while it runs. */
+/** The stand-in's release and configuration. Read at each request: tests may change it while it runs. */
 
 /** `main`: as of 2026-08-21. `newer`: source read later. `without-federation`: before 3.13. */
 export type Release = "main" | "3.17" | "newer" | "without-federation";
@@ -10,11 +10,11 @@ export interface Settings {
   /** ROBOTS_DISALLOW. */
   robotsDisallowed: boolean;
   readOnly: boolean;
-  /** The same as seen on main: the exchange works, and the registry takes nothing. */
+  /** The same as on main: the exchange works, and the registry refuses everything. */
   registryReadOnly: boolean;
-  /** Life of a robot token, seconds; Quay's is 3600. */
+  /** Lifetime of a robot token, seconds; Quay's is 3600. */
   robotTokenLife: number;
-  /** Forgiven difference of clocks, seconds; Quay's is 30. */
+  /** Tolerated clock difference, seconds; Quay's is 30. */
   leeway: number;
   /** Quay's clock minus ours, seconds. */
   clockOffset: number;
@@ -22,7 +22,7 @@ export interface Settings {
   issuerTimeoutMs: number;
   /** How long a request may take at all; nginx's is 60 s. */
   gatewayTimeoutMs: number;
-  /** What an exchange takes on top of its work: a real one took about 145 ms. */
+  /** Milliseconds of an exchange in addition to its work: a real one took about 145 ms. */
   exchangeMs: number;
   /** Root that issuers are verified with, PEM. */
   ca: string;

@@ -1,6 +1,6 @@
 /**
- * What the stand-in's Quay knows: users, organizations, robots with their bindings, repositories with permissions,
- * OAuth tokens. Tests may set anything directly, also what the API of the seen version can't (`audiences`).
+ * The stand-in's database: users, organizations, robots with their bindings, repositories with permissions,
+ * OAuth tokens. Tests may set anything directly, also what the recorded version's API can't (`audiences`).
  */
 import { randomInt, randomUUID } from "node:crypto";
 
@@ -29,9 +29,9 @@ export type Role = "read" | "write" | "admin";
 export interface Repository {
   visibility: "public" | "private";
   permissions: Map<string, Role>;
-  /** Else NORMAL: to the others nobody may push, whatever the role. */
+  /** Default NORMAL. The other states accept no push, regardless of the role. */
   state?: "READ_ONLY" | "MIRROR";
-  /** Tags that nothing may be pushed over. */
+  /** Immutable tags. */
   immutable?: Set<string>;
 }
 
@@ -73,7 +73,7 @@ export function addRobot(store: Store, name: string, bindings: Binding[] = [], d
   return robot;
 }
 
-/** Gives robots their roles; makes the repository if it isn't there. */
+/** Gives robots their roles; creates a missing repository. */
 export function addRepository(
   store: Store,
   name: string,
@@ -86,7 +86,7 @@ export function addRepository(
   return repository;
 }
 
-/** An OAuth application's token; default all the scopes that matter here. */
+/** An OAuth application's token; by default with all scopes that matter here. */
 export function addOauthToken(store: Store, user: string, scopes: string[] = ALL_SCOPES): string {
   const token = randomToken(40);
   store.oauthTokens.set(token, { user, scopes: new Set(scopes) });
@@ -95,14 +95,14 @@ export function addOauthToken(store: Store, user: string, scopes: string[] = ALL
 
 const ALL_SCOPES = ["org:admin", "user:admin", "repo:admin", "repo:create", "repo:read", "repo:write"];
 
-/** Deletes a robot and its permissions: one made anew under its name has none. */
+/** Deletes a robot and its permissions: a new one of its name has none. */
 export function removeRobot(store: Store, name: string): boolean {
   for (const repository of store.repositories.values()) repository.permissions.delete(name);
   for (const organization of store.organizations.values()) organization.creators.delete(name);
   return store.robots.delete(name);
 }
 
-/** What an account may do with a repository: robots by permission, users by owning the namespace. */
+/** An account's actions on a repository: robots by permission, users by owning the namespace. */
 export function mayPull(store: Store, account: string | undefined, repository: string): boolean {
   const known = store.repositories.get(repository);
   if (known === undefined) return false;
@@ -132,7 +132,7 @@ function roleOf(store: Store, account: string, repository: string): Role | undef
   return store.repositories.get(repository)?.permissions.get(account);
 }
 
-/** Release `newer`: each binding has an identity, and audiences unless told otherwise. */
+/** Release `newer`: each binding has an id, and audiences by default. */
 export function withIdentity(binding: Binding, before: Binding[]): Binding {
   const known = before.find((each) => each.id !== undefined && each.id === binding.id);
   return {

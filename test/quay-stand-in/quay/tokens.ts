@@ -16,17 +16,17 @@ export interface Access {
 }
 
 export interface Tokens {
-  /** The key's name in every token's header. */
+  /** The kid in every token's header. */
   kid: string;
-  /** PKCS#8, PEM: for the certificate by which the registry knows the key. */
+  /** PKCS#8, PEM: for the certificate by which the registry finds the key. */
   privateKey: string;
   /** Answer of /keys/services/quay/keys. */
   publicKeys: { keys: JWK[] };
-  /** A robot token. Claims given replace the ordinary ones; `undefined` leaves a claim out. */
+  /** A robot token. The given claims replace the default ones; `undefined` leaves a claim out. */
   robotToken(robot: string, claims?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>;
   /** A bearer token for the registry. `account` undefined: anonymous. */
   bearerToken(account: string | undefined, access: Access[], audience: string | null): Promise<string>;
-  /** The claims of a token of ours, if it is one (signature, issuer, audience, times). */
+  /** The claims of one of these tokens, if it is valid (signature, issuer, audience, times). */
   verify(token: string, clock: Clock): Promise<Verified>;
 }
 
@@ -75,7 +75,7 @@ export async function createTokens(settings: Settings): Promise<Tokens> {
         },
         header,
       ),
-    // In real time, whatever the offset: the registry behind checks these as well, by its own clock.
+    // In real time, without the offset: the registry behind checks them too, by its own clock.
     bearerToken(account, access, audience) {
       const roots = Object.fromEntries(access.map((each) => [each.name, "$disabled"]));
       return sign({ ...claimsOf(account, now(), 3600, roots), aud: audience, access });
@@ -98,7 +98,7 @@ export async function createTokens(settings: Settings): Promise<Tokens> {
 /**
  * The key's name by libtrust's rule (first 30 bytes of the SHA-256 of its SPKI, base32 in groups of four), by which
  * distribution 2.8.2 finds the key of a token among those of its `rootcertbundle`, without an `x5c` header. Quay's
- * own names are JWK thumbprints; nothing else looks at them.
+ * own kids are JWK thumbprints; nothing else uses them.
  */
 function fingerprint(key: KeyObject): string {
   const spki = key.export({ type: "spki", format: "der" });

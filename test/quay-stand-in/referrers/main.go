@@ -1,7 +1,7 @@
 // Command referrers-registry is a registry with the referrers API of OCI 1.1, in memory: go-containerregistry's, which
 // its own command line serves without that API. It checks no tokens; the stand-in in front of it does.
 //
-//	referrers-registry            says where it listens: "listening on 127.0.0.1:PORT"
+//	referrers-registry            prints where it listens: "listening on 127.0.0.1:PORT"
 package main
 
 import (
@@ -26,8 +26,8 @@ func main() {
 	log.Fatal(http.Serve(listener, tellSubject(registry.New(registry.WithReferrersSupport(true), registry.Logger(quiet)))))
 }
 
-// tellSubject adds what the specification demands and the library leaves out: a registry that has taken a manifest with
-// a subject says so with OCI-Subject.
+// tellSubject adds what the specification requires and the library leaves out: a registry that has stored a manifest with
+// a subject answers with OCI-Subject.
 func tellSubject(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
 		if request.Method == http.MethodPut && strings.Contains(request.URL.Path, "/manifests/") {
