@@ -1,6 +1,6 @@
 /**
- * Changes an auth file under a lock and by one rename: a reader, or a kill, sees the old file or the new one. The entries of
- * others stay as they are.
+ * Changes an auth file under a lock and by one rename: a reader sees the old file or the new one, and so does a kill. Other
+ * processes' entries stay as they are.
  */
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
@@ -16,12 +16,12 @@ import { withLock } from "./lock.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getOwn, readAuthFile } from "./read.ts";
 import { writingTo } from "./replaceable.ts";
 
-/** What a merge did to one file, so that logout can undo it. Saved before the file changes. It holds other people's secrets. */
+/** What a merge did to one file, for logout to undo. Saved before the file changes. It holds other users' secrets. */
 export interface FileRecord {
   readonly path: string;
   /** The file's bytes before, base64; null where it did not exist. */
   readonly before: string | null;
-  /** Whether the file did not exist before the first login, though another's login is in it since. */
+  /** Whether the file did not exist before the first login, though another session's login is in it since. */
   readonly wasMissing?: boolean;
   readonly mode: number;
   /** Folders made for it, outermost first. */
@@ -37,9 +37,9 @@ interface ScopeRecord {
   readonly written: readonly string[];
   /** When the newest of them expires, in seconds since 1970. */
   readonly endsAt?: number | undefined;
-  /** Whether another's login was there at the last renewal. */
+  /** Whether another process's login was under the scope at the last renewal. */
   readonly isTaken?: boolean;
-  /** Whether another's login was there and is gone: the entry from before ours comes back, though ours is not there. */
+  /** Whether another process's login was there and is gone: the entry from before ours is restored, though ours is gone too. */
   readonly isVacant?: boolean;
 }
 
@@ -51,11 +51,11 @@ export interface Target {
 
 export interface Change extends Target {
   readonly entries: Readonly<Record<string, AuthEntry>>;
-  /** Permissions to give it; undefined: 0600 for a new file, unchanged for one already there. */
+  /** Permissions to give it; undefined: 0600 for a new file, unchanged for an existing one. */
   readonly mode: number | undefined;
   /** What a file that doesn't exist yet starts with. */
   readonly start?: AuthContent;
-  /** The record of the login that this one renews: logout restores what was there before that one. */
+  /** The record of the login that this one renews: logout restores what the file held before that one. */
   readonly renews?: FileRecord | undefined;
 }
 
@@ -82,11 +82,11 @@ export async function mergeEntries(
     const add = async (file: AuthFile): Promise<Result> => {
       assertChangeable(file);
       const content = file.existing ? file.content : (change.start ?? {});
-      const { entries, renews } = leaveTaken(change, content, platform);
+      const { entries, renews } = withoutTaken(change, content, platform);
       const text = format({ ...content, auths: { ...content.auths, ...entries } });
       if (renews && Object.keys(entries).length === 0) {
         await remember({ ...renews, folders: [...renews.folders, ...folders] });
-        return "leave"; // all is another's by now
+        return "unchanged"; // other processes' logins are under all our scopes by now
       }
       await remember(recordOf(file, content, text, { entries, renews, folders }));
       doubled = renews ? [] : identicalEntries(entries, content);
@@ -105,8 +105,8 @@ const untouched = (path: string): FileRecord => ({
   after: [],
 });
 
-/** A renewal keeps a login that another process has written over ours: the later login counts, unless it has expired. */
-function leaveTaken(
+/** A renewal keeps a login that another process has written over ours: the later login wins, unless it has expired. */
+function withoutTaken(
   { path, entries, renews }: Change,
   { auths }: AuthContent,
   { clock, reporter }: LocalPlatform,
@@ -120,7 +120,9 @@ function leaveTaken(
   }
   const news = taken.filter((scope) => !getOwn(renews.scopes, scope)?.isTaken);
   if (news.length > 0) {
-    reporter.info(`Somebody else has logged in for ${news.join(", ")} in ${path} since: that login stays there.`);
+    reporter.info(
+      `Another process has logged in for ${news.join(", ")} in ${path} since; that login was left in place.`,
+    );
   }
   return {
     entries: Object.fromEntries(Object.entries(entries).filter(([scope]) => !taken.includes(scope))),
@@ -149,7 +151,7 @@ function recordOf(
   const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
     const earlier = getOwn(renews?.scopes, scope);
     const found = getOwn(content.auths, scope);
-    // By somebody who wants no login there; not by another session that has left the place that it had taken.
+    // Removed on purpose by another process; not by a session whose login was over ours and that has logged out.
     const wasTakenAway = found === undefined && !earlier?.isTaken;
     const isStillOurs = renews !== undefined && isOurs(renews, scope, found);
     return [
@@ -163,14 +165,14 @@ function recordOf(
       },
     ];
   });
-  // Where ours comes into the place of another that has gone or ended, nobody has the bytes of the file as it was before both.
+  // Where ours replaces another login that is gone or has expired, no record has the file's bytes from before both.
   const isAnew = Object.keys(renews ? entries : {}).some((scope) => {
     const found = getOwn(content.auths, scope);
     return found ? !isOurs(renews as FileRecord, scope, found) : getOwn(renews?.scopes, scope)?.isTaken;
   });
-  // What a logout would make of the file as it stands now.
-  const rest = renews ? restored(file, renews) : "leave";
-  const bytes = typeof rest === "object" ? rest.bytes : rest === "leave" ? file.existing?.bytes : undefined;
+  // What a logout would make of the file now.
+  const rest = renews ? restored(file, renews) : "unchanged";
+  const bytes = typeof rest === "object" ? rest.bytes : rest === "unchanged" ? file.existing?.bytes : undefined;
   return {
     path: file.path,
     before: bytes?.toString("base64") ?? null,
@@ -194,9 +196,9 @@ export function restored(file: AuthFile, record: FileRecord, befores: Handover["
   const found = Object.keys(record.scopes).filter(
     (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, getOwn(file.content.auths, scope)),
   );
-  // Bytes alone prove nothing: a record that somebody else wrote could name any file that they know.
+  // Bytes alone prove nothing: a record from another user could name any file whose content that user knows.
   if (!file.existing || found.length === 0) {
-    return "leave";
+    return "unchanged";
   }
   assertChangeable(file);
   if (record.after.includes(sha256(file.existing.bytes))) {
@@ -213,7 +215,7 @@ export function restored(file: AuthFile, record: FileRecord, befores: Handover["
     }
   }
   const content = { ...file.content, auths };
-  // Whatever it was before one of those that have left: if it is so again, then in the same bytes, or not at all.
+  // Where the content equals that from before a session that has logged out, the same bytes come back, or no file.
   const before = [...beforesOf(record), ...befores].find((each) => holds(each, content));
   if (before === null) {
     return "delete";
@@ -224,8 +226,8 @@ export function restored(file: AuthFile, record: FileRecord, befores: Handover["
 
 /** Whether these bytes, base64, are this content, however it is formatted; no file is the same as no login. */
 function holds(before: string | null, content: AuthContent): boolean {
-  const said = before === null ? {} : parseObject(Buffer.from(before, "base64").toString());
-  return said !== undefined && isDeepStrictEqual({ auths: {}, ...said }, content);
+  const parsed = before === null ? {} : parseObject(Buffer.from(before, "base64").toString());
+  return parsed !== undefined && isDeepStrictEqual({ auths: {}, ...parsed }, content);
 }
 
 export const mapValues = <T, U>(
@@ -233,10 +235,10 @@ export const mapValues = <T, U>(
   map: (value: T, key: string) => U,
 ): Record<string, U> => Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 
-/** Whether undoing `record` changes more of the file than to remove our entries. */
+/** Whether undoing `record` changes more of the file than removing our entries does. */
 export function changesMore(record: FileRecord, file: AuthFile): boolean {
   const result = restored(file, record);
-  if (result === "leave") {
+  if (result === "unchanged") {
     return false;
   }
   const { auths, ...others } = file.content;
@@ -245,20 +247,20 @@ export function changesMore(record: FileRecord, file: AuthFile): boolean {
   return !isDeepStrictEqual({ ...after, auths: after.auths ?? {} }, { ...others, auths: Object.fromEntries(left) });
 }
 
-/** By hash. An entry without a credential, such as docker's placeholder, is not a login. */
+/** Compares hashes. An entry without a credential, such as docker's placeholder, is not a login. */
 export function isOurs(record: FileRecord, scope: string, entry: AuthEntry | undefined): boolean {
   const written = getOwn(record.scopes, scope)?.written;
   return entry !== undefined && written !== undefined && Boolean(entry?.auth) && written.includes(hashOf(entry));
 }
 
-/** Whether the file has an entry for each of our scopes, ours or another's. */
+/** Whether the file has an entry for each of our scopes, ours or another process's. */
 export async function hasAllEntries({ path, scopes }: FileRecord): Promise<boolean> {
   const { content } = await readAuthFile(path, "read").catch(() => ({ content: {} as AuthContent }));
   return Object.keys(scopes).every((scope) => getOwn(content.auths, scope) !== undefined);
 }
 
 type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number };
-export type Result = Write | "delete" | "leave";
+export type Result = Write | "delete" | "unchanged";
 
 /** @param target the file, and what distinguishes the temporary file beside it */
 export async function changeUnderLock(
@@ -271,7 +273,7 @@ export async function changeUnderLock(
     const done = await withLock(path, platform, async (lock) => {
       const mark = fingerprint(path);
       const result = await change(await readAuthFile(path, "read"));
-      if (result === "leave") {
+      if (result === "unchanged") {
         await afterwards();
         return true;
       }
@@ -281,7 +283,7 @@ export async function changeUnderLock(
           : await draft(result.path, result.bytes, { mode: result.mode, id, owner: result.existing });
       try {
         const isHeld = await lock.isHeld();
-        // Others, the tools themselves, know no lock: what one of them has put there meanwhile must not be lost.
+        // The tools take no lock: what one of them has written meanwhile must not be lost.
         if (!isHeld || fingerprint(path) !== mark) {
           await made.discard();
           return false;
@@ -307,7 +309,7 @@ export function hashOf(entry: AuthEntry | undefined): string {
   try {
     return sha256(JSON.stringify(entry ?? null));
   } catch {
-    return ""; // nested deeper than anything that a tool writes
+    return ""; // nested deeper than any tool writes
   }
 }
 

@@ -1,4 +1,4 @@
-/** Reads an entry of an auth file: its user, and when its token expires, since a robot token is a JWT. Pure. */
+/** Reads an entry of an auth file: its user, and its token's expiry, since a robot token is a JWT. Pure. */
 import { decodeJwt } from "jose/jwt/decode";
 import { isTime } from "../platform/jwt.ts";
 import type { AuthEntry } from "./read.ts";
@@ -29,7 +29,7 @@ function expiryOf(password: string): number | undefined {
   }
 }
 
-/** A robot token, as this program leaves it, and not a stored password or another registry's token. */
+/** Whether it is a robot token, as this program writes it, and not a stored password or another registry's token. */
 export const isRobotLogin = ({ robot, expiresAt }: EntryLogin): boolean =>
   expiresAt !== undefined && robot.includes("+");
 

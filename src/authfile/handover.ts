@@ -1,6 +1,6 @@
 /**
  * What a session leaves behind for the other sessions of an auth file when it logs out before them. It can't restore the file then:
- * another's login is under the same scope, or in the same file. A session that logs out later restores it from here.
+ * another session's login is under the same scope, or in the same file. A session that logs out later restores it from here.
  */
 import type { Stats } from "node:fs";
 import { rm, stat } from "node:fs/promises";
@@ -28,7 +28,10 @@ const nothing: Handover = { entries: {}, befores: [], holders: {}, folders: [] }
 
 const handoverPath = (authFile: string): string => `${authFile}.quay-keyless-login`;
 
-/** Call it under the lock of the auth file. A file of another user, writable by more users than the auth file, damaged, or a link counts as none. */
+/**
+ * Call it under the lock of the auth file.
+ * @returns nothing to restore if the file belongs to another user, more users can write to it than to the auth file, it is damaged, or a link
+ */
 export async function readHandover(authFile: string): Promise<Handover> {
   try {
     const { bytes, info } = await readOwnFile(handoverPath(authFile), maxSize.session);
@@ -48,11 +51,11 @@ async function canMoreWrite({ mode, gid }: Stats, authFile: string): Promise<boo
   return (mode & 0o022 & ~groupOfBoth) !== 0;
 }
 
-/** It holds other people's logins, as the auth file does: for its owner alone. */
+/** It holds other users' logins, as the auth file does: only its owner may read it. */
 export const writeHandover = (authFile: string, handover: Handover): Promise<void> =>
   replaceFile(handoverPath(authFile), JSON.stringify(handover), { mode: 0o600 });
 
-/** @param by 1: one more session has written these entries, which were there already; -1: one of several has logged out */
+/** @param by 1: one more session has written these entries, which the file had already; -1: one of several has logged out */
 export async function countHolders(authFile: string, keys: readonly string[], by: 1 | -1): Promise<void> {
   if (keys.length > 0) {
     const handover = await readHandover(authFile);
@@ -64,7 +67,7 @@ export async function countHolders(authFile: string, keys: readonly string[], by
 export const removeHandover = (authFile: string): Promise<void> => rm(handoverPath(authFile), { force: true });
 
 /**
- * What to restore of an earlier entry: no robot token that has expired, and none whose own session has logged out. Instead of
+ * What to restore of an earlier entry: no robot token that has expired, and none whose session has logged out. Instead of
  * the latter, what that session would have restored.
  * @param keyOf the key of an entry under this scope
  * @param now milliseconds since 1970

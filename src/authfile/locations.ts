@@ -1,14 +1,14 @@
-/** The files in which the tools keep their logins (containers-auth.json(5); docker's client). Pure, but for the user id. */
+/** The files where the tools store logins (containers-auth.json(5); docker's client). Pure, but for the user id. */
 import { isAbsolute, join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
 
 export interface Location {
   readonly path: string;
-  /** `.dockercfg` of old has the entries at its top. */
+  /** `.dockercfg`, docker's old file, has the entries at its top level. */
   readonly legacy?: true;
 }
 
-/** The files that skopeo, buildah and podman would read, the first that has an entry winning. A variable excludes all others. */
+/** The files that skopeo, buildah and podman read: the first with an entry wins. A variable that is set excludes all others. */
 export function containersLocations(
   env: Environment,
   uid = process.getuid?.() ?? 0,
@@ -40,8 +40,9 @@ export function dockerConfigPath(env: Environment): string | undefined {
 }
 
 /**
- * Read by the containers tools for this host, besides the system's roots (measured, as root too): the home's by libraries before v5.41, whatever
- * XDG_CONFIG_HOME says; the one that this variable names by newer ones, and the home's only where it is not set.
+ * Folders whose roots the containers tools trust for this host, besides the system's (measured, as root too). Libraries before
+ * v5.41 read the home's, whatever XDG_CONFIG_HOME says; newer ones read the folder that this variable names, and the home's
+ * only if it is not set.
  */
 export function certificatesFolders(env: Environment, registry: string): readonly string[] {
   const configurations = [env.HOME && join(env.HOME, ".config"), env.XDG_CONFIG_HOME];

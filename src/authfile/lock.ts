@@ -12,7 +12,7 @@ import { createFile } from "../platform/replace.ts";
 export const staleMs = 5_000;
 
 export interface Lock {
-  /** Whether the lock is still ours: another process takes it where this one slept longer than `staleMs`. */
+  /** Whether the lock is still ours: another process takes it if this one slept longer than `staleMs`. */
   isHeld(): Promise<boolean>;
 }
 
@@ -50,7 +50,7 @@ async function acquire(
     if (clock.elapsed() > giveUp) {
       throw new ExplainedError(
         "auth-file-locked",
-        `Somebody else has been changing the file for more than ${(6 * staleMs) / 1000} s: ${lockPath} stands.`,
+        `Another process has held the lock ${lockPath} for more than ${(6 * staleMs) / 1000} s.`,
         {
           remedy: [`If no other login is running, delete ${lockPath}.`],
         },
@@ -79,8 +79,8 @@ const contentOf = async (path: string): Promise<string | undefined> =>
   );
 
 /**
- * Deletes a lock in the form that this program gives it: a UUID, or still empty and this user's.
- * @throws ExplainedError `auth-file-locked` where it is something else, which its owner alone may delete
+ * Deletes a lock of this program: a UUID, or still empty and this user's.
+ * @throws ExplainedError `auth-file-locked` if it is another file, which only its owner may delete
  */
 async function breakLock(path: string): Promise<void> {
   const found = await readOwnFile(path, maxSize.token).catch(codeOf);
@@ -91,7 +91,7 @@ async function breakLock(path: string): Promise<void> {
     typeof found !== "string" &&
     (found.info.size === 0 ? found.info.uid === process.geteuid?.() : uuid.test(found.bytes.toString()));
   if (!isOurs) {
-    throw new ExplainedError("auth-file-locked", `${path} stands in the way, and is no lock that this program left.`, {
+    throw new ExplainedError("auth-file-locked", `${path} is in the way: it is not a lock of this program.`, {
       remedy: [`If no program uses it, move it away: mv ${path} ${path}.old`, anotherFile],
     });
   }
@@ -102,7 +102,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 
 type StaleTest = (path: string) => Promise<boolean>;
 
-/** One of several processes that find the lock stale deletes it: under a second lock, and only if it is still stale. */
+/** Lets one of the processes that find the lock stale delete it: under a second lock, and only if it is still stale. */
 async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): Promise<void> {
   if (!(await isStale(lockPath))) {
     return;
@@ -121,7 +121,7 @@ async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): P
   }
 }
 
-/** Stale by its own date, or unchanged for as long as we have looked: a shared volume's clock may be ahead of ours. */
+/** Stale by its date, or unchanged since we first looked: a shared volume's clock may be ahead of ours. */
 function watchForStale(clock: LocalPlatform["clock"]): StaleTest {
   const seen = new Map<string, { readonly mark: string; readonly since: number }>();
   return async (path) => {

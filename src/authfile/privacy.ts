@@ -1,9 +1,9 @@
-/** Compares who may read two files, by their permissions and those of the folders above them. */
+/** Compares which users may read two files, by the files' permissions and those of the folders above them. */
 import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** Of a file that is about to be made or changed. */
+/** The permissions of a file that is about to be made or changed. */
 export interface Permissions {
   readonly mode: number;
   readonly gid: number;

@@ -11,7 +11,7 @@ import { isObject } from "../platform/json.ts";
 import type { Owner } from "../platform/replace.ts";
 import { lossOf } from "./round-trip.ts";
 
-/** What stands under a scope: `{"auth": base64(user:password)}` and whatever a tool adds. */
+/** The entry under a scope: `{"auth": base64(user:password)}` and what a tool adds. */
 export type AuthEntry = Readonly<Record<string, unknown>>;
 
 export type AuthContent = Readonly<Record<string, unknown>> & {
@@ -30,7 +30,7 @@ export interface AuthFile {
 
 /**
  * Reads an auth file, or finds that there is none.
- * @param purpose to change it, it must be fit for that: `assertChangeable`
+ * @param purpose "change": the file must pass `assertChangeable` too
  * @throws ExplainedError `auth-file-unusable`: a folder, a dangling link, unreadable, empty, not JSON
  */
 export async function readAuthFile(path: string, purpose: "read" | "change" = "change"): Promise<AuthFile> {
@@ -44,7 +44,12 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
       return { path, content: {} };
     }
     const problem = isLink ? "is a symbolic link to nothing" : `cannot be reached (${code})`;
-    throw unusable(path, problem, "Open the way to it for this user, and let a file be at its end, or nothing.", error);
+    throw unusable(
+      path,
+      problem,
+      "Let this user enter its folders. The path must lead to a file, or to nothing.",
+      error,
+    );
   }
   let bytes: Buffer;
   let info: Stats;
@@ -52,12 +57,12 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
     ({ bytes, info } = await readFileWithin(real, maxSize.logins));
   } catch (error) {
     throw error instanceof FileFailure
-      ? unusable(path, error.message, "Let a file be there that this user can read, or nothing.", error)
+      ? unusable(path, error.message, "Put a file there that this user can read, or nothing.", error)
       : error;
   }
   const content = parseAuthFile(bytes);
   if (typeof content === "string") {
-    const remedy = "Mend or delete it: every tool that reads it fails on it too. A file without logins reads {}";
+    const remedy = "Fix or delete it: every tool that reads it fails too. A file without logins contains {}";
     throw unusable(path, content, remedy);
   }
   const existing = { bytes, mode: info.mode & 0o777, uid: info.uid, gid: info.gid };
@@ -69,7 +74,7 @@ export async function readAuthFile(path: string, purpose: "read" | "change" = "c
 }
 
 /**
- * What others keep in the file must be the same in a new version of it, and it must not be read-only.
+ * Fails if a new version of the file would lose content of other programs, or if the file is read-only.
  * @throws ExplainedError `auth-file-unusable`
  */
 export function assertChangeable({ path, existing }: AuthFile): void {
@@ -77,9 +82,9 @@ export function assertChangeable({ path, existing }: AuthFile): void {
     throw unusable(path, "is read-only", `Make it writable: chmod u+w ${path}`);
   }
   const loss =
-    existing && (isUtf8(existing.bytes) ? lossOf(existing.bytes.toString()) : "holds bytes that are no UTF-8");
+    existing && (isUtf8(existing.bytes) ? lossOf(existing.bytes.toString()) : "holds bytes that are not UTF-8");
   if (loss) {
-    throw unusable(path, `${loss}: that would be lost in a new version of the file`, "Mend the file.");
+    throw unusable(path, `${loss}, which a new version of the file would lose`, "Fix the file.");
   }
 }
 
@@ -89,7 +94,7 @@ const unusable = (path: string, problem: string, remedy: string, cause?: unknown
     cause,
   });
 
-/** @returns the content, or in words why it is none; never the parser's message, which quotes the text with its secrets */
+/** @returns the content, or what is wrong with it; never the parser's message, which quotes the text with its secrets */
 export function parseAuthFile(bytes: Buffer): AuthContent | string {
   const text = bytes.toString("utf8");
   if (text.trim() === "") {
@@ -106,7 +111,7 @@ export function parseAuthFile(bytes: Buffer): AuthContent | string {
     : 'is JSON, but not an auth file: {"auths": {"host": {"auth": "…"}}}';
 }
 
-/** Fails where a helper would be asked instead of the file, so that a login in the file would never be seen. */
+/** Fails if the tools would ask a helper and never read a login in the file. */
 export function assertNotHidden(
   kind: "containers" | "docker",
   path: string,
@@ -125,14 +130,14 @@ export function assertNotHidden(
   }
   throw new ExplainedError(
     "credential-helper",
-    `${path} sets ${hiding}, so that a login in the file would not be read.`,
+    `${path} sets ${hiding}: the tools would not read a login in this file.`,
     {
       remedy: [`Remove ${hiding} from it for this job.`, anotherFile],
     },
   );
 }
 
-/** Keys come from outside: `constructor` must not be found where nobody has put it. */
+/** Keys come from outside: `constructor` must not be found in an object that has no such key of its own. */
 export const getOwn = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
   record && Object.hasOwn(record, key) ? record[key] : undefined;
 

@@ -8,8 +8,8 @@ import { isMounted, tryOwner } from "../platform/replace.ts";
 import type { AuthFile } from "./read.ts";
 
 /**
- * A file is never written in place, where a kill would leave half of it: so a rename must be possible, and the new file must be
- * able to belong to whom the old one does, or to the group that shares it.
+ * A file is never written in place, where a kill would leave half of it. A rename must be possible, and the new file must be
+ * able to belong to the old one's owner, or to the group that shares it.
  * @throws ExplainedError `auth-file-unusable`
  */
 export function assertReplaceable({ path, existing }: Pick<AuthFile, "path" | "existing">): Promise<void> {
@@ -41,13 +41,13 @@ const cannotWrite = (path: string, code: string, cause?: unknown): ExplainedErro
     remedy: [
       code === "EBUSY" || code === "EXDEV"
         ? "Mount its folder instead."
-        : "Make room or give the right to write there.",
+        : "Free some space, or let this user write there.",
       anotherFile,
     ],
     cause,
   });
 
-const mounted = "it is mounted by itself, so that nothing can take its place";
+const mounted = "it is mounted by itself, so it can't be replaced";
 
 const problems: Readonly<Record<string, string>> = {
   EACCES: "this user may not write there",
@@ -57,8 +57,8 @@ const problems: Readonly<Record<string, string>> = {
   EDQUOT: "the disk quota is used up",
   ENOTDIR: "a part of its path is a file",
   EISDIR: "it is a folder",
-  ELOOP: "its path is a circle of links",
-  ENOENT: "there can be no file or folder",
+  ELOOP: "its path is a loop of symbolic links",
+  ENOENT: "no file or folder can be made there",
   ENAMETOOLONG: "its name is too long",
   EBUSY: mounted,
   EXDEV: mounted,

@@ -1,4 +1,4 @@
-/** Removes a login from an auth file and restores what was there before, in whatever order several sessions log out. */
+/** Removes a login from an auth file and restores the file's earlier content, in whatever order several sessions log out. */
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ExplainedError } from "../platform/errors.ts";
@@ -42,14 +42,14 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
     await removeLeftovers(record.path, id);
     let { folders } = record;
     let isLast = false;
-    // Also where the file is gone: the lock of a login that was killed goes with it.
+    // Also if the file is gone: this removes the lock of a login that was killed.
     if (await isThere(dirname(record.path))) {
       await changeUnderLock(
         { path: record.path, id },
         platform,
         async (file) => {
           const handover = await readHandover(record.path);
-          const { result, next, ...rest } = leaving(file, record, handover, platform.clock.now());
+          const { result, next, ...rest } = planLogout(file, record, handover, platform.clock.now());
           isLast = next === undefined;
           shared = rest.shared;
           if (next === undefined) {
@@ -70,24 +70,24 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
     ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(entryKey(scope, hashOf(entry))),
   );
   if (left) {
-    throw new ExplainedError("logout-incomplete", `The login for ${left[0]} still stands in ${record.path}.`, {
-      remedy: [`Delete it by hand: skopeo logout --authfile ${record.path} ${left[0]}`],
+    throw new ExplainedError("logout-incomplete", `The login for ${left[0]} is still in ${record.path}.`, {
+      remedy: [`Delete it: skopeo logout --authfile ${record.path} ${left[0]}`],
     });
   }
 }
 
 const dayMs = 24 * 3_600_000;
 
-interface Leaving {
+interface LogoutPlan {
   readonly result: Result;
-  /** The keys of entries that another session has written as well, so they stay. */
+  /** The keys of entries that another session has written too: they stay. */
   readonly shared: readonly string[];
-  /** For the other sessions of the file; undefined: this is the last. */
+  /** For the other sessions of the file; undefined: this session is the last. */
   readonly next: Handover | undefined;
 }
 
 /** What becomes of the file when a session logs out. */
-function leaving(file: AuthFile, record: FileRecord, handover: Handover, now: number): Leaving {
+function planLogout(file: AuthFile, record: FileRecord, handover: Handover, now: number): LogoutPlan {
   const shared = Object.entries(record.scopes)
     .flatMap(([scope, { written }]) => written.map((hash) => entryKey(scope, hash)))
     .filter((key) => (getOwn(handover.holders, key) ?? 0) > 0);
@@ -99,7 +99,7 @@ function leaving(file: AuthFile, record: FileRecord, handover: Handover, now: nu
     ...each,
     before: worthRestoring(each.before, (entry) => entryKey(scope, hashOf(entry)), handover, now),
     written: held.includes(scope) ? [] : each.written,
-    // A login over ours could restore nothing there, since ours had expired. No session logs out of an expired login.
+    // A login over ours had nothing to restore, since ours had expired. No session logs out of an expired login.
     ...(getOwn(file.content.auths, scope) === undefined &&
       (each.isTaken || (each.endsAt ?? Number.POSITIVE_INFINITY) * 1000 <= now) && { isVacant: true }),
   }));
@@ -107,19 +107,19 @@ function leaving(file: AuthFile, record: FileRecord, handover: Handover, now: nu
   const settled = { ...record, scopes, after: isDeepStrictEqual(scopes, record.scopes) ? record.after : [] };
   const result = restored(file, settled, handover.befores);
   const content: AuthContent =
-    result === "leave" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
-  // The session of a token that has expired may still log out.
+    result === "unchanged" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
+  // The session of an expired token may still log out.
   if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "valid")) {
     return { result, shared, next: undefined };
   }
   // The record of a renewed session has the file without it at the renewal, not the file before its first login.
   const [written, isRenewed] = settled.after;
   if (file.existing && !isRenewed && written === sha256(file.existing.bytes)) {
-    return { result, shared, next: handover }; // all is as it was before this session
+    return { result, shared, next: handover }; // the file is as it was before this session
   }
-  // As it is recorded, though it may have expired: its own session has what was there before it.
+  // As recorded, even if expired: the session of that entry knows what was there before it.
   const replaced = Object.entries(record.scopes).flatMap(([scope, { before, written }]) =>
-    // Where another session had written the same, that one knows more.
+    // If another session had written the same entry, that session knows more.
     written
       .filter((hash) => before === null || hash !== hashOf(before))
       .map((hash) => [entryKey(scope, hash), before] as const),
@@ -134,14 +134,14 @@ function leaving(file: AuthFile, record: FileRecord, handover: Handover, now: nu
   return { result, shared, next };
 }
 
-/** @returns those of our scopes whose entry in the file is still ours; none where the file can't be read */
+/** @returns those of our scopes whose entry in the file is still ours; none if the file can't be read */
 export async function ownScopes(record: FileRecord): Promise<readonly string[]> {
   const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
   return Object.keys(record.scopes).filter((scope) => isOurs(record, scope, getOwn(content.auths, scope)));
 }
 
 /**
- * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays.
+ * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays as it is.
  * @returns the scopes whose entry was deleted
  * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`
  */
@@ -163,7 +163,7 @@ export async function removeEntries(
         delete auths[scope];
       }
       if (removed.length === 0 || !file.existing) {
-        return "leave";
+        return "unchanged";
       }
       assertChangeable(file);
       return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode };

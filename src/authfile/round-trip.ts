@@ -4,7 +4,7 @@
 const deepest = 1_000;
 
 /**
- * What a valid JSON text loses when this program writes it anew; undefined: nothing.
+ * What a valid JSON text loses when this program rewrites it; undefined: nothing.
  * Never quotes a value: it may be a secret.
  */
 export function lossOf(text: string): string | undefined {
@@ -19,7 +19,7 @@ export function lossOf(text: string): string | undefined {
       open.pop();
     } else if (string === undefined) {
       if (normal(token) !== normal(String(Number(token)))) {
-        return "holds a number that JavaScript can't keep as it is (such as a whole number over 2^53)";
+        return "holds a number that JavaScript can't keep exactly (such as a whole number over 2^53)";
       }
     } else if (colon !== undefined) {
       const key: string = JSON.parse(string);

@@ -1,7 +1,7 @@
 /** The post step of both Actions: runs after failure and cancellation too. */
 
 import { endGroup, startGroup } from "@actions/core";
-import { logout, type Trace, takeBackRoots } from "../login/logout.ts";
+import { logout, removeSessionRoots, type Trace } from "../login/logout.ts";
 import { jobSessions, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
@@ -57,7 +57,7 @@ async function end(folder: string, trace: Trace | undefined): Promise<boolean> {
   }
   try {
     if (job?.logout === false) {
-      const roots = await takeBackRoots(folder, platform, trace);
+      const roots = await removeSessionRoots(folder, platform, trace);
       reporter.info(
         text`The login was not removed (${mention("logout", "false")}).${roots.length > 0 ? text` The roots of ${mention("ca-file")} were: ${roots.join(", ")}.` : ""}`,
       );

@@ -21,21 +21,21 @@ import type { Workplace } from "./workplace.ts";
 export interface Destinations {
   /** undefined: a private file of the job */
   readonly authFile: AuthFile | undefined;
-  /** Permissions of the auth file; undefined: 0600 for a new one, unchanged for one that is there. */
+  /** Permissions of the auth file; undefined: 0600 for a new one, unchanged for an existing one. */
   readonly mode: number | undefined;
-  /** docker's configuration, where that gets the login too */
+  /** docker's configuration, if it gets the login too */
   readonly docker: AuthFile | undefined;
-  /** Whether it has failed if docker's configuration can't be had. */
+  /** Whether the login fails if docker's configuration can't be written. */
   readonly dockerIsNeeded: boolean;
   /** What the private file starts with. */
   readonly start: AuthContent | undefined;
 }
 
-/** What of a request decides where its logins go. */
+/** The part of a request that decides where its logins go. */
 export type DestinationRequest = Pick<LoginRequest, "registry" | "robots" | "store">;
 
 /**
- * Everything that could be wrong with the files is found before the first request leaves this machine.
+ * Finds everything that could be wrong with the files before the first request leaves this machine.
  * @throws ExplainedError `invalid-input`, `auth-file-unusable`, `credential-helper`, `login-hidden`
  */
 export async function planDestinations(
@@ -50,7 +50,7 @@ export async function planDestinations(
       "auth-file-unusable",
       `The temporary folder ${workplace.temporaryFolder} ${inWorkspace}.`,
       {
-        remedy: ["Let it be elsewhere: RUNNER_TEMP on GitHub, elsewhere TMPDIR."],
+        remedy: ["Set it to another folder: RUNNER_TEMP on GitHub, elsewhere TMPDIR."],
       },
     );
   }
@@ -75,7 +75,7 @@ export async function planDestinations(
   const authFile = await readAuthFile(path);
   assertNotHidden("containers", authFile.path, authFile.content, registry);
   await assertReplaceable(authFile);
-  await warnOfOpening(authFile, request, platform);
+  await warnIfMoreCanRead(authFile, request, platform);
   return { ...common, authFile, start: undefined };
 }
 
@@ -83,8 +83,8 @@ const needsDocker = (tool: Tool, { dockerConfig }: DestinationRequest["store"]):
   tools[tool.name].reads === "docker" || dockerConfig === true;
 
 /**
- * docker's configuration, where it is to get the login. Where nobody has asked for that, it must not keep the other tools from
- * theirs: what is wrong with it becomes a warning, and it is left out.
+ * docker's configuration, if it is to get the login. If the user has not asked for that, it must not keep the other tools from
+ * their login: a problem with it becomes a warning, and it is left out.
  */
 async function planDocker(
   { registry, robots, store }: DestinationRequest,
@@ -97,7 +97,7 @@ async function planDocker(
     throw invalidInput(
       "docker-config",
       "false",
-      `${tool.name}, the tool, reads its login from there`,
+      `the tool ${tool.name} reads its login from there`,
       mention("docker-config", "auto"),
     );
   }
@@ -109,7 +109,7 @@ async function planDocker(
     const path = dockerConfigOf(platform);
     if (workplace.workspace && (await leadsInto(workplace.workspace, path))) {
       const error = invalidInput("docker-config", String(dockerConfig), `${path} ${inWorkspace}`, "");
-      throw reworded(error, { remedy: () => ["Let docker's configuration be elsewhere.", anotherFile] });
+      throw reworded(error, { remedy: () => ["Set DOCKER_CONFIG to a folder outside the workspace.", anotherFile] });
     }
     const docker = await readAuthFile(path);
     assertNotHidden("docker", docker.path, docker.content, registry);
@@ -131,7 +131,7 @@ async function planDocker(
   }
 }
 
-/** docker's configuration has a name of its own, so that another file would be no use to it. */
+/** docker reads one fixed file: naming another one would not help. */
 const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
   reworded(error, {
     remedy: (lines) =>
@@ -145,7 +145,7 @@ const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
   });
 
 export const withoutDocker = ({ headline }: ExplainedError): Words =>
-  text`docker, cosign, crane, oras and helm will not see this login. ${headline} (${mention("docker-config", "false")} leaves them out without a word, ${mention("docker-config", "true")} makes this an error.)`;
+  text`docker, cosign, crane, oras and helm will not see this login. ${headline} (${mention("docker-config", "false")} turns this warning off, ${mention("docker-config", "true")} makes this an error.)`;
 
 const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
 
@@ -156,7 +156,7 @@ async function assertOutside(path: string, { workspace }: Workplace, value: stri
   }
 }
 
-/** The private file of an earlier step, which later steps read by now: only what stands in one file can be kept alive there. */
+/** The private file of an earlier step, which later steps read by now: only logins in that one file can be renewed there. */
 async function sharedFile(
   { authFileMode = 0o600 }: DestinationRequest["store"],
   { job, temporaryFolder }: Workplace,
@@ -176,13 +176,13 @@ async function sharedFile(
   }
   if (mode !== undefined && earlier.job?.refresh) {
     reporter.warning(
-      text`The login of an earlier step stands in ${path} with other permissions (0${mode.toString(8)}, not 0${authFileMode.toString(8)}). This step's file gets a copy of it, which is not renewed: give both steps the same ${mention("auth-file-mode")}.`,
+      text`The login of an earlier step is in ${path} with other permissions (0${mode.toString(8)}, not 0${authFileMode.toString(8)}). This step's file gets a copy of it, which is not renewed: give both steps the same ${mention("auth-file-mode")}.`,
     );
   }
   return undefined;
 }
 
-/** Where a login goes that no file is named for; undefined: a private file. */
+/** Where a login goes if no file is named for it; undefined: a private file. */
 function usualFile(
   { registry, robots }: DestinationRequest,
   tool: Tool,
@@ -214,14 +214,14 @@ function dockerConfigOf({ env }: Platform): string {
     throw new ExplainedError(
       "invalid-input",
       "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
-      { remedy: ["Set HOME to the folder of this user.", anotherFile] },
+      { remedy: ["Set HOME to this user's home folder.", anotherFile] },
     );
   }
   return resolve(path);
 }
 
-/** Who asks for a file that others can read has its other logins read as well. */
-async function warnOfOpening(
+/** A mode that lets others read the file lets them read its other logins too. */
+async function warnIfMoreCanRead(
   { path, existing, content }: AuthFile,
   { registry, store: { authFileMode } }: DestinationRequest,
   { reporter }: Platform,
@@ -237,8 +237,8 @@ async function warnOfOpening(
 }
 
 /**
- * The logins that the tools would have seen, and that REGISTRY_AUTH_FILE will hide: the private file starts with them, where no
- * more users can read it than the files that they come from.
+ * The logins that the tools would have read, and that REGISTRY_AUTH_FILE will hide: the private file starts with them, if no
+ * more users can read it than can read the files they come from.
  */
 async function otherLogins(
   { registry, store }: DestinationRequest,
@@ -246,7 +246,7 @@ async function otherLogins(
   platform: Platform,
 ): Promise<AuthContent> {
   let found: { auths: Record<string, AuthEntry>; credHelpers: Record<string, string> } = { auths: {}, credHelpers: {} };
-  const opened = { mode: store.authFileMode ?? 0o600, gid: await groupOfNew(workplace.temporaryFolder) };
+  const privateOne = { mode: store.authFileMode ?? 0o600, gid: await groupOfNew(workplace.temporaryFolder) };
   for (const { path, legacy } of containersLocations(platform.env)) {
     try {
       const { content, existing } = await readAuthFile(path);
@@ -254,7 +254,7 @@ async function otherLogins(
       let auths = Object.fromEntries(
         Object.entries(all).filter(([, entry]) => robotLoginState(entry, platform.clock.now()) !== "expired"),
       );
-      if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(opened, path))) {
+      if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(privateOne, path))) {
         platform.reporter.warning(
           text`Logins in ${path} are left out: with this ${mention("auth-file-mode")}, more users could read them than can read that file.`,
         );
@@ -268,7 +268,7 @@ async function otherLogins(
       platform.reporter.warning(text`Logins in ${path} are left out. ${error.headline}`);
     }
   }
-  // In a file of our own, a helper for this host would only hide the login that the file is made for.
+  // In our private file, a helper for this host would hide the login that the file is made for.
   const { [registry]: _, ...credHelpers } = found.credHelpers;
   return { auths: found.auths, ...(Object.keys(credHelpers).length > 0 && { credHelpers }) };
 }

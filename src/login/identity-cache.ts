@@ -7,7 +7,7 @@ import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 
 export interface Identities {
-  /** The one that the log and the results speak of. */
+  /** The one that the log and the results show. */
   readonly first: Promise<Identity>;
   readonly current: () => Promise<Identity>;
 }
@@ -17,12 +17,12 @@ export interface CacheOptions {
   readonly audience: string;
   /** From `openIdentity`, for the first token. */
   readonly opened: PendingRequest | undefined;
-  /** Full names of the robots that the token has to serve. */
+  /** Full names of the robots that log in with the token. */
   readonly robots: readonly string[];
 }
 
 /**
- * One token serves all robots; one that is about to expire is replaced before it is used again.
+ * One token logs in all robots; a token that is about to expire is replaced before it is used again.
  * @param log gets issuer, subject and audience, a line each
  */
 export function cacheIdentity(
@@ -51,7 +51,7 @@ export function cacheIdentity(
   const current = async () => {
     const seen = latest;
     const identity = await seen;
-    // Of several robots that find it so, one fetches for all.
+    // If several robots find it expiring, one fetches for all.
     if (latest === seen && identity.expiresAt - enoughSeconds <= platform.clock.now() / 1000) {
       latest = fetch();
     }

@@ -1,35 +1,31 @@
-/** The session of a login under way: each change is written down, and made known, before it is made. */
+/** The session of a login under way: each change is recorded, and the entry point learns of it, before it is made. */
 import { ExplainedError } from "../platform/errors.ts";
 import { openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
 import type { Workplace } from "./workplace.ts";
 
 export interface Journal {
-  /** As it is written down now. */
+  /** As it is recorded now. */
   readonly session: Session;
   /** @throws ExplainedError `auth-file-unusable` */
   write(change: Partial<Session>): Promise<void>;
 }
 
 /**
- * The session that a renewal goes on with, as it stands on disk: the last renewal may have failed between one file and the next.
+ * The session that a renewal continues, as it is on disk: the last renewal may have failed between one file and the next.
  * @throws ExplainedError `not-logged-in`
  */
 export async function reopenSession({ folder, named, id }: Session): Promise<Session> {
   const session = await readSession(folder, named);
   if (session?.id !== id) {
-    throw new ExplainedError(
-      "not-logged-in",
-      `The login was taken back by somebody else: ${folder} has no session any more.`,
-      {
-        remedy: ["Log in again, if it is still wanted."],
-      },
-    );
+    throw new ExplainedError("not-logged-in", `Another process has logged out: ${folder} has no session any more.`, {
+      remedy: ["Log in again if you still need the login."],
+    });
   }
   return session;
 }
 
 /**
- * @param earlier the session to go on with; undefined: a new one
+ * @param earlier the session to continue; undefined: a new one
  * @throws ExplainedError `auth-file-unusable`, `invalid-input`
  */
 export async function openJournal(

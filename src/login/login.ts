@@ -1,4 +1,4 @@
-/** The story of a login: identity -> exchange -> tool login -> session. Reads from top to bottom, and so do its steps. */
+/** The story of a login: identity -> exchange -> tool login -> session. The steps run in the order in which you read them. */
 import { chooseIdentity, type IdentityChoice, openIdentity } from "../identity/index.ts";
 import { type Identity, isoTime } from "../identity/token.ts";
 import type { PendingRequest } from "../platform/http.ts";
@@ -13,7 +13,7 @@ import { type Destinations, planDestinations } from "./destinations.ts";
 import { cacheIdentity } from "./identity-cache.ts";
 import { openJournal, reopenSession } from "./journal.ts";
 import type { LoginRequest } from "./request.ts";
-import { leaveRoots } from "./roots.ts";
+import { installRootsForJob } from "./roots.ts";
 import type { Session } from "./session.ts";
 import { type SignedIn, signInAll } from "./sign-in.ts";
 import { storeLogins } from "./store.ts";
@@ -25,19 +25,19 @@ export interface LoginResult {
   readonly identity: Identity;
   readonly tool: Tool;
   readonly tokens: readonly RobotToken[];
-  /** Where they are traded for bearer tokens. */
+  /** Where clients trade them for bearer tokens. */
   readonly realm: Realm;
   /** For REGISTRY_AUTH_FILE. */
   readonly authFile: string;
   /** All files that hold the login now. */
   readonly files: readonly string[];
-  /** What took how long; some of it at the same time. */
+  /** How long each phase took; some run at the same time. */
   readonly phases: readonly Phase[];
 }
 
 /**
- * Signs every robot of the request in, and says so once all that was asked for is there. On failure nothing of it is left but what `logout` takes back.
- * @param renews the session that a new login is for: on failure its earlier one stays
+ * Logs every robot of the request in, and reports it once all files are written. On failure only what `logout` undoes is left.
+ * @param renews the session that this login renews: on failure its earlier login stays
  * @throws ExplainedError
  */
 export async function login(
@@ -47,9 +47,9 @@ export async function login(
   renews?: Session,
 ): Promise<LoginResult> {
   const { registry, robots, access } = request;
-  // What is the same at each renewal was said at the login; the caller says how a renewal went.
+  // What is the same at each renewal was logged at the login; the caller logs how a renewal went.
   const platform = renews ? quietly(outer) : outer;
-  const earlier = renews && (await reopenSession(renews)); // first of all: without it there is nothing to renew
+  const earlier = renews && (await reopenSession(renews)); // first: without it there is nothing to renew
   const { choice, early, tool, destinations } = await prepare(request, workplace, platform);
 
   const journal = await openJournal(workplace, earlier);
@@ -62,7 +62,7 @@ export async function login(
   void timeline.time("identity token", () => identities.first).catch(() => {}); // every robot waits for it, and gets the error
   const realm = findRealm(registry, request.tokenHost, early.registry, platform);
   if (!renews) {
-    await leaveRoots(registry, workplace, journal, platform); // while the identity token is on its way
+    await installRootsForJob(registry, workplace, journal, platform); // while the identity token is on its way
   }
 
   const common = { registry, tool, folder: journal.session.folder, roots: workplace.roots, opened: early.quay };
@@ -82,9 +82,9 @@ export async function login(
     robots: signedIn.map(({ robot, token: { expiresAt, lifeSeconds } }) => ({ ...robot, expiresAt, lifeSeconds })),
   });
   const entries = Object.fromEntries(signedIn.map(({ robot, entry }) => [robot.scope, entry]));
-  // By the outer platform: a renewal, too, warns of an entry that others have replaced.
+  // With the outer platform: a renewal, too, logs that another process has replaced an entry.
   const authFile = await timeline.time("auth file", () => storeLogins(entries, destinations, journal, outer));
-  sayLoggedIn(signedIn, registry, tool, platform);
+  logLoggedIn(signedIn, registry, tool, platform);
   const { session } = journal;
   const files = session.files.map(({ path }) => path);
   const found = { identity: await identities.first, realm: await realm() };
@@ -107,11 +107,11 @@ interface Prepared {
   readonly destinations: Destinations;
 }
 
-/** All that can be found out before anything is sent or changed. */
+/** Everything that can be decided before anything is sent or changed. */
 async function prepare(request: LoginRequest, workplace: Workplace, platform: Platform): Promise<Prepared> {
   const { registry, robots, identity } = request;
   const choice = await chooseIdentity(identity, platform);
-  // Handshakes take longer than everything else until a request can be sent; nothing is sent yet.
+  // A handshake takes longer than everything else before the first request; nothing is sent yet.
   const early = {
     identity: openIdentity(choice, identity.audience, platform),
     quay: connect(registry, platform),
@@ -123,7 +123,7 @@ async function prepare(request: LoginRequest, workplace: Workplace, platform: Pl
   return { choice, early, tool, destinations };
 }
 
-function sayLoggedIn(signedIn: readonly SignedIn[], registry: string, tool: Tool, { reporter }: Platform): void {
+function logLoggedIn(signedIn: readonly SignedIn[], registry: string, tool: Tool, { reporter }: Platform): void {
   for (const { robot, token } of signedIn) {
     reporter.info(
       `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,

@@ -1,4 +1,4 @@
-/** Takes a session back: exactly our entries, only if they are still ours; what stood there before stands there again. */
+/** Undoes a session: removes exactly our entries, only if they are still ours, and restores what they replaced. */
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { type FileRecord, mapValues } from "../authfile/change.ts";
@@ -16,10 +16,10 @@ import { whyNotOurs } from "./record.ts";
 import { readSession, removeEmptySession, removeSession, type Session, saveSession } from "./session.ts";
 import type { AuthFileStatus } from "./status.ts";
 
-/** What may be kept of a session where no secret may stand: all but what stood in the files before. */
+/** A session without its secrets, for places where none may be stored: all but the files' earlier contents. */
 export interface Trace {
   readonly session: Session;
-  /** Where logins stood that ours took the place of. */
+  /** Where our logins replaced others. */
   readonly replaced: readonly { readonly path: string; readonly scope: string }[];
   /** Whether the entries are left out, since there are too many. */
   readonly isShort?: boolean;
@@ -34,7 +34,7 @@ export const shortTrace = ({ session }: Trace): Trace => ({
 export function traceOf(session: Session): Trace {
   const files = session.files.map((file) => ({
     ...file,
-    before: file.before === null ? null : "", // there was a file, of no known content
+    before: file.before === null ? null : "", // the file existed; its content is not known
     after: [],
     scopes: mapValues(file.scopes, ({ written }) => ({ before: null, written })),
   }));
@@ -45,12 +45,12 @@ export function traceOf(session: Session): Trace {
 }
 
 /**
- * Idempotent; works on a session that was broken off at any point.
- * @param known `named`: whether the user chose the folder, so that others may have put something there; `trace`: what else is
- * known of it, where its record may be gone
- * @returns the session that was taken back, undefined where there was nothing left to do
- * @throws ExplainedError where something of ours may still stand, or something of others can't be put back; everything else has
- * been taken back by then
+ * Idempotent; works on a session that was interrupted at any point.
+ * @param known `named`: whether the user chose the folder, where other processes may have put files; `trace`: what else is
+ * known of the session, if its record may be gone
+ * @returns the session that was undone; undefined if nothing was left to do
+ * @throws ExplainedError if a login of ours may still be in a file, or another's can't be restored; everything else has been
+ * undone by then
  */
 export async function logout(
   folder: string,
@@ -59,14 +59,14 @@ export async function logout(
 ): Promise<Session | undefined> {
   const { session, unreadable } = await recordOf(folder, named, trace);
   if (session === undefined) {
-    const found = trace && (await takeBackTraced(trace, unreadable, platform));
+    const found = trace && (await undoTraced(trace, unreadable, platform));
     await removeEmptySession(folder);
     return found;
   }
-  // The folder remembers what stood in the files before: it stays until that stands there again.
-  throwAll(await takeBack(session, platform));
+  // The folder holds the files' earlier contents: it stays until they are restored.
+  throwAll(await undo(session, platform));
   await removeSession(session);
-  tellLoggedOut(session, platform);
+  logLoggedOut(session, platform);
   return session;
 }
 
@@ -81,41 +81,41 @@ async function recordOf(folder: string, named: boolean, trace: Trace | undefined
   }
 }
 
-/** @returns what went wrong; everything else is done */
-async function takeBack(session: Session, platform: LocalPlatform): Promise<ExplainedError[]> {
+/** @returns the failures; everything else is undone */
+async function undo(session: Session, platform: LocalPlatform): Promise<ExplainedError[]> {
   const failures: ExplainedError[] = [];
   const attempt = async (work: () => Promise<void>) => {
     try {
       await work();
     } catch (error) {
-      // Whatever it is, the rest is taken back.
+      // Whatever fails, the rest is undone.
       failures.push(error === platform.signal.reason ? late(error) : asExplainedError(error));
     }
   };
-  // Last changed, first restored: what one of our files held before may be another's doing.
+  // Last changed, first restored: one of our files may have held what we wrote to another.
   for (const record of [...session.files].reverse()) {
     const restored = session.named ? withOursAlone(record) : record;
     await attempt(() =>
       restoreEntries(restored, session.id, platform).catch((error) => {
-        throw error instanceof ExplainedError ? standing(error, record.path, session) : error;
+        throw error instanceof ExplainedError ? withRemaining(error, record.path, session) : error;
       }),
     );
   }
   for (const record of session.certificates) {
-    await attempt(() => takeRootsBack(record, platform));
+    await attempt(() => undoRoots(record, platform));
   }
   return failures;
 }
 
-/** A record that may have come with a checkout changes nothing where none of our entries stands. */
+/** A record that may have come with a checkout changes nothing in a file without our entries. */
 const withOursAlone = (record: FileRecord): FileRecord => ({
   ...record,
   scopes: mapValues(record.scopes, ({ before, written }) => ({ before, written })),
 });
 
-async function takeRootsBack(record: CertificateRecord, { reporter }: LocalPlatform): Promise<void> {
+async function undoRoots(record: CertificateRecord, { reporter }: LocalPlatform): Promise<void> {
   if (!(await removeRoots(record))) {
-    reporter.warning(`${record.path} is not what this login left there any more: it stays.`);
+    reporter.warning(`${record.path} has changed since this login wrote it; it was left in place.`);
   }
 }
 
@@ -125,7 +125,7 @@ function throwAll([first, ...others]: readonly ExplainedError[]): void {
   }
 }
 
-function tellLoggedOut({ robots }: Session, platform: LocalPlatform): void {
+function logLoggedOut({ robots }: Session, platform: LocalPlatform): void {
   if (robots.length > 0) {
     platform.reporter.info(`Logged out of ${robots.map(({ scope }) => scope).join(", ")}.`);
   }
@@ -134,22 +134,22 @@ function tellLoggedOut({ robots }: Session, platform: LocalPlatform): void {
   }
 }
 
-/** The record is gone, or can't be read: what is ours is known by its hash, what it replaced is lost. */
-async function takeBackTraced(
+/** The record is gone or can't be read: hashes identify our entries, what they replaced is lost. */
+async function undoTraced(
   { session, replaced, isShort }: Trace,
   unreadable: ExplainedError | undefined,
   platform: LocalPlatform,
 ): Promise<Session | undefined> {
-  const standing = await Promise.all(
+  const remaining = await Promise.all(
     session.files.map(async (record) => ({ record, ...(await lookFor(record, session)) })),
   );
   const roots = await Promise.all(session.certificates.map(({ path }) => isThere(path)));
-  const isAnyLeft = standing.some(({ ours }) => ours.length > 0) || roots.includes(true);
+  const isAnyLeft = remaining.some(({ ours }) => ours.length > 0) || roots.includes(true);
   const failures = [
     ...(unreadable ? [unreadable] : []),
     ...(isShort ? session.files.filter(({ path }) => existsSync(path)).map(perhapsLeft(session)) : []),
-    ...(await takeBack(session, platform)),
-    ...standing.flatMap(({ record: { path }, ours, renewed }) => [
+    ...(await undo(session, platform)),
+    ...remaining.flatMap(({ record: { path }, ours, renewed }) => [
       ...ours
         .filter((scope) => replaced.some((each) => each.path === path && each.scope === scope))
         .map(lost(path, session)),
@@ -161,15 +161,15 @@ async function takeBackTraced(
   }
   if (isAnyLeft) {
     platform.reporter.info(
-      `The record of the login is gone (has somebody emptied ${dirname(session.folder)}?). What is left of the login is known all the same.`,
+      `The record of the login is gone (was ${dirname(session.folder)} emptied?). What the login wrote is still known.`,
     );
-    tellLoggedOut(session, platform);
+    logLoggedOut(session, platform);
   }
   throwAll(failures);
   return isAnyLeft ? session : undefined;
 }
 
-/** `renewed`: scopes with another token of the same robot, where a process has renewed ours: it may be from that. */
+/** `renewed`: scopes with another token of the same robot, if a process renews ours: that process may have written it. */
 async function lookFor(record: FileRecord, { robots, job }: Session) {
   const ours = await ownScopes(record);
   const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
@@ -189,11 +189,11 @@ const lost =
   (scope: string) =>
     new ExplainedError(
       "logout-incomplete",
-      `What ${path} held for ${scope} before the login is lost with the login's record: ${folder} is gone. The login itself is taken back.`,
+      `What ${path} held for ${scope} before the login is lost with the login's record: ${folder} is gone. The login itself was removed.`,
       {
         remedy: [
-          `If the earlier login is still wanted: skopeo login --authfile ${path} ${scope}`,
-          "Let nothing empty the job's temporary folder before the job ends.",
+          `If you still need the earlier login: skopeo login --authfile ${path} ${scope}`,
+          "Don't empty the job's temporary folder before the job ends.",
         ],
       },
     );
@@ -203,7 +203,7 @@ const maybeOurs =
   (scope: string) =>
     new ExplainedError(
       "logout-incomplete",
-      `The login for ${scope} still stands in ${path}. It was renewed, and the record of that is gone with ${folder}: it may be another job's.`,
+      `The login for ${scope} is still in ${path}. It was renewed, and the record of that is gone with ${folder}: it may be another job's.`,
       { remedy: [`If no other job uses it: skopeo logout --authfile ${path} ${scope}`] },
     );
 
@@ -212,15 +212,15 @@ const perhapsLeft =
   ({ path }: FileRecord) =>
     new ExplainedError(
       "logout-incomplete",
-      `Whether ${path} still holds a login can't be told: the record of it is gone with ${folder}, and too many robots were logged in for the runner to remember each.`,
-      { remedy: [`Log out of each that stands there: skopeo logout --authfile ${path} HOST`] },
+      `${path} may still hold a login: its record is gone with ${folder}, and there were too many robots for the runner to remember each.`,
+      { remedy: [`Log out of each that it holds: skopeo logout --authfile ${path} HOST`] },
     );
 
 /**
- * For a login that is to stay: the roots that were left for later steps go all the same, since nobody would take them back.
+ * For a login that is to stay: removes the roots that were installed for later steps, since no later logout would remove them.
  * @returns their files
  */
-export async function takeBackRoots(
+export async function removeSessionRoots(
   folder: string,
   platform: LocalPlatform,
   trace?: Trace,
@@ -228,7 +228,7 @@ export async function takeBackRoots(
   const { session } = await recordOf(folder, false, trace);
   const certificates = (session ?? trace?.session)?.certificates ?? [];
   for (const record of certificates) {
-    await takeRootsBack(record, platform);
+    await undoRoots(record, platform);
   }
   if (session && certificates.length > 0) {
     await saveSession({ ...session, certificates: [] });
@@ -237,9 +237,9 @@ export async function takeBackRoots(
 }
 
 /**
- * Deletes the robot tokens that stand under `scopes` in an auth file, where no session says what stood there before.
+ * Deletes the robot tokens under `scopes` in an auth file for which no session knows the earlier content.
  * @returns the scopes that are logged out now
- * @throws ExplainedError `logout-incomplete` where a password of another kind stands there; `auth-file-unusable`, `auth-file-locked`
+ * @throws ExplainedError `logout-incomplete` if another kind of password is there; `auth-file-unusable`, `auth-file-locked`
  */
 export async function logoutOf(
   { authFile, logins }: AuthFileStatus,
@@ -250,8 +250,8 @@ export async function logoutOf(
   if (stored) {
     throw new ExplainedError(
       "logout-incomplete",
-      `What ${authFile} holds for ${stored.scope} is a password of ${stored.robot}, not a robot token of Quay: it stays.`,
-      { remedy: [`To delete it all the same: skopeo logout --authfile ${authFile} ${stored.scope}`] },
+      `${authFile} has a stored password for ${stored.scope} (user ${stored.robot}), not a robot token; it was left in place.`,
+      { remedy: [`To delete it: skopeo logout --authfile ${authFile} ${stored.scope}`] },
     );
   }
   const isOurs = (entry: AuthEntry) => isRobotLogin(readEntry(entry) ?? { robot: "", expiresAt: undefined });
@@ -267,24 +267,24 @@ export async function logoutOf(
   return removed;
 }
 
-/** What is left there is told, and for how long: another file, which the login would have had, is no help any more. */
-const standing = (error: ExplainedError, path: string, { robots }: Session): ExplainedError =>
+/** Names the logins that remain, and their expiry, and drops the advice to name another file: it is too late for that. */
+const withRemaining = (error: ExplainedError, path: string, { robots }: Session): ExplainedError =>
   reworded(error, {
     remedy: (lines) => [
       ...lines.filter((line) => !mentionsIn(line).includes("auth-file")),
       ...robots.map(
         ({ robot, scope, expiresAt }) =>
-          `The login of ${robot} may still stand there, until it ends at ${isoTime(expiresAt)}: skopeo logout --authfile ${path} ${scope}`,
+          `The login of ${robot} may still be there until it expires at ${isoTime(expiresAt)}: skopeo logout --authfile ${path} ${scope}`,
       ),
     ],
   });
 
 const late = (cause: unknown): ExplainedError =>
-  new ExplainedError("timeout", "The time for logging out was over, while others held the lock of a file.", {
-    remedy: ["Log out once more: what is taken back already stays so."],
+  new ExplainedError("timeout", "The logout timed out while other processes held the lock of a file.", {
+    remedy: ["Log out again: it continues where this logout stopped."],
     cause,
   });
 
 function logExpiry(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
-  reporter.info(`The robot token of ${robot} can't be revoked in Quay: it ends by itself at ${isoTime(expiresAt)}.`);
+  reporter.info(`Quay cannot revoke the robot token of ${robot}; it expires at ${isoTime(expiresAt)}.`);
 }

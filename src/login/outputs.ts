@@ -1,4 +1,4 @@
-/** What a login hands out, by the names of the table of outputs. Pure. */
+/** The outputs of a login, by the names of the table of outputs. Pure. */
 import { isoTime } from "../identity/token.ts";
 import type { OptionReader } from "../options/reader.ts";
 import type { OutputName } from "../options/table.ts";
@@ -7,8 +7,8 @@ import type { RobotLogin } from "../quay/scope.ts";
 import type { LoginResult } from "./login.ts";
 
 /**
- * The option export-token: the one output that a login has only where it is asked for.
- * @throws ExplainedError `invalid-input` where several robots log in
+ * The option export-token: the one output that a login has only on request.
+ * @throws ExplainedError `invalid-input` if several robots log in
  */
 export function parseExportToken({ boolean }: OptionReader, robots: readonly RobotLogin[]): boolean {
   const exportToken = boolean("export-token");
@@ -16,7 +16,7 @@ export function parseExportToken({ boolean }: OptionReader, robots: readonly Rob
     throw invalidInput(
       "export-token",
       "true",
-      "it hands out one token, and there are several robots",
+      "it returns one token, and there are several robots",
       "one step per robot",
     );
   }

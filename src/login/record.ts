@@ -1,6 +1,6 @@
 /**
- * What of a session's record is believed. Its folder may lie in a checkout, where anybody's commit can put a record, or in a
- * place where others may write: so whose it is, and what each part may say, is looked at before anything is done.
+ * Which session records are trusted. A record's folder may be in a checkout, where any author's commit can put a record, or in
+ * a folder that others may write to: its owner and the form of each part are checked before anything is done.
  */
 import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
@@ -17,30 +17,30 @@ import type { Life } from "../quay/answers.ts";
 import type { RobotLogin } from "../quay/scope.ts";
 import { type CertificateRecord, isCertificateOf } from "../tools/certificates.ts";
 
-/** Of the record's form: another program version must not guess what it means. */
+/** The version of the record's format: another version of the program must not guess what a record means. */
 export const recordVersion = 1;
 
 export interface Session {
   readonly version: number;
-  /** Private to the user; holds the private auth file, the record of this session, and folders of tools at work. */
+  /** Private to the user; holds the private auth file, the record of this session, and the folders of running tools. */
   readonly folder: string;
-  /** Whether the user chose the folder, so that others may have put something there. */
+  /** Whether the user chose the folder: other processes may have put files there. */
   readonly named: boolean;
   /** Distinguishes what is ours in folders shared with others. */
   readonly id: string;
   readonly files: readonly FileRecord[];
   readonly certificates: readonly CertificateRecord[];
-  /** What is logged in, and when its robot token ends (seconds since 1970): Quay has no revocation for it. */
+  /** The robots that are logged in, and when their tokens expire (seconds since 1970): Quay has no revocation for them. */
   readonly robots: readonly (RobotLogin & Life)[];
-  /** Of the login of a job, whose later steps use it. */
+  /** Set for a login of a job, whose later steps use it. */
   readonly job?: JobLogin | undefined;
 }
 
-/** What the end of a job has to know besides. */
+/** What the end of a job needs to know too. */
 export interface JobLogin {
-  /** Whether the end of the job takes the login back. */
+  /** Whether the end of the job removes the login. */
   readonly logout: boolean;
-  /** Whether a process keeps it alive. */
+  /** Whether a process renews it. */
   readonly refresh: boolean;
   /** REGISTRY_AUTH_FILE before this login; empty: not set. */
   readonly authFileBefore: string;
@@ -68,7 +68,7 @@ export async function readRecord(folder: string, name: string): Promise<Session 
   }
   const problem = (await whyNotOurs(folder)) ?? whoseIsIt(found.info, await lstat(folder));
   if (problem !== undefined) {
-    throw fail(`is not believed: ${problem}. Nothing was changed`, elsewhere);
+    throw fail(`is not trusted: ${problem}. Nothing was changed`, elsewhere);
   }
   let session: Session;
   try {
@@ -76,7 +76,7 @@ export async function readRecord(folder: string, name: string): Promise<Session 
     assertForm(session);
     JSON.stringify(session); // a renewal writes it again: nothing in it is nested too deep for that
   } catch {
-    // A parser's message quotes the text, which holds secrets: it is not passed on.
+    // A parser's message quotes the text, which holds secrets: drop it.
     throw fail("is damaged, or of another version of this program", byHand);
   }
   const beyond = (found.info.mode & 0o020) === 0 ? undefined : await beyondGroup(session.files, found.info.gid);
@@ -87,18 +87,18 @@ export async function readRecord(folder: string, name: string): Promise<Session 
   return session;
 }
 
-const byHand = "Log out by hand, of each file that held the login: skopeo logout --authfile FILE HOST";
+const byHand = "Log out of each file that held the login: skopeo logout --authfile FILE HOST";
 const elsewhere = text`Log out as the user who logged in. For a new login name a folder of its own: ${mention("session", "/path/of/a/new/folder")}`;
 
 /**
- * A folder of this user's, or root's, that nobody else may write to; but for a volume's group (a pod's fsGroup makes folders
- * 02770 and files 0660): who is in it may write to the volume's auth files as well.
- * @returns in words what is wrong with it
+ * A folder of this user or root to which no other user may write, except a volume's group (a pod's fsGroup makes folders
+ * 02770 and files 0660): its members may write to the volume's auth files too.
+ * @returns what is wrong with it; undefined: nothing
  */
 export async function whyNotOurs(folder: string): Promise<string | undefined> {
   const info = await lstat(folder);
   if (!info.isDirectory()) {
-    return "the folder is a link, or no folder";
+    return "the folder is a link, or not a folder";
   }
   const user = process.geteuid?.();
   if (info.uid !== user && info.uid !== 0) {
@@ -113,21 +113,21 @@ function whoseIsIt(info: Stats, folder: Stats): string | undefined {
     return `it belongs to user ${info.uid}, and this is user ${user}`;
   }
   if (info.nlink !== 1) {
-    return "it has another name besides";
+    return "it has a second hard link";
   }
   return whoElseWrites("it", info, (folder.mode & 0o2020) === 0o2020 && folder.gid === info.gid);
 }
 
 function whoElseWrites(what: string, { mode, gid }: Stats, isVolumes: boolean): string | undefined {
   if ((mode & 0o002) !== 0) {
-    return `everybody may write to ${what}`;
+    return `every user may write to ${what}`;
   }
   return (mode & 0o020) !== 0 && !isVolumes ? `group ${gid} may write to ${what}` : undefined;
 }
 
 /**
- * In a file that this group can't write, a record that it can write takes our entries out, and that is all.
- * @returns the file that it would change otherwise
+ * A record that a group can write only removes our entries from a file that the group can't write.
+ * @returns the first file that the record would change in another way
  */
 async function beyondGroup(files: readonly FileRecord[], gid: number): Promise<string | undefined> {
   for (const record of files) {
@@ -140,7 +140,7 @@ async function beyondGroup(files: readonly FileRecord[], gid: number): Promise<s
   return undefined;
 }
 
-/** @throws where a part is missing, or has another form than what a login writes */
+/** @throws if a part is missing, or has a form that no login writes */
 export function assertForm({ version, id, files, certificates, robots }: Session): void {
   const sound =
     version === recordVersion &&
@@ -149,7 +149,7 @@ export function assertForm({ version, id, files, certificates, robots }: Session
     certificates.every((each) => isCertificate(each, id)) &&
     robots.every(
       ({ robot, scope, expiresAt, lifeSeconds }) =>
-        isWord(robot) && isWord(scope) && isTime(expiresAt) && isTime(lifeSeconds),
+        isName(robot) && isName(scope) && isTime(expiresAt) && isTime(lifeSeconds),
     );
   if (!sound) {
     throw new Error("a part is missing");
@@ -166,7 +166,7 @@ function isFile({ path, before, mode, folders, scopes, after }: FileRecord): boo
     areFoldersOf(path, folders) &&
     isObject(scopes) &&
     Object.entries(scopes).every(
-      ([scope, entry]) => isWord(scope) && entry.before !== undefined && areHashes(entry.written),
+      ([scope, entry]) => isName(scope) && entry.before !== undefined && areHashes(entry.written),
     ) &&
     areHashes(after)
   );
@@ -180,11 +180,11 @@ const isCertificate = (record: CertificateRecord, id: string): boolean =>
 
 const isPath = (path: string): boolean => isAbsolute(path) && resolve(path) === path && !path.includes("\0");
 
-/** On the way to the file: no other folder is ever made for it. */
+/** Folders above the file: a login makes no others. */
 const areFoldersOf = (path: string, folders: readonly string[]): boolean =>
   folders.every((folder) => isPath(folder) && `${dirname(path)}${sep}`.startsWith(folder + sep));
 
 const areHashes = (hashes: readonly unknown[]): boolean => hashes.every((each) => typeof each === "string");
 
-/** A robot's name, or what a login stands under. */
-const isWord = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/-]{1,4096}$/.test(text);
+/** A robot's name, or a scope. */
+const isName = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/-]{1,4096}$/.test(text);

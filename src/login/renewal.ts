@@ -1,4 +1,4 @@
-/** Keeps a login alive: signs in again in time, for as long as it is asked to. One mechanism for all entryPoints. */
+/** Renews a login before it expires, until it is stopped. One mechanism for all entry points. */
 
 import { hasAllEntries } from "../authfile/change.ts";
 import { isoTime } from "../identity/token.ts";
@@ -13,18 +13,18 @@ import type { LoginResult } from "./login.ts";
 import type { Session } from "./session.ts";
 
 export interface RenewalOptions {
-  /** One login that renews the session; where it fails, the old one stays. */
+  /** One login that renews the session; if it fails, the old login stays. */
   readonly renew: (session: Session) => Promise<Session>;
   /** Its content is watched: the kubelet replaces a projected token in place. */
   readonly tokenFile: string | undefined;
-  /** Where the identity token can't be fetched again, its end, in seconds since 1970. */
+  /** If the identity token can't be fetched again: its expiry, in seconds since 1970. */
   readonly identityEnds: number | undefined;
-  /** Whether the end of a login that could not be renewed ends this too, or is told and the trying goes on. */
+  /** "exit": a login that expires ends the renewal with an error; "retry": it is logged, and the attempts continue. */
   readonly onLapse: "exit" | "retry";
   readonly onLapsed?: (lapse: ExplainedError) => void;
 }
 
-/** What of a login decides how it can be kept alive. */
+/** The part of a login that decides how it can be renewed. */
 export function sourceOf({
   source,
   identity,
@@ -38,13 +38,13 @@ export function sourceOf({
 type Reason = "due" | "token-changed" | "entry-gone" | "clock-jumped";
 
 const reasons: Readonly<Record<Reason, string>> = {
-  due: "its end comes near",
+  due: "it was about to expire",
   "token-changed": "the identity token was replaced",
-  "entry-gone": "it is gone from the auth file",
-  "clock-jumped": "the clock has jumped",
+  "entry-gone": "its entry was gone from the auth file",
+  "clock-jumped": "the clock jumped",
 };
 
-/** A moment on the clock that people set, and on the one that nobody sets, which stands still while a machine sleeps. */
+/** A moment on the wall clock, which users set, and on the monotonic one, which pauses while a machine sleeps. */
 interface Moment {
   readonly now: number;
   readonly elapsed: number;
@@ -62,7 +62,7 @@ interface State {
   /** Milliseconds between two looks at the clock and the files. */
   tick: number;
   token: string | undefined;
-  /** Of the token file and the auth files when they were read last. */
+  /** Fingerprints of the token file and the auth files when they were last read. */
   marks: string;
   failures: number;
   lastFailure: ExplainedError | undefined;
@@ -70,7 +70,7 @@ interface State {
 
 /**
  * Never returns: `platform.signal` stops it, with its reason.
- * @throws ExplainedError `login-lapsed` where the login has ended and this is the end, `not-logged-in` where it was taken back
+ * @throws ExplainedError `login-lapsed` if the login has expired and `onLapse` is "exit", `not-logged-in` if it was removed
  */
 export async function renewUntilStopped(
   session: Session,
@@ -95,25 +95,25 @@ export async function renewUntilStopped(
       if (options.onLapse === "exit" || state.next === never) {
         throw lapsed(state);
       }
-      tellLapse(state, options, platform);
+      logLapse(state, options, platform);
       continue;
     }
-    reporter.debug(`renewing the login, since ${reasons[reason]}`);
+    reporter.debug(`renewing the login because ${reasons[reason]}`);
     try {
       state.token = await readToken(options); // the one that the renewal will use
       const renewed = await options.renew(state.session);
       if (isPast(state.end, clock)) {
-        tellLapse(state, options, platform); // it ended while this renewal was on its way
+        logLapse(state, options, platform); // it expired during this renewal
       }
       state.session = renewed;
-      state.marks = ""; // the files are other ones now, and are looked at once more
+      state.marks = ""; // the files are new: check them again
       plan(state, options, platform);
       reporter.info(
-        `The login was renewed, since ${reasons[reason]}: it lasts until ${isoTime(endOf(state.session))}.`,
+        `The login was renewed because ${reasons[reason]}; it now expires at ${isoTime(endOf(state.session))}.`,
       );
     } catch (error) {
       signal.throwIfAborted();
-      // Somebody has logged out meanwhile: there is nothing to keep alive any more.
+      // Another process has logged out meanwhile: nothing is left to renew.
       if (!(error instanceof ExplainedError) || error.code === "not-logged-in") {
         throw error;
       }
@@ -122,18 +122,18 @@ export async function renewUntilStopped(
   }
 }
 
-function tellLapse(state: State, { onLapsed }: RenewalOptions, { reporter }: LocalPlatform): void {
+function logLapse(state: State, { onLapsed }: RenewalOptions, { reporter }: LocalPlatform): void {
   const lapse = lapsed(state);
   reporter.warning(formatError(failureObject(lapse, reporter), reporter.moreOn));
   onLapsed?.(lapse);
-  state.end = never; // told once
+  state.end = never; // logged once
 }
 
 const endOf = ({ robots }: Session): number => Math.min(...robots.map(({ expiresAt }) => expiresAt));
 
 /**
- * At 80 % of the tokens' own life, or up to 10 % of it sooner, so that a thousand pods don't come at once. By what Quay says
- * of their life, not of their end: its clock need not be ours.
+ * Renews at 80 % of the tokens' life, or up to 10 % of it sooner, to spread a thousand pods over time. The life that Quay gives
+ * counts, not the expiry: Quay's clock may differ from ours.
  */
 function plan(state: State, { identityEnds }: RenewalOptions, { clock, reporter }: LocalPlatform): void {
   const life = Math.max(1, Math.min(...state.session.robots.map(({ lifeSeconds }) => lifeSeconds))) * 1000;
@@ -145,12 +145,12 @@ function plan(state: State, { identityEnds }: RenewalOptions, { clock, reporter 
   if (identityEnds !== undefined && identityEnds * 1000 <= clock.now() + wait) {
     state.next = never;
     reporter.warning(
-      `The login lasts until ${isoTime(endOf(state.session))} and will not be renewed: its identity token ends at ${isoTime(identityEnds)} and can't be fetched again.`,
+      `The login expires at ${isoTime(endOf(state.session))} and will not be renewed: its identity token expires at ${isoTime(identityEnds)} and can't be fetched again.`,
     );
   }
 }
 
-/** Up to a wait that doubles from a second to a minute, and never longer than a quarter of what is left. */
+/** Waits up to a bound that doubles from a second to a minute, and never longer than a quarter of the remaining time. */
 function retryLater(state: State, error: ExplainedError, { clock, reporter }: LocalPlatform): void {
   const isKnown = state.failures > 0 && state.lastFailure?.message === error.message;
   state.lastFailure = error;
@@ -159,8 +159,8 @@ function retryLater(state: State, error: ExplainedError, { clock, reporter }: Lo
   const left = state.end.now - clock.now();
   const wait = Math.max(state.tick, Math.min(backoff, left > 0 ? left / 4 : backoff));
   state.next = momentIn(wait, clock);
-  const next = `Trying again ${inSeconds(wait)}; the login ends at ${isoTime(endOf(state.session))}.`;
-  // What to do about it is said once, and once more when the login ends by it.
+  const next = `Trying again ${inSeconds(wait)}; the login expires at ${isoTime(endOf(state.session))}.`;
+  // The remedy is logged once, and again when the login expires because of it.
   const failure = failureObject(error, reporter);
   const [what, ...remedy] = (isKnown ? failure.message : formatError(failure, reporter.moreOn)).split("\n");
   reporter.warning([`The login could not be renewed. ${what} ${next}`, ...remedy].join("\n"));
@@ -169,7 +169,7 @@ function retryLater(state: State, error: ExplainedError, { clock, reporter }: Lo
 function lapsed({ session, lastFailure }: State): ExplainedError {
   return new ExplainedError(
     "login-lapsed",
-    `The login ended at ${isoTime(endOf(session))}, before it could be renewed.`,
+    `The login expired at ${isoTime(endOf(session))} before it could be renewed.`,
     {
       remedy: lastFailure
         ? [text`The last attempt: ${lastFailure.headline}`, ...lastFailure.remedy]
@@ -179,7 +179,7 @@ function lapsed({ session, lastFailure }: State): ExplainedError {
   );
 }
 
-/** A look each tick, since neither a suspended machine nor a shared file system tells of a change. */
+/** Polls at each tick: neither a suspended machine nor a shared file system notifies of a change. */
 async function nextReason(
   state: State,
   options: RenewalOptions,

@@ -1,4 +1,4 @@
-/** Options as text become one plain value, validated once, before anything is touched. Pure. */
+/** Turns options from text into one plain value, validated once, before anything is changed. Pure. */
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
 import { readOptions, requireOptions } from "../options/reader.ts";
@@ -10,11 +10,11 @@ import type { AccessWanted } from "../registry/access.ts";
 import { actionNames } from "../registry/types.ts";
 import { type ToolName, tools } from "../tools/tools.ts";
 
-/** What a login is asked to do. What surrounds it (its time, its end, what is printed) is the entry point's. */
+/** What a login is to do. Its timeout, its logout and what is printed are the entry point's. */
 export interface LoginRequest {
   /** host or host:port, lower case */
   readonly registry: string;
-  /** host or host:port where the registry may send logins besides itself */
+  /** host or host:port, besides the registry's, to which the registry may send logins */
   readonly tokenHost: string | undefined;
   readonly robots: readonly RobotLogin[];
   readonly identity: IdentityRequest;
@@ -25,7 +25,7 @@ export interface LoginRequest {
 
 /** The files that a login goes into. */
 export interface StoreRequest {
-  /** undefined: where this entry point keeps logins by itself */
+  /** undefined: the entry point's default */
   readonly authFile: string | undefined;
   readonly authFileMode: number | undefined;
   readonly dockerConfig: boolean | "auto";
@@ -91,7 +91,7 @@ function parseRobots(entries: readonly string[], registry: string): readonly Rob
       throw invalidInput(
         "robot",
         robot,
-        `${twin.robot} logs in for ${scope} already, and only one login can stand there`,
+        `${twin.robot} logs in for ${scope} already, and a scope has one login`,
         `a scope of its own: ${registry}/${organizationOf(robot)}/app=${robot}`,
       );
     }
@@ -113,7 +113,7 @@ function parseMode(value: string | undefined): number | undefined {
     throw invalidInput(
       "auth-file-mode",
       value,
-      "it is octal, lets the owner read and write, and nobody execute",
+      "it must be octal, let the owner read and write, and let no user execute",
       mention("auth-file-mode", "0640"),
     );
   }

@@ -1,4 +1,4 @@
-/** The roots of ca-file, left for the tools of later steps in the user's folders for this host, until logout. */
+/** Installs the roots of ca-file for the tools of later steps, in the user's folders for this host, until logout. */
 import { certificatesFolders } from "../authfile/locations.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -7,8 +7,8 @@ import { type CertificateRecord, installRoots } from "../tools/certificates.ts";
 import type { Journal } from "./journal.ts";
 import type { Workplace } from "./workplace.ts";
 
-/** Never throws: what can't be left is warned of. */
-export async function leaveRoots(
+/** Never throws: it warns if the roots can't be installed. */
+export async function installRootsForJob(
   registry: string,
   { roots, willLogOut, workspace }: Workplace,
   journal: Journal,
@@ -19,11 +19,11 @@ export async function leaveRoots(
   }
   const warn = (why: string) =>
     reporter.warning(
-      text`The roots of ${mention("ca-file")} could not be left for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
+      text`The roots of ${mention("ca-file")} could not be installed for later steps (${why}): give them --cert-dir, or --src-cert-dir and --dest-cert-dir.`,
     );
   const folders = certificatesFolders(env, registry);
   if (folders.length === 0) {
-    warn(env.HOME ? "HOME is no absolute path" : "HOME is not set");
+    warn(env.HOME ? "HOME is not an absolute path" : "HOME is not set");
   }
   const certificates: CertificateRecord[] = [];
   for (const folder of folders) {

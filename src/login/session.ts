@@ -1,6 +1,6 @@
 /**
- * What a login leaves behind, written into its private folder before each change, so that logout can take it back after a
- * failure or a kill at any moment. The folder's path is all that an entry point has to keep.
+ * The record of what a login changes, written into its private folder before each change, so that logout can undo it after a
+ * failure or a kill at any moment. An entry point has to keep only the folder's path.
  */
 import { constants } from "node:fs";
 import { chmod, mkdir, open, readdir, realpath, rm, rmdir } from "node:fs/promises";
@@ -17,9 +17,9 @@ const record = "session.json";
 const prefix = "quay-keyless-login-";
 
 /**
- * A folder of its own name for one login.
+ * Makes a folder with a unique name for one login.
  * @param temporaryFolder where the job's private files belong, outside of its workspace
- * @param remember is told of the folder before it is made: after a kill at any moment somebody knows it
+ * @param remember gets the session before its folder is made: after a kill at any moment the caller knows it
  * @throws ExplainedError `auth-file-unusable`
  */
 export async function openSession(
@@ -42,7 +42,7 @@ export async function openSession(
       `No private folder can be made in ${temporaryFolder} (${codeOf(cause)}).`,
       {
         remedy: [
-          "Let the temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) exist, be writable, and have room.",
+          "The temporary folder (RUNNER_TEMP on GitHub, elsewhere TMPDIR) must exist, be writable, and have free space.",
         ],
         cause,
       },
@@ -51,7 +51,7 @@ export async function openSession(
 }
 
 /**
- * The folder that the user named; an earlier session in it must have been taken back.
+ * The folder that the user named; an earlier session in it must have been logged out.
  * @throws ExplainedError `invalid-input`: it can't be made, or holds something else
  */
 export async function openNamedSession(folder: string): Promise<Session> {
@@ -62,7 +62,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
     made = await makeFolders(folder);
     const found = await readdir(folder);
     if (found.length > 0) {
-      throw fail("the folder holds other files, and must be its own");
+      throw fail("the folder holds other files, and a session needs its own folder");
     }
     await makePrivate(folder);
     const problem = await whyNotOurs(folder);
@@ -71,7 +71,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
     }
     const session = await write(newSession(folder, true));
     await readSession(folder, true).catch(async ({ message }: Error) => {
-      // A volume that gives each file to somebody else: logout would not believe it.
+      // A volume that gives each file to another user: logout would not trust the record.
       await removeSession(session);
       throw fail(message);
     });
@@ -85,7 +85,7 @@ export async function openNamedSession(folder: string): Promise<Session> {
   }
 }
 
-/** By a handle: whoever may write to the folder above could put a link in its place meanwhile. Another's folder stays as it is. */
+/** By a handle: a user who may write to the folder above could put a link in its place. Another user's folder stays as it is. */
 async function makePrivate(folder: string): Promise<void> {
   const opened = await open(folder, constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(() => undefined);
   if (opened !== undefined && (await opened.stat()).uid === process.geteuid?.()) {
@@ -94,7 +94,7 @@ async function makePrivate(folder: string): Promise<void> {
   await opened?.close();
 }
 
-/** The sessions of a job's logins: what lies in its temporary folder and is soundly ours. */
+/** The sessions of a job's logins: those in its temporary folder whose record is trusted. */
 export async function jobSessions(temporaryFolder: string): Promise<readonly Session[]> {
   const names = await readdir(temporaryFolder).catch(() => []);
   const sessions = await Promise.all(names.map((name) => jobSession(join(temporaryFolder, name))));
@@ -121,12 +121,12 @@ function newSession(folder: string, named: boolean): Session {
 }
 
 /**
- * Deletes the session's folder, its record last, so that a kill on the way leaves enough to go on. In a folder that the user
- * named, whatever is not ours stays.
+ * Deletes the session's folder, its record last: after a kill on the way another call can continue. In a folder that the user
+ * named, files that are not ours stay.
  */
 export async function removeSession({ folder, named }: Session): Promise<void> {
   const found = await readdir(folder).catch(() => []);
-  // One that is not named is made by this program alone, under such a name.
+  // Only this program makes a folder of such a name that the user did not choose.
   const isWhollyOurs = !named && basename(folder).startsWith(prefix);
   for (const name of found.filter(
     (each) => isWhollyOurs || /^(?:certificates|helpers|source|tool-[0-9]+)$/.test(each),
@@ -139,7 +139,7 @@ export async function removeSession({ folder, named }: Session): Promise<void> {
   await removeEmptySession(folder);
 }
 
-/** Where there is no record, nothing else of ours is there either. Another's folder stays. */
+/** Without a record, the folder holds nothing of ours. Another user's folder stays. */
 export async function removeEmptySession(folder: string): Promise<void> {
   if ((await whyNotOurs(folder).catch(() => "it is not there")) !== undefined) {
     return;
@@ -149,7 +149,7 @@ export async function removeEmptySession(folder: string): Promise<void> {
 }
 
 /**
- * Writes the record in one step: it holds what stood in other people's files before, so it is never half.
+ * Writes the record in one step: it holds the earlier contents of other users' files and must never be incomplete.
  * @throws ExplainedError `auth-file-unusable`
  */
 export async function saveSession(session: Session): Promise<Session> {
@@ -160,7 +160,7 @@ export async function saveSession(session: Session): Promise<Session> {
       "auth-file-unusable",
       `The record of the login can't be written to ${session.folder} (${codeOf(cause)}).`,
       {
-        remedy: ["Let that folder stay while a login runs, be writable, and have room; then log in again."],
+        remedy: ["That folder must stay while a login runs, be writable, and have free space. Log in again."],
         cause,
       },
     );
@@ -173,9 +173,9 @@ async function write(session: Session): Promise<Session> {
 }
 
 /**
- * What a login has left in this folder, checked before it is believed.
+ * The session in this folder, checked before it is trusted.
  * @param named whether the user chose the folder, which the record itself can't know
- * @returns undefined where the session was taken back already
+ * @returns undefined if the session was logged out already
  * @throws ExplainedError `logout-incomplete`
  */
 export async function readSession(folder: string, named = false): Promise<Session | undefined> {
@@ -183,7 +183,7 @@ export async function readSession(folder: string, named = false): Promise<Sessio
   return read && { ...read, folder, named };
 }
 
-/** Lets other users through to a file whose own permissions let them read it. */
+/** Lets other users enter the folder of a file whose permissions let them read it. */
 export async function openFolderTo(session: Session, mode: number): Promise<void> {
   if ((mode & 0o077) !== 0) {
     await chmod(session.folder, 0o711);

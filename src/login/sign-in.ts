@@ -1,4 +1,4 @@
-/** The robots of a login, all at the same time: exchange -> tool login, each by a tool of its own. */
+/** Logs in all robots at the same time: exchange -> tool login, each with a tool process of its own. */
 import { join } from "node:path";
 import type { AuthEntry } from "../authfile/read.ts";
 import type { Identity } from "../identity/token.ts";
@@ -18,7 +18,7 @@ import type { Tool } from "../tools/tools.ts";
 export interface SignInOptions {
   readonly registry: string;
   readonly tool: Tool;
-  /** Private: the tools' own folders are made in it, and are gone afterwards. */
+  /** Private: the tools' own folders are made in it, and removed afterwards. */
   readonly folder: string;
   /** PEM text of the option ca-file. */
   readonly roots: string | undefined;
@@ -37,8 +37,8 @@ export interface SignedIn {
 }
 
 /**
- * Robots that log in at the same time. Measured: 20 robots take 1.45 times as long as one with a round trip of 30 ms, and 3.74 times
- * without one, where the CPU decides (docs/performance.md).
+ * How many robots log in at the same time. Measured: 20 robots take 1.45 times as long as one with a round trip of 30 ms, and
+ * 3.74 times without one, where the CPU decides (docs/performance.md).
  */
 const maxConcurrentLogins = 20;
 
@@ -83,7 +83,7 @@ async function signIn(login: RobotLogin, options: OneSignIn, platform: Platform)
   const { registry, tool, opened, currentIdentity, timeline } = options;
   let toolLogin: ToolLogin | undefined;
   try {
-    // Starting a process stops this one for milliseconds: during the exchange nothing else waits for it.
+    // Starting a process blocks this one for milliseconds: during the exchange nothing else waits for it.
     await currentIdentity();
     const exchanging = timeline.time(`exchange for ${login.robot}`, () =>
       exchange({ registry, robot: login.robot, currentIdentity, opened }, platform),

@@ -1,4 +1,4 @@
-/** What an auth file holds for a registry and until when. A robot token is a JWT, so the file is all that is needed. */
+/** Which logins an auth file holds for a registry, and when they expire. A robot token is a JWT: reading the file is enough. */
 import { resolve } from "node:path";
 import { type EntryLogin, readEntry } from "../authfile/entry.ts";
 import { containersLocations } from "../authfile/locations.ts";
@@ -33,7 +33,7 @@ export async function readStatus(wanted: Wanted, file: string | undefined, env: 
   const paths = (file === undefined ? locations.map(({ path }) => path) : [file]).map((path) => resolve(path));
   for (const authFile of paths) {
     const { content } = await readAuthFile(authFile, "read");
-    const logins = standingLogins(content, wanted);
+    const logins = loginsIn(content, wanted);
     if (logins.length > 0) {
       return { authFile, logins };
     }
@@ -41,7 +41,7 @@ export async function readStatus(wanted: Wanted, file: string | undefined, env: 
   return { authFile: paths[0] ?? "", logins: [] };
 }
 
-function standingLogins(content: AuthContent, { registry, scopes }: Wanted): readonly StoredLogin[] {
+function loginsIn(content: AuthContent, { registry, scopes }: Wanted): readonly StoredLogin[] {
   const isWanted = (scope: string) =>
     scopes.length > 0 ? scopes.includes(scope) : scope === registry || scope.startsWith(`${registry}/`);
   return Object.entries(content.auths ?? {}).flatMap(([scope, entry]) => {
@@ -69,7 +69,7 @@ export function assertLasting(
     throw new ExplainedError("not-logged-in", `${authFile} holds no login for ${missing}.`, {
       remedy: [
         `Log in: quay-keyless-login login --registry ${wanted.registry} --robot organization+name`,
-        text`If another file holds it, name that: ${mention("auth-file", "/path/auth.json")}`,
+        text`If another file holds it, name that file: ${mention("auth-file", "/path/auth.json")}`,
       ],
     });
   }
@@ -78,8 +78,8 @@ export function assertLasting(
     const left = Math.floor(short.expiresAt - now / 1000);
     const state =
       left < 0
-        ? `ended at ${isoTime(short.expiresAt)}`
-        : `ends at ${isoTime(short.expiresAt)}, in ${left} s: that is less than ${seconds} s`;
+        ? `expired at ${isoTime(short.expiresAt)}`
+        : `expires at ${isoTime(short.expiresAt)}, in ${left} s: less than ${seconds} s`;
     const robot = short.scope === wanted.registry ? short.robot : `${short.scope}=${short.robot}`;
     throw new ExplainedError("login-ends-soon", `The login for ${short.scope} in ${authFile} ${state}.`, {
       remedy: [

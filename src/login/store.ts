@@ -1,4 +1,4 @@
-/** Puts the logins of all robots into their files, in each file in one step. */
+/** Writes the logins of all robots into their files, each file in one step. */
 import { type Change, type FileRecord, mergeEntries } from "../authfile/change.ts";
 import type { AuthEntry } from "../authfile/read.ts";
 import { ExplainedError } from "../platform/errors.ts";
@@ -28,7 +28,7 @@ export async function storeLogins(
   };
   const path = authFile?.path ?? privateFile(folder);
   await merge(path, { mode, ...(start && { start }) });
-  // Both may be one file: a second merge would take our own entry for what stood there before.
+  // Both may be one file: a second merge would record our own entry as the earlier one.
   if (docker !== undefined && docker.path !== path) {
     await merge(docker.path, {}).catch((error) => {
       if (dockerIsNeeded || !(error instanceof ExplainedError) || error.code !== "auth-file-unusable") {

@@ -1,4 +1,4 @@
-/** Extra root certificates: read and checked once, and left for later steps where the containers tools look. */
+/** Extra root certificates: read and checked once, and installed for later steps where the containers tools look. */
 import { createHash, X509Certificate } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -67,7 +67,7 @@ export async function installRoots(
   id: string,
   remember: (record: CertificateRecord) => Promise<void>,
 ): Promise<void> {
-  // No secrets here, and a tool run by another user fails on a ~/.config/containers that it may not enter.
+  // It holds no secrets, and a tool that another user runs fails if it may not enter ~/.config/containers.
   const path = join(folder, nameOf(id));
   await remember({ path, folders: await missingFolders(folder), hash: hashOf(pem) });
   await makeFolders(folder, 0o755);
@@ -76,37 +76,37 @@ export async function installRoots(
 
 const nameOf = (id: string): string => `quay-keyless-login-${id}.crt`;
 
-/** Whether a session of this id would leave its roots there. */
+/** Whether a session of this id would install its roots there. */
 export const isCertificateOf = (path: string, id: string): boolean =>
   basename(path) === nameOf(id) && basename(join(path, "../..")) === "certs.d";
 
 /**
- * Also when it is gone already.
- * @returns false where somebody else has written there meanwhile: that stays
+ * Removes the installed roots. Succeeds if they are gone already.
+ * @returns false if another process has written the file since: it stays
  * @throws the file system's own error
  */
 export async function removeRoots({ path, folders, hash }: CertificateRecord): Promise<boolean> {
   await removeLeftovers(path);
   const found = await readOwnFile(path, maxSize.certificates).catch((error) => {
-    // It was written down, and then could not be made.
+    // Recorded, and then it could not be made.
     if (!["ENOENT", "ENOTDIR"].includes(codeOf(error))) {
       throw error;
     }
   });
-  const isTheirs = found && hashOf(found.bytes) !== hash;
-  if (found && !isTheirs) {
+  const isForeign = found && hashOf(found.bytes) !== hash;
+  if (found && !isForeign) {
     await rm(path, { force: true });
   }
-  await leaveFolder(path, folders);
-  return !isTheirs;
+  await removeFoldersOfLast(path, folders);
+  return !isForeign;
 }
 
-/** Of several sessions the first made the folders, and the last to leave removes them: what one made is noted for the others. */
-async function leaveFolder(left: string, made: readonly string[]): Promise<void> {
-  const folder = dirname(left);
-  const isAnothers = (name: string) => /^quay-keyless-login-[0-9a-f]+\.crt$/.test(name) && name !== basename(left);
+/** The first of several sessions made the folders, and the last to log out removes them: a note names them for the others. */
+async function removeFoldersOfLast(removed: string, made: readonly string[]): Promise<void> {
+  const folder = dirname(removed);
+  const isOfAnother = (name: string) => /^quay-keyless-login-[0-9a-f]+\.crt$/.test(name) && name !== basename(removed);
   const note = join(folder, ".quay-keyless-login-folders"); // no tool reads a name without .crt, .cert or .key
-  const isUsed = async () => (await readdir(folder).catch(() => [])).some(isAnothers);
+  const isUsed = async () => (await readdir(folder).catch(() => [])).some(isOfAnother);
   const read = await readOwnFile(note, maxSize.certificates).catch(() => undefined);
   const noted = String(read?.bytes ?? "")
     .split("\n")
@@ -116,7 +116,7 @@ async function leaveFolder(left: string, made: readonly string[]): Promise<void>
     await replaceFile(note, all.join("\n"), { mode: 0o644 });
   }
   if (!(await isUsed())) {
-    await rm(note, { force: true }).catch(() => {}); // nothing can be there where the folder is none
+    await rm(note, { force: true }).catch(() => {}); // no note can be there if the folder is not one
     await removeFolders(all.filter((each) => folder === each || folder.startsWith(`${each}/`)));
   }
 }

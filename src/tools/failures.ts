@@ -1,5 +1,5 @@
 /**
- * What a tool's failure means, from what it printed: its exit code only says that it failed. All the tools are Go programs,
+ * What a tool's failure means, from what it printed: its exit code only says that it failed. All tools are Go programs,
  * so the words are those of Go's net, net/http, crypto/tls and syscall, and of the containers libraries. Pure.
  */
 
@@ -7,41 +7,41 @@ export type ToolFailure =
   /** The registry does not accept the credential. */
   | "refused"
   | "untrusted"
-  /** Of Quay's two processes, the one for the registry is not up: nginx answers Docker's first protocol by itself. */
+  /** Quay's web process is up, its registry process is not: nginx itself answers Docker's first protocol. */
   | "not-up"
-  /** Something between the tool and the registry, or the registry in passing; it goes by itself. */
+  /** A passing failure of the registry or of the way to it. */
   | "passing"
-  /** The registry answered 500, which mostly stays so: it is also Quay's answer to a robot token that has ended. */
+  /** The registry answered 500, which mostly lasts: it is also Quay's answer to a robot token that has expired. */
   | "crashed"
   | "other";
 
 export interface ToolWords {
   readonly kind: ToolFailure;
-  /** Its last message in one line, to be shown; empty where it said nothing. */
+  /** The tool's last message in one line, to be shown; empty if it printed nothing. */
   readonly words: string;
 }
 
-/** @param output what it printed, without secrets */
+/** @param output what the tool printed, without secrets */
 export function readToolFailure(output: string): ToolWords {
   const message = lastMessage(output);
   return { kind: kindOf(message), words: shown(message) };
 }
 
 /**
- * Its message in the end, in one line: without the clothes of its log, and without what came before, such as warnings.
- * docker quotes a whole page over many lines.
+ * The last message in one line: without the log's own fields, and without earlier lines such as warnings.
+ * docker quotes a whole page in many lines.
  */
 function lastMessage(output: string): string {
   const lines = output.trim().split("\n");
   const begin = lines.findLastIndex((line) => /^(?:time=|error\b|fatal\b)/i.test(line));
   const text = lines.slice(begin < 0 ? -1 : begin).join(" ");
-  const message = loggedIn(text)?.replaceAll(/\\(["\\])/g, "$1") ?? text;
-  // The state of an upload, in its address, is long and of no use to anybody.
+  const message = messageField(text)?.replaceAll(/\\(["\\])/g, "$1") ?? text;
+  // An upload's state, in its address, is long and helps no reader.
   return message.replaceAll(/\?[^\s"]+/g, "");
 }
 
-/** The last field of a log's line; what it says may hold quotes that nobody has escaped. */
-function loggedIn(text: string): string | undefined {
+/** The last field of a log's line; its text may hold quotes that are not escaped. */
+function messageField(text: string): string | undefined {
   const lastField = [...text.matchAll(/(?<!\\)" \w+=/g)].at(-1)?.index ?? 0;
   const start = text.indexOf('msg="', lastField);
   return start >= 0 && text.endsWith('"') ? text.slice(start + 'msg="'.length, -1) : undefined;
@@ -55,9 +55,9 @@ const shown = (message: string): string =>
     .trim()
     .slice(0, 500);
 
-/** Whose names are these? Hosts, organizations and repositories may be called like an error. */
+/** Names to leave out: a host, an organization or a repository may be named like an error. */
 const names: readonly RegExp[] = [
-  // Names and foreign text stand in quotes (Go's %q).
+  // Names and foreign text are in quotes (Go's %q).
   /"(?:[^"\\]|\\.)*(?:"|$)/g,
   // https://host/path, docker://host/repository, host/repository:tag, /v2/repository/blobs/uploads/, host:443, 127.0.0.1:443->127.0.0.1:50000
   /[^\s(]*(?:\/\/|->)\S*?(?=[:,)]*(?:\s|$))/g,
@@ -73,9 +73,9 @@ const names: readonly RegExp[] = [
 const passing: readonly RegExp[] = [
   // A registry's own codes (errcode of the distribution project), by name.
   /\btoo ?many ?requests\b|\bunavailable: |\bblob upload (?:unknown|invalid)\b/i,
-  // The bytes were damaged between here and there, or two uploads met: what the source gives is checked by the tool itself.
+  // The bytes were damaged on the way, or two uploads met: the tool itself checks what the source gives.
   /\bdid not match uploaded content\b/,
-  // A status, and no size: the libraries put it behind each of these words.
+  // A status, not a size: the libraries put it after each of these words.
   /(?:[:=] ?|\b(?:registry|code|status|blob|HTTP) )(?:408|425|429|5(?!00)\d\d)(?=$|[\s,.;:)])(?! (?:bytes?|[KMG]?i?B)\b)/,
   // A proxy's refusal of a tunnel has no number.
   /\b(?:bad gateway|service (?:temporarily )?unavailable|gateway time-?out)\b/i,
@@ -89,7 +89,7 @@ const passing: readonly RegExp[] = [
   /closed idle connection|idle connection|persistConn|connection (?:broken|lost|closed)|connection loss|malformed (?:HTTP|MIME|chunked)|\bchunk (?:length|extension)|chunked line|declared Content-Length|with Body length/i,
   // net/http over HTTP/2.
   /\bhttp2: |stream error: |connection error: |\bGOAWAY\b|malformed response\b/,
-  // crypto/tls: a record or a handshake spoiled on its way, or the other side in trouble; not what the two cannot agree on.
+  // crypto/tls: a record or a handshake damaged on its way, or a failure of the peer; not what the two cannot agree on.
   /\btls: (?:bad record MAC|decryption failed|decompression failure|(?:record overflow|oversized record)|unexpected message|received (?:unexpected|record|malformed)|error (?:de|en)\w+ message|internal error|user canceled|close notify|illegal parameter|too many|protocol is shutdown|inva?lid (?:server finished|signature)|server's Finished)/i,
 ];
 
@@ -108,7 +108,7 @@ const kinds: readonly (readonly [ToolFailure, readonly RegExp[]])[] = [
 const maxRead = 4_000;
 
 function kindOf(message: string): ToolFailure {
-  // The cause stands at the end.
+  // The cause is at the end.
   const text = names.reduce((rest, name) => rest.replaceAll(name, "…"), message.slice(-maxRead));
   return kinds.find(([, patterns]) => patterns.some((pattern) => pattern.test(text)))?.[0] ?? "other";
 }

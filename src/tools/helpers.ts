@@ -1,7 +1,7 @@
 /**
- * Credential helpers that the containers tools keep logins in where registries.conf says so (`credential-helpers`,
- * containers-registries.conf(5)), whatever --authfile says. No option of all these tools turns that off: so programs of
- * ours, first on PATH, stand in for all that are installed, and say that they keep nothing.
+ * Credential helpers, where the containers tools store logins if registries.conf says so (`credential-helpers`,
+ * containers-registries.conf(5)), whatever --authfile says. No option that all these tools have turns that off: programs of
+ * ours, first on PATH, stand in for all installed helpers, and answer that they store nothing.
  */
 import { access, constants, readdir, rm } from "node:fs/promises";
 import { userInfo } from "node:os";
@@ -15,7 +15,7 @@ import { replaceFile } from "../platform/replace.ts";
 const prefix = "docker-credential-";
 const asked = ".asked";
 
-/** The answer of every helper to a host that it knows nothing of (docker-credential-helpers); a login is not taken. */
+/** Answers as every helper does for a host that it does not know (docker-credential-helpers); rejects a login. */
 const standIn = `#!/bin/sh
 [ "$1" != store ] || : >"$0${asked}"
 echo "credentials not found in native keychain"
@@ -23,10 +23,10 @@ exit 1
 `;
 
 /**
- * Stand-ins for the helpers that are on PATH, where a registries.conf names any.
- * @param folder for them; made where there are any
- * @returns the folder, undefined where there are none
- * @throws ExplainedError `credential-helper` where no program can run in `folder`: the tools would go on to the helper itself
+ * Makes stand-ins for the helpers on PATH if a registries.conf names any.
+ * @param folder for the stand-ins; made if there are any
+ * @returns the folder; undefined if there are none
+ * @throws ExplainedError `credential-helper` if no program can run in `folder`: the tools would go on to the helper itself
  */
 export async function standInForHelpers(env: Environment, folder: string): Promise<string | undefined> {
   const files = await filesThatSet(env);
@@ -47,8 +47,8 @@ export async function standInForHelpers(env: Environment, folder: string): Promi
     await Promise.all(programs.map((program) => access(program, constants.X_OK)));
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
-    const message = `No program can be run in ${folder} (noexec): nothing there keeps credential helpers from getting the robot token.`;
-    const elsewhere = "Or have the temporary folder (RUNNER_TEMP, TMPDIR) where programs can be run.";
+    const message = `No program can run in ${folder} (noexec): stand-ins there could not keep the robot token from credential helpers.`;
+    const elsewhere = "Or set the temporary folder (RUNNER_TEMP, TMPDIR) to one where programs can run.";
     throw new ExplainedError("credential-helper", message, {
       remedy: [...withoutHelpers(files), elsewhere],
       cause: error,
@@ -67,8 +67,8 @@ async function askedHelpers(folder: string | undefined): Promise<readonly string
 }
 
 /**
- * Where a tool failed since it keeps logins in a helper, or asks one that is not installed.
- * @param words what it said last
+ * Explains a tool's failure if its cause is that it stores logins in a helper, or asks one that is not installed.
+ * @param words its last message
  * @param folder of the stand-ins
  */
 export async function explainHelper(
@@ -85,9 +85,9 @@ export async function explainHelper(
   const files = await filesThatSet(env);
   const message =
     missing === undefined
-      ? `${tool} keeps logins in ${names.length > 0 ? `the credential helper ${names.join(", ")}` : "a credential helper"} alone, and would not read one in a file.`
+      ? `${tool} stores logins only in ${names.length > 0 ? `the credential helper ${names.join(", ")}` : "a credential helper"}, and would not read one from a file.`
       : `${tool} asks the credential helper ${missing}, which is not installed, before each login and pull.`;
-  return new ExplainedError("credential-helper", `${message} The helper has not got the robot token.`, {
+  return new ExplainedError("credential-helper", `${message} The helper did not get the robot token.`, {
     remedy: withoutHelpers(files),
   });
 }
@@ -98,8 +98,8 @@ const withoutHelpers = (files: readonly string[]): readonly string[] => [
 ];
 
 /**
- * Runs `work` beside stand-ins for the helpers that are on PATH; they are gone afterwards.
- * @returns `asked`: the helpers that a tool wanted to give a login to before the file, by name
+ * Runs `work` with stand-ins for the helpers on PATH, and removes them afterwards.
+ * @returns `asked`: the names of the helpers that a tool tried to store a login in before it wrote the file
  */
 export async function besideHelpers<T>(
   env: Environment,
@@ -116,8 +116,8 @@ export async function besideHelpers<T>(
 }
 
 /**
- * containers-registries.conf(5), "CONFIGURATION FILES". Libraries of today look below /usr/share, too, have drop-ins by who runs
- * them (registries.rootful.conf.d, registries.rootless.conf.d/UID) and mind XDG_CONFIG_HOME (storage/pkg/configfile).
+ * containers-registries.conf(5), "CONFIGURATION FILES". Current libraries also look below /usr/share, have drop-ins for each
+ * kind of user (registries.rootful.conf.d, registries.rootless.conf.d/UID) and respect XDG_CONFIG_HOME (storage/pkg/configfile).
  */
 async function filesThatSet(env: Environment): Promise<readonly string[]> {
   const variables = ["CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_OVERRIDE", "REGISTRIES_CONFIG_PATH"];
@@ -142,13 +142,13 @@ async function filesThatSet(env: Environment): Promise<readonly string[]> {
   return candidates.filter((_, index) => sets[index]);
 }
 
-/** Anything but the files of logins alone, which is what an empty list means as well. */
+/** Whether the list names more than the auth files; an empty list means these alone. */
 function namesHelpers(text: string): boolean {
   const [, list] = /^\s*["']?credential-helpers["']?\s*=([^\]]*)/m.exec(text) ?? [];
   return list !== undefined && /[\w.-]+/.test(list.replaceAll(/(["'])containers-auth\.json\1|#.*/g, ""));
 }
 
-/** Where HOME is not set, the tools ask the system's list of users. */
+/** If HOME is not set, the tools ask the system's list of users. */
 function homeOfUser(): string {
   try {
     return userInfo().homedir;

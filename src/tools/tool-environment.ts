@@ -1,21 +1,25 @@
-/** What of the environment the tools get. Pure. */
+/** The environment variables that the tools get. Pure. */
 import type { Environment } from "../platform/environment.ts";
 
-/** Whether a text holds something that is known to be secret. */
-type Knows = (text: string) => boolean;
+/** Whether a text holds a known secret. */
+type IsSecret = (text: string) => boolean;
 
 /**
- * Only what the tools need, and nothing of it that is known to be secret, whatever its name: a variable with the identity token may be
- * called as one of theirs. REGISTRY_AUTH_FILE and DOCKER_CONFIG are replaced by arguments.
+ * Only what the tools need, without known secrets, whatever the variable's name: the variable of the identity token may have
+ * the name of one of theirs. Arguments replace REGISTRY_AUTH_FILE and DOCKER_CONFIG.
  */
-export function toolEnvironment(env: Environment, isSecret: Knows, certificates: string | undefined): Environment {
+export function toolEnvironment(env: Environment, isSecret: IsSecret, certificates: string | undefined): Environment {
   const names =
     /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_.+|TMPDIR|XDG_.+|_?CONTAINERS_.+|BUILDAH_.+|STORAGE_.+|REGISTRIES_CONFIG_PATH|DOCKER_(?:HOST|CONTEXT|TLS_VERIFY|CERT_PATH|API_VERSION)|(?:HTTPS?|NO)_PROXY|SSL_CERT_(?:FILE|DIR))$/i;
   return childEnvironment(env, (name) => names.test(name), isSecret, certificates);
 }
 
-/** For a command that the user has chosen: all but what an identity token could be had with, and other logins. */
-export function commandEnvironment(env: Environment, isSecret: Knows, certificates: string | undefined): Environment {
+/** For a command of the user's: all variables but other logins and those that lead to an identity token. */
+export function commandEnvironment(
+  env: Environment,
+  isSecret: IsSecret,
+  certificates: string | undefined,
+): Environment {
   const withheld = /^(?:ACTIONS_RUNTIME_.+|SPIFFE_ENDPOINT_SOCKET|DOCKER_AUTH_CONFIG)$/;
   return childEnvironment(env, (name) => !withheld.test(name), isSecret, certificates);
 }
@@ -23,7 +27,7 @@ export function commandEnvironment(env: Environment, isSecret: Knows, certificat
 function childEnvironment(
   env: Environment,
   isWanted: (name: string) => boolean,
-  isSecret: Knows,
+  isSecret: IsSecret,
   certificates: string | undefined,
 ): Environment {
   const kept = Object.entries(env).filter(

@@ -1,4 +1,4 @@
-/** One login by a tool, into a folder of its own: so the tool verifies the credential, and no two tools touch one file. */
+/** One login by a tool, in a fresh folder: the tool verifies the credential, and no two tools write to one file. */
 import { rm } from "node:fs/promises";
 import type { AuthEntry } from "../authfile/read.ts";
 import { basicCredentials } from "../identity/token.ts";
@@ -21,7 +21,7 @@ import { prepareLogin, readLogin, type Tool, tools } from "./tools.ts";
 
 export interface ToolLogin {
   /**
-   * Hands over the robot token and waits until the tool has logged in.
+   * Gives the tool the robot token and waits until it has logged in.
    * @returns the entry that the tool wrote
    * @throws ExplainedError `login-refused`, `tls-untrusted`, `credential-helper`, `registry-unavailable`, `tool-failed`,
    * `robots-disabled`, or why there is no realm
@@ -34,22 +34,22 @@ export interface ToolLoginOptions {
   readonly tool: Tool;
   readonly registry: string;
   readonly login: RobotLogin;
-  /** Not there yet; gone afterwards. */
+  /** Does not exist yet; removed afterwards. */
   readonly folder: string;
   /** A folder of root certificates to trust besides the system's. */
   readonly certificates: string | undefined;
-  /** Where the tool will take the robot token; it is given none before that is known. */
+  /** Where the tool will send the robot token; it gets none before that is known. */
   readonly realm: () => Promise<Realm>;
   /** A folder of stand-ins for credential helpers. */
   readonly helpers: string | undefined;
 }
 
-/** Starts the tool, which waits for the password: its own start then costs no time once the token is there. */
+/** Starts the tool, which waits for the password: its start takes no time once the token has arrived. */
 export async function startToolLogin(options: ToolLoginOptions, platform: Platform): Promise<ToolLogin> {
   const { tool, registry, login, folder, certificates, helpers } = options;
   const launch = async (): Promise<Running> => {
     const args = await prepareLogin(tool, folder, login.robot, login.scope);
-    // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even where --authfile is given.
+    // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even if --authfile is given.
     const env = {
       ...withStandIns(toolEnvironment(platform.env, platform.reporter.holdsSecret, certificates), helpers),
       DOCKER_CONFIG: folder,
@@ -77,9 +77,9 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
           if (exitCode === 0 && entry?.auth === auth) {
             return { value: entry };
           }
-          // Hidden first, shortened then: the beginning of a secret would no longer be found.
-          const said = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
-          return await whyFailed(options, { exitCode, ...said }, platform, () =>
+          // Mask first, then shorten: a shortened secret would no longer be found.
+          const failure = readToolFailure(output.replaceAll(credential.token, "***").replaceAll(auth, "***"));
+          return await whyFailed(options, { exitCode, ...failure }, platform, () =>
             whyRefused(registry, credential, realm, platform),
           );
         } finally {
@@ -91,11 +91,11 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
 }
 
 interface Failed extends ToolWords {
-  /** undefined where a signal ended it */
+  /** undefined if a signal ended it */
   readonly exitCode: number | undefined;
 }
 
-/** Why no login came of it: what is wrong on this machine, and then what the tool itself says. */
+/** Why the login failed: first what is wrong on this machine, then what the tool itself says. */
 async function whyFailed(
   options: ToolLoginOptions,
   failed: Failed,
@@ -111,39 +111,39 @@ async function whyFailed(
     return { retry: "no", error: helper };
   }
   if (failed.exitCode === 0) {
-    return { retry: "no", error: leftNothing(options) };
+    return { retry: "no", error: wroteNothing(options) };
   }
   const homeless = tools[tool.name].needsHome && !(await hasHome(env)) ? [needsHome] : [];
   return explainToolFailure(options, failed, homeless, askQuay);
 }
 
-/** Somebody has tidied up during the login: what the tool then says would lead astray. */
+/** Another process has emptied the folder during the login: the tool's own message would mislead. */
 function emptied(folder: string): ExplainedError {
   return new ExplainedError(
     "auth-file-unusable",
     `The temporary folder was emptied during the login: ${folder} is gone.`,
     {
-      remedy: ["Let nothing delete files there while a login runs, and run the job again."],
+      remedy: ["Don't delete files there while a login runs, and run the job again."],
     },
   );
 }
 
 const another = text`Or choose another tool with the option ${mention("tool")}.`;
 
-function leftNothing({ tool, login }: ToolLoginOptions): ExplainedError {
-  const message = `${tool.name} says that it has logged in, but left no login for ${login.scope}.`;
+function wroteNothing({ tool, login }: ToolLoginOptions): ExplainedError {
+  const message = `${tool.name} reported success, but wrote no login for ${login.scope}.`;
   return new ExplainedError("tool-failed", message, {
     remedy: [`Check which ${tool.name} this is: ${tool.file}`, another],
   });
 }
 
-const needsHome = text`It may need a home folder: set HOME to one that is there, or take a tool without that need, ${mention("tool", "skopeo")}`;
+const needsHome = text`It may need a home folder: set HOME to one that exists, or use a tool that needs none, ${mention("tool", "skopeo")}`;
 
 const hasHome = async ({ HOME }: Environment): Promise<boolean> => HOME !== undefined && (await isThere(HOME));
 
 /**
  * What a tool's failure means.
- * @param homeless what to do where it may need a home folder
+ * @param homeless what to do if it may need a home folder
  */
 function explainToolFailure(
   { tool, registry, login }: ToolLoginOptions,
@@ -152,8 +152,8 @@ function explainToolFailure(
   askQuay: () => Promise<ExplainedError | undefined>,
 ): Attempt<AuthEntry> {
   const fail = (code: ErrorCode, message: string, ...remedy: Words[]) => new ExplainedError(code, message, { remedy });
-  const silence = exitCode === undefined ? "it was killed" : "no words";
-  const quoted = `${tool.name} login ${login.scope}: ${words || silence}`;
+  const noOutput = exitCode === undefined ? "it was killed" : "it printed nothing";
+  const quoted = `${tool.name} login ${login.scope}: ${words || noOutput}`;
   switch (kind) {
     case "refused": {
       const message = `${registry} does not accept the robot token that Quay has just given. ${quoted}`;

@@ -18,21 +18,21 @@ export interface Tool {
   readonly file: string;
 }
 
-/** All that differs between tools. */
+/** Everything that differs between tools. */
 interface Traits {
   /** The arguments for a login. */
   readonly args: (folder: string, user: string, scope: string) => readonly string[];
-  /** The file in the fresh folder that the login leaves. */
+  /** The file that the login writes in the fresh folder. */
   readonly writes: string;
   /** Written into the fresh folder beforehand. */
   readonly prepare?: (scope: string) => AuthContent;
-  /** Whether it keeps logins for organizations and repositories apart, or has one login per host. */
+  /** Whether it can store a login for each organization and repository, or only one per host. */
   readonly knowsScopes: boolean;
-  /** Where it looks for logins by itself: the files of containers-auth.json(5), or docker's configuration alone. */
+  /** Where it looks for logins by default: the files of containers-auth.json(5), or docker's configuration alone. */
   readonly reads: "containers" | "docker";
   /** Whether it reads the user's own files before those of DOCKER_CONFIG (measured: skopeo 1.9.3, and the libraries of v5.42). */
   readonly readsOwnFilesFirst: boolean;
-  /** Whether it may fail where HOME names no folder: podman before each command, buildah where the system does not know the user. */
+  /** Whether it may fail if HOME names no folder: podman before each command, buildah if the system does not know the user. */
   readonly needsHome: boolean;
 }
 
@@ -48,7 +48,7 @@ const containers = {
     "--tls-verify=true",
     scope,
   ],
-  // Not there yet: an empty file is a parse error to these tools.
+  // Does not exist beforehand: an empty file is a parse error to these tools.
   writes: "auth.json",
   knowsScopes: true,
   reads: "containers",
@@ -63,7 +63,7 @@ export const tools: Readonly<Record<ToolName, Traits>> = {
   docker: {
     args: (folder, user, scope) => ["--config", folder, "login", "--username", user, "--password-stdin", scope],
     writes: "config.json",
-    // Without any entry docker looks for a credential helper on the machine and would keep the login there.
+    // Without an entry docker looks for a credential helper on the machine and would store the login there.
     prepare: (scope) => ({ auths: { [scope]: {} } }),
     knowsScopes: false,
     reads: "docker",
@@ -72,11 +72,11 @@ export const tools: Readonly<Record<ToolName, Traits>> = {
   },
 };
 
-/** Those that keep logins for organizations and repositories apart. */
+/** The tools that can store a login for each organization and repository. */
 export const scopedTools: readonly ToolName[] = toolNames.filter((name) => tools[name].knowsScopes);
 
 /**
- * The tool asked for, or the first installed.
+ * The tool that the user names, or the first installed.
  * @throws ExplainedError `tool-not-found`
  */
 export async function findTool(wanted: ToolName | "auto", namespaced: boolean, env: Environment): Promise<Tool> {
@@ -111,7 +111,7 @@ export async function prepareLogin(
   return args(folder, user, scope);
 }
 
-/** The entry that the tool wrote; undefined where it wrote none. */
+/** The entry that the tool wrote; undefined if it wrote none. */
 export async function readLogin(tool: Tool, folder: string, scope: string): Promise<AuthEntry | undefined> {
   try {
     const text = await readTextWithin(join(folder, tools[tool.name].writes), maxSize.logins);

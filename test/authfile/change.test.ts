@@ -79,7 +79,7 @@ async function makeFile(text: string, name = "auth.json"): Promise<string> {
 }
 
 describe("a new file", () => {
-  test("is made for the user alone, as the tools write it, and goes again with its folders", async () => {
+  test("is made for the user alone, in the tools' format, and is removed with its folders", async () => {
     const folder = await makeFolder();
     const path = join(folder, "a/b/auth.json");
     const record = await merge(path);
@@ -94,7 +94,7 @@ describe("a new file", () => {
     await restore(record);
   });
 
-  test("may start with other logins, and gets the mode that is asked for", async () => {
+  test("may start with other logins, and gets the requested mode", async () => {
     const path = join(await makeFolder(), "auth.json");
     const start = { auths: { "ghcr.io": theirs, "quay.io": theirs }, credHelpers: { "gcr.io": "gcloud" } };
     await merge(path, { start, mode: 0o644 });
@@ -105,7 +105,7 @@ describe("a new file", () => {
     expect(await modeOf(path)).toBe(0o644);
   });
 
-  test("a folder that somebody uses by now stays", async () => {
+  test("keeps a folder that another program uses by now", async () => {
     const folder = await makeFolder();
     const record = await merge(join(folder, "a/auth.json"));
     await writeFile(join(folder, "a/other"), "");
@@ -114,11 +114,11 @@ describe("a new file", () => {
   });
 });
 
-describe("a file that is there", () => {
+describe("an existing file", () => {
   const odd = `{ "auths": {"ghcr.io": ${JSON.stringify(theirs)},\n "quay.io":{"auth":"b2xk","email":"me@example.com"}},
     "credHelpers": {"gcr.io": "gcloud"}, "HttpHeaders": {"X-Meta": "1"}, "psFormat": "table", "unknown": [1, null, "ü"] }  \n`;
 
-  test("keeps all that is not ours, and is byte for byte the same afterwards", async () => {
+  test("keeps everything that is not ours, and is byte for byte the same afterwards", async () => {
     const path = await makeFile(odd);
     await chmod(path, 0o640);
     const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
@@ -134,7 +134,7 @@ describe("a file that is there", () => {
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
   });
 
-  test("gets another mode where one is asked for, and its own back", async () => {
+  test("gets a requested mode, and its old one back", async () => {
     const path = await makeFile("{}");
     const record = await merge(path, { mode: 0o644 });
     expect(await modeOf(path)).toBe(0o644);
@@ -142,7 +142,7 @@ describe("a file that is there", () => {
     expect(await modeOf(path)).toBe(0o600);
   });
 
-  test("what others wrote meanwhile stays; ours goes, what it replaced comes back", async () => {
+  test("keeps what others wrote meanwhile; ours is removed, what it replaced is restored", async () => {
     const path = await makeFile(odd);
     const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
     const meanwhile = await read(path);
@@ -152,7 +152,7 @@ describe("a file that is there", () => {
     expect(await read(path)).toEqual({ ...rest, auths: { ...auths, "docker.io": theirs } });
   });
 
-  test("an entry that somebody replaced is theirs now", async () => {
+  test("keeps an entry that another process has replaced", async () => {
     const path = await makeFile(odd);
     const record = await merge(path);
     const changed = JSON.stringify({ auths: { "quay.io": theirs } });
@@ -161,7 +161,7 @@ describe("a file that is there", () => {
     expect(await readFile(path, "utf8")).toBe(changed);
   });
 
-  test("one that somebody logged out of, or deleted, is left so", async () => {
+  test("does not restore one that another process logged out of, or deleted", async () => {
     const path = await makeFile(odd);
     const record = await merge(path);
     await writeFile(path, "{}");
@@ -172,7 +172,7 @@ describe("a file that is there", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("auths and credHelpers may be null", async () => {
+  test("accepts null for auths and credHelpers", async () => {
     const path = await makeFile('{"auths": null, "credHelpers": null}');
     const record = await merge(path);
     expect(await read(path)).toEqual({ auths: { "quay.io": ours }, credHelpers: null });
@@ -180,7 +180,7 @@ describe("a file that is there", () => {
     expect(await readFile(path, "utf8")).toBe('{"auths": null, "credHelpers": null}');
   });
 
-  test("two logins one after the other, taken back in any order", async () => {
+  test("restores after two logins, removed in any order", async () => {
     for (const order of [
       [0, 1],
       [1, 0],
@@ -210,7 +210,7 @@ describe("a file that is there", () => {
     expect(await stat(path)).toMatchObject({ uid, gid, mode: 0o100600 });
   });
 
-  test("has its mode before it has its content, under a name that nobody could know", async () => {
+  test("has its mode before it has its content, under a random name", async () => {
     const path = await makeFile("{}");
     const seen: { name: string; mode: number; uid: number }[] = [];
     spyOnWriting(async (file, name) => {
@@ -220,7 +220,7 @@ describe("a file that is there", () => {
     for (const mode of [0o640, 0o604]) {
       await merge(path, { mode, id: "0123456789ab" });
     }
-    // The third is the note that two have written the same entry.
+    // The third records that two sessions have written the same entry.
     expect(seen.map(({ mode }) => mode)).toEqual([0o640, 0o604, 0o600]);
     expect(seen[0]?.name).toMatch(/^\.auth\.json\.0123456789ab\.[0-9a-f]{12}\.tmp$/);
     expect(seen[0]?.name).not.toBe(seen[1]?.name);
@@ -228,7 +228,7 @@ describe("a file that is there", () => {
 });
 
 describe("a symbolic link", () => {
-  test("is followed; it and its target stay what they are", async () => {
+  test("is followed; link and target stay what they are", async () => {
     const target = await makeFile('{"auths":{}}', "target.json");
     const path = join(await makeFolder(), "auth.json");
     await symlink(target, path);
@@ -241,7 +241,7 @@ describe("a symbolic link", () => {
     expect((await lstat(path)).isSymbolicLink()).toBe(true);
   });
 
-  test("by the link and by the real name at once: nothing is lost", async () => {
+  test("loses nothing if the link and the real name are used at once", async () => {
     const target = await makeFile("{}", "target.json");
     const path = join(await makeFolder(), "auth.json");
     await symlink(target, path);
@@ -255,7 +255,7 @@ describe("a symbolic link", () => {
   });
 });
 
-describe("a place that can't be written to", () => {
+describe("a path that can't be written to", () => {
   const say = (path: string) => failureText("auth-file-unusable", merge(path));
 
   test("a part of the path is a file", async () => {
@@ -264,7 +264,7 @@ describe("a place that can't be written to", () => {
   });
 
   test("a file system that takes no folders", async () => {
-    expect(await say("/proc/self/sub/auth.json")).toContain("cannot be written: there can be no file or folder");
+    expect(await say("/proc/self/sub/auth.json")).toContain("cannot be written: no file or folder can be made there");
   });
 
   test("a name that is too long", async () => {
@@ -272,9 +272,9 @@ describe("a place that can't be written to", () => {
     expect(await say(join(await makeFolder(), "x".repeat(252)))).toContain("its name is too long");
   });
 
-  test("an error that is no matter of the place passes as it is", async () => {
+  test("passes any other error on as it is", async () => {
     const path = await makeFile("{}");
-    const remember = () => Promise.reject(new TypeError("mistake"));
+    const remember = () => Promise.reject(new TypeError("bug"));
     await expect(mergeEntries({ path, entries: {}, mode: undefined, id }, platform, remember)).rejects.toThrow(
       TypeError,
     );
@@ -295,14 +295,14 @@ describe("a place that can't be written to", () => {
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
   });
 
-  test("a disk that is really full, and then read-only", async () => {
+  test("a disk that is full, and then read-only", async () => {
     const folder = await makeFolder();
     const path = join(folder, "auth.json");
     const before = '{"auths":{}}';
     const mounted = isRoot && (await run("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder)).code === 0;
     await writeFile(path, before);
     if (!mounted) {
-      // Nobody here may make such a disk: one that is full by word only.
+      // No user here may mount such a disk: the error is simulated.
       spyOnWriting(() => Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" })));
       expect(await say(path)).toContain("cannot be written: the disk is full");
       return;
@@ -311,7 +311,7 @@ describe("a place that can't be written to", () => {
       await writeFile(join(folder, "filler"), Buffer.alloc(16_384)).catch(() => {});
       expect(await say(path)).toContain("cannot be written: the disk is full");
       expect(await readFile(path, "utf8")).toBe(before);
-      // No lock, which would block the next one, either.
+      // And no lock, which would block the next login.
       expect((await readdir(folder)).sort()).toEqual(["auth.json", "filler"]);
       await rm(join(folder, "filler"));
       await run("mount", "-o", "remount,ro", folder);
@@ -321,7 +321,7 @@ describe("a place that can't be written to", () => {
     }
   });
 
-  test("a folder of somebody else's", async () => {
+  test("a folder of another user", async () => {
     const folder = await makeFolder();
     await chmod(folder, 0o555);
     const path = join(folder, "auth.json");
@@ -349,21 +349,21 @@ describe("a place that can't be written to", () => {
 });
 
 describe("whether a file could be written", () => {
-  test("it could, also where it and its folders are to be made: and nothing is made", async () => {
+  test("accepts a file whose folders do not exist yet, and makes none", async () => {
     const folder = await makeFolder();
     await assertReplaceable({ path: join(folder, "auth.json") });
     await assertReplaceable({ path: join(folder, "a/b/auth.json") });
     expect(await readdir(folder)).toEqual([]);
   });
 
-  test("it could not: a part of its path is a file", async () => {
+  test("rejects a path through a file", async () => {
     const path = join(await makeFile("{}"), "sub/auth.json");
     expect(await failureText("auth-file-unusable", assertReplaceable({ path }))).toContain(
       `The auth file ${path} cannot be written: this user may not write there.`,
     );
   });
 
-  test.each([0o555, 0o600])("it could not: the nearest folder has the mode %o", async (mode) => {
+  test.each([0o555, 0o600])("rejects a nearest folder of the mode %o", async (mode) => {
     const folder = await makeFolder();
     await mkdir(join(folder, "shut"));
     await chmod(join(folder, "shut"), mode);
@@ -378,14 +378,14 @@ describe("whether a file could be written", () => {
   });
 });
 
-describe("whether something stands there for a login", () => {
-  test("for each of its scopes: ours, or what somebody has put in its place", async () => {
+describe("whether the file has an entry for a login", () => {
+  test("finds one for each scope: ours, or one that has replaced it", async () => {
     const path = await makeFile('{"auths": {"ghcr.io": {}}}');
     const record = await merge(path, { entries: { "quay.io": ours, "quay.io/acme": ours } });
     expect(await hasAllEntries(record)).toBe(true);
     await writeFile(path, JSON.stringify({ auths: { "quay.io": theirs, "quay.io/acme": ours } }));
     expect(await hasAllEntries(record)).toBe(true);
-    // Looked at only: a file that may not be written to says as much.
+    // It only reads: a file that may not be written to gives the same answer.
     await chmod(path, 0o400);
     expect(await hasAllEntries(record)).toBe(true);
   });
@@ -404,8 +404,8 @@ describe("whether something stands there for a login", () => {
   });
 });
 
-describe("leftovers", () => {
-  test("of a login that was killed as soon as its folders were there, at first or as it was renewed", async () => {
+describe("leftovers of a killed login", () => {
+  test("are removed if it was killed as soon as its folders existed, at the login or at a renewal", async () => {
     const base = await makeFolder();
     const path = join(base, "a/b/auth.json");
     const killed = async (renews?: FileRecord) => {
@@ -433,7 +433,7 @@ describe("leftovers", () => {
     expect(await readdir(base)).toEqual([]);
   });
 
-  test("a temporary file of a login that was killed goes at its restore", async () => {
+  test("are removed with the restore: its temporary file", async () => {
     const path = await makeFile("{}");
     const record = await merge(path);
     const theirs = [
@@ -449,7 +449,7 @@ describe("leftovers", () => {
     expect((await readdir(dirname(path))).sort()).toEqual([...theirs, "auth.json"].sort());
   });
 
-  test("of a login that was killed before its file was there: the lock and the folders go too", async () => {
+  test("are removed if its file did not exist yet: the lock and the folders too", async () => {
     const base = await makeFolder();
     const path = join(base, "a/auth.json");
     const record = await merge(path);
@@ -460,26 +460,26 @@ describe("leftovers", () => {
     expect(await readdir(base)).toEqual([]);
   });
 
-  test("what still stands afterwards is told", async () => {
+  test("names an entry that is still there afterwards", async () => {
     const path = await makeFile("{}");
     const record = await merge(path);
-    // As if the file had held our entry before: putting that back can't be right.
+    // As if the file had held our entry before: restoring that can't be right.
     const before = { "quay.io": { before: ours, written: record.scopes["quay.io"]?.written ?? [] } };
     const error = await failure(restore({ ...record, after: [], scopes: before }));
     expect(error.code).toBe("logout-incomplete");
-    expect(error.message).toBe(`The login for quay.io still stands in ${path}.`);
-    expect(error.remedy).toEqual([`Delete it by hand: skopeo logout --authfile ${path} quay.io`]);
+    expect(error.message).toBe(`The login for quay.io is still in ${path}.`);
+    expect(error.remedy).toEqual([`Delete it: skopeo logout --authfile ${path} quay.io`]);
   });
 });
 
-test("a login that lost its lock to another writes nothing, and begins again with what the other wrote", async () => {
+test("a login that lost its lock writes nothing, and starts again with what the new holder wrote", async () => {
   const path = await makeFile("{}");
   const lock = `${path}.lock`;
   const seen: FileRecord[] = [];
   await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async (record) => {
     seen.push(record);
     if (seen.length === 1) {
-      // Another takes the lock for abandoned, and writes; then it is killed.
+      // Another process breaks the lock as stale, and writes; then it is killed.
       await writeFile(lock, randomUUID());
       await utimes(lock, 0, 0);
       await writeFile(path, JSON.stringify({ auths: { "docker.io": theirs } }));
@@ -492,7 +492,7 @@ test("a login that lost its lock to another writes nothing, and begins again wit
   expect(await read(path)).toEqual({ auths: { "docker.io": theirs } });
 });
 
-test("a login that lost its lock to another who has not written yet leaves the file to them", async () => {
+test("a login that lost its lock leaves the file to the new holder", async () => {
   const path = await makeFile("{}");
   const seen: string[] = [];
   await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async () => {
@@ -506,10 +506,10 @@ test("a login that lost its lock to another who has not written yet leaves the f
   expect((await read(path)).auths).toEqual({ "quay.io": ours });
 });
 
-describe("a tool that knows no lock", () => {
+describe("a tool that takes no lock", () => {
   const foreign = JSON.stringify({ auths: { "docker.io": theirs } });
 
-  test("writes while a login does: the login begins again, and both stand", async () => {
+  test("writes while a login does: the login starts again, and both entries are kept", async () => {
     const path = await makeFile("{}");
     let records = 0;
     await mergeEntries({ path, entries: { "quay.io": ours }, mode: undefined, id }, platform, async () => {
@@ -520,7 +520,7 @@ describe("a tool that knows no lock", () => {
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
   });
 
-  test("puts another file in its place, or makes the first one: neither is lost", async () => {
+  test("replaces the file, or makes the first one: neither is lost", async () => {
     for (const before of ["{}", undefined]) {
       const path = await makeFile("{}");
       if (before === undefined) await rm(path);
@@ -534,7 +534,7 @@ describe("a tool that knows no lock", () => {
     }
   });
 
-  test("takes out what a logout was about to put back: that stays, and nothing else does", async () => {
+  test("removes what a logout was about to restore: it stays removed", async () => {
     const path = await makeFile(JSON.stringify({ auths: { "quay.io": theirs } }));
     const record = await merge(path);
     let times = 0;
@@ -543,12 +543,12 @@ describe("a tool that knows no lock", () => {
     });
     await restore(record);
     expect(await readFile(path, "utf8")).toBe(foreign);
-    // No copy of what stood there before.
+    // No copy of the earlier content.
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
   });
 });
 
-describe("many at once, in processes of their own", () => {
+describe("many processes at once", () => {
   const merging = join(import.meta.dirname, "./merging.ts");
   // Starting is most of what these processes do.
   let compiled: string;
@@ -563,7 +563,7 @@ describe("many at once, in processes of their own", () => {
   const ended = (child: ReturnType<typeof launch>) =>
     new Promise<number | null>((resolve) => child.on("close", resolve));
 
-  test("20 merges lose nothing, foreign entries included; 20 restores take back just theirs", async () => {
+  test("20 merges lose nothing, foreign entries included; each of 20 restores removes only its own", async () => {
     const foreign = {
       auths: { "docker.io": theirs, "ghcr.io/org": theirs },
       credHelpers: { "gcr.io": "gcloud" },
@@ -588,7 +588,7 @@ describe("many at once, in processes of their own", () => {
     expect(await readdir(sessions)).toEqual([]);
   }, 120_000);
 
-  test("a kill at any moment leaves the old file or the new one, and nothing that can't be taken back", async () => {
+  test("a kill at any moment leaves the old file or the new one, and nothing that can't be undone", async () => {
     const before = `{"auths": {"docker.io": ${JSON.stringify(theirs)}}, "x": "${"y".repeat(200_000)}"}\n`;
     const kills = 100;
     let locks = 0;
@@ -634,8 +634,8 @@ describe("many at once, in processes of their own", () => {
     expect(seen.new).toBeGreaterThan(0);
     expect(locks).toBeGreaterThan(0);
 
-    // All take back at once what the killed ones left, and wait for the abandoned locks meanwhile. A lock of one that was
-    // killed before it had written anything down is left to the next who comes.
+    // All restore at once what the killed ones left, and wait for the abandoned locks meanwhile. A lock of one that was
+    // killed before it had recorded anything stays until the next login.
     const started = performance.now();
     await Promise.all(
       places.map(async ({ sessions, path, isNew }) => {
@@ -646,7 +646,7 @@ describe("many at once, in processes of their own", () => {
         expect(await readFile(path, "utf8").catch(() => undefined)).toBe(isNew ? undefined : before);
         await restore(await merge(path));
         expect(await readFile(path, "utf8").catch(() => undefined)).toBe(isNew ? undefined : before);
-        // One that was killed between making the folder and writing that down leaves it, empty.
+        // One that was killed between making and recording the folder leaves it empty.
         expect(await readdir(dirname(path)).catch(() => [])).toEqual(isNew ? [] : ["auth.json"]);
       }),
     );

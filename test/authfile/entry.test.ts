@@ -13,7 +13,7 @@ describe("an entry", () => {
     ["an empty password", entryOf("me", ""), { robot: "me", expiresAt: undefined }],
     ["a token without an end", entryOf("acme+ci", robotToken(undefined)), { robot: "acme+ci", expiresAt: undefined }],
     [
-      "a token whose end is no number",
+      "a token whose exp is not a number",
       entryOf("acme+ci", unsignedJwt({ exp: "soon" })),
       { robot: "acme+ci", expiresAt: undefined },
     ],
@@ -29,13 +29,13 @@ describe("an entry", () => {
 
   test.each([
     ["acme+ci", now + 5, true],
-    // Also when it has ended: it is still ours to delete.
+    // Also if it has expired: it is still ours to delete.
     ["acme+ci", now - 5, true],
     ["acme+ci", undefined, false],
     // A token of another registry, such as Azure's.
     ["00000000-0000-0000-0000-000000000000", now + 5, false],
     ["me", undefined, false],
-  ])("of %s that ends at %s is a robot token: %s", (name, expiresAt, expected) => {
+  ])("of %s that expires at %s is a robot token: %s", (name, expiresAt, expected) => {
     expect(isRobotLogin({ robot: name, expiresAt })).toBe(expected);
   });
 
@@ -46,7 +46,7 @@ describe("an entry", () => {
     ["a robot's password", entryOf("acme+ci", "geheim"), "no robot token"],
     ["another registry's token", robot(now - 5, "me"), "no robot token"],
     ["a placeholder", {}, "no robot token"],
-  ])("%s is worth something: %s", (_, entry, expected) => {
+  ])("%s is worth keeping: %s", (_, entry, expected) => {
     expect(robotLoginState(entry, now * 1000)).toBe(expected);
   });
 });

@@ -1,4 +1,4 @@
-/** Several sessions in one auth file, which leave it in any order: what stood there before them stands there again. */
+/** Several sessions in one auth file, which log out in any order: the content from before them is restored. */
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -43,7 +43,7 @@ const places: [string, (session: number) => string][] = [
 
 describe.each(starts)("three sessions, where there was %s", (_, text) => {
   describe.each(places)("under %s", (_, scope) => {
-    test.each(orders)("leave in the order %d, %d, %d", async (...order) => {
+    test.each(orders)("log out in the order %d, %d, %d", async (...order) => {
       const base = await makeFolder();
       const path = join(base, "a/b/auth.json");
       if (text !== undefined) {
@@ -58,7 +58,7 @@ describe.each(starts)("three sessions, where there was %s", (_, text) => {
       for (const session of order) {
         left.delete(session);
         await restoreEntries(records[session] as FileRecord, `id${session}`, platform);
-        // Whoever has left is nowhere in the file; the last to come of those that stay is.
+        // A session that has logged out is nowhere in the file; of the others, the last to log in is.
         const found = left.size > 0 ? JSON.stringify(await read(path)) : "";
         for (const each of [0, 1, 2].filter((each) => !left.has(each))) {
           expect(found).not.toContain(token(each).auth);
@@ -78,7 +78,7 @@ describe.each(starts)("three sessions, where there was %s", (_, text) => {
   });
 });
 
-test("in the same bytes, too, once the last has left", async () => {
+test("restores the same bytes once the last has logged out", async () => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const [one, two] = [await enter(path, "a", { "quay.io": token(1) }), await enter(path, "b", { "quay.io": token(2) })];
@@ -89,10 +89,10 @@ test("in the same bytes, too, once the last has left", async () => {
 });
 
 describe.each([
-  ["the first leaves first", ["a", "b"]],
-  ["the second leaves first", ["b", "a"]],
+  ["the first logs out first", ["a", "b"]],
+  ["the second logs out first", ["b", "a"]],
 ])("two logins of one robot in the same second, which got the same token: %s", (_, order) => {
-  test.each([stored, undefined])("what stood there before: %o", async (before) => {
+  test.each([stored, undefined])("restores what was there before: %o", async (before) => {
     const path = join(await makeFolder(), "auth.json");
     const text = JSON.stringify({ auths: before ? { "quay.io": before } : {} });
     await writeFile(path, text);
@@ -108,12 +108,12 @@ describe.each([
 });
 
 test.each<[string, AuthEntry, Record<string, AuthEntry>]>([
-  ["a robot token that has ended", token(9, now - 5), {}],
-  ["a robot token that lives, of nobody that is known", token(9), { "quay.io": token(9) }],
+  ["a robot token that has expired", token(9, now - 5), {}],
+  ["a valid robot token of an unknown session", token(9), { "quay.io": token(9) }],
   ["a robot's password", entryOf("acme+ci", "forever"), { "quay.io": entryOf("acme+ci", "forever") }],
   ["another registry's token", entryOf("me", robotToken(now - 5)), { "quay.io": entryOf("me", robotToken(now - 5)) }],
   ["a placeholder of docker's", {}, { "quay.io": {} }],
-])("%s that stood there before: what stands there afterwards", async (_, before, expected) => {
+])("restores only what is worth restoring: %s", async (_, before, expected) => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, JSON.stringify({ auths: { "quay.io": before } }));
   const record = await enter(path, "a", { "quay.io": token(1) });
@@ -121,7 +121,7 @@ test.each<[string, AuthEntry, Record<string, AuthEntry>]>([
   expect(await read(path)).toEqual(expected);
 });
 
-test("a session that has renewed leaves to the others what stood before its first login", async () => {
+test("a renewed session hands over what was there before its first login", async () => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const first = await enter(path, "a", { "quay.io": token(1) });
@@ -132,7 +132,7 @@ test("a session that has renewed leaves to the others what stood before its firs
   expect(await readFile(path, "utf8")).toBe(odd);
 });
 
-test("a session whose token had ended when another left its place puts back what stood before both", async () => {
+test("a session whose token had expired when another logged out restores what was there before both", async () => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const first = await enter(path, "a", { "quay.io": token(1, now - 5) });
@@ -144,7 +144,7 @@ test("a session whose token had ended when another left its place puts back what
 });
 
 test.each(orders)(
-  "three that got the same token under two scopes each leave in the order %d, %d, %d",
+  "three that got the same token under two scopes each log out in the order %d, %d, %d",
   async (...order) => {
     const path = join(await makeFolder(), "auth.json");
     await writeFile(path, odd);
@@ -163,7 +163,7 @@ test.each(orders)(
   },
 );
 
-test("of two that got the same token, one that has renewed leaves the other's", async () => {
+test("of two that got the same token, one that has renewed keeps the other's entry", async () => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const first = await enter(path, "a", { "quay.io": token(1) });
@@ -178,7 +178,7 @@ test("of two that got the same token, one that has renewed leaves the other's", 
 
 test.each<[string, [scope: string, lives: boolean][], string]>([
   [
-    "comes and goes elsewhere",
+    "logs in and out under another scope",
     [
       ["quay.io", true],
       ["quay.io", false],
@@ -187,7 +187,7 @@ test.each<[string, [scope: string, lives: boolean][], string]>([
     "021",
   ],
   [
-    "came into the same place",
+    "has logged in under the same scope",
     [
       ["quay.io", false],
       ["quay.io", false],
@@ -196,7 +196,7 @@ test.each<[string, [scope: string, lives: boolean][], string]>([
     ],
     "2103",
   ],
-])("a session whose token has ended finds what was handed over, while another %s", async (_, sessions, order) => {
+])("a session whose token has expired finds what was handed over, while another %s", async (_, sessions, order) => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const records: FileRecord[] = [];
@@ -211,10 +211,10 @@ test.each<[string, [scope: string, lives: boolean][], string]>([
 });
 
 test.each([
-  ["for its group as well, as a volume's fsGroup makes both files", 0o660, 0o660, true],
+  ["for its group too, as a volume's fsGroup makes both files", 0o660, 0o660, true],
   ["for its group, unlike the auth file", 0o660, 0o600, false],
-  ["for everybody", 0o666, 0o666, false],
-])("what was handed over, in a file writable %s", async (_, mode, ofAuthFile, isBelieved) => {
+  ["for every user", 0o666, 0o666, false],
+])("trusts what was handed over only in a private file: one writable %s", async (_, mode, ofAuthFile, isBelieved) => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const first = await enter(path, "a", { "quay.io": token(1) });
@@ -226,12 +226,12 @@ test.each([
   expect((await read(path))["quay.io"]).toEqual(isBelieved ? stored : token(1));
 });
 
-describe("what somebody has put in the place of ours", () => {
+describe("an entry that has replaced ours", () => {
   test.each<[string, AuthEntry, boolean]>([
     ["a password", stored, true],
-    ["a robot token that lives", token(9), true],
-    ["a robot token that has ended", token(9, now - 5), false],
-  ])("is left by a renewal, if it is worth something: %s", async (_, theirs, stays) => {
+    ["a valid robot token", token(9), true],
+    ["a robot token that has expired", token(9, now - 5), false],
+  ])("is kept by a renewal, unless it is worthless: %s", async (_, theirs, stays) => {
     const path = join(await makeFolder(), "auth.json");
     await writeFile(path, odd);
     const first = await enter(path, "a", { "quay.io": token(1) });
@@ -243,12 +243,12 @@ describe("what somebody has put in the place of ours", () => {
       record = written;
     });
     expect(await read(path)).toEqual({ "quay.io": stays ? theirs : token(2) });
-    expect(reporter.text().includes(`Somebody else has logged in for quay.io in ${path} since`)).toBe(stays);
+    expect(reporter.text().includes(`Another process has logged in for quay.io in ${path} since`)).toBe(stays);
     await restoreEntries(record, "a", platform);
     expect(await read(path)).toEqual({ "quay.io": stays ? theirs : stored });
   });
 
-  test("and takes away again, leaves ours alive, and what stood before both", async () => {
+  test("and is gone again: our login is renewed, and what was there before both is restored", async () => {
     const path = join(await makeFolder(), "auth.json");
     await writeFile(path, odd);
     const first = await enter(path, "a", { "quay.io": token(1, now - 5) });
@@ -269,7 +269,7 @@ test.each<[string, (path: string) => Promise<unknown>]>([
   ["readable by others", (path) => writeFile(path, "{}", { mode: 0o644 })],
   ["a link", (path) => symlink("/etc/hostname", path)],
   ["a folder", (path) => mkdir(path)],
-])("a file in the place of what was handed over that is %s counts as none", async (_, make) => {
+])("ignores a handover file that is %s", async (_, make) => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, odd);
   const record = await enter(path, "a", { "quay.io": token(1) });

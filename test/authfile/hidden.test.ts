@@ -1,4 +1,4 @@
-/** Logins that stand where a tool writes and are not used all the same. */
+/** Logins that are where a tool writes, and that no tool uses. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -39,12 +39,12 @@ describe("skopeo's own files, which it reads before DOCKER_CONFIG", () => {
       `skopeo does not use the login for quay.io in ${user.written}: it reads ${path} first, which has one for quay.io, although DOCKER_CONFIG is set.`,
     );
     expect(error.remedy).toEqual([
-      `If that one is not wanted any more: skopeo logout --authfile ${path} quay.io`,
+      `If you don't need that login: skopeo logout --authfile ${path} quay.io`,
       `Or name the file for all tools: export REGISTRY_AUTH_FILE=${user.written}`,
     ]);
   });
 
-  // What a login is for, what stands in the file before, and whether that is found.
+  // A login's scope, what the file had before, and whether that hides the login.
   test.each<[string, string, boolean]>([
     ["quay.io", "quay.io", true],
     ["quay.io/acme", "quay.io/acme", true],
@@ -78,13 +78,13 @@ describe("skopeo's own files, which it reads before DOCKER_CONFIG", () => {
     ["is empty", ""],
     ["holds no logins", {}],
     ["holds null for them", { auths: null }],
-  ])("hide nothing where one %s: skopeo tells by itself", async (_, content) => {
+  ])("hide nothing if one %s: skopeo itself reports it", async (_, content) => {
     const { env, put, runtime } = await makeUser();
     await put(runtime, content);
     await expect(assertReadFirst(["quay.io"], env)).resolves.toBeUndefined();
   });
 
-  test("are the two of containers, and not docker's, which DOCKER_CONFIG takes the place of", async () => {
+  test("are the two of containers, not docker's, which DOCKER_CONFIG replaces", async () => {
     const { env, put, ofDocker, legacy, written } = await makeUser();
     await put(ofDocker, { auths: { "quay.io": theirs } });
     await put(legacy, { "quay.io": theirs, auths: { "quay.io": theirs } });
@@ -92,7 +92,7 @@ describe("skopeo's own files, which it reads before DOCKER_CONFIG", () => {
     await expect(assertReadFirst(["quay.io"], env)).resolves.toBeUndefined();
   });
 
-  test("do not matter where DOCKER_CONFIG is not set, or REGISTRY_AUTH_FILE decides", async () => {
+  test("do not matter if DOCKER_CONFIG is not set, or REGISTRY_AUTH_FILE decides", async () => {
     const { env, put, runtime } = await makeUser();
     await put(runtime, { auths: { "quay.io": theirs } });
     for (const change of [{ DOCKER_CONFIG: "" }, { DOCKER_CONFIG: undefined }, { REGISTRY_AUTH_FILE: "/own.json" }]) {

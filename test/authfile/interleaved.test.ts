@@ -1,6 +1,6 @@
 /**
- * Sessions that come, renew and leave in one auth file in any order, beside others who write there: made up at random, the
- * same ones in each run.
+ * Sessions that log in, renew and log out in one auth file in any order, while others write to it: random, but the
+ * same in each run.
  */
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -38,8 +38,8 @@ function randomFrom(seed: number) {
   };
 }
 
-/** @param told is given what is done */
-async function live(path: string, seed: number, start: string | undefined, told: string[]) {
+/** @param steps collects what is done */
+async function live(path: string, seed: number, start: string | undefined, steps: string[]) {
   const random = randomFrom(seed);
   const pick = <T>(from: readonly T[]): T => from[random(from.length)] as T;
   const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
@@ -63,7 +63,7 @@ async function live(path: string, seed: number, start: string | undefined, told:
     });
   };
   const leave = async (member: Member) => {
-    told.push(`${member.id} leaves`);
+    steps.push(`${member.id} leaves`);
     members.splice(members.indexOf(member), 1);
     await restoreEntries(member.record as FileRecord, member.id, platform);
   };
@@ -72,17 +72,17 @@ async function live(path: string, seed: number, start: string | undefined, told:
     const deed = pick(["come", "come", "leave", "renew", "write"]);
     if (deed === "come") {
       const member = { id: `id${random(1_000_000)}`, scopes: pick([["quay.io"], ["quay.io/acme"], scopes]) };
-      told.push(`${member.id} comes for ${member.scopes.join(", ")}`);
+      steps.push(`${member.id} comes for ${member.scopes.join(", ")}`);
       members.push(member);
       await merge(member);
     } else if (deed === "leave" && members.length > 0) {
       await leave(pick(members));
     } else if (deed === "renew" && members.length > 0) {
       const member = pick(members);
-      told.push(`${member.id} renews`);
+      steps.push(`${member.id} renews`);
       await merge(member);
     } else if (deed === "write" && random(3) === 0) {
-      told.push("another tool logs in to ghcr.io");
+      steps.push("another tool logs in to ghcr.io");
       wanted["ghcr.io"] = entryOf("another", `password-${number++}`);
       await mkdir(dirname(path), { recursive: true });
       const content = JSON.parse(await readFile(path, "utf8").catch(() => "{}"));
@@ -100,7 +100,7 @@ async function live(path: string, seed: number, start: string | undefined, told:
 }
 
 test.each(starts)(
-  "where there was %j: all of the others stays, and nothing of ours",
+  "where there was %j: keeps everything of the others and nothing of ours",
   { timeout: 60_000 },
   async (start) => {
     for (let seed = 0; seed < 120; seed++) {
@@ -109,9 +109,9 @@ test.each(starts)(
         await mkdir(dirname(path));
         await writeFile(path, start);
       }
-      const told = [`seed ${seed}`];
-      await live(path, seed, start, told).catch((error) => {
-        error.message = `${told.join("; ")}: ${error.message}`;
+      const steps = [`seed ${seed}`];
+      await live(path, seed, start, steps).catch((error) => {
+        error.message = `${steps.join("; ")}: ${error.message}`;
         throw error;
       });
     }

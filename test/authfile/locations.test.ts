@@ -37,7 +37,7 @@ describe("where the containers tools look", () => {
   });
 });
 
-test("without a runtime folder the user's id names one", () => {
+test("names the runtime folder by the user's id if none is set", () => {
   const spy = vi.spyOn(process, "getuid").mockReturnValue(4321);
   onTestFinished(() => spy.mockRestore());
   expect(containersLocations({})).toEqual([{ path: "/run/containers/4321/auth.json" }]);
@@ -60,7 +60,7 @@ test.each<[Environment, string[]]>([
   [{ XDG_CONFIG_HOME: "/x" }, ["/x"]],
   [{ HOME: "" }, []],
   [{}, []],
-])("roots for one host lie in the certs.d of each generation of tools: %j", (env, folders) => {
+])("finds the certs.d of each generation of tools: %j", (env, folders) => {
   const expected = folders.map((folder) => `${folder}/containers/certs.d/quay.example.com:8443`);
   expect(certificatesFolders(env, "quay.example.com:8443")).toEqual(expected);
 });

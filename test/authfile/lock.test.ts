@@ -37,7 +37,7 @@ async function abandonedLock(path: string, ageMs: number, suffix = ".lock"): Pro
   await utimes(`${path}${suffix}`, then, then);
 }
 
-test("stands while the work runs, for the user alone, and is gone afterwards", async () => {
+test("exists while the work runs, for the user alone, and is removed afterwards", async () => {
   const path = await makePath();
   const result = await withLock(path, platform, async (lock) => {
     expect((await stat(`${path}.lock`)).mode & 0o777).toBe(0o600);
@@ -48,13 +48,13 @@ test("stands while the work runs, for the user alone, and is gone afterwards", a
   expect(existsSync(`${path}.lock`)).toBe(false);
 });
 
-test("goes also when the work fails", async () => {
+test("is removed if the work fails", async () => {
   const path = await makePath();
   await expect(withLock(path, platform, () => Promise.reject(new Error("work")))).rejects.toThrow("work");
   expect(existsSync(`${path}.lock`)).toBe(false);
 });
 
-test("lets one in at a time", async () => {
+test("admits one at a time", async () => {
   const path = await makePath();
   let inside = 0;
   let most = 0;
@@ -70,7 +70,7 @@ test("lets one in at a time", async () => {
   expect(most).toBe(1);
 });
 
-test("one that was abandoned a while ago is broken; of several that find it, one holds it at a time", async () => {
+test("breaks one that was abandoned a while ago; of several that find it, one holds it at a time", async () => {
   const path = await makePath();
   await abandonedLock(path, staleMs + 100);
   let inside = 0;
@@ -93,7 +93,7 @@ test("one that was abandoned a while ago is broken; of several that find it, one
   expect(await readdir(join(path, ".."))).toEqual([]);
 });
 
-test("one whose time lies ahead, since a clock was set back, goes stale in as many seconds", async () => {
+test("breaks one with a time in the future, since a clock was set back, after as many seconds", async () => {
   const path = await makePath();
   await abandonedLock(path, -3_600_000);
   const before = performance.now();
@@ -103,16 +103,16 @@ test("one whose time lies ahead, since a clock was set back, goes stale in as ma
   expect(took).toBeLessThan(staleMs + 2_000);
 });
 
-test("one whose time lies ahead is broken after as long as that, and not a round later", async () => {
+test("breaks one with a time in the future without an extra round", async () => {
   const path = await makePath();
   const clock = fakeClock(Date.now(), () => 0.25);
   await abandonedLock(path, -3_600_000);
   await withLock(path, { ...platform, clock }, async () => {});
-  // Ten milliseconds between two looks; it is made in the round after the one that breaks it.
+  // It polls every ten milliseconds; the lock is made in the round after the one that breaks it.
   expect(clock.elapsed()).toBe(staleMs + 10);
 });
 
-test("one that is just old enough by its own date is not waited for", async () => {
+test("does not wait for one that is just old enough by its date", async () => {
   const path = await makePath();
   const clock = fakeClock(1_800_000_000_000);
   await writeFile(`${path}.lock`, randomUUID());
@@ -122,7 +122,7 @@ test("one that is just old enough by its own date is not waited for", async () =
   expect(clock.waits.length).toBeLessThanOrEqual(1); // it is made in the next round
 });
 
-test("those who wait for it come back after some milliseconds, each after others", async () => {
+test("retries after some milliseconds, each waiting process after others", async () => {
   for (const [random, wait] of [
     [0, 5],
     [0.5, 15],
@@ -136,7 +136,7 @@ test("those who wait for it come back after some milliseconds, each after others
   }
 });
 
-test("one that others take over and over, with times that lie ahead, is not taken for stale", async () => {
+test("does not break one that others take again and again, with times in the future", async () => {
   const path = await makePath();
   const clock = fakeClock();
   const busy = {
@@ -155,7 +155,7 @@ test("one that others take over and over, with times that lie ahead, is not take
   expect((await failure(withLock(path, { ...platform, clock: busy }, async () => {}))).code).toBe("auth-file-locked");
 });
 
-test("one that was abandoned just now is waited for, not longer than the seconds it takes to go stale", async () => {
+test("waits for one that was just abandoned, only until it is stale", async () => {
   const path = await makePath();
   await abandonedLock(path, staleMs - 300);
   const before = performance.now();
@@ -184,7 +184,7 @@ describe("of several that find it stale", () => {
     await expect(waiting).rejects.toThrow("over");
   };
 
-  test("the slower ones leave the lock of the faster one alone", async () => {
+  test("the slower ones keep the lock of the faster one", async () => {
     const path = await makePath();
     await abandonedLock(path, staleMs + 100);
     await beforeBreaking(async () => {
@@ -204,7 +204,7 @@ describe("of several that find it stale", () => {
     expect((await readdir(join(path, ".."))).sort()).toEqual(["auth.json.lock", "auth.json.lock.break"]);
   });
 
-  test("one that was killed on the way is no obstacle", async () => {
+  test("one that was killed on the way blocks no other", async () => {
     const path = await makePath();
     await abandonedLock(path, staleMs + 100);
     await abandonedLock(path, staleMs + 100, ".lock.break");
@@ -213,7 +213,7 @@ describe("of several that find it stale", () => {
   });
 });
 
-test("a holder that lost it leaves the new holder's lock alone", async () => {
+test("a holder that lost it keeps the new holder's lock", async () => {
   const path = await makePath();
   await withLock(path, platform, async (lock) => {
     await writeFile(`${path}.lock`, "the new holder");
@@ -222,7 +222,7 @@ test("a holder that lost it leaves the new holder's lock alone", async () => {
   expect(await readFile(`${path}.lock`, "utf8")).toBe("the new holder");
 });
 
-test("one that is renewed again and again ends the waiting with an error that names it", async () => {
+test("fails for one that is renewed again and again, with an error that names it", async () => {
   const path = await makePath();
   const clock = fakeClock();
   const busy = {
@@ -236,12 +236,12 @@ test("one that is renewed again and again ends the waiting with an error that na
   await writeFile(`${path}.lock`, "a busy holder");
   const error = await failure(withLock(path, { ...platform, clock: busy }, async () => {}));
   expect(error.code).toBe("auth-file-locked");
-  expect(error.message).toContain(`more than 30 s: ${path}.lock stands.`);
+  expect(error.message).toContain(`has held the lock ${path}.lock for more than 30 s`);
   expect(error.remedy).toEqual([`If no other login is running, delete ${path}.lock.`]);
   expect(await readFile(`${path}.lock`, "utf8")).toBe("a busy holder");
 });
 
-test("the end of the time ends the waiting", async () => {
+test("stops waiting at the timeout", async () => {
   const path = await makePath();
   await writeFile(`${path}.lock`, "somebody");
   const controller = new AbortController();
@@ -250,7 +250,7 @@ test("the end of the time ends the waiting", async () => {
   await expect(waiting).rejects.toThrow("over");
 });
 
-test("one that the disk has no room for does not stay, to block those who have room later", async () => {
+test("does not leave one that a full disk can't hold", async () => {
   const path = await makePath();
   const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
   vi.mocked(open).mockImplementationOnce(async (...args) => {
@@ -262,8 +262,8 @@ test("one that the disk has no room for does not stay, to block those who have r
   expect(await readdir(join(path, ".."))).toEqual([]);
 });
 
-describe("a lock that goes while others look at it", () => {
-  test("is theirs at the next try", async () => {
+describe("a lock that is removed while others read it", () => {
+  test("is taken at the next attempt", async () => {
     const path = await makePath();
     const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
     await writeFile(`${path}.lock`, "one that is done now");
@@ -277,7 +277,7 @@ describe("a lock that goes while others look at it", () => {
     expect(await readdir(join(path, ".."))).toEqual([]);
   });
 
-  test("is left to the one who was faster", async () => {
+  test("is left to the faster one", async () => {
     const path = await makePath();
     const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
     await writeFile(`${path}.lock`, "one that is done now");
@@ -307,7 +307,7 @@ describe("a lock that goes while others look at it", () => {
     expect(await readFile(`${path}.lock`, "utf8")).toBe("the second");
   });
 
-  test("and can't be looked at for another reason, as on a shared volume: that reason is told", async () => {
+  test("and can't be read for another reason, as on a shared volume: reports that reason", async () => {
     const path = await makePath();
     await writeFile(`${path}.lock`, "somebody");
     vi.mocked(lstat).mockRejectedValueOnce(Object.assign(new Error("ESTALE"), { code: "ESTALE" }));
@@ -315,7 +315,7 @@ describe("a lock that goes while others look at it", () => {
   });
 });
 
-describe("what stands at its place and is not ours", () => {
+describe("another file at the lock's path", () => {
   const old = async (path: string) => utimes(path, 0, 0);
   test.each<[string, (path: string) => Promise<unknown>]>([
     ["another program's lock", (path) => writeFile(path, "pid 4711\n")],
@@ -339,7 +339,7 @@ describe("what stands at its place and is not ours", () => {
       },
     ],
     ["a pipe", async (path) => void execFileSync("mkfifo", [path])],
-  ])("%s: it stays, and the error says what to type", async (_, put) => {
+  ])("keeps %s, and the error says what to type", async (_, put) => {
     for (const suffix of [".lock", ".lock.break"]) {
       const path = await makePath();
       await put(`${path}${suffix}`);
@@ -348,27 +348,27 @@ describe("what stands at its place and is not ours", () => {
       const before = await lstat(`${path}${suffix}`);
       const error = await failure(withLock(path, platform, () => expect.unreachable("it is not held")));
       expect(error.code).toBe("auth-file-locked");
-      expect(error.message).toBe(`${path}${suffix} stands in the way, and is no lock that this program left.`);
+      expect(error.message).toBe(`${path}${suffix} is in the way: it is not a lock of this program.`);
       expect(error.remedy[0]).toContain(`mv ${path}${suffix} ${path}${suffix}.old`);
       expect((await lstat(`${path}${suffix}`)).ino).toBe(before.ino);
     }
   });
 
-  test("one that is held right now is waited for all the same", async () => {
+  test("waits for one that is held right now", async () => {
     const path = await makePath();
     await writeFile(`${path}.lock`, "another program's");
     setTimeout(() => void rm(`${path}.lock`), 100);
     expect(await withLock(path, platform, (lock) => lock.isHeld())).toBe(true);
   });
 
-  test("but an empty one of this user's is of a login that was killed as it made it", async () => {
+  test("breaks an empty one of this user: a killed login left it", async () => {
     const path = await makePath();
     await writeFile(`${path}.lock`, "");
     await old(`${path}.lock`);
     expect(await withLock(path, platform, (lock) => lock.isHeld())).toBe(true);
   });
 
-  test.skipIf(!isRoot)(`an empty one of another user is theirs ${needsRoot}`, async () => {
+  test.skipIf(!isRoot)(`keeps an empty one of another user ${needsRoot}`, async () => {
     const path = await makePath();
     await writeFile(`${path}.lock`, "");
     await chown(`${path}.lock`, 1000, 1000);
@@ -377,7 +377,7 @@ describe("what stands at its place and is not ours", () => {
   });
 });
 
-test("whatever of it is deleted, another may have deleted a moment before", async () => {
+test("accepts that another process deletes the lock first", async () => {
   const actual = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
   const path = await makePath();
   const deleted: string[] = [];
@@ -390,12 +390,12 @@ test("whatever of it is deleted, another may have deleted a moment before", asyn
   await abandonedLock(path, staleMs + 100);
   await abandonedLock(path, staleMs + 100, ".lock.break");
   await withLock(path, platform, async () => {});
-  // The lock for breaking that was abandoned, the lock that was, our own lock for breaking, our own lock.
+  // The abandoned second lock, the abandoned lock, our own second lock, our own lock.
   expect(deleted).toEqual([`${path}.lock.break`, `${path}.lock`, `${path}.lock.break`, `${path}.lock`]);
   expect(await readdir(join(path, ".."))).toEqual([]);
 });
 
-test("what the file system says against it is passed on", async () => {
+test("passes the file system's error on", async () => {
   const path = await makePath();
   await rm(join(path, ".."), { recursive: true });
   await expect(withLock(path, platform, async () => {})).rejects.toThrow("ENOENT");

@@ -1,12 +1,12 @@
 /**
- * Logins' work on one auth file, in a process of its own, which a test may kill:
+ * What logins do to one auth file, in a separate process, which a test may kill:
  * `node merging.ts FILE SESSIONS SCOPE once` merges one entry;
  * `… forever` merges and restores until it is killed, after a dot on standard output each time;
- * `… many COUNT [PAUSE]` merges entries under SCOPE/0, SCOPE/1, …, and prints each scope once its entry stands, with up to
+ * `… many COUNT [PAUSE]` merges entries under SCOPE/0, SCOPE/1, …, and prints each scope once its entry is written, with up to
  * PAUSE milliseconds between them;
- * `… renewing COUNT` merges one entry, renews it that often with another password, prints each password once it stands,
- * and takes all back;
- * `… holding` stops in the middle of a merge, with the lock in its hands, after a line that says so.
+ * `… renewing COUNT` merges one entry, renews it that often with another password, prints each password once it is written,
+ * and restores the file;
+ * `… holding` stops in the middle of a merge while it holds the lock, after a line that says so.
  * SESSIONS is where the sessions' folders go.
  */
 import { setTimeout as sleep } from "node:timers/promises";

@@ -34,13 +34,13 @@ describe("whether a new file is as private as another one", () => {
     await chmod(join(base, "home"), folder);
     const { gid } = await stat(path);
     expect(await isAsPrivate({ mode, gid }, path)).toBe(expected);
-    // Another group's members are others.
+    // Members of another group count as others.
     expect(await isAsPrivate({ mode, gid: gid + 1 }, path)).toBe(
       expected && ((mode & 0o044) === 0 || ((source & 0o004) !== 0 && (folder & 0o001) !== 0)),
     );
   });
 
-  test("folders further up count as well", async () => {
+  test("folders further up count too", async () => {
     const base = await makeFolder();
     await writeFile(join(base, "config.json"), "{}", { mode: 0o644 });
     const { gid } = await stat(base);
@@ -48,7 +48,7 @@ describe("whether a new file is as private as another one", () => {
     expect(await isAsPrivate({ mode: 0o644, gid }, join(base, "config.json"))).toBe(false);
   });
 
-  // A file's group comes through another group's folder as all others do.
+  // A file's group passes another group's folder as others do.
   test.skipIf(!isRoot).each([
     [0o751, true],
     [0o701, true],
@@ -67,7 +67,7 @@ describe("whether a new file is as private as another one", () => {
   });
 });
 
-test("a new file has the group of its user, or of a folder that hands its own on", async () => {
+test("a new file has the group of its user, or of a setgid folder", async () => {
   const folder = await makeFolder();
   expect(await groupOfNew(folder)).toBe(process.getegid?.());
   await chmod(folder, 0o2770);

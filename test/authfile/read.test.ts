@@ -21,7 +21,7 @@ async function makeFile(text: string): Promise<string> {
 describe("a file that can't be used: nothing is changed, and the error names it", () => {
   const say = (path: string) => failureText("auth-file-unusable", readAuthFile(path));
 
-  test("there is none, which is fine", async () => {
+  test("accepts that there is none", async () => {
     const path = join(await makeFolder(), "a/auth.json");
     expect(await readAuthFile(path)).toEqual({ path, content: {} });
   });
@@ -74,7 +74,7 @@ describe("a file that can't be used: nothing is changed, and the error names it"
     const said = await say(path);
     expect(said).toContain("is read-only");
     expect(said).toContain(`chmod u+w ${path}`);
-    // To look at, it will do.
+    // It is good enough to read.
     expect(await readAuthFile(path, "read")).toMatchObject({ path, content: {}, existing: { mode: 0o444 } });
   });
 
@@ -90,12 +90,12 @@ describe("a file that can't be used: nothing is changed, and the error names it"
     expect(said).toContain(`The auth file ${path} is not readable by this user`);
   });
 
-  test("something that can't be read like a file", async () => {
+  test("neither a file nor a folder", async () => {
     expect(await say("/proc/self/mem")).toContain("cannot be read (EIO)");
   });
 });
 
-describe("what others keep in it would not survive a new version", () => {
+describe("content of others that a new version would lose", () => {
   const ours = { auth: "b3VyczpvdXJz" };
   const entries = '"quay.io": {"auth": "b3VyczpvdXJz"}';
   test.each<[string, Buffer, string]>([
@@ -107,9 +107,9 @@ describe("what others keep in it would not survive a new version", () => {
       'holds the key "ghcr.io" twice',
     ],
     [
-      "bytes that are no text",
+      "bytes that are not text",
       Buffer.from(`{"auths": {${entries}}, "a": "\u00ff"}`, "latin1"),
-      "holds bytes that are no UTF-8",
+      "holds bytes that are not UTF-8",
     ],
     [
       "half a character",
@@ -118,7 +118,7 @@ describe("what others keep in it would not survive a new version", () => {
         Buffer.from([0xed, 0xa0, 0x80]),
         Buffer.from('"}'),
       ]),
-      "holds bytes that are no UTF-8",
+      "holds bytes that are not UTF-8",
     ],
     [
       "a deep nest",
@@ -130,7 +130,7 @@ describe("what others keep in it would not survive a new version", () => {
       Buffer.from(`{"auths": {"quay.io": {"auth": "b3VyczpvdXJz", "a": ${"[".repeat(50_000)}${"]".repeat(50_000)}}}}`),
       "is nested more than 1000 deep",
     ],
-  ])("%s: login, logout, and logout without a session leave it", async (name, bytes, problem) => {
+  ])("%s: login, logout, and logout without a session change nothing", async (name, bytes, problem) => {
     const path = await makeFile("");
     await writeFile(path, bytes);
     const change = { path, entries: { "quay.io": ours }, mode: undefined, id: "x" };
@@ -152,13 +152,13 @@ describe("what others keep in it would not survive a new version", () => {
     }
     expect((await readFile(path)).equals(bytes)).toBe(true);
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
-    // To look at, it will do; and where there is nothing of ours to take back, nobody has to mend it.
+    // It is good enough to read; and without an entry of ours, logout does not need a better one.
     expect(await readAuthFile(path, "read")).toMatchObject({ path });
     await restoreEntries({ ...record, scopes: {} }, "0123456789ab", platform);
     expect(await removeEntries({ path, id: "x" }, ["quay.io"], () => false, platform)).toEqual([]);
   });
 
-  test("whatever keys it has, it keeps", async () => {
+  test("keeps all its keys", async () => {
     const before =
       '{"__proto__": {"a": 1}, "auths": {"__proto__": {"auth": "eDp5"}, "constructor": {"auth": "eDp5"}}, "10": 1.50, "x": "\\ud800"}';
     const path = await makeFile(before);
@@ -192,7 +192,7 @@ describe("a login in the file that a helper would hide", () => {
       return;
     }
     const said = await failureText("credential-helper", check);
-    expect(said).toContain(`/c.json sets ${hiding},`);
+    expect(said).toContain(`/c.json sets ${hiding}: the tools would not`);
     expect(said).toContain(`emove ${hiding} from it`);
     expect(said).toContain("auth-file: /path");
   });

@@ -1,4 +1,4 @@
-/** Entries taken out of an auth file, where no session says what stood there before. */
+/** Entries removed from an auth file if no session knows its earlier content. */
 import { chmod, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -19,13 +19,13 @@ async function makeFile(content: unknown, name = "auth.json"): Promise<string> {
   return path;
 }
 
-/** Bytes, permissions, inode and time: whether anybody wrote it. */
+/** Bytes, permissions, inode and time: whether a process wrote it. */
 async function stateOf(path: string): Promise<unknown> {
   const { mode, ino, mtimeMs } = await stat(path);
   return { text: await readFile(path, "utf8"), mode, ino, mtimeMs };
 }
 
-test("takes just those out, keeps all else and the permissions, and leaves nothing behind", async () => {
+test("removes only those, keeps everything else and the permissions, and leaves no other file", async () => {
   const rest = { credHelpers: { "gcr.io": "gcloud" }, HttpHeaders: { "X-Meta": "1" }, unknown: [1, null, "ü"] };
   const auths = {
     "ghcr.io": theirs,
@@ -49,7 +49,7 @@ test("takes just those out, keeps all else and the permissions, and leaves nothi
   expect(await readdir(dirname(path))).toEqual(["auth.json"]);
 });
 
-test("of several, only those that are ours go", async () => {
+test("removes only ours of several", async () => {
   const path = await makeFile({ auths: { "quay.io": theirs, "quay.io/acme": ours } });
   expect(await remove(path, "quay.io", "quay.io/acme", "quay.io/none")).toEqual(["quay.io/acme"]);
   expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "quay.io": theirs } });
@@ -60,7 +60,7 @@ test.each<[string, unknown]>([
   ["another's entry", { auths: { "quay.io": theirs } }],
   ["no logins", "{}"],
   ["auths may be null", '{"auths": null}'],
-])("nothing to take out leaves the file untouched: %s", async (_, content) => {
+])("does not touch a file without such entries: %s", async (_, content) => {
   const path = await makeFile(content);
   await utimes(path, 1, 1);
   const before = await stateOf(path);
@@ -69,13 +69,13 @@ test.each<[string, unknown]>([
   expect(await readdir(dirname(path))).toEqual(["auth.json"]);
 });
 
-test("a file that is not there is not made", async () => {
+test("does not make a missing file", async () => {
   const path = join(await makeFolder(), "auth.json");
   expect(await remove(path, "quay.io")).toEqual([]);
   expect(await readdir(dirname(path))).toEqual([]);
 });
 
-test("a symbolic link stays one", async () => {
+test("keeps a symbolic link", async () => {
   const real = await makeFile({ auths: { "quay.io": ours } }, "real.json");
   const link = join(dirname(real), "auth.json");
   await symlink("real.json", link);
@@ -85,7 +85,7 @@ test("a symbolic link stays one", async () => {
   expect(await readFile(link, "utf8")).toBe(await readFile(real, "utf8"));
 });
 
-test("many at once take out each its own", async () => {
+test("many at once remove each its own", async () => {
   const scopes = Array.from({ length: 10 }, (_, index) => `quay.io/org${index}`);
   const path = await makeFile({ auths: Object.fromEntries([...scopes, "ghcr.io"].map((scope) => [scope, ours])) });
   const removed = await Promise.all(
@@ -95,7 +95,7 @@ test("many at once take out each its own", async () => {
   expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "ghcr.io": ours } });
 });
 
-describe("a file that can't be changed is named", () => {
+describe("names a file that can't be changed", () => {
   test.each<[string, string, string]>([
     ["not JSON", `secret ${ours.auth}`, "is not JSON"],
     ["empty", "", "is empty, which is not valid JSON"],

@@ -1,4 +1,4 @@
-/** Logins that are renewed again and again, in files that others write to as well; then logout puts back what stood there. */
+/** Logins that are renewed again and again, in files that others write to as well; then logout restores the earlier content. */
 import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -17,13 +17,13 @@ const entry = (number: number): AuthEntry => entryOf("acme+ci", `token ${number}
 const read = async (path: string) => JSON.parse(await readFile(path, "utf8"));
 const textOf = async (path: string) => readFile(path, "utf8").catch(() => undefined);
 
-/** One keeper of a login: what `login` does with the files, each time, going on from the record as it is. */
+/** Renews one login: does what `login` does with the files each time, and continues from the current record. */
 async function keeper(...paths: string[]) {
   const platform = testPlatform();
   let session = await openSession(await makeFolder());
   return {
     session: () => session,
-    /** @param killedAt the file at which a kill comes: its change is written down, and not made */
+    /** @param killedAt the file at which a kill comes: its change is recorded, and not made */
     async store(number: number, killedAt = "", scopes = ["quay.io"], mode?: number): Promise<void> {
       const [authFile, docker] = await Promise.all(paths.map((path) => readAuthFile(path)));
       const workplace = { temporaryFolder: "", sessionFolder: undefined, onSession: () => {}, job: undefined };
@@ -64,7 +64,7 @@ const change = async (path: string, work: (auths: Record<string, unknown>) => vo
   await writeFile(path, JSON.stringify(content));
 };
 
-describe("whatever the number of renewals, logout puts back what stood there before the first", () => {
+describe("after any number of renewals, logout restores what was there before the first", () => {
   describe.each([1, 2, 4, 5, 9])("%d", (count) => {
     const renewed = async (path: string) => {
       const { store, logout: end } = await keeper(path);
@@ -95,7 +95,7 @@ describe("whatever the number of renewals, logout puts back what stood there bef
       expect(await readdir(base)).toEqual([]);
     });
 
-    test("by a link to the folder, where there was no file yet", async () => {
+    test("by a link to the folder, without a file before", async () => {
       const base = await makeFolder();
       await mkdir(join(base, "real"));
       await symlink("real", join(base, "link"));
@@ -114,7 +114,7 @@ describe("whatever the number of renewals, logout puts back what stood there bef
     expect([await textOf(one), await textOf(two)]).toEqual([odd({ "quay.io": theirs }), odd({})]);
   });
 
-  test("the file's own permissions, where others were asked for", async () => {
+  test("restores the file's own permissions after requested ones", async () => {
     const path = await makeFile(odd({ "quay.io": theirs }));
     const { store, logout: end } = await keeper(path);
     for (const number of [0, 1, 2]) await store(number, "", ["quay.io"], 0o644);
@@ -123,7 +123,7 @@ describe("whatever the number of renewals, logout puts back what stood there bef
     expect([await textOf(path), (await stat(path)).mode & 0o777]).toEqual([odd({ "quay.io": theirs }), 0o600]);
   });
 
-  test("the record does not grow", async () => {
+  test("keeps the record's size", async () => {
     const path = await makeFile(odd({ "quay.io": theirs }));
     const { store, session } = await keeper(path);
     const sizes: number[] = [];
@@ -136,7 +136,7 @@ describe("whatever the number of renewals, logout puts back what stood there bef
 });
 
 describe("what others do between two renewals", () => {
-  test("stays: new logins, other fields, and changed ones", async () => {
+  test("is kept: new logins, other fields, and changed ones", async () => {
     const path = await makeFile(odd({ "quay.io": theirs, "ghcr.io": theirs }));
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -153,7 +153,7 @@ describe("what others do between two renewals", () => {
     expect(await read(path)).toEqual({ auths: { "quay.io": theirs, "docker.io": theirs }, z: 1 });
   });
 
-  test("in a file that was ours at first keeps it", async () => {
+  test("keeps a file that was ours at first", async () => {
     const path = join(await makeFolder(), "auth.json");
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -165,7 +165,7 @@ describe("what others do between two renewals", () => {
     expect(await read(path)).toEqual({ auths: { "docker.io": theirs } });
   });
 
-  test("a login of theirs for our host stays, whatever we renew", async () => {
+  test("is kept if it is a login for our host, at each renewal", async () => {
     const path = await makeFile(odd({ "quay.io": entryOf("old", "an old one") }));
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -179,7 +179,7 @@ describe("what others do between two renewals", () => {
     expect((await read(path)).auths).toEqual({ "quay.io": theirs });
   });
 
-  test("and after the last one: theirs stays, ours is not put back", async () => {
+  test("and after the last one: theirs is kept, ours is not restored", async () => {
     const path = await makeFile(odd({ "quay.io": entryOf("old", "an old one") }));
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -192,7 +192,7 @@ describe("what others do between two renewals", () => {
     expect(await textOf(path)).toBe(left);
   });
 
-  test("they log out: the renewal stands until logout, and nothing after it", async () => {
+  test("they log out: the renewed login stays until logout, and nothing after it", async () => {
     const path = await makeFile(odd({ "quay.io": theirs }));
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -205,7 +205,7 @@ describe("what others do between two renewals", () => {
     expect((await read(path)).auths).toEqual({});
   });
 
-  test("they delete the file, and its folder: it is made again, and goes again", async () => {
+  test("they delete the file and its folder: both are made again, and removed again", async () => {
     const base = await makeFolder();
     const path = join(base, "a/auth.json");
     await mkdir(dirname(path));
@@ -220,7 +220,7 @@ describe("what others do between two renewals", () => {
     expect(await readdir(base)).toEqual([]);
   });
 
-  test("they put an older copy of the file back: what is ours in it goes", async () => {
+  test("they restore an older copy of the file: our entry in it is removed", async () => {
     const path = await makeFile(odd({ "ghcr.io": theirs }));
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -233,7 +233,7 @@ describe("what others do between two renewals", () => {
 });
 
 describe("killed between the record and the change", () => {
-  test.each([0, 1, 2, 5])("of the renewal after %d others: what stands is taken back", async (others) => {
+  test.each([0, 1, 2, 5])("at the renewal after %d others: logout removes what is there", async (others) => {
     const text = odd({ "quay.io": theirs });
     const path = await makeFile(text);
     const { store, session, logout: end } = await keeper(path);
@@ -247,7 +247,7 @@ describe("killed between the record and the change", () => {
     expect(await readdir(dirname(path))).toEqual(["auth.json"]);
   });
 
-  test("and others have written since: ours goes all the same", async () => {
+  test("and others have written since: logout removes ours", async () => {
     const path = await makeFile(odd({ "quay.io": theirs }));
     const { store, logout: end } = await keeper(path);
     await store(0);
@@ -261,7 +261,7 @@ describe("killed between the record and the change", () => {
 });
 
 describe("a renewal that fails half way", () => {
-  test("is renewed later by the keeper that lived on; logout then knows every entry of ours", async () => {
+  test("is repeated later; logout then knows every entry of ours", async () => {
     const [one, two] = [await makeFile(odd({ "quay.io": theirs })), await makeFile(odd({}))];
     const { store, logout: end } = await keeper(one, two);
     await store(0);
@@ -273,7 +273,7 @@ describe("a renewal that fails half way", () => {
     expect(await textOf(two)).toBe(odd({}));
   });
 
-  test("and again and again, until one succeeds, or none does", async () => {
+  test("is repeated until it succeeds, or never does", async () => {
     for (const recovers of [true, false]) {
       const path = await makeFile(odd({ "quay.io": theirs }));
       const { store, logout: end } = await keeper(path);

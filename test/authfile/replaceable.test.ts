@@ -1,4 +1,4 @@
-/** Whether an auth file can be replaced, by what it is. By where it is, and in the middle of the work: test/registry/merge.test.ts. */
+/** Whether an auth file can be replaced, by its kind. By its path, and during a merge: test/authfile/change.test.ts. */
 import { execFile } from "node:child_process";
 import { chown, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -17,8 +17,8 @@ async function makeFile(name = "auth.json"): Promise<string> {
   return path;
 }
 
-describe("a file that is there", () => {
-  test("can be replaced where it is this user's, and stays as it is meanwhile", async () => {
+describe("an existing file", () => {
+  test("can be replaced if it is this user's; the check does not change it", async () => {
     const path = await makeFile();
     const { ino } = await stat(path);
     await assertReplaceable(await readAuthFile(path));
@@ -29,7 +29,7 @@ describe("a file that is there", () => {
   test.skipIf(!isRoot).each([
     ["another user's", 1234, 0],
     ["another group's", 0, 5678],
-  ])(`can be replaced where it is %s, by who may give files away ${needsRoot}`, async (_, uid, gid) => {
+  ])(`can be replaced if it is %s, by a user who may give files away ${needsRoot}`, async (_, uid, gid) => {
     const path = await makeFile();
     await chown(path, uid, gid);
     await assertReplaceable(await readAuthFile(path));
@@ -38,7 +38,7 @@ describe("a file that is there", () => {
   });
 
   test.for(["auth.json", "auth of quay \\ é.json"])(
-    `can't be replaced where it is mounted by itself: %j ${needsRoot}`,
+    `can't be replaced if it is mounted by itself: %j ${needsRoot}`,
     async (name, { skip }) => {
       const [path, source] = [await makeFile(name), await makeFile()];
       const isMounted =
@@ -52,7 +52,7 @@ describe("a file that is there", () => {
       const error = await failure(assertReplaceable(await readAuthFile(path)));
       expect(error.code).toBe("auth-file-unusable");
       expect(error.message).toBe(
-        `The auth file ${path} cannot be written: it is mounted by itself, so that nothing can take its place.`,
+        `The auth file ${path} cannot be written: it is mounted by itself, so it can't be replaced.`,
       );
       expect(error.remedy[0]).toBe("Mount its folder instead.");
       expect(await readFile(path, "utf8")).toBe("{}");
@@ -61,13 +61,13 @@ describe("a file that is there", () => {
   );
 });
 
-describe("what the file system says", () => {
+describe("a refusal of the file system", () => {
   test.each([
-    ["EACCES", "this user may not write there", "Make room or give the right to write there."],
-    ["EROFS", "the file system is read-only", "Make room or give the right to write there."],
-    ["EDQUOT", "the disk quota is used up", "Make room or give the right to write there."],
-    ["EXDEV", "it is mounted by itself, so that nothing can take its place", "Mount its folder instead."],
-  ])("%s is told in words, with the file and what helps", async (code, problem, remedy) => {
+    ["EACCES", "this user may not write there", "Free some space, or let this user write there."],
+    ["EROFS", "the file system is read-only", "Free some space, or let this user write there."],
+    ["EDQUOT", "the disk quota is used up", "Free some space, or let this user write there."],
+    ["EXDEV", "it is mounted by itself, so it can't be replaced", "Mount its folder instead."],
+  ])("explains %s, with the file and a remedy", async (code, problem, remedy) => {
     const cause = Object.assign(new Error(code), { code });
     const error = await failure(writingTo("/home/auth.json", () => Promise.reject(cause)));
     expect(error).toMatchObject({
@@ -81,7 +81,7 @@ describe("what the file system says", () => {
   test.each([
     ["without a code", new TypeError("a fault of ours")],
     ["with a code of which nothing is known", Object.assign(new Error("bad descriptor"), { code: "EBADF" })],
-  ])("is not made up for an error %s", async (_, error) => {
+  ])("is not made of an error %s", async (_, error) => {
     await expect(writingTo("/home/auth.json", () => Promise.reject(error))).rejects.toBe(error);
   });
 });

@@ -1,8 +1,8 @@
-/** What would be lost of other people's JSON. */
+/** What a new version would lose of other programs' JSON. */
 import { expect, test } from "vitest";
 import { lossOf } from "../../src/authfile/round-trip.ts";
 
-const number = "holds a number that JavaScript can't keep as it is (such as a whole number over 2^53)";
+const number = "holds a number that JavaScript can't keep exactly (such as a whole number over 2^53)";
 
 test.each<[string, string | undefined]>([
   ['{"n": 9007199254740993}', number],
@@ -40,7 +40,7 @@ test.each<[string, string | undefined]>([
   }
 });
 
-test("long texts take no time, and no stack", () => {
+test("reads long texts fast, and without recursion", () => {
   const before = performance.now();
   expect(lossOf(`{"a": "${"y".repeat(4_000_000)}", "b": "${"\\\\".repeat(2_000_000)}"}`)).toBeUndefined();
   expect(performance.now() - before).toBeLessThan(2_000);

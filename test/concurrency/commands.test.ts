@@ -1,4 +1,4 @@
-/** The built command line as jobs on one machine use it: all at once on the file that everybody shares. */
+/** The built command line as jobs on one machine use it: all at once on the file that they share. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -56,7 +56,7 @@ function start(file: string, args: readonly string[], input = ""): Run {
 
 const ours = (...args: string[]) => start(process.execPath, [command, ...args]);
 
-test("logins, logouts, watched logins, and skopeo to another registry: each finds what is its own", async () => {
+test("logins, logouts, watched logins, and skopeo to another registry each find their own entries", async () => {
   const path = join(folder, "auth.json");
   const token = join(folder, "token");
   await writeFile(token, await quay.issuer.sign());
@@ -103,9 +103,9 @@ test("logins, logouts, watched logins, and skopeo to another registry: each find
       expect(await login(name, lane).done).toMatchObject({ code: 0 });
       const run = ours("logout", "--session", join(folder, name));
       const { code, said, to } = await run.done;
-      const stands = scopeOf(name) in (await auths());
-      if (code !== 0 || stands) {
-        // Only skopeo can have put it back, with the file as it had read it before.
+      const isLoggedIn = scopeOf(name) in (await auths());
+      if (code !== 0 || isLoggedIn) {
+        // Only skopeo can have restored it, with the file as it had read it before.
         await sleep(500);
         expect([overlaps(run.from, to + 200), said]).toEqual([true, said]);
         leftBehind.push(scopeOf(name));
@@ -121,7 +121,7 @@ test("logins, logouts, watched logins, and skopeo to another registry: each find
   isOver = true;
   await writing;
 
-  // Alone with themselves, at the latest with the next renewal each stands there again, if skopeo had lost it.
+  // Without skopeo, the next renewal at the latest restores each entry that skopeo had lost.
   for (const name of watched) {
     await vi.waitFor(async () => expect(await secondsLeft(name)).toBeGreaterThan(0), {
       timeout: lifeSeconds * 1000,

@@ -1,6 +1,6 @@
 /**
- * Another program that keeps to the lock beside the file, and knows nothing else of ours:
- * `node foreign-writer.ts FILE PREFIX COUNT` adds entries under PREFIX0, PREFIX1, …, and prints each once it stands.
+ * Another program that takes the lock beside the file, and shares nothing else with ours:
+ * `node foreign-writer.ts FILE PREFIX COUNT` adds entries under PREFIX0, PREFIX1, …, and prints each once it is written.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { withLock } from "../../src/authfile/lock.ts";

@@ -1,4 +1,4 @@
-/** Writers that know nothing of our lock: `skopeo login` reads, thinks and renames. */
+/** Writers that do not take our lock: `skopeo login` reads, works and renames. */
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -52,7 +52,7 @@ async function merge(
 test.each([
   ["that is there", '{"auths": {"a.example": {}}}'],
   ["that is new", undefined],
-])("a file %s, which others replace between our read and our rename: theirs stays", async (_, before) => {
+])("keeps a file %s that others replace between our read and our rename", async (_, before) => {
   const path = join(await makeFolder(), "auth.json");
   if (before !== undefined) {
     await writeFile(path, before);
@@ -67,7 +67,7 @@ test.each([
   expect(await read(path)).toEqual({ auths: { "3.example": theirs } });
 });
 
-test("a file that is written to in place meanwhile, with as many bytes: theirs stays", async () => {
+test("keeps a file that others write in place meanwhile, with as many bytes", async () => {
   const path = join(await makeFolder(), "auth.json");
   await writeFile(path, '{"auths": {"a.example": {}}}');
   await merge(path, async (attempt) => {
@@ -79,7 +79,7 @@ test("a file that is written to in place meanwhile, with as many bytes: theirs s
   expect(await read(path)).toEqual({ auths: { "b.example": {}, "quay.io": ours } });
 });
 
-test("a file that is deleted meanwhile does not come back with what it held", async () => {
+test("does not bring back a file that is deleted meanwhile", async () => {
   const path = join(await makeFolder(), "auth.json");
   await replace(path, { auths: { "a.example": theirs } });
   const { rm } = await vi.importActual<typeof import("node:fs/promises")>("node:fs/promises");
@@ -90,7 +90,7 @@ test("a file that is deleted meanwhile does not come back with what it held", as
 test.each([
   ["a file that was ours alone", undefined],
   ["a file that was there before", '{"auths": {}}'],
-])("a logout that lost its lock meanwhile, in %s, takes nothing of what others wrote since", async (_, before) => {
+])("a logout that lost its lock meanwhile, in %s, keeps what others wrote since", async (_, before) => {
   const folder = await makeFolder();
   const path = join(folder, "auth.json");
   if (before !== undefined) {
@@ -103,7 +103,7 @@ test.each([
     // Looks whether the lock is still held, when everything else is read.
     if (args[0] === `${path}.lock` && (Number(args[1]) & constants.O_CREAT) === 0 && !isReplaced) {
       isReplaced = true;
-      // This process sleeps: another takes the lock for abandoned, adds its entry, and is killed.
+      // This process sleeps: another breaks the lock as stale, adds its entry, and is killed.
       const there = await read(path);
       await actual.writeFile(`${path}.lock`, randomUUID());
       await actual.utimes(`${path}.lock`, 0, 0);
@@ -118,7 +118,7 @@ test.each([
   expect(await readdir(folder)).toEqual(["auth.json"]);
 });
 
-test("skopeo login to another registry, again and again, while ours come and go", async () => {
+test("keeps logins of skopeo to another registry, again and again, while ours come and go", async () => {
   const base = await makeFolder();
   const [path, sessions] = [join(base, "auth.json"), join(base, "sessions")];
   await mkdir(sessions);
@@ -161,7 +161,7 @@ test("skopeo login to another registry, again and again, while ours come and go"
   expect([done.size, runs.length]).toEqual([320, logins]);
 
   const entries = await entriesIn(path);
-  // Between our last look at the file and our rename are microseconds, which no file system lets us close; some
+  // Between our last check of the file and our rename are microseconds, which no file system lets us close; some
   // milliseconds would lose most of them.
   expect(runs.filter(({ scope }) => !entries.has(scope)).length).toBeLessThanOrEqual(1);
   // Ours are lost only where skopeo had read the file before we wrote and renamed its own after.

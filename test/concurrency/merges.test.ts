@@ -39,7 +39,7 @@ async function makePlace(): Promise<Place> {
   return { path, sessions };
 }
 
-/** Takes back what every session says, those of killed processes among them. */
+/** Logs every session out, those of killed processes among them. */
 async function takeBackAll({ path, sessions }: Place): Promise<void> {
   for (const folder of await readdir(sessions)) {
     await logout(join(sessions, folder), platform);
@@ -82,8 +82,8 @@ async function mergeAndKill(
   return { done: programs.flatMap(({ lines }) => lines), killed: killed.size };
 }
 
-test("1,000 merges with kills at random: what was done stands, what was foreign stays, all can be taken back", async () => {
-  // Two files, so that one goes on while the other waits for the lock of one that was killed.
+test("1,000 merges with kills at random: keeps what was written and what is foreign, and all can be undone", async () => {
+  // Two files: one continues while the other waits for the lock of a killed process.
   const places = await Promise.all([makePlace(), makePlace()]);
   const killed = await Promise.all(
     places.map(async (place) => {
@@ -100,7 +100,7 @@ test("1,000 merges with kills at random: what was done stands, what was foreign 
   expect(Math.max(...killed)).toBeGreaterThan(5);
 }, 180_000);
 
-test("renewals, logins and logouts, and others who keep to the lock: nothing is lost, nothing of ours stays", async () => {
+test("renewals, logins, logouts, and others that take the lock: lose nothing, and leave nothing of ours", async () => {
   const { path, sessions } = await makePlace();
   const writer = join(import.meta.dirname, "./foreign-writer.ts");
   const renewing = Array.from({ length: 4 }, (_, index) =>
@@ -129,7 +129,7 @@ test("renewals, logins and logouts, and others who keep to the lock: nothing is 
   expect(new Set((await entriesIn(path)).keys())).toEqual(new Set([...Object.keys(foreign.auths), ...added]));
 }, 60_000);
 
-test.concurrent("a holder that is killed blocks the others for the seconds after which a lock is stale, once", async () => {
+test.concurrent("a killed holder blocks the others once, until its lock is stale", async () => {
   const { path, sessions } = await makePlace();
   const holder = launch(merging, [path, sessions, "quay.io/holder", "holding"]);
   await holder.nextLine();
@@ -148,7 +148,7 @@ test.concurrent("a holder that is killed blocks the others for the seconds after
 }, 60_000);
 
 /**
- * What a container is to the lock: a process id that others have too, and a path of its own for the shared volume.
+ * What the lock sees of a container: a process id that others have too, and a different path for the shared volume.
  * @returns the words before a command that runs it in such a place, with `volume` at /mnt
  */
 const container = (volume: string): string[] => {
@@ -157,7 +157,7 @@ const container = (volume: string): string[] => {
 };
 
 test.skipIf(!isRoot).concurrent(
-  `containers that share a volume: each is process 1 in its own, and the lock holds all the same ${needsRoot}`,
+  `containers that share a volume, each as process 1, respect the lock ${needsRoot}`,
   async () => {
     const { path, sessions } = await makePlace();
     const volume = dirname(path);
@@ -168,7 +168,7 @@ test.skipIf(!isRoot).concurrent(
     expect(holder.lines).toEqual(["holding"]);
     const others = Array.from({ length: 4 }, (_, index) => inside(`c${index}`, "many", "10"));
     await sleep(500);
-    // One of them sees no process with the holder's id; that says nothing, and the lock stands.
+    // One of them sees no process with the holder's id: that means nothing, and the lock stays.
     expect(others.flatMap(({ lines }) => lines)).toEqual([]);
     holder.child.kill("SIGKILL");
     const killed = performance.now();
@@ -182,7 +182,7 @@ test.skipIf(!isRoot).concurrent(
   60_000,
 );
 
-test.concurrent("no hard link is ever asked for: not to lock, not to break a lock, not to merge, not to take back", async () => {
+test.concurrent("never makes a hard link: not to lock, break a lock, merge or undo", async () => {
   const { path, sessions } = await makePlace();
   const preloaded = [join(import.meta.dirname, "./without-links.ts")];
   await writeFile(`${path}.lock`, randomUUID());

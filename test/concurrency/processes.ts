@@ -22,7 +22,7 @@ interface How {
   readonly preloaded?: readonly string[];
 }
 
-/** Ends what a test leaves behind, and keeps compiled code, since starting is most of what these programs do. */
+/** Kills what a test leaves behind, and caches compiled code, since starting is most of what these programs do. */
 export function usePrograms(): (file: string, args: readonly string[], how?: How) => Program {
   const running = new Set<ChildProcess>();
   let compiled: string;

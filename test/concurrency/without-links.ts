@@ -1,4 +1,4 @@
-/** Preloaded: a file system without hard links, as far as this process can tell. Whoever asks for one ends it. */
+/** Preloaded: a file system without hard links, as this process sees it. A request for one ends the process. */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 

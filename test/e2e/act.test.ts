@@ -1,4 +1,4 @@
-/** The built Action in real workflows, run by act: main, later steps, post, on a runner that is not ours. */
+/** The built Action in real workflows, run by act: main, later steps, post, on an independent runner. */
 import { execFile } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -80,7 +80,7 @@ jobs:
           exit 3
 `;
 
-/** Two more steps log in to other registries with podman, and out again in their post steps: one before ours, one after it. */
+/** Two more steps log in to other registries with podman, and log out in their post steps: one before ours, one after it. */
 const amongOthers = () => `
 name: among-others
 on: push
@@ -100,7 +100,7 @@ jobs:
 
 const odd = `{ "auths": { "registry.example.com": ${JSON.stringify(entryOf("kept", "a-kept-password"))} }, "x": 1 }\n\n`;
 
-/** A home of its own, an auth file with a login of others, an image. */
+/** A separate home, an auth file with another login, an image. */
 async function prepare(name: string, text: (auth: string, image: string) => string) {
   const root = await mkdtemp(join(folder, `${name}-`));
   const auth = join(root, "auth/auth.json");
@@ -135,7 +135,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     expect(log).toContain("Success - Main push");
     expect(code, log).toBe(0);
 
-    // The job's steps know what they need to, and see what GitHub would show: stars.
+    // The job's steps get what they need, and the log shows what GitHub's would: stars.
     const robotToken = watch(peers).robot.find((token) => log.includes(`of ${token.length} letters`));
     expect(log).toContain(`the token is [***], of ${robotToken?.length} letters`);
     expect(log).toContain(`true acme+ci ${SUBJECT}`);
@@ -145,7 +145,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     expect(await readFile(`${place.auth}.found`, "utf8")).toBe("");
     expect(log.match(/private: \d+/g)).toEqual(["private: 700", "private: 600"]);
 
-    // It was really there.
+    // The login was there before.
     const inspect = [
       "inspect",
       "--cert-dir",
@@ -177,14 +177,14 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     expect(log).toContain(`Logged out of ${peers.registryHost}.`);
     expect(await readFile(place.auth, "utf8")).toBe(odd);
     expect(differences(before, await readTree(place.home))).toEqual([]);
-    // Here act leaves the job's folder, RUNNER_TEMP in it: nothing of ours is left.
+    // act keeps the job's folder with RUNNER_TEMP: nothing of ours is left in it.
     const cache = await readTree(join(place.root, "cache"));
     const left = [...cache.values()].filter(({ content }) => kindsIn(content, secrets()).size > 0);
     expect(left.map(({ path }) => path)).toEqual([]);
     expect([...cache.keys()].filter((path) => path.includes("quay-keyless-login-"))).toEqual([]);
   });
 
-  test("leaves the clean-ups of other steps, before it and after it, a file to work on", async ({ expect }) => {
+  test("keeps a file for the post steps of others, before and after it", async ({ expect }) => {
     const place = await prepare("others", amongOthers);
     const { code, log } = await run(place);
     expect(code, log).toBe(0);
@@ -194,7 +194,7 @@ describe.skipIf(act === undefined).concurrent("act", () => {
     expect(log).toContain(`Logged out of ${peers.registryHost}.`);
   });
 
-  test("without the permission: says so, though act knows no job.workflow_ref", async ({ expect }) => {
+  test("names the missing permission, though act has no job.workflow_ref", async ({ expect }) => {
     const place = await prepare("without", failing);
     const { code, log } = await run(place, { identity: false });
     expect(code).toBe(1);

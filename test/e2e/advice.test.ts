@@ -1,4 +1,4 @@
-/** What the errors about files of logins advise: each line is followed, and then the login works. */
+/** The remedies of errors about auth files: the test follows each line, and then the login works. */
 import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
@@ -11,7 +11,7 @@ import { authsIn, newRobot, usePeers, userOf } from "./world.ts";
 
 const peers = usePeers({ registry: false });
 
-/** What can be wrong with a file of logins. @returns its path */
+/** What can be wrong with an auth file. @returns its path */
 const troubles: Record<string, (path: string, host: string, job: Job) => Promise<unknown>> = {
   "a credsStore": (path, _, job) => job.write(path, '{"credsStore":"secretservice","auths":{}}'),
   "a helper for this host": (path, host, job) =>
@@ -21,7 +21,7 @@ const troubles: Record<string, (path: string, host: string, job: Job) => Promise
   "half of a file": (path, _, job) => job.write(path, '{"auths": {'),
   "another kind of JSON": (path, _, job) => job.write(path, "[]"),
   "auths that are a list": (path, _, job) => job.write(path, '{"auths":[]}'),
-  "a key that stands there twice": (path, _, job) => job.write(path, '{"auths":{},"auths":{}}'),
+  "a key that occurs twice": (path, _, job) => job.write(path, '{"auths":{},"auths":{}}'),
   "a folder": (path) => mkdir(path, { recursive: true }),
   "a link to nothing": async (path) => {
     await mkdir(join(path, ".."), { recursive: true });
@@ -37,10 +37,10 @@ interface World {
   readonly path: string;
 }
 
-/** The harness would have files keep their modes, which the advice changes; secrets are looked for in every other test. */
+/** The leak harness rejects changed file modes, and the remedies change them; every other test looks for secrets. */
 const changed = { tolerateLeaks: true };
 
-/** Every line that may be advised, and how it is followed. */
+/** Every line of a remedy, and how to follow it. */
 const ways: readonly (readonly [RegExp, (world: World, given: string) => Promise<unknown>])[] = [
   [
     /^Remove (\S+) from it for this job\.$/,
@@ -50,17 +50,17 @@ const ways: readonly (readonly [RegExp, (world: World, given: string) => Promise
     },
   ],
   [/^Make it writable: chmod u\+w (\S+)$/, (_, path) => chmod(path, 0o600)],
-  [/^Mend or delete it: .* A file without logins reads (\{\})$/, ({ path }, content) => writeFile(path, content)],
-  [/^(Mend the file)\.$/, ({ path }) => writeFile(path, "{}")],
-  [/^Let a file be there that this user can read, or (nothing)\.$/, ({ path }) => rm(path, { recursive: true })],
+  [/^Fix or delete it: .* A file without logins contains (\{\})$/, ({ path }, content) => writeFile(path, content)],
+  [/^(Fix the file)\.$/, ({ path }) => writeFile(path, "{}")],
+  [/^Put a file there that this user can read, or (nothing)\.$/, ({ path }) => rm(path, { recursive: true })],
   [
-    /^Open the way to it for this user, and let a file be at its end, or (nothing)\.$/,
+    /^Let this user enter its folders\. The path must lead to a file, or to (nothing)\.$/,
     async ({ path }) => {
       const folder = join(path, "..");
       await ((await stat(folder)).isDirectory() ? rm(path) : rm(folder));
     },
   ],
-  [/^Make room or give the (right to write there)\.$/, ({ path }) => rm(join(path, ".."))],
+  [/^Free some space, or let this user (write there)\.$/, ({ path }) => rm(join(path, ".."))],
   [
     /^Or give docker another folder, in this step and in later ones: DOCKER_CONFIG=\/path\/(\S+)$/,
     async ({ env, job }, name) => {
@@ -68,7 +68,7 @@ const ways: readonly (readonly [RegExp, (world: World, given: string) => Promise
     },
   ],
   [
-    /^Set (HOME) to the folder of this user\.$/,
+    /^Set (HOME) to this user's home folder\.$/,
     async ({ env, job }, name) => {
       env[name] = job.home;
     },
@@ -88,7 +88,7 @@ const ways: readonly (readonly [RegExp, (world: World, given: string) => Promise
   ],
 ];
 
-/** The lines of advice in an error's text. */
+/** The lines of the remedy in an error's text. */
 const adviceIn = (message: string): string[] =>
   message
     .split("\n")
@@ -98,7 +98,7 @@ const adviceIn = (message: string): string[] =>
 
 type Prepare = () => Promise<World>;
 
-/** Follows each line of the advice in a world of its own. */
+/** Follows each line of the remedy in a new world. */
 async function everyLineHelps(expect: ExpectStatic, prepare: Prepare, tool: "docker" | "skopeo"): Promise<void> {
   const robot = newRobot(peers());
   const fail = async () => {
@@ -146,12 +146,12 @@ describe.skipIf(findTool("docker") === undefined)(
     test("nowhere, without HOME", ({ expect }) =>
       everyLineHelps(expect, prepare("", {}, { HOME: undefined }), "docker"));
 
-    test("not to be used, which is no use to docker", ({ expect }) =>
+    test("not usable, where another file would not help docker", ({ expect }) =>
       everyLineHelps(expect, prepare("", { "docker-config": "false" }), "docker"));
   },
 );
 
-describe.concurrent("docker's configuration is asked for, beside skopeo's, and is", () => {
+describe.concurrent("docker's configuration is requested besides skopeo's, and is", () => {
   test.for(names)("%s", (name, { expect }) => {
     const prepare = async () => {
       const env: Record<string, string | undefined> = {};
@@ -164,8 +164,8 @@ describe.concurrent("docker's configuration is asked for, beside skopeo's, and i
   });
 });
 
-describe.concurrent("the file that is named is", () => {
-  // The containers tools ask no store.
+describe.concurrent("the named file is", () => {
+  // The containers tools do not ask credsStore.
   test.for(names.filter((name) => name !== "a credsStore"))("%s", (name, { expect }) => {
     const prepare = async () => {
       const job = await createJob({ peers: peers(), ...changed });
@@ -177,7 +177,7 @@ describe.concurrent("the file that is named is", () => {
   });
 });
 
-describe.concurrent("nobody has asked for docker's configuration, on a hosted runner, and it is", () => {
+describe.concurrent("docker's configuration is not requested, on a hosted runner, and is", () => {
   test.for(names)("%s: a warning, and a login", async (name, { expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
@@ -185,8 +185,12 @@ describe.concurrent("nobody has asked for docker's configuration, on a hosted ru
     const before = await job.snapshot();
     const main = await job.run({ robot: robot.name });
     expect([main.code, main.shown]).toEqual([0, expect.anything()]);
-    const told = main.annotations.filter(({ message }) => message.startsWith("docker, cosign, crane, oras and helm"));
-    expect(told).toEqual([{ level: "warning", title: expect.anything(), message: expect.stringContaining(job.home) }]);
+    const warnings = main.annotations.filter(({ message }) =>
+      message.startsWith("docker, cosign, crane, oras and helm"),
+    );
+    expect(warnings).toEqual([
+      { level: "warning", title: expect.anything(), message: expect.stringContaining(job.home) },
+    ]);
     expect(userOf((await authsIn(main.exported.REGISTRY_AUTH_FILE ?? ""))[peers().registryHost])).toBe(robot.name);
     expect(await main.post()).toMatchObject({ code: 0 });
     expect(await job.snapshot()).toEqual(before);
@@ -200,8 +204,8 @@ describe.concurrent("nobody has asked for docker's configuration, on a hosted ru
   });
 });
 
-// buildah finds one for every user that the system knows, and so does podman for root.
-test.skipIf(!isRoot)(`podman without a home folder: what is advised helps ${needsRoot}`, async ({ expect }) => {
+// buildah finds the home of every user that the system knows, and podman that of root.
+test.skipIf(!isRoot)(`podman without a home folder: the remedy helps ${needsRoot}`, async ({ expect }) => {
   const machine = await createMachine({ peers: peers(), env: { HOME: undefined, XDG_DATA_HOME: undefined }, uid: 1 });
   const token = await machine.write(join(machine.work, "token"), await peers().issuer.sign());
   const root = await machine.write(join(machine.work, "root.pem"), peers().authority.ca, 0o644);
@@ -211,7 +215,7 @@ test.skipIf(!isRoot)(`podman without a home folder: what is advised helps ${need
   const ran = await login("podman");
   expect([ran.code, ran.stderr]).toEqual([
     1,
-    expect.stringContaining("set HOME to one that is there, or take a tool without that need, --tool skopeo"),
+    expect.stringContaining("set HOME to one that exists, or use a tool that needs none, --tool skopeo"),
   ]);
   expect(await login("skopeo")).toMatchObject({ code: 0 });
   expect(await login("podman", { HOME: machine.home })).toMatchObject({ code: 0 });

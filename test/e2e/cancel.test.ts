@@ -1,4 +1,4 @@
-/** Cancelled or killed at any moment: nothing of ours stays behind, in files or as a process. */
+/** Cancelled or killed at any moment: nothing of ours stays, in files or as a process. */
 import { randomUUID } from "node:crypto";
 import { watch } from "node:fs";
 import { readdir, readFile, rename } from "node:fs/promises";
@@ -12,9 +12,9 @@ import { asking, authsIn, entryOf, failure, newRobot, of, type Robot, until, use
 
 const peers = usePeers({ registry: false });
 
-/** A moment of the login: how to make it last, and how to know that it has come. */
+/** A moment of the login: how to hold it, and how to know that it has come. */
 interface Moment {
-  /** @returns what lets it go on. */
+  /** @returns a function that releases it */
   hold(robot: Robot): () => void;
   hasCome(robot: Robot): boolean;
 }
@@ -37,7 +37,7 @@ const moments: Record<string, Moment> = {
   },
 };
 
-/** Processes that have to do with the job: the Action itself, and the tools that it has started. */
+/** Processes of the job: the Action itself, and the tools that it has started. */
 async function processesOf(job: Job): Promise<string[]> {
   const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const commands = await Promise.all(ids.map((id) => readFile(`/proc/${id}/cmdline`, "utf8").catch(() => "")));
@@ -80,7 +80,7 @@ describe.concurrent("cancelled", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test("by SIGINT and then SIGTERM, as the runner does it", async ({ expect }) => {
+  test("by SIGINT and then SIGTERM, as by the runner", async ({ expect }) => {
     const { robot, job, inputs, before } = await prepare();
     moments["during the exchange"]?.hold(robot);
     const running = await job.start(inputs);
@@ -101,22 +101,22 @@ describe.concurrent("killed", () => {
     running.kill("SIGKILL");
     const main = await running.done;
     expect(main.signal).toBe("SIGKILL");
-    // The tool that waits for its password reads the end of its input instead; one that has it is let finish by Quay.
+    // A tool that waits for its password gets the end of its input instead; one that has it finishes once Quay answers.
     letGo?.();
     expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  // What is seen first in the folder of the auth file, or a moment later.
+  // What appears first in the folder of the auth file, or a moment later.
   test.for([
     ["the lock", /\.lock$/],
     ["the new content", /\.tmp$/],
     ["the renamed file", /^auth\.json$/],
   ] as const)(
-    "when %s appears: the old file or the new one; post restores it; the next login works",
+    "when %s appears: leaves the old file or the new one; post restores it; the next login works",
     async ([, pattern], { expect }) => {
       const { job, path, inputs, before } = await prepare();
-      // It waits for this lock afterwards, so that it can't be done before the signal comes.
+      // It waits for this lock afterwards: it can't finish before the signal comes.
       await job.write(join(job.home, ".docker/config.json.lock"), randomUUID());
       let seen = false;
       const watcher = watch(job.temp, (_, name) => {
@@ -133,7 +133,7 @@ describe.concurrent("killed", () => {
       expect(auths["registry.example.com"]).toEqual(entryOf("kept", "a-kept-password"));
       expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
       const left = differences(before, await job.snapshot());
-      // Killed before it wrote down which file it was about to change: its lock, without a secret, stays for the next login.
+      // Killed before it recorded which file it was about to change: its lock, without a secret, stays for the next login.
       expect(left.filter((line) => !line.endsWith(".json.lock is new"))).toEqual([]);
       const next = await job.run(inputs);
       expect(next).toMatchObject({ code: 0, annotations: [] });
@@ -142,7 +142,7 @@ describe.concurrent("killed", () => {
     },
   );
 
-  test("as soon as its folder is there, or before: the folder goes, ten times of ten", async ({ expect }) => {
+  test("as soon as its folder exists, or before: post removes the folder, ten times of ten", async ({ expect }) => {
     const { job, inputs, before } = await prepare();
     for (let count = 0; count < 10; count++) {
       const running = await job.start(inputs);
@@ -158,14 +158,14 @@ describe.concurrent("killed", () => {
     }
   });
 
-  test("between writing the new content and renaming it: post removes that too", async ({ expect }) => {
+  test("between writing and renaming the new content: post removes it", async ({ expect }) => {
     const { robot, job, path, inputs, before } = await prepare();
     await job.write(join(job.home, ".docker/config.json.lock"), randomUUID());
     const running = await job.start(inputs);
     await until(async () => userOf((await authsIn(path))[peers().registryHost]) === robot.name, "the merge");
     running.kill("SIGKILL");
     const main = await running.done;
-    // As a kill at the right microsecond would have left it: the old file, and the new content beside it.
+    // What a kill at the right microsecond leaves: the old file, and the new content beside it.
     const { id } = JSON.parse(await readFile(join(main.state.session ?? "", "session.json"), "utf8"));
     await rename(path, join(job.temp, `.auth.json.${id}.0123456789ab.tmp`));
     await job.write(path, file(peers().registryHost));

@@ -1,4 +1,4 @@
-/** Where the login stands: a private file that starts with the logins already there, a file of the user's, docker's. */
+/** Where the login goes: a private file that starts with the existing logins, a file of the user's, docker's. */
 import { chmod, lstat, readFile, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -41,7 +41,7 @@ describe.concurrent("the private file", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test.for(["REGISTRY_AUTH_FILE", "DOCKER_CONFIG"])("%s hides all other places", async (variable, { expect }) => {
+  test.for(["REGISTRY_AUTH_FILE", "DOCKER_CONFIG"])("%s hides all other files", async (variable, { expect }) => {
     const robot = newRobot(peers());
     const env: Record<string, string> = {};
     const job = await createJob({ peers: peers(), env });
@@ -58,7 +58,7 @@ describe.concurrent("the private file", () => {
     await main.post();
   });
 
-  test("the first place wins, helpers come along, this host's login is ours", async ({ expect }) => {
+  test("the first file wins, helpers are kept, the login for this host is ours", async ({ expect }) => {
     const robot = newRobot(peers());
     const host = peers().registryHost;
     const job = await createJob({ peers: peers() });
@@ -80,7 +80,7 @@ describe.concurrent("the private file", () => {
     await main.post();
   });
 
-  test("what can't be read is left out with a warning", async ({ expect }) => {
+  test("leaves out with a warning what can't be read", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     await job.write(join(job.home, ".docker/config.json"), "{ not JSON");
@@ -93,7 +93,7 @@ describe.concurrent("the private file", () => {
   });
 
   for (const tool of ["skopeo", "buildah", "podman"]) {
-    test(`a helper for this host in docker's configuration does not keep ${tool} from it`, async ({ expect }) => {
+    test(`works for ${tool} with a helper for this host in docker's configuration`, async ({ expect }) => {
       const robot = newRobot(peers());
       const job = await createJob({ peers: peers() });
       const credHelpers = { [peers().registryHost]: "not-installed" };
@@ -107,36 +107,33 @@ describe.concurrent("the private file", () => {
     });
   }
 
-  test.skipIf(!isRoot)(
-    `has the mode asked for, in a folder that lets others through ${needsRoot}`,
-    async ({ expect }) => {
-      const robot = newRobot(peers());
-      const job = await createJob({ peers: peers() });
-      const main = await job.run({ robot: robot.name, "auth-file-mode": "0644", tool: "skopeo" });
-      const path = main.outputs["auth-file"] ?? "";
-      expect([await modeOf(path), await modeOf(join(path, ".."))]).toEqual(["644", "711"]);
-      // Another user pushes with it, and finds the root certificate.
-      const image = await writeImage(join(job.scratch, "image"));
-      const args = ["copy", image.reference, `docker://${peers().registryHost}/${robot.repository}:v1`];
-      await chmod(join(job.scratch, "run"), 0o777);
-      const other = await job.later("setpriv", ["--reuid=1234", "--regid=1234", "--clear-groups", "skopeo", ...args]);
-      expect(other).toMatchObject({ code: 0, stderr: "" });
-      expect(
-        await job.later("setpriv", [
-          "--reuid=1234",
-          "--regid=1234",
-          "--clear-groups",
-          "cat",
-          join(path, "../session.json"),
-        ]),
-      ).toMatchObject({ code: 1 });
-      await main.post();
-    },
-  );
+  test.skipIf(!isRoot)(`has the requested mode, in a folder that others may enter ${needsRoot}`, async ({ expect }) => {
+    const robot = newRobot(peers());
+    const job = await createJob({ peers: peers() });
+    const main = await job.run({ robot: robot.name, "auth-file-mode": "0644", tool: "skopeo" });
+    const path = main.outputs["auth-file"] ?? "";
+    expect([await modeOf(path), await modeOf(join(path, ".."))]).toEqual(["644", "711"]);
+    // Another user pushes with it, and finds the root certificate.
+    const image = await writeImage(join(job.scratch, "image"));
+    const args = ["copy", image.reference, `docker://${peers().registryHost}/${robot.repository}:v1`];
+    await chmod(join(job.scratch, "run"), 0o777);
+    const other = await job.later("setpriv", ["--reuid=1234", "--regid=1234", "--clear-groups", "skopeo", ...args]);
+    expect(other).toMatchObject({ code: 0, stderr: "" });
+    expect(
+      await job.later("setpriv", [
+        "--reuid=1234",
+        "--regid=1234",
+        "--clear-groups",
+        "cat",
+        join(path, "../session.json"),
+      ]),
+    ).toMatchObject({ code: 1 });
+    await main.post();
+  });
 });
 
-describe.concurrent("a private file that others may read", () => {
-  test("starts without the logins that only this user could read, and that is said", async ({ expect }) => {
+describe.concurrent("a private file that other users may read", () => {
+  test("starts without the logins that only this user could read, with a warning", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     await job.write(join(job.home, ".docker/config.json"), file({ auths: foreign("kept") }));
@@ -149,7 +146,7 @@ describe.concurrent("a private file that others may read", () => {
     expect(await main.post()).toMatchObject({ code: 0 });
   });
 
-  test("is warned about where the user's own file is opened", async ({ expect }) => {
+  test("causes a warning if the user's file becomes readable", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const path = await job.write(join(job.temp, "own/auth.json"), file({ auths: foreign("kept") }));
@@ -163,7 +160,7 @@ describe.concurrent("a private file that others may read", () => {
   });
 });
 
-describe.concurrent("docker's file, where it can't be used: following the advice makes the login work", () => {
+describe.concurrent("docker's file, if it can't be used: following the remedy makes the login work", () => {
   test.for<[string, string, number]>([
     ["a number that would not survive", '{"n": 12345678901234567}', 0o600],
     ["not JSON", "{", 0o600],
@@ -185,7 +182,7 @@ describe.concurrent("docker's file, where it can't be used: following the advice
 });
 
 describe.concurrent("in the workspace", () => {
-  test("a HOME there gets no roots, and that is said", async ({ expect }) => {
+  test("a HOME there gets no roots, with a warning", async ({ expect }) => {
     const robot = newRobot(peers());
     const env: Record<string, string> = {};
     const job = await createJob({ peers: peers(), env });
@@ -193,7 +190,10 @@ describe.concurrent("in the workspace", () => {
     const main = await job.run({ robot: robot.name, "docker-config": "false", "ca-file": peers().caFile });
     expect(main).toMatchObject({ code: 0 });
     expect(main.annotations).toMatchObject([
-      { level: "warning", message: expect.stringMatching(/roots of ca-file could not be left.*is in the workspace/) },
+      {
+        level: "warning",
+        message: expect.stringMatching(/roots of ca-file could not be installed.*is in the workspace/),
+      },
     ]);
     expect(await main.post()).toMatchObject({ code: 0 });
   });
@@ -207,7 +207,7 @@ describe.concurrent("in the workspace", () => {
     ],
     ["the temporary folder", (job) => ({ RUNNER_TEMP: join(job.workspace, "temp") }), {}, "auth-file-unusable"],
     ["the temporary folder by a link", (job) => ({ RUNNER_TEMP: join(job.scratch, "link") }), {}, "auth-file-unusable"],
-  ])("%s: refused before anything is sent", async ([, more, inputs, code], { expect }) => {
+  ])("%s: rejected before anything is sent", async ([, more, inputs, code], { expect }) => {
     const robot = newRobot(peers());
     const env: Record<string, string> = {};
     const job = await createJob({ peers: peers(), env });
@@ -224,7 +224,7 @@ describe.concurrent("in the workspace", () => {
 });
 
 describe.concurrent("auth-file", () => {
-  test("gets the login; all else in it stays, unknown fields too", async ({ expect }) => {
+  test("gets the login; everything else in it stays, unknown fields too", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const content = {
@@ -253,7 +253,7 @@ describe.concurrent("auth-file", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test("that isn't there yet is made, with its folders, and taken back with them", async ({ expect }) => {
+  test("that does not exist is made, with its folders, and removed with them", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     await job.write(join(job.home, ".docker/config.json"), file({ auths: foreign("somebody") }));
@@ -288,7 +288,7 @@ describe.concurrent("auth-file", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test("{} without any login is fine", async ({ expect }) => {
+  test("may be {} without a login", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const path = await job.write(join(job.temp, "auth.json"), "{}");
@@ -317,7 +317,7 @@ describe.concurrent("docker's configuration", () => {
     await main.post();
   });
 
-  test("keeps what it says otherwise", async ({ expect }) => {
+  test("keeps its other content", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const content = {
@@ -338,7 +338,7 @@ describe.concurrent("docker's configuration", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test("DOCKER_CONFIG says where it is", async ({ expect }) => {
+  test("is where DOCKER_CONFIG says", async ({ expect }) => {
     const robot = newRobot(peers());
     const env: Record<string, string> = {};
     const job = await createJob({ peers: peers(), env });

@@ -1,4 +1,4 @@
-/** What Quay, a token, an auth file and a public registry say may be anything: nothing of it is believed or carried out. */
+/** Text of Quay, a token, an auth file and a public registry may be anything: nothing of it is trusted or executed. */
 import { join } from "node:path";
 import { afterAll, describe, test } from "vitest";
 import { tokenText, tokenWith } from "../quay-stand-in/quay/server.ts";
@@ -19,13 +19,13 @@ const tokens = {
   "with a command in it": tokenText("eyJ\n::warning::forged.eyJ.c2ln"),
   "with sequences for a terminal": tokenText("\u001b[2J\u001b]0;owned\u0007eyJ.eyJ.c2ln"),
   "with a NUL": tokenText("eyJ\0.eyJ.c2ln"),
-  "that has ended": tokenWith({ iat: now() - 7200, exp: now() - 3600 }),
-  "that never ends": tokenWith({ exp: 1.7e308, iat: -1.7e308 }),
+  "that has expired": tokenWith({ iat: now() - 7200, exp: now() - 3600 }),
+  "that never expires": tokenWith({ exp: 1.7e308, iat: -1.7e308 }),
   "that lives for years": tokenWith({ exp: now() + 1e9 }),
 };
 
 describe.concurrent("a robot token", () => {
-  test.for(Object.entries(tokens))("%s is refused, and nothing stays", async ([, token], { expect }) => {
+  test.for(Object.entries(tokens))("%s is rejected, and nothing stays", async ([, token], { expect }) => {
     const robot = newRobot(peers());
     peers().quay.exchangeScript.always(token, of(robot));
     const job = await createJob({ peers: peers() });
@@ -43,8 +43,8 @@ describe.concurrent("a robot token", () => {
   });
 });
 
-describe.concurrent("words", () => {
-  test("of Quay and of a token are in a line of ours, and begin none", async ({ expect }) => {
+describe.concurrent("foreign text", () => {
+  test("of Quay and of a token is in a line of ours, and begins none", async ({ expect }) => {
     const robot = newRobot(peers());
     peers().quay.exchangeScript.always(answer(400, { message: evil }), of(robot));
     const machine = await createMachine({ peers: peers() });
@@ -67,7 +67,7 @@ describe.concurrent("words", () => {
     expect(main.summary).not.toMatch(/<img|\p{Cf}|(?!\n)\p{Cc}/u);
   });
 
-  test("in an auth file forge no row", async ({ expect }) => {
+  test("in an auth file forges no row", async ({ expect }) => {
     const machine = await createMachine();
     const forged = "quay.io/x\nquay.io/acme  acme+ci, until 2030-01-01T00:00:00Z, 999 min left\u202e";
     const auths = {

@@ -1,4 +1,4 @@
-/** Where the identity token comes from: GitHub, a file as the kubelet makes it, a variable; and what is chosen by itself. */
+/** Where the identity token comes from: GitHub, a file as the kubelet makes it, a variable; and what `auto` chooses. */
 import { rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -23,7 +23,7 @@ async function project(job: Job, token: string, timestamp: string): Promise<stri
 }
 
 describe.concurrent("a projected service-account token", () => {
-  test("is followed through its links, and read anew after a rotation", async ({ expect }) => {
+  test("is read through its links, and again after a rotation", async ({ expect }) => {
     const { issuer, quay } = peers();
     const robot = newRobot(peers(), [{ issuer: issuer.url, subject: cluster }]);
     const job = await createJob({ peers: peers(), idToken: false });
@@ -61,7 +61,7 @@ describe.concurrent("identity", () => {
     expect(main.masks).toContain(token);
   });
 
-  test("auto: GitHub's where the job may ask for it, with the audience asked for", async ({ expect }) => {
+  test("auto: takes GitHub's if the job may request it, with the requested audience", async ({ expect }) => {
     const robot = newRobot(peers());
     const main = await runAction({ peers: peers(), inputs: { robot: robot.name, audience: robot.audience } });
     expect(main.shown).toContain("Identity: GitHub's token endpoint, which this job may use.");
@@ -70,7 +70,7 @@ describe.concurrent("identity", () => {
     expect(asked).toEqual([{ audience: robot.audience, authorized: true }]);
   });
 
-  test("that is about to end is replaced before it is sent", async ({ expect }) => {
+  test("that is about to expire is replaced before it is sent", async ({ expect }) => {
     const { github, issuer, quay } = peers();
     const robot = newRobot(peers());
     const ending = await issuer.sign({ aud: robot.audience, exp: Math.floor(Date.now() / 1000) + 5 });
@@ -82,7 +82,7 @@ describe.concurrent("identity", () => {
     expect(quay.seen(ending)).toEqual([]);
   });
 
-  test("auto: an explicit file before GitHub", async ({ expect }) => {
+  test("auto: prefers an explicit file to GitHub", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const path = await job.write(join(job.scratch, "token"), `\n ${await peers().issuer.sign()} \n`);
@@ -91,7 +91,7 @@ describe.concurrent("identity", () => {
     expect(peers().github.requests.filter(({ audience }) => audience === robot.audience)).toEqual([]);
   });
 
-  test("none at all, outside of Actions: says what was looked for", async ({ expect }) => {
+  test("none, outside of Actions: names what it looked for", async ({ expect }) => {
     const env = { GITHUB_ACTIONS: undefined };
     const main = await runAction({ peers: peers(), idToken: false, env, inputs: { robot: "acme+ci" } });
     expect(failure(expect, main, "identity-not-found")).toMatch(
@@ -139,7 +139,7 @@ describe.concurrent("GitHub gives no identity", () => {
       { ...fork, event: { pull_request: { head: { repo: { full_name: "acme/app", fork: false } } } } },
       /publish/,
     ],
-    // The workflow's own reference is no reusable workflow.
+    // The workflow's own reference is not a reusable workflow.
     ["github-permission-missing", { workflowRef: "acme/app/.github/workflows/release.yml@refs/heads/main" }, /publish/],
   ] as const)("%s", async ([code, options, message], { expect }) => {
     const job = await createJob({ peers: peers(), idToken: false, ...options });

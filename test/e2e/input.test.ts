@@ -1,4 +1,4 @@
-/** Bad input: a clear error, before anything is changed and before anybody is asked. What is bad: test/login/request.test.ts and others. */
+/** Bad input: a clear error, before anything is changed or requested. The bad values: test/login/request.test.ts and others. */
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ afterAll(async () => {
   await Promise.all([authority.close(), removeJobs()]);
 });
 
-/** Stands for Quay and for GitHub's endpoint. A connection may be made ahead, but nobody may be asked anything. */
+/** Takes the place of Quay and of GitHub's endpoint. A connection may be opened early, but no request may come. */
 async function startTripwire() {
   const requests: string[] = [];
   const server = createServer(await authority.issue(), ({ url = "" }, response) => {
@@ -68,7 +68,7 @@ const cases: Record<string, Case> = {
       return { "auth-file": join(temp, "bad-file") };
     },
     code: "auth-file-unusable",
-    says: ["bad-file is not JSON", "Mend or delete it", "{}"],
+    says: ["bad-file is not JSON", "Fix or delete it", "{}"],
   },
   "auth file in the workspace, by a relative path": {
     inputs: { "auth-file": "auth.json" },
@@ -115,7 +115,7 @@ describe.concurrent("bad input", () => {
     expect(main.children).toEqual([]);
     expect(requests).toEqual([]);
     expect(differences(before, await job.snapshot())).toEqual([]);
-    // So post has nothing to do.
+    // Therefore post has nothing to do.
     expect(main.state.session).toBeUndefined();
     await close();
   });

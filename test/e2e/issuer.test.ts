@@ -1,4 +1,4 @@
-/** 500, 502, 504: answers of Quay without a reason. The Action looks at the issuer itself and says which it is. */
+/** 500, 502, 504: answers of Quay without a reason. The Action looks at the issuer itself and names the reason. */
 import { afterAll, describe, test } from "vitest";
 import { type Issuer, SUBJECT, startIssuer } from "../quay-stand-in/issuer.ts";
 import { INTERNAL_ERROR, LOADING } from "../quay-stand-in/quay/pages.ts";
@@ -24,7 +24,7 @@ async function logIn(issuer: Pick<Issuer, "url" | "sign">, token?: string, input
   return { main, attempts };
 }
 
-/** What passes is waited for until the time is over. */
+/** A passing failure is retried until the timeout. */
 const short = { timeout: "4" };
 
 const faults: [string, Parameters<Issuer["behave"]>[0], RegExp][] = [
@@ -51,7 +51,7 @@ describe.concurrent("the issuer is broken:", () => {
       );
       expect(message).toMatch(says);
       expect(message).toContain("Quay itself must reach the issuer; this check ran from here.");
-      // It mostly stays so: two quick retries.
+      // It mostly lasts: two quick retries.
       expect(attempts).toBe(3);
       expect(main.milliseconds).toBeLessThan(6_000);
     },
@@ -61,14 +61,14 @@ describe.concurrent("the issuer is broken:", () => {
 describe.concurrent("the issuer can't be reached:", () => {
   const from = (url: string) => ({ url, sign: (claims = {}) => peers().issuer.sign({ iss: url, ...claims }) });
 
-  test("nobody listens", async ({ expect }) => {
+  test("no process listens", async ({ expect }) => {
     const { main, attempts } = await logIn(from("https://localhost:1/main"), undefined, short);
     const message = failure(expect, main, "issuer-unreachable");
     expect(message).toMatch(
       /answered 502: the issuer of this job's identity cannot be reached[\s\S]*localhost:1 refuses the connection/,
     );
     expect(message).toContain("Make https://localhost:1/main reachable by https from Quay");
-    // It may be back in a moment.
+    // It may be up again in a moment.
     expect(attempts).toBeGreaterThan(3);
   });
 
@@ -113,7 +113,7 @@ describe.concurrent("otherwise", () => {
     expect(failure(expect, main, "quay-unavailable")).toMatch(says);
   });
 
-  test("the issuer is too slow for Quay, not for us", async ({ expect }) => {
+  test("the issuer is too slow for Quay, but not for us", async ({ expect }) => {
     const issuer = peers().issuer.at("slow");
     issuer.behave({ discoverySlow: 600 });
     const { main } = await logIn(issuer, undefined, short);
@@ -126,12 +126,12 @@ describe.concurrent("otherwise", () => {
     const issuer = peers().issuer.at("slow-keys");
     issuer.behave({ keysSlow: 3_000 });
     const { main } = await logIn(issuer, undefined, { timeout: "3" });
-    // Either the last word, or what came before the time was over.
+    // Either the last answer, or the one before the timeout.
     expect(main.shown).toContain("is not available at the moment: it answered 504");
     expect(main).toMatchObject({ code: 1 });
   });
 
-  test("Quay is not there at all", async ({ expect }) => {
+  test("Quay does not exist", async ({ expect }) => {
     const inputs = { registry: "localhost:1", robot: "acme+ci", timeout: "2" };
     const main = await runAction({ peers: peers(), inputs });
     expect(failure(expect, main, "quay-unreachable")).toMatch(/localhost:1 refuses the connection[\s\S]*HTTPS_PROXY/);

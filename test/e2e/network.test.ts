@@ -18,7 +18,7 @@ afterAll(async () => {
   await Promise.all(closers.map((each) => each.close()));
 });
 
-/** The tools never ask a proxy for localhost, so here Quay has a name that only the proxy knows. */
+/** The tools never use a proxy for localhost: here Quay has a name that only the proxy knows. */
 async function startRemoteQuay() {
   const { authority, issuer } = peers();
   const quay = await startQuay(authority, { certificate: await authority.issue(["quay.test"]) });
@@ -43,7 +43,7 @@ async function startRemoteQuay() {
 }
 
 describe.concurrent("ca-file", () => {
-  test("serves later steps without any flag until logout, beside others' certificates", async ({ expect }) => {
+  test("works for later steps without a flag until logout, beside other certificates", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const folder = join(job.home, ".config/containers/certs.d", peers().registryHost);
@@ -55,7 +55,7 @@ describe.concurrent("ca-file", () => {
     expect([...(await job.snapshot()).keys()].filter((path) => path.startsWith(`${folder}/`))).toEqual([other]);
   });
 
-  test("only adds to the system's roots: a bundle of several serves as well", async ({ expect }) => {
+  test("only adds to the system's roots, also as a bundle of several", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     const { cert } = await peers().authority.issueFlawed("other-root");
@@ -68,7 +68,7 @@ describe.concurrent("ca-file", () => {
     await main.post();
   });
 
-  test("missing: the identity token is not sent to a server that can't be trusted", async ({ expect }) => {
+  test("if missing, the identity token is not sent to a server that can't be trusted", async ({ expect }) => {
     const token = await peers().issuer.sign();
     const main = await runAction({
       env: { T: token },
@@ -79,16 +79,16 @@ describe.concurrent("ca-file", () => {
     expect(main.milliseconds).toBeLessThan(5_000);
   });
 
-  test("does not vouch for GitHub's endpoint: that takes the machine's own roots", async ({ expect }) => {
+  test("does not count for GitHub's endpoint, which needs the machine's roots", async ({ expect }) => {
     const { githubAuthority } = peers();
     const main = await runAction({
       peers: peers(),
       env: { NODE_EXTRA_CA_CERTS: undefined, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
       inputs: { robot: "acme+ci", "ca-file": githubAuthority.caFile, audience: "untrusted" },
     });
-    const told = failure(expect, main, "tls-untrusted");
-    expect(told).toMatch(/GitHub's token endpoint cannot be verified: .* authority that this machine does not know/);
-    expect(told).toContain("NODE_EXTRA_CA_CERTS=/path/to/root.pem");
+    const message = failure(expect, main, "tls-untrusted");
+    expect(message).toMatch(/GitHub's token endpoint cannot be verified: .* authority that this machine does not know/);
+    expect(message).toContain("NODE_EXTRA_CA_CERTS=/path/to/root.pem");
     expect(peers().github.requests.filter(({ audience }) => audience === "untrusted")).toEqual([]);
   });
 
@@ -135,21 +135,18 @@ describe.concurrent("a proxy", () => {
     await main.post();
   });
 
-  test.for(["localhost", "example.com, localhost", "*"])(
-    "is left out where NO_PROXY is %s",
-    async (value, { expect }) => {
-      const robot = newRobot(peers());
-      const proxy = await startProxy();
-      closers.push(proxy);
-      const env = { HTTPS_PROXY: proxy.url, NO_PROXY: value };
-      const main = await runAction({ peers: peers(), env, inputs: { robot: robot.name } });
-      expect(main).toMatchObject({ code: 0, annotations: [] });
-      expect(proxy.targets).toEqual([]);
-      await main.post();
-    },
-  );
+  test.for(["localhost", "example.com, localhost", "*"])("is not used if NO_PROXY is %s", async (value, { expect }) => {
+    const robot = newRobot(peers());
+    const proxy = await startProxy();
+    closers.push(proxy);
+    const env = { HTTPS_PROXY: proxy.url, NO_PROXY: value };
+    const main = await runAction({ peers: peers(), env, inputs: { robot: robot.name } });
+    expect(main).toMatchObject({ code: 0, annotations: [] });
+    expect(proxy.targets).toEqual([]);
+    await main.post();
+  });
 
-  test("that refuses the password: an error that does not show it", async ({ expect }) => {
+  test("that refuses the password: the error does not show it", async ({ expect }) => {
     const token = await peers().issuer.sign();
     const proxy = await startProxy({ credentials: { user: "builder", password: "the-right-one" } });
     closers.push(proxy);
@@ -159,7 +156,7 @@ describe.concurrent("a proxy", () => {
     expect(failure(expect, main, "quay-unreachable")).toMatch(/the proxy made no tunnel.*[\s\S]*HTTPS_PROXY/);
   });
 
-  test("that is no address: an error that does not show it", async ({ expect }) => {
+  test("that is not an address: the error does not show it", async ({ expect }) => {
     const env = { HTTPS_PROXY: "http://user:a-bad-password@:x:1" };
     const secrets = [{ kind: "proxy", value: "a-bad-password" }] as const;
     const main = await runAction({ peers: peers(), env, secrets, inputs: { robot: "acme+ci" } });

@@ -1,4 +1,4 @@
-/** What post leaves: the files as they were, whatever main did and whoever wrote to them in between. */
+/** What post leaves: the files as they were, whatever main did, and with what other processes wrote in between. */
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "vitest";
@@ -32,7 +32,7 @@ const emptied = async (folder: string) => {
 };
 
 describe.concurrent("post", () => {
-  test("puts back byte for byte what stood there, twice if need be", async ({ expect }) => {
+  test("restores byte for byte what was there, also the second time", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     await job.write(join(job.home, ".docker/config.json"), oddFile(), 0o644);
     const before = await job.snapshot();
@@ -48,7 +48,7 @@ describe.concurrent("post", () => {
   });
 
   test.for(["", "{", "null", "[null, {}]", '[{"session"'])(
-    "by the record alone, where its state is %j",
+    "works from the record alone, if its state is %j",
     async (traces, { expect }) => {
       const { job } = await jobWithFile();
       const before = await job.snapshot();
@@ -60,7 +60,7 @@ describe.concurrent("post", () => {
     },
   );
 
-  test("leaves what a real login of somebody else has added meanwhile", async ({ expect }) => {
+  test("keeps what another real login has added meanwhile", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
     const args = ["login", "--username", "admin", "--password", "password", `${host()}/other`];
@@ -75,7 +75,7 @@ describe.concurrent("post", () => {
     expect(auths[host()]).toEqual({ ...entryOf("replaced", "a-replaced-password"), note: "ours" });
   });
 
-  test("of many jobs that share a file takes back each its own", async ({ expect }) => {
+  test("of many jobs that share a file each remove their own", async ({ expect }) => {
     const { job: first, path } = await jobWithFile();
     const robots = Array.from({ length: 6 }, () => newRobot(peers()));
     const jobs = await Promise.all(robots.map(() => createJob({ peers: peers() })));
@@ -95,7 +95,7 @@ describe.concurrent("post", () => {
     expect([...(await first.snapshot()).keys()].filter((each) => each.startsWith(path))).toEqual([path]);
   });
 
-  test("leaves a login that has replaced ours meanwhile", async ({ expect }) => {
+  test("keeps a login that has replaced ours meanwhile", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
     await change(path, (auths) => {
@@ -106,7 +106,7 @@ describe.concurrent("post", () => {
     expect(await readFile(path, "utf8")).toBe(changed);
   });
 
-  test("leaves a login that has been taken away meanwhile away", async ({ expect }) => {
+  test("does not restore a login that was removed meanwhile", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "false" });
     expect(await job.later("skopeo", ["logout", host()])).toMatchObject({ code: 0 });
@@ -114,7 +114,7 @@ describe.concurrent("post", () => {
     expect(Object.keys(await authsIn(path))).toEqual(["registry.example.com"]);
   });
 
-  test("has nothing to do where the files are gone", async ({ expect }) => {
+  test("has nothing to do if the files are gone", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path });
     await rm(path);
@@ -128,7 +128,7 @@ describe.concurrent("post", () => {
     ["RUNNER_TEMP was emptied", (_, temp) => emptied(temp)],
     ["the session's folder is gone", (session) => rm(session, { recursive: true })],
     ["the session's record is gone", (session) => rm(join(session, "session.json"))],
-  ])("takes back what is ours where %s", async ([, lose], { expect }) => {
+  ])("removes what is ours if %s", async ([, lose], { expect }) => {
     const job = await createJob({ peers: peers() });
     const before = await job.snapshot();
     const main = await job.run({ robot: newRobot(peers()).name });
@@ -141,7 +141,7 @@ describe.concurrent("post", () => {
     expect((await main.post()).shown).toContain("There is no login to remove any more.");
   });
 
-  test("where the record is damaged says so, and takes back what is ours all the same", async ({ expect }) => {
+  test("says that the record is damaged, and removes what is ours", async ({ expect }) => {
     const job = await createJob({ peers: peers() });
     const before = await job.snapshot();
     const main = await job.run({ robot: newRobot(peers()).name });
@@ -151,7 +151,7 @@ describe.concurrent("post", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test("fails where a login of others can't be put back any more, and names it", async ({ expect }) => {
+  test("fails if another login can't be restored any more, and names it", async ({ expect }) => {
     const job = await createJob({ peers: peers(), tolerateLeaks: true });
     const path = await job.write(join(job.home, ".docker/config.json"), oddFile(), 0o644);
     const main = await job.run({ robot: newRobot(peers()).name });
@@ -170,14 +170,14 @@ describe.concurrent("post", () => {
   test.for([
     ["was not set", undefined, ""],
     ["was set", "/somewhere/auth.json", "/somewhere/auth.json"],
-  ] as const)("leaves REGISTRY_AUTH_FILE as it was: it %s", async ([, value, expected], { expect }) => {
+  ] as const)("restores REGISTRY_AUTH_FILE: it %s", async ([, value, expected], { expect }) => {
     const job = await createJob({ peers: peers(), env: { REGISTRY_AUTH_FILE: value } });
     const main = await job.run({ robot: newRobot(peers()).name });
     expect(main.exported).toEqual({ REGISTRY_AUTH_FILE: join(main.state.session ?? "", "auth.json") });
     expect((await main.post()).exported).toEqual({ REGISTRY_AUTH_FILE: expected });
   });
 
-  test("leaves REGISTRY_AUTH_FILE alone where another step has set it since", async ({ expect }) => {
+  test("keeps REGISTRY_AUTH_FILE if another step has set it since", async ({ expect }) => {
     const { job, path } = await jobWithFile();
     const main = await job.run({ robot: newRobot(peers()).name });
     Object.assign(job.exported, { REGISTRY_AUTH_FILE: path });
@@ -185,7 +185,7 @@ describe.concurrent("post", () => {
   });
 
   test.for(["podman", "buildah", "skopeo"] as const)(
-    "lets others log out with %s after it",
+    "lets other steps log out with %s after it",
     async (tool, { expect }) => {
       const job = await createJob({ peers: peers() });
       const usual = join(job.scratch, "run/containers/auth.json");
@@ -198,7 +198,7 @@ describe.concurrent("post", () => {
     },
   );
 
-  test("that can't take a login back fails, takes the rest back, and can be run again", async ({ expect }) => {
+  test("fails if it can't remove a login, removes the rest, and can be run again", async ({ expect }) => {
     const { job, path } = await jobWithFile({ tolerateLeaks: true });
     const before = await job.snapshot();
     const robot = newRobot(peers()).name;
@@ -207,12 +207,12 @@ describe.concurrent("post", () => {
     await writeFile(path, "{ broken");
     const post = await main.post();
     expect(post).toMatchObject({ code: 1, annotations: [{ title: "quay-keyless-login: auth-file-unusable" }] });
-    const told = post.annotations[0]?.message ?? "";
-    expect(told).toContain(`${path} is not JSON`);
-    expect(told).not.toContain("name another file");
-    const [, until = "", command = ""] = /may still stand there, until it ends at (\S+): (.*)/.exec(told) ?? [];
+    const message = post.annotations[0]?.message ?? "";
+    expect(message).toContain(`${path} is not JSON`);
+    expect(message).not.toContain("name another file");
+    const [, until = "", command = ""] = /may still be there until it expires at (\S+): (.*)/.exec(message) ?? [];
     expect(Date.parse(until)).toBeGreaterThan(Date.now());
-    expect(told).toContain(`The login of ${robot} may still stand there`);
+    expect(message).toContain(`The login of ${robot} may still be there`);
     expect(command).toBe(`skopeo logout --authfile ${path} ${peers().registryHost}`);
     expect([...(await job.snapshot()).keys()].filter((each) => each.startsWith(job.home))).toEqual([job.home]);
     await writeFile(path, held);
@@ -220,12 +220,12 @@ describe.concurrent("post", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test.skipIf(!isRoot)(`after a main that failed between one file and the next ${needsRoot}`, async ({ expect }) => {
+  test.skipIf(!isRoot)(`undoes a main that failed between one file and the next ${needsRoot}`, async ({ expect }) => {
     const env: Record<string, string> = {};
     const job = await createJob({ peers: peers(), env });
     const path = await job.write(join(job.temp, "auth.json"), oddFile());
     const before = await job.snapshot();
-    // Nobody makes folders here, root neither. The explicit file has the login by then.
+    // No user can make folders here, not even root. The explicit file has the login by then.
     env.DOCKER_CONFIG = "/sys/docker";
     const main = await job.run({ robot: newRobot(peers()).name, "auth-file": path, "docker-config": "true" });
     expect(failure(expect, main, "auth-file-unusable")).toContain("/sys/docker/config.json cannot be written");

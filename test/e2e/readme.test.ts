@@ -1,4 +1,4 @@
-/** What README.md shows really works: its examples as they stand there, but for addresses, against the peers. */
+/** What README.md shows works: its examples, unchanged but for addresses, against the peers. */
 import { execFile, type SpawnOptions, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -30,7 +30,7 @@ afterAll(async () => {
   await Promise.all([peers.close(), rm(folder, { recursive: true, force: true })]);
 });
 
-/** A folder to work in, with the image that the examples push and nobody has pushed before. */
+/** A working folder with the image that the examples push, and that no test has pushed before. */
 async function prepare(name: string): Promise<{ root: string; work: string; home: string; image: Image }> {
   const root = join(folder, name);
   const [work, home] = [join(root, "work"), join(root, "home")];
@@ -68,7 +68,7 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
     expect(await pushed()).toBe(image.digest);
   });
 
-  test("the recipes give inputs that there are", async () => {
+  test("the recipes use existing inputs", async () => {
     const action = parseActionFile(await readFile(join(project, "action.yml"), "utf8"));
     const given = readmeBlocks("yaml").flatMap((block) => inputsIn(parse(block)));
     expect(given).toEqual(expect.arrayContaining(["robot", "access", "ca-file", "without-identity"]));
@@ -76,7 +76,7 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
   });
 });
 
-/** The names under each `with`, wherever it stands. */
+/** The names under each `with`. */
 function inputsIn(value: unknown): string[] {
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) =>
@@ -99,7 +99,7 @@ describe("the command line", () => {
   });
   afterAll(() => workloadApi.close());
 
-  /** A shell that knows the stand-in's root as it would know a public one. */
+  /** A shell that trusts the stand-in's root as it would trust a public one. */
   async function bash(
     script: string,
     { work, home }: { work: string; home: string },
@@ -117,7 +117,7 @@ describe("the command line", () => {
     return { ...done, run };
   }
 
-  test("the first example, where GitHub gives the identity", async () => {
+  test("the first example, with GitHub's identity", async () => {
     const place = await prepare("first");
     const script = substitute(readmeBlock("### Command line", "sh"), [["quay.io", peers.registryHost]]);
     const { stdout, stderr, run } = await bash(script, place, peers.githubEnv);
@@ -128,7 +128,7 @@ describe("the command line", () => {
     expect(left.filter(({ content }) => kindsIn(content, secrets()).size > 0)).toEqual([]);
   });
 
-  test("the example with a session, where SPIFFE gives the identity", async () => {
+  test("the example with a session, with SPIFFE's identity", async () => {
     const place = await prepare("session");
     const script = substitute(readmeBlock("## The command line", "sh"), [
       ["quay.io", peers.registryHost],
@@ -173,7 +173,7 @@ describe("Tekton", () => {
     readonly workspaces?: readonly Binding[];
   }
 
-  test("the Pipeline gives our Tasks what they want, and uses what it declares", () => {
+  test("the Pipeline gives our Tasks what they need, and uses what it declares", () => {
     const { spec } = parse(readmeBlock("### Tekton", "yaml"));
     const tasks: Task[] = [...spec.tasks, ...spec.finally];
     expect(tasks.map(({ taskRef }) => taskRef.name)).toEqual(["quay-keyless-login", "buildah", "quay-keyless-logout"]);

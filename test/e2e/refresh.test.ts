@@ -1,4 +1,4 @@
-/** `refresh: true`: a login that outlives its token while the job's later steps run, and what post makes of it. */
+/** `refresh: true`: a login that outlives its token while the job's later steps run, and what post does with it. */
 import { execFile, spawn } from "node:child_process";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { differences, type Entry } from "../support/leaks.ts";
 import type { Inputs } from "../support/runner.ts";
 import { asking, authsIn, entryOf, newRobot, of, once, type Robot, until, usePeers, userOf } from "./world.ts";
 
-/** Seconds. A token's end is in whole ones: up to one less is left of it. */
+/** Seconds. A token's expiry is in whole ones: its life may be up to one second shorter. */
 const life = 6;
 const peers = usePeers({ quay: { robotTokenLife: life, leeway: 0 } });
 const host = () => peers().registryHost;
@@ -55,14 +55,14 @@ const isRunning = async ({ pid }: Background) => {
   return stat !== "" && !/^\d+ \(.*\) Z/.test(stat);
 };
 
-/** Processes that have to do with the job. */
+/** Processes of the job. */
 async function processesOf(job: Job): Promise<string[]> {
   const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const commands = await Promise.all(ids.map((id) => readFile(`/proc/${id}/cmdline`, "utf8").catch(() => "")));
   return commands.filter((command) => command.includes(job.scratch));
 }
 
-/** That post told of the lapse, once everything was taken back. */
+/** Expects that post reported the lapse, once everything was removed. */
 async function lapsed(expect: ExpectStatic, { job, main, before, background }: Kept, says: string | RegExp) {
   const post = await main.post();
   expect(post).toMatchObject({ code: 1, annotations: [{ level: "error", title: "quay-keyless-login: login-lapsed" }] });
@@ -84,7 +84,7 @@ async function endsWell(expect: ExpectStatic, { job, main, before, background }:
 }
 
 describe.concurrent("refresh: true", () => {
-  test("in the private file, and in docker's, as well", async ({ expect }) => {
+  test("renews in the private file, and in docker's too", async ({ expect }) => {
     const kept = await keepAlive(expect, { "auth-file": "" });
     const files = [join(kept.session, "auth.json"), join(kept.job.home, ".docker/config.json")];
     const tokens = await Promise.all(files.map(async (file) => (await authsIn(file))[host()]?.auth));
@@ -97,7 +97,7 @@ describe.concurrent("refresh: true", () => {
     await endsWell(expect, kept);
   });
 
-  test("its log and its record have become pipes: post waits for nobody, and takes the login back", async ({
+  test("post does not wait for a log and a record that have become pipes, and removes the login", async ({
     expect,
   }) => {
     const kept = await keepAlive(expect);
@@ -105,7 +105,7 @@ describe.concurrent("refresh: true", () => {
       await rm(join(kept.session, name), { force: true });
       await promisify(execFile)("mkfifo", [join(kept.session, name)]);
     }
-    process.kill(kept.background.pid); // nothing names it any more
+    process.kill(kept.background.pid); // no record names it any more
     const post = await kept.main.post();
     expect(post.milliseconds).toBeLessThan(8_000);
     expect(post.annotations).toMatchObject([{ title: "quay-keyless-login: login-lapsed" }]);
@@ -114,20 +114,20 @@ describe.concurrent("refresh: true", () => {
     expect(differences(kept.before, await kept.job.snapshot())).toEqual([]);
   });
 
-  test("its process has no secret in argv and environment, ends with the job, and outlives main", async ({
+  test("its process has no secret in argv and environment, outlives main, and ends with the job", async ({
     expect,
   }) => {
     const kept = await keepAlive(expect);
     const { argv, env, stdin, pid } = kept.background;
     expect(argv.some((arg) => arg.endsWith("/dist/refresh/index.js"))).toBe(true);
-    // Besides that, switches of Node and where the session is.
+    // Apart from that, options of Node and the session's path.
     expect(argv.slice(1).filter((arg) => !/^--[a-z-]+$|\/index\.js$/.test(arg) && arg !== kept.session)).toEqual([]);
     const names = env.split("\0").map((line) => line.split("=")[0]);
     expect(names).toEqual(expect.arrayContaining(["HOME", "PATH", "RUNNER_TRACKING_ID"]));
     expect(names.filter((name) => /^(?:ACTIONS_|INPUT_|GITHUB_|STATE_)/.test(name ?? ""))).toEqual([]);
     expect(env).toContain("RUNNER_TRACKING_ID=github_7b4cf03c-3a0e-4d8c-9b0e-2a5f7d1c9e60");
     expect(stdin).toMatch(/^(?:pipe|socket):/);
-    // Its parent is gone, its session is its own: whatever ends the step's group leaves it.
+    // Its parent is gone, and it leads a session: a signal to the step's group does not reach it.
     const [, group, session] =
       (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ").slice(1, 4) ?? [];
     expect([group, session].map(Number)).toEqual([pid, pid]);
@@ -135,7 +135,7 @@ describe.concurrent("refresh: true", () => {
     await endsWell(expect, kept);
   });
 
-  test("it trusts what the step trusted, by Node's own variables, and gets no others", async ({ expect }) => {
+  test("trusts what the step trusted, by Node's own variables, and gets no others", async ({ expect }) => {
     const roots = join(await makeFolder(), "roots.pem");
     const both = [peers().caFile, peers().githubEnv.NODE_EXTRA_CA_CERTS ?? ""].map((path) => readFile(path, "utf8"));
     await writeFile(roots, (await Promise.all(both)).join("\n"));
@@ -157,7 +157,7 @@ describe.concurrent("refresh: true", () => {
     expect((await kept.main.post()).shown).not.toContain("could not be renewed");
   });
 
-  test("there is one for each session", async ({ expect }) => {
+  test("runs one process for each session", async ({ expect }) => {
     const kept = await keepAlive(expect);
     const own = async () => (await processesOf(kept.job)).filter((command) => !command.includes("skopeo"));
     const all = await readdir("/proc");
@@ -169,7 +169,7 @@ describe.concurrent("refresh: true", () => {
     expect(await own()).toEqual([]);
   });
 
-  test("an outage is survived, and told in post", async ({ expect }) => {
+  test("survives an outage, and logs it in post", async ({ expect }) => {
     const kept = await keepAlive(expect);
     for (let count = 0; count < 2; count++) peers().quay.exchangeScript.always(page(READ_ONLY), once(of(kept.robot)));
     await expect.poll(() => renewals(kept), { timeout: 12_000 }).toBe(1);
@@ -177,19 +177,19 @@ describe.concurrent("refresh: true", () => {
     expect(shown.match(/The login could not be renewed/g)).toHaveLength(2);
   });
 
-  test("a login that has lapsed fails post, after everything is taken back", async ({ expect }) => {
+  test("a login that has expired fails post, after everything is removed", async ({ expect }) => {
     const kept = await keepAlive(expect, { timeout: "3" });
     peers().quay.exchangeScript.always(answer(503, "maintenance"), of(kept.robot));
     await until(async () => (await readdir(kept.session)).includes("refresh.lapsed"), "the lapse");
     const { shown } = await lapsed(
       expect,
       kept,
-      /not valid during the whole job(?:.|\n)*The login ended at \S+, before/,
+      /not valid during the whole job(?:.|\n)*The login expired at \S+ before/,
     );
     expect(shown).toContain("The login could not be renewed");
   }, 60_000);
 
-  test("one that came back later had lapsed all the same", async ({ expect }) => {
+  test("one that was renewed later had expired meanwhile", async ({ expect }) => {
     const kept = await keepAlive(expect, { timeout: "3" });
     const end = performance.now() + (life + 1.5) * 1000;
     peers().quay.exchangeScript.always(
@@ -201,7 +201,7 @@ describe.concurrent("refresh: true", () => {
     await lapsed(expect, kept, /not valid during the whole job/);
   }, 60_000);
 
-  test("hanging, it is killed", async ({ expect }) => {
+  test("is killed if it hangs", async ({ expect }) => {
     const kept = await keepAlive(expect);
     process.kill(kept.background.pid, "SIGSTOP");
     const post = await endsWell(expect, kept);
@@ -209,7 +209,7 @@ describe.concurrent("refresh: true", () => {
     expect(post.milliseconds).toBeLessThan(5_000);
   });
 
-  test("in the middle of a renewal, it ends at once, its tools too", async ({ expect }) => {
+  test("ends at once in the middle of a renewal, its tools too", async ({ expect }) => {
     const kept = await keepAlive(expect);
     let asked = false;
     peers().quay.exchangeScript.always(hang(), (request) => {
@@ -222,14 +222,14 @@ describe.concurrent("refresh: true", () => {
     expect(post.milliseconds).toBeLessThan(1_500);
   });
 
-  test("killed early, post says so and fails", async ({ expect }) => {
+  test("post fails, and says so, if it was killed early", async ({ expect }) => {
     const kept = await keepAlive(expect);
     process.kill(kept.background.pid, "SIGKILL");
     await until(async () => !(await isRunning(kept.background)), "its end");
     await lapsed(expect, kept, /renews the login ended before the job/);
   });
 
-  test("killed in the middle of a renewal, what it was about goes as well", async ({ expect }) => {
+  test("post removes what a renewal has begun that was killed", async ({ expect }) => {
     const kept = await keepAlive(expect);
     let asked = false;
     peers().quay.authScript.always(hang(), (request) => {
@@ -243,9 +243,9 @@ describe.concurrent("refresh: true", () => {
     await lapsed(expect, kept, /renews the login ended before the job/);
   });
 
-  test("no file can make post end another process, nor keep it from ending its own", async ({ expect }) => {
+  test("no file makes post end another process, or keeps it from ending its own", async ({ expect }) => {
     const kept = await keepAlive(expect);
-    // One that looks like ours but for the folder, and that a record of earlier versions names.
+    // One that only differs from ours in its folder, and that a record of an earlier version names.
     const script = kept.background.argv.at(-2) ?? "";
     const lookalike = spawn(
       process.execPath,
@@ -262,7 +262,7 @@ describe.concurrent("refresh: true", () => {
     }
   });
 
-  test("logout: false: it is stopped, and the login stays", async ({ expect }) => {
+  test("is stopped with logout: false, and the login stays", async ({ expect }) => {
     const kept = await keepAlive(expect, { logout: "false" });
     await expect.poll(() => renewals(kept), { timeout: 10_000 }).toBe(1);
     const post = await kept.main.post();
@@ -273,25 +273,27 @@ describe.concurrent("refresh: true", () => {
     expect(userOf((await authsIn(kept.path))[host()])).toBe(kept.robot.name);
   });
 
-  test("an identity that can't be fetched again says until when, and is no failure before that", async ({ expect }) => {
+  test("warns of the expiry of an identity that can't be fetched again, and fails only after it", async ({
+    expect,
+  }) => {
     const token = await peers().issuer.sign({ exp: Math.floor(Date.now() / 1000) + 4 });
     const inputs = { "token-env": "QUAY_ID_TOKEN", audience: "quay" };
     const kept = await keepAlive(expect, inputs, { env: { QUAY_ID_TOKEN: token } });
     await until(async () => (await logOf(kept)).includes("will not be renewed"), "the warning");
     const { shown } = await endsWell(expect, kept);
-    expect(shown).toMatch(/The login lasts until \S+ and will not be renewed: its identity token ends at /);
+    expect(shown).toMatch(/The login expires at \S+ and will not be renewed: its identity token expires at /);
     expect(shown).not.toContain("The login was renewed");
   });
 
-  test("the same, when the job lasted longer than the login: post fails", async ({ expect }) => {
+  test("the same, if the job lasted longer than the login: post fails", async ({ expect }) => {
     const token = await peers().issuer.sign({ exp: Math.floor(Date.now() / 1000) + 4 });
     const inputs = { "token-env": "QUAY_ID_TOKEN", audience: "quay" };
     const kept = await keepAlive(expect, inputs, { env: { QUAY_ID_TOKEN: token } });
     await until(async () => !(await isRunning(kept.background)), "the lapse");
-    await lapsed(expect, kept, /The login ended at \S+, before it could be renewed/);
+    await lapsed(expect, kept, /The login expired at \S+ before it could be renewed/);
   });
 
-  test("a file that a later step deletes is there again soon", async ({ expect }) => {
+  test("restores a file that a later step deletes", async ({ expect }) => {
     const kept = await keepAlive(expect);
     await rm(kept.path);
     await until(
@@ -302,7 +304,7 @@ describe.concurrent("refresh: true", () => {
     expect([...(await kept.job.snapshot()).keys()].filter((each) => each.startsWith(kept.path))).toEqual([]);
   });
 
-  test("what later steps write to the file stays", async ({ expect }) => {
+  test("keeps what later steps write to the file", async ({ expect }) => {
     const kept = await keepAlive(expect, { "docker-config": "false" });
     const args = ["login", "--username", "admin", "--password", "password", `${host()}/other`];
     expect(await kept.job.later("skopeo", args)).toMatchObject({ code: 0 });
@@ -312,7 +314,7 @@ describe.concurrent("refresh: true", () => {
     expect(Object.fromEntries(users)).toEqual({ [host()]: "old", [`${host()}/other`]: "admin" });
   });
 
-  test("a main that fails leaves nothing running", async ({ expect }) => {
+  test("leaves nothing running after a main that failed", async ({ expect }) => {
     const robot = newRobot(peers());
     const job = await createJob({ peers: peers() });
     peers().github.script.always(answer(403, "no"), asking(robot));
@@ -325,7 +327,7 @@ describe.concurrent("refresh: true", () => {
     expect(await processesOf(job)).toEqual([]);
   });
 
-  test("post twice, and a session's folder that is gone", async ({ expect }) => {
+  test("post runs twice, and without the session's folder", async ({ expect }) => {
     const kept = await keepAlive(expect);
     await endsWell(expect, kept);
     expect(await kept.main.post()).toMatchObject({ code: 0, annotations: [] });
@@ -337,7 +339,7 @@ describe.concurrent("refresh: true", () => {
     expect(await authsIn(other.path)).toEqual({});
   });
 
-  test("renewed, and then the session's folder goes: post says what may be left, and deletes nothing that may be another's", async ({
+  test("post names what may be left if the session's folder is gone after a renewal, and deletes nothing that may be another's", async ({
     expect,
   }) => {
     const kept = await keepAlive(expect, {}, { tolerateLeaks: true });
@@ -351,10 +353,10 @@ describe.concurrent("refresh: true", () => {
   });
 });
 
-test("refresh: true keeps later steps logged in over several lives; post shows how, and puts all back", async ({
+test("refresh: true keeps later steps logged in for several lives of a token; post shows how, and restores everything", async ({
   expect,
 }) => {
-  // The renewal has a fifth of it, less the second that the token's end is rounded by, on a machine that may be busy.
+  // The renewal has a fifth of it, less the second that the expiry is rounded by, on a machine that may be busy.
   const lasting = 12;
   peers().quay.settings.robotTokenLife = lasting;
   const kept = await keepAlive(expect, { timeout: "120" });

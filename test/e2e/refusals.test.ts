@@ -1,6 +1,6 @@
 /**
  * What the Action shows of a refusal: its code, its explanation, the identity as it is. The refusals themselves:
- * test/quay/answers.test.ts (Quay's words), explain.test.ts (what helps), exchange.test.ts (as the stand-in gives them).
+ * test/quay/answers.test.ts (Quay's words), explain.test.ts (remedies), exchange.test.ts (as the stand-in gives them).
  */
 import { describe, test } from "vitest";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
@@ -14,11 +14,11 @@ import { asking, failure, newRobot, of, usePeers } from "./world.ts";
 const peers = usePeers({ registry: false });
 
 interface Refusal {
-  /** GitHub's token; default one that the robot's binding fits. */
+  /** GitHub's token; default one that fits the robot's binding. */
   token?: () => Promise<string>;
   /** The robot's binding; default one that fits. */
   binding?: Partial<Binding>;
-  /** What Quay answers, where the stand-in does not do so by itself. */
+  /** What Quay answers, if the stand-in does not answer so by default. */
   quay?: Scripted;
   code: string;
   says: RegExp;

@@ -1,4 +1,4 @@
-/** Several robots in one login, each for its scope; and what they are really allowed to do. */
+/** Several robots in one login, each for its scope; and what they are allowed to do. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import { addRepository, addRobot } from "../quay-stand-in/quay/store.ts";
@@ -24,7 +24,7 @@ describe.concurrent("several robots", () => {
       [`${host}/${one.repository}`, one.name],
       [`${host}/acme`, two.name],
     ]);
-    // docker would send either of them everywhere.
+    // docker would send either login to every repository.
     await expect(authsIn(join(job.home, ".docker/config.json"))).rejects.toThrow("ENOENT");
 
     const image = await writeImage(join(job.scratch, "image"));
@@ -32,7 +32,7 @@ describe.concurrent("several robots", () => {
       job.later("skopeo", ["copy", image.reference, `docker://${host}/${repository}`]);
     expect(await push(one.repository)).toMatchObject({ code: 0 });
     expect(await push(two.repository)).toMatchObject({ code: 0 });
-    // Only the first robot may write here, and its login is for another scope.
+    // Only the first robot may write here, and its login has another scope.
     addRepository(peers().quay.store, "acme/third", { [one.name]: "write" });
     expect((await push("acme/third")).stderr).toMatch(/unauthorized|authentication required/);
 
@@ -41,7 +41,7 @@ describe.concurrent("several robots", () => {
     expect(await main.post()).toMatchObject({ code: 0 });
   });
 
-  test("without scopes, each logs in for its organization", async ({ expect }) => {
+  test("each logs in for its organization without scopes", async ({ expect }) => {
     const robot = newRobot(peers());
     addRobot(peers().quay.store, "other+ci", [
       { issuer: peers().issuer.url, subject: "repo:acme/app:ref:refs/heads/main" },
@@ -49,7 +49,7 @@ describe.concurrent("several robots", () => {
     const main = await runAction({ peers: peers(), inputs: { robot: `${robot.name}\nother+ci` } });
     const auths = await authsIn(main.outputs["auth-file"] ?? "");
     expect(Object.keys(auths)).toEqual([`${peers().registryHost}/acme`, `${peers().registryHost}/other`]);
-    // Which tools that is no use to, the log says, and what is.
+    // The log says which tools can't use it, and what they can use.
     expect(main.shown).toMatch(
       /^Only skopeo, buildah and podman .*crane and cosign .*docker, oras, helm .*one robot without a scope/m,
     );
@@ -73,7 +73,7 @@ describe.concurrent("several robots", () => {
     expect(await main.post()).toMatchObject({ code: 0 });
   });
 
-  test("all that is wrong is said in one run, and nobody stays logged in", async ({ expect }) => {
+  test("reports every failure in one run, and leaves no robot logged in", async ({ expect }) => {
     const good = newRobot(peers());
     const strange = newRobot(peers(), [
       { issuer: peers().issuer.url, subject: "repo:acme/app:environment:production" },
@@ -111,7 +111,7 @@ describe.concurrent("access", () => {
     await main.post();
   });
 
-  test("that is missing fails the step, which names repository, robot and permission", async ({ expect }) => {
+  test("fails the step if it is missing, and names repository, robot and permission", async ({ expect }) => {
     const robot = newRobot(peers());
     addRepository(peers().quay.store, "acme/readable", { [robot.name]: "read" });
     const job = await createJob({ peers: peers() });
@@ -129,7 +129,7 @@ describe.concurrent("access", () => {
     expect(message).toContain(`${robot.name} may not pull from acme/private on ${host}`);
     expect(message).toContain(`permissions: ${robot.name}, Read`);
     expect(message).not.toContain(robot.repository);
-    // Nobody is logged in where the login fails.
+    // No robot is logged in if the login fails.
     expect(main.shown).not.toContain("Logged in to");
     expect(main.summary).toContain("acme/readable");
     // A failed login leaves nothing.

@@ -1,4 +1,4 @@
-/** Several logins of one job, or of several jobs with one home: each stays alive while it is wanted, and nothing dead stays. */
+/** Several logins of one job, or of several jobs with one home: each is renewed while it is needed, and no expired one stays. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
@@ -14,7 +14,7 @@ const life = 10;
 const peers = usePeers({ registry: false, quay: { robotTokenLife: life, leeway: 0 } });
 const host = () => peers().registryHost;
 
-/** Seconds that an entry lives; negative: it has ended. */
+/** Seconds until an entry expires; negative: it has expired. */
 function livesFor({ auth = "" }: { auth?: string } = {}): number {
   const payload = Buffer.from(auth, "base64").toString().split(".")[1] ?? "";
   return JSON.parse(Buffer.from(payload, "base64url").toString()).exp - Date.now() / 1000;
@@ -32,7 +32,7 @@ const endsWell = async (expect: ExpectStatic, main: Main) => {
   return post;
 };
 
-/** Each is its robot's for longer than the tokens live, and alive then. On a busy machine a renewal may be a moment late. */
+/** Each entry is its robot's, and valid, for longer than a token lives. On a busy machine a renewal may be a moment late. */
 async function stayAlive(expect: ExpectStatic, file: string, scopes: Readonly<Record<string, string>>): Promise<void> {
   for (const end = performance.now() + life * 1_600; performance.now() < end; ) {
     const auths = await authsIn(file);
@@ -46,7 +46,7 @@ async function stayAlive(expect: ExpectStatic, file: string, scopes: Readonly<Re
 }
 
 describe.concurrent("two steps of one job", () => {
-  test("with refresh: both logins live in the one file that later steps read", async ({ expect }) => {
+  test("with refresh: renews both logins in the one file that later steps read", async ({ expect }) => {
     const job = await createJob({ peers: peers(), tolerateLeaks: true });
     const before = await job.snapshot();
     const [one, two] = [newRobot(peers()), newRobot(peers())];
@@ -68,46 +68,46 @@ describe.concurrent("two steps of one job", () => {
   test.for([
     ["the same permissions: one file", "0644", true],
     ["other permissions: a file of its own, and a warning", "", false],
-  ] as const)(
-    "the first of which has a file for other users; the second has %s",
-    async ([, mode, shares], { expect }) => {
-      const job = await createJob({ peers: peers(), tolerateLeaks: true });
-      const [one, two] = [newRobot(peers()), newRobot(peers())];
-      const outer = await logIn(expect, job, { robot: one.name, "auth-file-mode": "0644", refresh: "true" });
-      const file = job.exported.REGISTRY_AUTH_FILE;
-      const robot = `${host()}/${two.repository}=${two.name}`;
-      const inner = await job.run({ robot, "auth-file-mode": mode, timeout: "5" });
-      expect(inner.annotations.map(({ message }) => message)).toEqual(
-        shares ? [] : [expect.stringContaining("give both steps the same auth-file-mode")],
-      );
-      expect(job.exported.REGISTRY_AUTH_FILE === file).toBe(shares);
-      await endsWell(expect, inner);
-      await endsWell(expect, outer);
-    },
-  );
+  ] as const)("the first with a file for other users, the second with %s", async ([, mode, shares], { expect }) => {
+    const job = await createJob({ peers: peers(), tolerateLeaks: true });
+    const [one, two] = [newRobot(peers()), newRobot(peers())];
+    const outer = await logIn(expect, job, { robot: one.name, "auth-file-mode": "0644", refresh: "true" });
+    const file = job.exported.REGISTRY_AUTH_FILE;
+    const robot = `${host()}/${two.repository}=${two.name}`;
+    const inner = await job.run({ robot, "auth-file-mode": mode, timeout: "5" });
+    expect(inner.annotations.map(({ message }) => message)).toEqual(
+      shares ? [] : [expect.stringContaining("give both steps the same auth-file-mode")],
+    );
+    expect(job.exported.REGISTRY_AUTH_FILE === file).toBe(shares);
+    await endsWell(expect, inner);
+    await endsWell(expect, outer);
+  });
 
   test.for([
     ["docker's config.json", {}],
     ["one auth-file", { "auth-file": "shared.json" }],
-  ] as const)("for one host in %s: it is the second's, whatever the first renews", async ([, files], { expect }) => {
-    const job = await createJob({ peers: peers(), tolerateLeaks: true });
-    const named = "auth-file" in files ? { "auth-file": join(job.temp, files["auth-file"]) } : {};
-    const file = named["auth-file"] ?? join(job.home, ".docker/config.json");
-    const original = JSON.stringify({ auths: { [host()]: entryOf("person", "a-password") } });
-    await job.write(file, original);
-    const [one, two] = [newRobot(peers()), newRobot(peers())];
-    const outer = await logIn(expect, job, { robot: one.name, refresh: "true", ...named });
-    const inner = await logIn(expect, job, { robot: two.name, refresh: "true", ...named });
-    await stayAlive(expect, file, { [host()]: two.name });
-    await endsWell(expect, inner);
-    const post = await endsWell(expect, outer);
-    expect(post.shown).toContain(`Somebody else has logged in for ${host()} in ${file} since: that login stays there.`);
-    expect(JSON.parse(await readFile(file, "utf8"))).toEqual(JSON.parse(original));
-  });
+  ] as const)(
+    "for one host in %s: keeps the second's login, whatever the first renews",
+    async ([, files], { expect }) => {
+      const job = await createJob({ peers: peers(), tolerateLeaks: true });
+      const named = "auth-file" in files ? { "auth-file": join(job.temp, files["auth-file"]) } : {};
+      const file = named["auth-file"] ?? join(job.home, ".docker/config.json");
+      const original = JSON.stringify({ auths: { [host()]: entryOf("person", "a-password") } });
+      await job.write(file, original);
+      const [one, two] = [newRobot(peers()), newRobot(peers())];
+      const outer = await logIn(expect, job, { robot: one.name, refresh: "true", ...named });
+      const inner = await logIn(expect, job, { robot: two.name, refresh: "true", ...named });
+      await stayAlive(expect, file, { [host()]: two.name });
+      await endsWell(expect, inner);
+      const post = await endsWell(expect, outer);
+      expect(post.shown).toContain(
+        `Another process has logged in for ${host()} in ${file} since; that login was left in place.`,
+      );
+      expect(JSON.parse(await readFile(file, "utf8"))).toEqual(JSON.parse(original));
+    },
+  );
 
-  test("where the runner gives both post steps the state of the second: nothing of the first stays", async ({
-    expect,
-  }) => {
+  test("leave nothing of the first if the runner gives both post steps the state of the second", async ({ expect }) => {
     const job = await createJob({ peers: peers(), tolerateLeaks: true });
     const before = await job.snapshot();
     const [one, two] = [newRobot(peers()), newRobot(peers())];
@@ -137,7 +137,7 @@ describe.concurrent("two steps of one job", () => {
         return running.done;
       },
     ],
-  ] as const)("the post step of one that %s leaves the login of the other", async ([, fail], { expect }) => {
+  ] as const)("the post step of one that %s keeps the login of the other", async ([, fail], { expect }) => {
     const job = await createJob({ peers: peers(), tolerateLeaks: true });
     const before = await job.snapshot();
     const one = newRobot(peers());
@@ -152,7 +152,7 @@ describe.concurrent("two steps of one job", () => {
     expect(differences(before, await job.snapshot())).toEqual([]);
   });
 
-  test("a post step that has taken back its own leaves the others, and one that is to stay", async ({ expect }) => {
+  test("a post step that has removed its own login keeps the others, and one that is to stay", async ({ expect }) => {
     const job = await createJob({ peers: peers(), tolerateLeaks: true });
     const [one, two, three] = [newRobot(peers()), newRobot(peers()), newRobot(peers())];
     const scope = (robot: typeof one) => `${host()}/${robot.repository}`;
@@ -162,7 +162,7 @@ describe.concurrent("two steps of one job", () => {
     const last = await logIn(expect, job, { robot: `${scope(three)}=${three.name}` });
     await endsWell(expect, last);
     expect(Object.keys(await authsIn(file))).toEqual([scope(one), scope(two)]);
-    // A second time, as after a composite that was used twice.
+    // A second time, as after a composite action that was used twice.
     await endsWell(expect, last);
     expect(Object.keys(await authsIn(file))).toEqual([scope(one)]);
   });
@@ -170,8 +170,8 @@ describe.concurrent("two steps of one job", () => {
 
 describe.concurrent("two jobs with one home", () => {
   test.for([
-    ["the first to come is the first to go", [0, 1]],
-    ["the last to come is the first to go", [1, 0]],
+    ["the first to log in is the first to log out", [0, 1]],
+    ["the last to log in is the first to log out", [1, 0]],
   ] as const)("for one host: %s", async ([, order], { expect }) => {
     const home = await createJob({ peers: peers(), tolerateLeaks: true });
     const before = await home.snapshot();
@@ -188,15 +188,15 @@ describe.concurrent("two jobs with one home", () => {
     await endsWell(expect, mains[first] as Main);
     expect(userOf((await authsIn(file))[host()])).toBe(robots[last]?.name);
     await endsWell(expect, mains[last] as Main);
-    // Its folders as well, and the roots', whoever made them.
+    // Its folders too, and those of the roots, whichever job made them.
     expect(differences(before, await home.snapshot())).toEqual([]);
   });
 
-  test("a token that has ended meanwhile does not come back, and is not carried along", async ({ expect }) => {
+  test("do not restore a token that has expired meanwhile, and do not copy it", async ({ expect }) => {
     const home = await createJob({ peers: peers(), tolerateLeaks: true });
     const file = await home.write(join(home.home, ".docker/config.json"), '{"auths":{}}');
     const job = () => createJob({ peers: peers(), tolerateLeaks: true, env: { HOME: home.home } });
-    // It never logs out: its machine went.
+    // It never logs out: its machine is gone.
     await logIn(expect, await job(), { robot: newRobot(peers()).name });
     await expect.poll(async () => livesFor((await authsIn(file))[host()]), { timeout: 10_000 }).toBeLessThan(0);
     const scope = `${host()}/acme`;

@@ -1,4 +1,4 @@
-/** Logins with a JWT-SVID, by the command line and by the Action; the Workload API does what a real agent seldom does. */
+/** Logins with a JWT-SVID, by the command line and by the Action; the Workload API does what a real agent rarely does. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ const peers = useWorld({ registry: false });
 const id = "spiffe://example.org/ci";
 const seconds = () => Math.floor(Date.now() / 1000);
 
-/** A JWT-SVID as SPIRE makes them, which the leak harness knows of. */
+/** A JWT-SVID as SPIRE makes it, known to the leak harness. */
 async function svid(claims: Record<string, unknown> = {}, options: SignOptions = {}): Promise<Svid> {
   const { issuer, github } = peers();
   const token = await issuer.sign({ sub: id, aud: ["quay"], jti: undefined, ...claims }, options);
@@ -23,7 +23,7 @@ async function svid(claims: Record<string, unknown> = {}, options: SignOptions =
   return { id, token };
 }
 
-/** Run after all tests: where several run at once, vitest does not know to which of them an end belongs. */
+/** Run after all tests: if several run at once, vitest does not know which of them a clean-up belongs to. */
 const closers: (() => Promise<void>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));
 
@@ -45,7 +45,7 @@ const spiffeRobot = () => newRobot(peers(), [{ issuer: peers().issuer.url, subje
 const login = ({ name }: Robot, ...more: string[]) => ["login", ...quayOf(peers()), "--robot", name, ...more];
 
 describe.concurrent("the command line", () => {
-  test("finds the Workload API by its variable, says so, and one token serves all robots", async ({ expect }) => {
+  test("finds the Workload API by its variable, says so, and logs in all robots with one token", async ({ expect }) => {
     const [first, second] = [spiffeRobot(), spiffeRobot()];
     const api = await startApi();
     const machine = await createMachine({ peers: peers(), env: { SPIFFE_ENDPOINT_SOCKET: api.address } });
@@ -63,7 +63,7 @@ describe.concurrent("the command line", () => {
     expect(api.calls).toEqual([{ audience: ["quay"], id: "", security: ["true"] }]);
   });
 
-  test("asks for the audience and the SPIFFE ID that it is told, over TCP", async ({ expect }) => {
+  test("asks for the audience and the SPIFFE ID of the options, over TCP", async ({ expect }) => {
     const robot = spiffeRobot();
     const api = await startApi({ svids: [await svid({ aud: ["https://quay.example.com"] })] }, "127.0.0.1");
     const machine = await createMachine({ peers: peers() });
@@ -72,7 +72,7 @@ describe.concurrent("the command line", () => {
     expect(api.calls).toEqual([{ audience: ["https://quay.example.com"], id, security: ["true"] }]);
   });
 
-  test("an agent that needs its time", async ({ expect }) => {
+  test("a slow agent", async ({ expect }) => {
     const api = await startApi();
     api.next({ status: 14, message: "starting" }, { status: 7, message: "no identity issued" });
     const machine = await createMachine({ peers: peers() });
@@ -83,7 +83,7 @@ describe.concurrent("the command line", () => {
     );
   });
 
-  test("a cached token that is about to end is replaced", async ({ expect }) => {
+  test("replaces a cached token that is about to expire", async ({ expect }) => {
     const [old, fresh] = [await svid({ iat: seconds() - 60, exp: seconds() + 5 }), await svid()];
     const api = await startApi({ svids: [fresh] });
     api.next({ svids: [old] });
@@ -94,7 +94,7 @@ describe.concurrent("the command line", () => {
     expect(peers().quay.seen(fresh.token)).not.toEqual([]);
   });
 
-  test("a cached token that is about to end is used where there is no other", async ({ expect }) => {
+  test("uses a cached token that is about to expire if there is no other", async ({ expect }) => {
     const old = await svid({ iat: seconds() - 60, exp: seconds() + 9 });
     const api = await startApi({ svids: [old] });
     const machine = await createMachine({ peers: peers() });
@@ -142,7 +142,7 @@ describe.concurrent("the command line", () => {
     });
   }
 
-  test("ended in the middle of a call, it goes at once", async ({ expect }) => {
+  test("stopped in the middle of a call, it ends at once", async ({ expect }) => {
     const api = await startApi("hang");
     const machine = await createMachine({ peers: peers() });
     const running = await machine.start(login(spiffeRobot(), "--spiffe-socket", api.address));
@@ -153,7 +153,7 @@ describe.concurrent("the command line", () => {
     expect(performance.now() - asked).toBeLessThan(2_000);
   });
 
-  test("what is no socket, and what is no address", async ({ expect }) => {
+  test("rejects what is not a socket, and what is not an address", async ({ expect }) => {
     const folder = await makeFolder();
     await mkdir(join(folder, "folder"));
     await writeFile(join(folder, "file"), "");
@@ -179,7 +179,7 @@ describe.concurrent("the command line", () => {
     expect(byVariable).toContain(`SPIFFE_ENDPOINT_SOCKET=unix://${folder}/api.sock`);
   });
 
-  test("two sources at once", async ({ expect }) => {
+  test("rejects two sources at once", async ({ expect }) => {
     const machine = await createMachine({ peers: peers() });
     const both = ["--token-file=/token", "--spiffe-socket=unix:///api.sock"];
     expect(failed(expect, await machine.run(login(spiffeRobot(), ...both)), 2, "invalid-input")).toContain(
@@ -199,7 +199,7 @@ describe.concurrent("the Action", () => {
     expect(await main.post()).toMatchObject({ code: 0, annotations: [] });
   });
 
-  test("an error names the option as a workflow has it", async ({ expect }) => {
+  test("names the option in the workflow's syntax in an error", async ({ expect }) => {
     const api = await startApi({ svids: [await svid(), { ...(await svid()), hint: "other" }] });
     const job = await createJob({ peers: peers(), idToken: false });
     const main = await job.run({ robot: spiffeRobot().name, "spiffe-socket": api.address });

@@ -1,4 +1,4 @@
-/** Logins of other steps before and after ours, as each generation of the tools sees them. What README promises of that. */
+/** Logins of other steps before and after ours, as each generation of the tools sees them: what the README promises. */
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type ExpectStatic, test } from "vitest";
@@ -18,7 +18,7 @@ const generations = [
 
 type Generation = (typeof generations)[number];
 
-/** Who is logged in to both hosts, as a later step sees it; undefined: nobody. */
+/** The users logged in to both hosts, as a later step sees it; undefined: none. */
 async function seen(
   job: Job,
   { skopeo }: Generation,
@@ -48,23 +48,23 @@ describe.concurrent.for(generations)("$name", (generation) => {
   test.for([
     ["docker", dockers],
     ["podman", podmans],
-  ] as const)("a login by %s before ours: both are seen", async ([, file], { expect }) => {
+  ] as const)("finds a login by %s before ours, and ours", async ([, file], { expect }) => {
     const { job, robot } = await loggedIn(expect, (each) => each.write(file(each), somebody));
     expect(await seen(job, generation)).toEqual(["somebody", robot.name]);
   });
 
-  test("a login by docker after ours is seen where nothing hides docker's file: with docker-config alone", async ({
+  test("finds a login by docker after ours if nothing hides docker's file: with docker-config alone", async ({
     expect,
   }) => {
     const { job, robot } = await loggedIn(expect, nothing);
     const content = { auths: { ...(await authsIn(dockers(job))), ...JSON.parse(somebody).auths } };
     await job.write(dockers(job), JSON.stringify(content));
-    // REGISTRY_AUTH_FILE names our file, which older tools take for the first of several.
+    // REGISTRY_AUTH_FILE names our file, which older tools treat as the first of several.
     expect(await seen(job, generation)).toEqual([generation.fallsBack ? "somebody" : undefined, robot.name]);
     expect(await seen(job, generation, { REGISTRY_AUTH_FILE: "" })).toEqual(["somebody", robot.name]);
   });
 
-  test("a login by podman or skopeo after ours goes into the same file: both are seen", async ({ expect }) => {
+  test("finds a login by podman or skopeo after ours, in the same file, and ours", async ({ expect }) => {
     const { job, main, robot } = await loggedIn(expect, nothing);
     const file = main.exported.REGISTRY_AUTH_FILE ?? "";
     const { auths, ...rest } = { auths: await authsIn(file) };
@@ -72,7 +72,7 @@ describe.concurrent.for(generations)("$name", (generation) => {
     expect(await seen(job, generation)).toEqual(["somebody", robot.name]);
   });
 
-  test("a step after ours that names podman's usual file has our login where auth-file names it too", async ({
+  test("a step after ours that names podman's default file has our login if auth-file names it too", async ({
     expect,
   }) => {
     const hidden = await loggedIn(expect, nothing);
@@ -86,7 +86,7 @@ describe.concurrent.for(generations)("$name", (generation) => {
     expect(await seen(job, generation, { REGISTRY_AUTH_FILE: podmans(job) })).toEqual([undefined, robot.name]);
   });
 
-  test("sudo, which drops the variable: nobody is logged in, unless it is kept", async ({ expect }) => {
+  test("sudo drops the variable: there is no login, unless the variable is kept", async ({ expect }) => {
     const { job, main, robot } = await loggedIn(expect, nothing, { "docker-config": "false" });
     const asRoot = async (...kept: string[]) => {
       const own = [`PATH=${systemPath}`, `HOME=${job.scratch}`, `XDG_RUNTIME_DIR=${job.scratch}`, ...kept];
@@ -100,7 +100,7 @@ describe.concurrent.for(generations)("$name", (generation) => {
 });
 
 test.skipIf(findTool("podman") === undefined)(
-  "podman login after ours really writes into our file, and post takes ours out of it alone",
+  "podman login after ours writes to our file, and post removes only ours from it",
   async ({ expect }) => {
     const { job, main, robot } = await loggedIn(expect, nothing, { "docker-config": "false" });
     const second = newRobot(peers());

@@ -1,4 +1,4 @@
-/** Identity tokens that Quay could never accept: said in plain words, and not sent to anybody. */
+/** Identity tokens that Quay could never accept: explained, and never sent. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
 import type { Issuer } from "../quay-stand-in/issuer.ts";

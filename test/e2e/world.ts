@@ -1,4 +1,4 @@
-/** What the scenarios share: peers for a file, and names of their own for each scenario so that they can run at once. */
+/** What the scenarios share: peers for a file, and unique names for each scenario, which can therefore run at once. */
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ export function usePeers(options: PeersOptions = {}): () => Peers {
   };
 }
 
-/** A lock that podman leaves in the home of everybody but root: whoever compares before and after has it there before. */
+/** A lock that podman leaves in the home of every user but root: a test that compares before and after makes it before. */
 export async function makeHomeFor(tool: string, job: Job): Promise<void> {
   if (tool === "podman" && !isRoot) await job.write(join(job.home, ".config/cni/net.d/cni.lock"), "");
 }
@@ -35,13 +35,13 @@ let count = 0;
 export interface Robot {
   /** acme+sN */
   name: string;
-  /** An audience that nobody else asks for. */
+  /** An audience that no other scenario asks for. */
   audience: string;
   /** A repository that it may write to. */
   repository: string;
 }
 
-/** A robot for one scenario, bound to the job's identity unless told otherwise. */
+/** A robot for one scenario, by default bound to the job's identity. */
 export function newRobot({ quay, issuer }: Peers, bindings?: Binding[]): Robot {
   const number = ++count;
   const name = `acme+s${number}`;
@@ -65,7 +65,7 @@ export const asking =
   ({ url }: IncomingMessage): boolean =>
     new URL(url ?? "", "https://localhost").searchParams.get("audience") === audience;
 
-/** The first request that is asked about; of several such rules, each takes the next one. */
+/** The first request that matches; of several such rules, each takes the next one. */
 export function once(predicate: (request: IncomingMessage) => boolean): (request: IncomingMessage) => boolean {
   let done = false;
   return (request) => {
@@ -89,13 +89,13 @@ export async function authsIn(path: string): Promise<Auths> {
   return JSON.parse(await readFile(path, "utf8")).auths;
 }
 
-/** Whose credential an entry is. */
+/** The user of an entry. */
 export const userOf = (entry: { auth?: string } | undefined): string | undefined =>
   Buffer.from(entry?.auth ?? "", "base64")
     .toString()
     .split(":")[0];
 
-/** An entry of somebody else. */
+/** An entry of another user. */
 export const entryOf = (user: string, password: string): { auth: string } => ({
   auth: Buffer.from(`${user}:${password}`).toString("base64"),
 });
@@ -105,7 +105,7 @@ export async function digestIn(folder: string): Promise<string> {
   return JSON.parse(await readFile(join(folder, "index.json"), "utf8")).manifests[0].digest;
 }
 
-/** That the step failed with this code and nothing else, and has handed nothing on. @returns the error's text */
+/** Expects that the step failed with this code and nothing else, and set no output. @returns the error's text */
 export function failure(expect: ExpectStatic, step: Step, code: string): string {
   expect(step.annotations.filter(({ level }) => level !== "warning")).toEqual([
     { level: "error", title: `quay-keyless-login: ${code}`, message: expect.any(String) },

@@ -1,4 +1,4 @@
-/** Rows of the matrix: the same core in the Action, at Quay and at GitHub's endpoint. */
+/** Rows of the matrix: the same core in the Action, with faults of Quay and of GitHub's endpoint. */
 import { describe, type ExpectStatic } from "vitest";
 import { asking, failure, newRobot, of, once, type Robot, usePeers } from "../e2e/world.ts";
 import { answer, cut, hang, reset } from "../quay-stand-in/scripted.ts";
@@ -10,7 +10,7 @@ import { exchangesOf, fault } from "./world.ts";
 
 const peers = usePeers({ registry: false });
 
-/** Runs the step, and checks what the row promises: a login that post takes back, or an error that leaves everything as it was. */
+/** Runs the step, and checks what the row promises: a login that post removes, or an error that changes nothing. */
 async function logIn(expect: ExpectStatic, row: Fault, { name, audience }: Robot, timeout = "20"): Promise<Step> {
   const job: Job = await createJob({ peers: peers() });
   const before = await job.snapshot();

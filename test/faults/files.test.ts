@@ -35,7 +35,7 @@ const readOnly = (path: string) => run("mount", ["-o", "remount,ro", path]);
 const inhabitants = JSON.stringify({ auths: { [foreignHost]: entryOf("somebody", "another-foreign-password") } });
 
 describe.skipIf(!isRoot).concurrent(`a disk that is ${needsRoot}`, () => {
-  /** The auth file, with a login of somebody else, is on a disk of its own. */
+  /** The auth file, with another user's login, is on a separate disk. */
   async function onDisk(spoil: (path: string) => Promise<unknown>) {
     const world = await newWorld(peers());
     const disk = await mountDisk(join(world.machine.home, "disk"));
@@ -87,7 +87,7 @@ describe.skipIf(!isRoot).concurrent(`a disk that is ${needsRoot}`, () => {
 });
 
 describe.concurrent("while Quay answers", () => {
-  /** Does something to the world during the exchange. */
+  /** Changes the world during the exchange. */
   async function meanwhile(world: World, act: () => Promise<unknown>) {
     peers().quay.exchangeScript.always(slow(600), of(world.robot));
     const acted = until(() => exchangesOf(peers(), world.robot) > 0, "the exchange").then(act);
@@ -100,7 +100,7 @@ describe.concurrent("while Quay answers", () => {
     const world = await newWorld(peers());
     const { usualFile } = world.machine;
     const ran = await meanwhile(world, () => rm(dirname(usualFile), { recursive: true }));
-    // What the folder held is gone by somebody else's hand.
+    // Another process has deleted what the folder held.
     expect([ran.code, row.outcome]).toEqual([0, "recovered"]);
     expect(Object.keys(await authsIn(usualFile))).toEqual([world.registry]);
     expect(userOf((await authsIn(usualFile))[world.registry])).toBe(world.robot.name);
@@ -148,7 +148,7 @@ describe.concurrent("the lock beside the auth file", () => {
 
   fault("F151", async ({ expect, row }) => {
     const world = await newWorld(peers(), { row });
-    const lock = await world.machine.write(`${world.machine.usualFile}.lock`, "of somebody at work");
+    const lock = await world.machine.write(`${world.machine.usualFile}.lock`, "of another process");
     const before = await world.machine.snapshot();
     const touching = setInterval(() => void utimes(lock, new Date(), new Date()), 500);
     try {
@@ -159,7 +159,7 @@ describe.concurrent("the lock beside the auth file", () => {
   });
 });
 
-describe.concurrent("a file or folder that is not ours to change", () => {
+describe.concurrent("a file or folder that we may not change", () => {
   fault("F155", async ({ expect, row }) => {
     for (const put of [
       (world: World, path: string) => world.machine.write(path, "4711\n"),
@@ -187,7 +187,7 @@ describe.concurrent("a file or folder that is not ours to change", () => {
 
     fault("F157", async ({ expect, row }) => {
       for (const [uid, gid, mode] of [
-        [2001, 2002, 0o644], // its owner could write it no more
+        [2001, 2002, 0o644], // its owner could no longer write to it
         [2002, 3000, 0o666],
         [2001, 3000, 0o666],
       ] as const) {
@@ -233,8 +233,8 @@ describe("between reading the auth file and replacing it", () => {
     const padding = "x".repeat(4_000_000);
 
     /**
-     * Stops the login while it writes its new content, which takes a while with so much in it, and replaces the file.
-     * @returns whether that was the moment
+     * Stops the login while it writes its new content, which takes a while for its size, and replaces the file.
+     * @returns whether it was stopped in time
      */
     async function replaceInTime(world: World): Promise<boolean> {
       const { usualFile } = world.machine;

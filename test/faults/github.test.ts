@@ -14,7 +14,7 @@ import { exchangesOf, fault, logIn, newWorld, resolveAt, unanswering, type World
 const peers = useWorld({ registry: false });
 const identity = ({ audience }: Robot) => ["--identity", "github", "--audience", audience];
 
-/** @param at another place of the endpoint */
+/** @param at another address of the endpoint */
 function newJob(row: Fault, at?: string): Promise<World> {
   const { githubEnv } = peers();
   const url = new URL(githubEnv.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
@@ -29,7 +29,7 @@ function newJob(row: Fault, at?: string): Promise<World> {
 const requestsOf = ({ audience }: Robot) => peers().github.requests.filter((each) => each.audience === audience).length;
 
 describe.concurrent("the endpoint answers", () => {
-  /** For good, or once. */
+  /** Always, or once. */
   function answers(
     id: string,
     given: () => Scripted,

@@ -1,4 +1,4 @@
-/** Rows of the matrix: Quay answers 500, and the login looks at the issuer for the reason. */
+/** Rows of the matrix: Quay answers 500, and the login looks at the issuer to find the reason. */
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import { connect, createServer as createTcpServer } from "node:net";
@@ -31,7 +31,7 @@ const peers = useWorld({ registry: false });
 const closers: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));
 
-/** Then there is no finding, in four seconds. */
+/** Four seconds are too short for a finding. */
 const staysSilent = ({ outcome }: Fault) => outcome === "quay-unavailable";
 
 /** A login whose identity names this issuer, at a Quay that answers 500. */
@@ -53,7 +53,7 @@ describe.concurrent("the issuer answers", () => {
       const server: Listening = await listen(
         createServer(certificate, (request, response) => {
           requests++;
-          // The issuer is not to be shown who logs in.
+          // The issuer must not learn which robot logs in.
           expect(request.headers.authorization).toBeUndefined();
           void play(given(), response);
         }),
@@ -91,7 +91,7 @@ describe.concurrent("the issuer restarts", () => {
     await back();
   };
 
-  /** Here Quay, too, really asks the issuer. */
+  /** Here Quay, too, asks the issuer. */
   async function newLoginAt(row: Fault, issuer: Issuer): Promise<World> {
     const robot = newRobot(peers(), [{ issuer: issuer.url, subject: SUBJECT }]);
     const world = await newWorld(peers(), { row, robot });

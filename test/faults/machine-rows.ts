@@ -15,10 +15,10 @@ const cancellations = (["SIGINT", "SIGTERM"] as const).flatMap((signal, index) =
 
 const kills = [
   ...phases,
-  "when the lock appears: the old file or the new one; post restores it; the next login works",
-  "when the new content appears: the old file or the new one; post restores it; the next login works",
-  "when the renamed file appears: the old file or the new one; post restores it; the next login works",
-  "between writing the new content and renaming it: post removes that too",
+  "when the lock appears: leaves the old file or the new one; post restores it; the next login works",
+  "when the new content appears: leaves the old file or the new one; post restores it; the next login works",
+  "when the renamed file appears: leaves the old file or the new one; post restores it; the next login works",
+  "between writing and renaming the new content: post removes it",
 ].map((moment, number) =>
   elsewhere(
     row(`F${210 + number}`, `Action: SIGKILL ${moment.replace(/:.*/, "")}`, "undone", byPost),
@@ -190,13 +190,13 @@ export const machineRows: readonly Group[] = [
       elsewhere(
         row("F207", "Action: cancelled as the runner does it, SIGINT and then SIGTERM", "cancelled", atOnce),
         "e2e/cancel.test.ts",
-        "cancelled > by SIGINT and then SIGTERM, as the runner does it",
+        "cancelled > by SIGINT and then SIGTERM, as by the runner",
       ),
       ...kills,
       elsewhere(
         row("F217", "Action: main has failed between one file and the next", "undone", byPost),
         "e2e/post.test.ts",
-        "post > after a main that failed between one file and the next (needs root)",
+        "post > undoes a main that failed between one file and the next (needs root)",
       ),
     ],
   },
@@ -212,37 +212,37 @@ export const machineRows: readonly Group[] = [
       elsewhere(
         row("F228", "the issuer is too slow for Quay, not for us", "quay-unavailable"),
         "e2e/issuer.test.ts",
-        "otherwise > the issuer is too slow for Quay, not for us",
+        "otherwise > the issuer is too slow for Quay, but not for us",
       ),
       elsewhere(
         row("F229", "a proxy refuses its password", "quay-unreachable", "the password is not shown"),
         "e2e/network.test.ts",
-        "a proxy > that refuses the password: an error that does not show it",
+        "a proxy > that refuses the password: the error does not show it",
       ),
       elsewhere(
         row("F230", "before post, the files are gone", "undone"),
         "e2e/post.test.ts",
-        "post > has nothing to do where the files are gone",
+        "post > has nothing to do if the files are gone",
       ),
       elsewhere(
         row("F231", "before post, even RUNNER_TEMP was emptied", "undone"),
         "e2e/post.test.ts",
-        "post > takes back what is ours where RUNNER_TEMP was emptied",
+        "post > removes what is ours if RUNNER_TEMP was emptied",
       ),
       elsewhere(
         row("F232", "before post, another login has replaced ours", "undone", "the other login stays"),
         "e2e/post.test.ts",
-        "post > leaves a login that has replaced ours meanwhile",
+        "post > keeps a login that has replaced ours meanwhile",
       ),
       elsewhere(
         row("F233", "post can't write to the file", "auth-file-unusable", "the rest is removed; it can be run again"),
         "e2e/post.test.ts",
-        "post > that can't take a login back fails, takes the rest back, and can be run again",
+        "post > fails if it can't remove a login, removes the rest, and can be run again",
       ),
       elsewhere(
         row("F271", "Action: SIGKILL as soon as its folder exists", "undone", "by the post step"),
         "e2e/cancel.test.ts",
-        "killed > as soon as its folder is there, or before: the folder goes, ten times of ten",
+        "killed > as soon as its folder exists, or before: post removes the folder, ten times of ten",
       ),
       elsewhere(
         row(
@@ -252,7 +252,7 @@ export const machineRows: readonly Group[] = [
           "ours is removed; the other is named",
         ),
         "e2e/post.test.ts",
-        "post > fails where a login of others can't be put back any more, and names it",
+        "post > fails if another login can't be restored any more, and names it",
       ),
       elsewhere(
         row(
@@ -262,7 +262,7 @@ export const machineRows: readonly Group[] = [
           "ours is removed all the same",
         ),
         "e2e/post.test.ts",
-        "post > where the record is damaged says so, and takes back what is ours all the same",
+        "post > says that the record is damaged, and removes what is ours",
       ),
       elsewhere(
         row("F234", "the job's summary can't be written", "recovered", "a warning says so"),
@@ -282,12 +282,12 @@ export const machineRows: readonly Group[] = [
           "nothing is printed; the login is removed",
         ),
         "e2e/runner-files.test.ts",
-        "GITHUB_OUTPUT > where it is not set, a login is an error that names it, and nothing is printed or stays",
+        "GITHUB_OUTPUT > if it is not set, a login is an error that names it, and nothing is printed or stays",
       ),
       elsewhere(
         row("F236", "post can't restore REGISTRY_AUTH_FILE", "invalid-input", "the login is removed"),
         "e2e/runner-files.test.ts",
-        "GITHUB_ENV, in the post step: the login is taken back, and the error names it",
+        "GITHUB_ENV, in the post step: the login is removed, and the error names it",
       ),
     ],
   },

@@ -1,4 +1,4 @@
-/** The matrix, docs/reliability.md and the tests say the same: every row has its test, and every test its row. */
+/** The matrix, docs/reliability.md and the tests agree: every row has its test, and every test its row. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,7 +21,7 @@ async function listTests(files: readonly string[]): Promise<Map<string, string[]
   try {
     const list = join(folder, "list.json");
     const vitest = join(project, "node_modules/.bin/vitest");
-    // With `=`: a bare --json would take the next word, a test of ours, for the file to write to.
+    // With `=`: a bare --json would take the next argument, one of our tests, as the file to write to.
     const args = [
       "list",
       "--staticParse=false",
@@ -51,7 +51,7 @@ const outcomeOf = ({ outcome, lasting }: Fault): string => {
 const proofOf = (file: string | undefined, { proof }: Fault): string =>
   proof ? `\`${proof[0]}\`: ${proof[1]}` : `\`faults/${file}\``;
 
-/** The group's part of docs/reliability.md. */
+/** The group's section of docs/reliability.md. */
 function sectionOf({ title, about, file, rows: each }: Group): string {
   const lines = each.map(
     (row) => `| ${row.id} | ${row.fault} | ${outcomeOf(row)} | ${row.note ?? ""} | ${proofOf(file, row)} |`,
@@ -68,18 +68,18 @@ function sectionOf({ title, about, file, rows: each }: Group): string {
     .join("\n");
 }
 
-test("every row has an ID of its own, and there are more than forty", () => {
+test("every row has a unique ID, and there are more than forty", () => {
   const ids = rows.map(({ row }) => row.id);
   expect(new Set(ids).size).toBe(ids.length);
   expect(ids.length).toBeGreaterThan(40);
 });
 
-test("every outcome is a code that there is", () => {
+test("every outcome is an existing code", () => {
   const codes = rows.map(({ row }) => row.outcome).filter((each) => each !== "recovered" && each !== "undone");
   expect(codes.filter((code) => !(code in errorCodes))).toEqual([]);
 });
 
-test("docs/reliability.md shows exactly this matrix", async () => {
+test("docs/reliability.md has exactly this matrix", async () => {
   const text = await readFile(join(project, "docs/reliability.md"), "utf8");
   for (const group of matrix) {
     const [, shown] = text.split(`\n### ${group.title}\n`);

@@ -1,6 +1,6 @@
 /**
- * The fault matrix: what may go wrong, what is promised then, and where the proof is. docs/reliability.md shows it, and
- * matrix.test.ts holds the two and the tests together.
+ * The fault matrix: what may go wrong, what the program promises then, and which test proves it. docs/reliability.md shows it, and
+ * matrix.test.ts compares the two and the tests.
  */
 import { machineRows } from "./machine-rows.ts";
 import { networkRows } from "./network-rows.ts";

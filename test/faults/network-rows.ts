@@ -56,7 +56,7 @@ export const networkRows: readonly Group[] = [
       elsewhere(
         row("F311", "a robot token with a NUL in it", "quay-answer-unusable", "post has nothing to remove"),
         "e2e/hostile.test.ts",
-        "a robot token > with a NUL is refused, and nothing stays",
+        "a robot token > with a NUL is rejected, and nothing stays",
       ),
       elsewhere(
         row(
@@ -66,17 +66,17 @@ export const networkRows: readonly Group[] = [
           "post has nothing to remove",
         ),
         "e2e/hostile.test.ts",
-        "a robot token > that has ended is refused, and nothing stays",
+        "a robot token > that has expired is rejected, and nothing stays",
       ),
       elsewhere(
         row("F313", "a robot token whose expiry is no date", "quay-answer-unusable", "post has nothing to remove"),
         "e2e/hostile.test.ts",
-        "a robot token > that never ends is refused, and nothing stays",
+        "a robot token > that never expires is rejected, and nothing stays",
       ),
       elsewhere(
         row("F314", "a robot token that lives for years", "quay-answer-unusable", "post has nothing to remove"),
         "e2e/hostile.test.ts",
-        "a robot token > that lives for years is refused, and nothing stays",
+        "a robot token > that lives for years is rejected, and nothing stays",
       ),
     ],
   },
@@ -182,7 +182,7 @@ export const networkRows: readonly Group[] = [
       elsewhere(
         row("F96", "no identity yet, since its entry is new", "recovered"),
         "e2e/spiffe.test.ts",
-        "the command line > an agent that needs its time",
+        "the command line > a slow agent",
       ),
     ],
   },

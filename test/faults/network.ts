@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { type Passage, startToxiproxy, type Toxic, type Toxiproxies } from "../support/toxiproxy.ts";
 
-/** A Toxiproxy for the tests of a group. @returns what makes a way to a port, spoilt by `prepare` */
+/** A Toxiproxy for the tests of a group. @returns a function that makes a route to a port, damaged by `prepare` */
 export function usePassages(): (port: number, prepare?: (passage: Passage) => Promise<void>) => Promise<Passage> {
   let toxiproxy: Toxiproxies | undefined;
   beforeAll(async () => {
@@ -26,9 +26,9 @@ export const shut = (passage: Passage): Promise<void> => passage.shut();
 
 /** At the first bytes of an answer. */
 export const resetting: Toxic = { type: "reset_peer", attributes: { timeout: 0 } };
-/** 150 ms more for each way. */
+/** 150 ms more in each direction. */
 export const far: Toxic = { type: "latency", attributes: { latency: 150, jitter: 20 } };
-/** Nothing comes through. */
+/** Nothing gets through. */
 export const silent: Toxic = { type: "timeout", attributes: { timeout: 0 } };
 export const endingAfter = (bytes: number): Toxic => ({ type: "limit_data", attributes: { bytes } });
 /** Kilobytes a second. */

@@ -31,7 +31,7 @@ import { begun, exchangesOf, fault, logIn, newWorld, resolveAt, unanswering, wai
 const peers = useWorld({ registry: false });
 
 describe.concurrent("Quay answers", () => {
-  /** For good, or once. */
+  /** Always, or once. */
   function answers(
     id: string,
     given: () => Scripted | BadToken,
@@ -125,7 +125,7 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to Quay",
 
   async function behind(row: Fault, prepare?: (passage: Passage) => Promise<void>) {
     const passage = await open(peers().quay.port, prepare);
-    // Quay's registry knows itself by its own port.
+    // Quay's registry names itself with its own port.
     const more = ["--token-host", peers().registryHost];
     return { passage, world: await newWorld(peers(), { row, registry: `localhost:${passage.port}`, more }) };
   }

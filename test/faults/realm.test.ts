@@ -1,4 +1,4 @@
-/** Rows of the matrix: what a registry says when it is asked where it sends logins. The exchange works each time. */
+/** Rows of the matrix: what a registry answers to the question where it sends logins. The exchange works each time. */
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
 import { newRobot } from "../e2e/world.ts";
@@ -17,7 +17,7 @@ describe.concurrent("the registry says", () => {
   const challenging = (...ways: string[]) => answer(401, "", { "www-authenticate": ways.join(", ") });
   const bearer = (address: string, own: string) => `Bearer realm="${address}/v2/auth",service="${new URL(own).host}"`;
 
-  /** Another Quay, and a registry that says this of it: for good, or once. */
+  /** Another Quay, and a registry that names it so: always, or once. */
   function says(
     id: string,
     given: (other: { host: string; url: string; httpUrl: string }, own: string) => Scripted,

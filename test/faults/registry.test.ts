@@ -19,7 +19,7 @@ const closers: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));
 
 describe.concurrent("the registry answers", () => {
-  /** For good, or once. */
+  /** Always, or once. */
   function answers(id: string, given: () => Scripted, how: { runs?: number | "any"; first?: true } = {}) {
     fault(id, async ({ expect, row }) => {
       const world = await newWorld(peers(), { row });
@@ -33,7 +33,7 @@ describe.concurrent("the registry answers", () => {
   }
   const later = (retryAfter: string) => answer(429, TOO_MANY_REQUESTS.body, { "retry-after": retryAfter });
 
-  // Some versions of skopeo try a 429 again themselves.
+  // Some versions of skopeo retry a 429 themselves.
   answers("F101", () => page(TOO_MANY_REQUESTS), { runs: "any" });
   answers("F102", () => page(INTERNAL_ERROR), { runs: 3 });
   answers("F103", () => page(LOADING), { first: true, runs: 2 });
@@ -51,7 +51,7 @@ describe.concurrent("the registry answers", () => {
   answers("F127", () => answer(520, ""));
 });
 
-/** A Quay of its own, whose registry sends tools to `localhost:realm` (default: to itself) for their bearer. */
+/** A separate Quay, whose registry sends tools to `localhost:realm` (default: to itself) for their bearer token. */
 async function newQuay(row: Fault, realm?: number, port = 0): Promise<World & { quay: Quay }> {
   const { authority, issuer } = peers();
   const quay = await startQuay(authority, { port, ...(realm !== undefined && { publicPort: realm }) });
@@ -81,15 +81,15 @@ describe.concurrent("the registry's certificate", () => {
 });
 
 describe.concurrent("Quay's registry part restarts, its web part is up", () => {
-  // It went down after it was asked where it sends logins.
+  // It stopped after it had answered where it sends logins.
   const byTheTool = ({ headers }: IncomingMessage) => headers["user-agent"] !== "quay-keyless-login";
-  const told = (host: string) => `The registry part of Quay at ${host} is not up, only its web part.`;
+  const notUp = (host: string) => `The registry part of Quay at ${host} is not up, only its web part.`;
 
   fault("F128", async ({ expect, row }) => {
     const world = await newQuay(row);
     world.quay.registryScript.always(page(LOADING), byTheTool);
     const { stderr, children } = await logIn(expect, row, world);
-    expect(stderr).toContain(told(world.registry));
+    expect(stderr).toContain(notUp(world.registry));
     expect(children.length).toBeGreaterThan(1);
   });
 
@@ -97,7 +97,7 @@ describe.concurrent("Quay's registry part restarts, its web part is up", () => {
     const world = await newQuay(row);
     for (const _ of [1, 2]) world.quay.registryScript.always(page(LOADING), once(byTheTool));
     const { stderr, children } = await logIn(expect, row, world);
-    expect(stderr).toContain(`${told(world.registry)} skopeo login`);
+    expect(stderr).toContain(`${notUp(world.registry)} skopeo login`);
     expect(children).toHaveLength(3);
   });
 });
@@ -148,7 +148,7 @@ describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the re
 
   fault("F119", async ({ expect, row }) => {
     const { passage, world } = await behind(row, shut);
-    // The tool asks the registry first, directly, as we have before it, and then whom the registry names.
+    // The tool first asks the registry directly, as we have done, and then the host that the registry names.
     const asked = until(
       () => world.quay.requests.filter(({ path }) => path === "/v2/").length > 1,
       "the tool's first request",

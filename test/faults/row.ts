@@ -12,14 +12,14 @@ export interface Fault {
   readonly note?: string;
   /** It is retried until the timeout, which may come in the middle of an attempt: then the code is `timeout`. */
   readonly lasting?: boolean;
-  /** A test elsewhere: its file below test/, and its name after those of its groups, as vitest shows it. */
+  /** A test in another folder: its file below test/, and its name after those of its groups, as vitest shows it. */
   readonly proof?: readonly [file: string, name: string];
 }
 
 export interface Group {
   readonly title: string;
   readonly about: string;
-  /** Where the tests of the rows without another proof are. */
+  /** The file with the tests of the rows without another proof. */
   readonly file?: string;
   readonly rows: readonly Fault[];
 }

@@ -1,4 +1,4 @@
-/** Rows of the matrix: the command line is told to end, or killed, in each of its phases. The Action: e2e/cancel.test.ts. */
+/** Rows of the matrix: the command line gets SIGTERM, SIGINT or SIGKILL in each of its phases. The Action: e2e/cancel.test.ts. */
 import { utimes } from "node:fs/promises";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
@@ -21,10 +21,10 @@ const peers = useWorld({ registry: false });
 const closers: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));
 
-/** A login that stays in one phase: how it is brought there, and how to know that it has come. */
+/** A login that stays in one phase: how to bring it there, and how to know that it has arrived. */
 interface Phase {
   options?: () => Promise<WorldOptions>;
-  /** @returns what lets it go on, where it is held. */
+  /** @returns a function that releases it, if it is held */
   hold?: (world: World) => Promise<() => unknown>;
   hasCome: (world: World) => boolean;
 }
@@ -71,7 +71,7 @@ const inTool: Phase = {
 
 const beforeLock: Phase = {
   async hold({ machine, before }) {
-    const lock = await machine.write(`${machine.usualFile}.lock`, "of somebody at work");
+    const lock = await machine.write(`${machine.usualFile}.lock`, "of another process");
     for (const [path, entry] of await machine.snapshot()) before.set(path, entry);
     const touching = setInterval(() => void utimes(lock, new Date(), new Date()).catch(() => {}), 500);
     const stop = () => clearInterval(touching);
@@ -93,8 +93,8 @@ async function interrupt(phase: Phase, signal: NodeJS.Signals) {
   return { world, ran, letGo, milliseconds: performance.now() - start - ((await stalledMs()) - stalled) };
 }
 
-describe.concurrent("told to end", () => {
-  function told(id: string, phase: Phase, signal: NodeJS.Signals = "SIGTERM") {
+describe.concurrent("stopped", () => {
+  function stopped(id: string, phase: Phase, signal: NodeJS.Signals = "SIGTERM") {
     fault(id, async ({ expect, row }) => {
       const { world, ran, milliseconds } = await interrupt(phase, signal);
       expect(ran.signal).toBeNull();
@@ -103,13 +103,13 @@ describe.concurrent("told to end", () => {
     });
   }
 
-  told("F181", onGitHub);
-  told("F182", atWorkloadApi());
-  told("F183", inExchange);
-  told("F184", waiting);
-  told("F185", inTool);
-  told("F186", beforeLock);
-  told("F187", inTool, "SIGINT");
+  stopped("F181", onGitHub);
+  stopped("F182", atWorkloadApi());
+  stopped("F183", inExchange);
+  stopped("F184", waiting);
+  stopped("F185", inTool);
+  stopped("F186", beforeLock);
+  stopped("F187", inTool, "SIGINT");
 });
 
 describe.concurrent("killed", () => {
@@ -118,7 +118,7 @@ describe.concurrent("killed", () => {
       expect(row.outcome).toBe("undone");
       const { world, ran, letGo } = await interrupt(phase, "SIGKILL");
       expect(ran.signal).toBe("SIGKILL");
-      // A tool that was at work when its parent went has still to end.
+      // A tool that was running when its parent was killed has yet to end.
       letGo?.();
       const { machine, before } = world;
       expect(await machine.run(["logout", "--session", "../session"])).toMatchObject({ code: 0 });

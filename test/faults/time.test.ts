@@ -1,4 +1,4 @@
-/** Rows of the matrix: tokens and clocks. A clock that is off is a difference: tokens are made by another's time. */
+/** Rows of the matrix: tokens and clocks. A wrong clock is a difference: tokens are made with another clock's time. */
 import { rename, rm } from "node:fs/promises";
 import { afterAll, describe } from "vitest";
 import { useWorld } from "../e2e/cli/world.ts";
@@ -77,7 +77,7 @@ describe.concurrent("clocks", () => {
 
 describe.concurrent("the token file", () => {
   fault("F139", async ({ expect, row }) => {
-    // By its end, ten seconds from now, the login takes another.
+    // By its expiry, ten seconds from now, the login takes another one.
     const world = await newWorld(peers(), { claims: { exp: seconds() + 8 } });
     const { machine, robot } = world;
     const renewed = await peers().issuer.sign({ exp: seconds() + 3600 });

@@ -1,4 +1,4 @@
-/** Rows of the matrix: the tool that logs in. Scripts on PATH take skopeo's place. */
+/** Rows of the matrix: the tool that logs in. Scripts on PATH replace skopeo. */
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe } from "vitest";
@@ -8,7 +8,7 @@ import { exchangesOf, fault, keepsPromises, newWorld } from "./world.ts";
 const peers = useWorld({ registry: false });
 
 describe.concurrent("a tool that", () => {
-  /** @param script what skopeo is: for sh, with its arguments */
+  /** @param script runs in skopeo's place, in sh, with skopeo's arguments */
   function tool(id: string, script: string, says: RegExp, how: { terminal?: true; interpreter?: string } = {}) {
     fault(id, async ({ expect, row }) => {
       const world = await newWorld(peers(), { row, more: ["--tool", "skopeo"] });
@@ -17,7 +17,7 @@ describe.concurrent("a tool that", () => {
       await writeFile(file, `${how.interpreter ?? "#!/bin/sh"}\n${script}\n`, { mode: 0o755 });
       const ran = await world.machine.run(world.args, how.terminal ? { terminal: true } : {});
       if (how.terminal) {
-        // Both of its outputs are one there; what the program was told comes first.
+        // Both of its outputs are one there; what it read comes first.
         ran.stderr = ran.stdout;
         ran.stdout = ran.stdout.slice(ran.stdout.indexOf("{"), ran.stdout.lastIndexOf("}") + 1);
       }
@@ -26,16 +26,16 @@ describe.concurrent("a tool that", () => {
       expect(exchangesOf(peers(), world.robot)).toBe(1);
     });
   }
-  /** Where the tool is to write: the argument after --authfile. */
+  /** The file that the tool is to write: the argument after --authfile. */
   const write = (content: string) =>
     `cat >/dev/null; while [ "$1" != --authfile ]; do shift; done; printf '%s' '${content}' > "$2"`;
 
   tool("F161", "kill -9 $$", /skopeo login localhost:\d+: it was killed/);
   tool("F162", "exec sleep 60", /It was waiting for skopeo login/);
   tool("F163", "sleep 61; echo too late", /It was waiting for skopeo login/);
-  tool("F164", "cat >/dev/null", /says that it has logged in, but left no login for/);
-  tool("F165", write("{half"), /says that it has logged in, but left no login for/);
-  tool("F166", write('{"auths": {"HOST": {"auth": "c29tZWJvZHk6ZWxzZQ=="}}}'), /but left no login for/);
+  tool("F164", "cat >/dev/null", /reported success, but wrote no login for/);
+  tool("F165", write("{half"), /reported success, but wrote no login for/);
+  tool("F166", write('{"auths": {"HOST": {"auth": "c29tZWJvZHk6ZWxzZQ=="}}}'), /but wrote no login for/);
   tool(
     "F167",
     "until read -r password </dev/tty; do printf 'Password: ' >/dev/tty; sleep 0.2; done",

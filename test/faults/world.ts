@@ -1,4 +1,4 @@
-/** What the tests of the matrix share: a login in a world where much can be lost, and what is promised of every one. */
+/** What the tests of the matrix share: a login in a world with much to lose, and what every login promises. */
 import { createSocket } from "node:dgram";
 import { readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ export const foreignHost = "registry.example.com";
 const foreign = entryOf("somebody", "a-foreign-password");
 const foreignFile = JSON.stringify({ auths: { [foreignHost]: foreign }, kept: true });
 
-/** A user with a login elsewhere, an identity token in a file, and a robot of their own. */
+/** A user with another login, an identity token in a file, and a robot. */
 export interface World {
   readonly machine: Machine & { readonly tokenFile: string };
   readonly robot: Robot;
@@ -44,9 +44,9 @@ export interface World {
 export interface WorldOptions extends MachineOptions {
   /** Default: the peers'. */
   readonly registry?: string;
-  /** Options that say where the identity is; default: in the file. */
+  /** Options that name the source of the identity; default: the file. */
   readonly identity?: (robot: Robot) => readonly string[];
-  /** Default: a few seconds where the row is about waiting, plenty elsewhere. */
+  /** Default: a few seconds if the row is about waiting, plenty otherwise. */
   readonly timeoutSeconds?: number;
   readonly row?: Fault;
   readonly more?: readonly string[];
@@ -83,7 +83,7 @@ export async function logIn(expect: ExpectStatic, row: Fault, world: World): Pro
   return ran;
 }
 
-/** The leak harness has looked at `ran` already, and that the temporary folder is empty again. */
+/** The leak harness has checked `ran` already, and that the temporary folder is empty again. */
 export async function keepsPromises(expect: ExpectStatic, row: Fault, world: World, ran: Ran): Promise<void> {
   const { machine, before, timeoutSeconds } = world;
   if (row.outcome === "recovered") {
@@ -97,28 +97,28 @@ export async function keepsPromises(expect: ExpectStatic, row: Fault, world: Wor
     failed(expect, ran, exitCodeOf(code), code);
     expect(differences(before, await machine.snapshot())).toEqual([]);
   }
-  // Not all of it, or a fault would hide behind a busy machine.
+  // Not all of it: a busy machine must not hide a fault.
   const stalled = Math.min((await stalledMs()) - world.stalledBefore, 4_000);
   expect(ran.milliseconds - stalled).toBeLessThan(timeoutSeconds * 1000 + 1000);
   expect(await processesOf(machine.scratch)).toEqual([]);
 }
 
 /**
- * For how long the machine has been too busy to run all that could have run (Linux's PSI), milliseconds: nobody's fault but
- * its own. 0 where that isn't counted.
+ * For how long the machine has been too busy to run everything that could run (Linux's PSI), milliseconds. 0 if the kernel
+ * does not count it.
  */
 export async function stalledMs(): Promise<number> {
   const pressure = await readFile("/proc/pressure/cpu", "utf8").catch(() => "");
   return Number(/^some .*total=(\d+)/m.exec(pressure)?.[1] ?? 0) / 1000;
 }
 
-/** Waits until a login has begun, and has had a moment to find the one that it asks first. */
+/** Waits until a login has begun, and has had a moment to reach the peer that it asks first. */
 export async function begun({ machine }: Pick<World, "machine">): Promise<void> {
   await until(async () => (await readdir(machine.temp)).length > 0, "the login's private folder");
   await wait(300);
 }
 
-/** Lets the machine's commands ask this name server alone, in a mount namespace of their own. Needs root. */
+/** Makes the machine's commands ask only this name server, in a separate mount namespace. Needs root. */
 export async function resolveAt({ scratch }: Machine, nameServer: string): Promise<void> {
   const node = join(scratch, "tools/node");
   const [settings, inside] = [join(scratch, "resolv.conf"), join(scratch, "inside.sh")];
@@ -130,7 +130,7 @@ export async function resolveAt({ scratch }: Machine, nameServer: string): Promi
 
 let nameServers = 0;
 
-/** A name server that takes questions and never says a word. Needs root. */
+/** A name server that takes questions and never answers. Needs root. */
 export async function unanswering(): Promise<{ address: string; close(): void }> {
   const server = createSocket("udp4");
   const address = `127.${process.pid % 251}.${(process.pid >> 8) % 251}.${10 + nameServers++}`;
@@ -138,7 +138,7 @@ export async function unanswering(): Promise<{ address: string; close(): void }>
   return { address, close: () => void server.close() };
 }
 
-/** Processes that have to do with a folder: the command itself, the tools that it has started, and what those have. */
+/** Processes that use a folder: the command itself, the tools that it has started, and their children. */
 export async function processesOf(folder: string): Promise<string[]> {
   const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const read = (id: string, name: string) => readFile(join("/proc", id, name), "utf8").catch(() => "");
@@ -150,7 +150,7 @@ export async function processesOf(folder: string): Promise<string[]> {
     .map(({ command }) => command.replaceAll("\0", " "));
 }
 
-/** How often the exchange was asked for. */
+/** How often the exchange was requested. */
 export const exchangesOf = ({ quay }: Peers, { name }: Robot): number =>
   quay.requests.filter(({ user, path }) => user === name && path.startsWith("/oauth2")).length;
 

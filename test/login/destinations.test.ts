@@ -1,4 +1,4 @@
-/** Where logins go that no file is named for, found out before anything is sent. What is written then: store.test.ts. */
+/** Where logins go if no file is named, decided before anything is sent. What is written then: store.test.ts. */
 import { chmod, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -53,7 +53,7 @@ async function makeHome() {
   };
 }
 
-describe("where the tool looks by itself", () => {
+describe("where the tool looks by default", () => {
   test.each<ToolName>(["skopeo", "buildah", "podman"])("%s: the user's runtime folder", async (tool) => {
     const { plan, containers } = await makeHome();
     expect(await plan({}, tool)).toEqual({ authFile: containers, docker: undefined, start: undefined });
@@ -84,27 +84,27 @@ describe("where the tool looks by itself", () => {
     });
   });
 
-  test("a relative path is told whole: logout may come from another folder", async () => {
+  test("returns a relative path as a whole one: logout may run in another folder", async () => {
     const { plan, usual, base } = await makeHome();
     const env = { ...usual, REGISTRY_AUTH_FILE: relative(process.cwd(), join(base, "own.json")) };
     expect((await plan({}, "skopeo", env)).authFile).toBe(join(base, "own.json"));
   });
 
-  test("docker's file too, where it is asked for", async () => {
+  test("docker's file too, on request", async () => {
     const { plan, containers, docker } = await makeHome();
     expect(await plan({ "docker-config": "true" })).toMatchObject({ authFile: containers, docker });
   });
 
-  test("a file that is named comes first, whatever the tool", async () => {
+  test("prefers a named file, with any tool", async () => {
     const { plan, usual, base, docker } = await makeHome();
     const named = { "auth-file": join(base, "named.json") };
     const env = { ...usual, REGISTRY_AUTH_FILE: "/never" };
     expect(await plan(named, "skopeo", env)).toMatchObject({ authFile: named["auth-file"], docker: undefined });
-    // docker reads its own file only, so that gets the login besides.
+    // docker reads only its own file, which gets the login too.
     expect(await plan(named, "docker")).toMatchObject({ authFile: named["auth-file"], docker });
   });
 
-  test("a link is followed", async () => {
+  test("follows a link", async () => {
     const { plan, usual, base } = await makeHome();
     await writeFile(join(base, "real.json"), "{}");
     await symlink("real.json", join(base, "link.json"));
@@ -113,7 +113,7 @@ describe("where the tool looks by itself", () => {
   });
 });
 
-describe("refused before anything is sent", () => {
+describe("rejects before anything is sent", () => {
   test.each<[string, (base: string) => Environment]>([
     ["DOCKER_CONFIG", (base) => ({ DOCKER_CONFIG: join(base, "home/.docker") })],
     ["REGISTRY_AUTH_FILE", (base) => ({ REGISTRY_AUTH_FILE: join(base, "home/.docker/config.json") })],
@@ -126,13 +126,13 @@ describe("refused before anything is sent", () => {
       `The option "auth-file" is "": the default here is docker's ${docker}, and docker would send such a login to every repository of quay.io.`,
     );
     expect(error.remedy).toEqual(["Write, for example, auth-file: /path/auth.json"]);
-    // For the host alone it may stand there; and so it may where the user names the file.
+    // A login for the whole host may be there; any may if the user names the file.
     expect((await plan({}, "skopeo", env)).authFile).toBe(docker);
     const named = join(base, "named.json");
     expect((await plan({ ...namespaced, "auth-file": named }, "skopeo", env)).authFile).toBe(named);
   });
 
-  test("docker without a place for its configuration", async () => {
+  test("docker without a path for its configuration", async () => {
     const { plan, usual } = await makeHome();
     const error = await failure(plan({}, "docker", {}));
     expect(error.message).toBe(
@@ -158,7 +158,7 @@ describe("refused before anything is sent", () => {
     expect(error.message).toContain(hiding);
   });
 
-  test("a helper for this host in the file that is named", async () => {
+  test("a helper for this host in the named file", async () => {
     const { plan, put, base } = await makeHome();
     const named = join(base, "named.json");
     await put(named, { credHelpers: { "quay.io": "pass" } });
@@ -169,7 +169,7 @@ describe("refused before anything is sent", () => {
     ]);
   });
 
-  test("but not docker's store in the file of a tool that does not look at it", async () => {
+  test("but not docker's store in the file of a tool that does not read it", async () => {
     const { plan, put, containers } = await makeHome();
     await put(containers, { credsStore: "desktop" });
     expect((await plan({}, "skopeo")).authFile).toBe(containers);
@@ -238,7 +238,7 @@ describe("in the workspace, whatever path leads there", () => {
     ]);
   });
 
-  test("and what only has a like name is outside", async () => {
+  test("and not a folder of a similar name", async () => {
     const { plan, usual, base, workspace } = await way("");
     await mkdir(join(base, "work/app-2"));
     for (const name of ["work/app-2/auth.json", "work/app.json", "auth.json"]) {
@@ -252,7 +252,7 @@ describe("in the workspace, whatever path leads there", () => {
 describe("a private file of the job", () => {
   const privately = { keepsLogins: "privately" } as const;
 
-  test("is none of those, and starts with what they hold", async () => {
+  test("is a new file, and starts with the others' logins", async () => {
     const { plan, put, usual, containers } = await makeHome();
     await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
     expect(await plan({}, "skopeo", usual, privately)).toEqual({
@@ -265,7 +265,7 @@ describe("a private file of the job", () => {
   test.each([
     ["DOCKER_CONFIG", (file: string) => ({ DOCKER_CONFIG: dirname(file) })],
     ["REGISTRY_AUTH_FILE", (file: string) => ({ REGISTRY_AUTH_FILE: file })],
-  ])("starts with the file that %s names alone", async (_, variable) => {
+  ])("starts with only the file that %s names", async (_, variable) => {
     const { plan, put, usual, containers, base } = await makeHome();
     const named = join(base, "named/config.json");
     await mkdir(dirname(named));
@@ -276,7 +276,7 @@ describe("a private file of the job", () => {
     });
   });
 
-  test("leaves logins out that fewer people can read, and says so; helpers are no secrets", async () => {
+  test("leaves logins out that fewer users can read, and says so; helpers are no secrets", async () => {
     const { plan, put, usual, containers, docker, base } = await makeHome();
     await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } }, credHelpers: { "gcr.io": "gcloud" } });
     await put(docker, { auths: { "docker.io": { auth: "cHVibGlj" } } });
@@ -293,7 +293,7 @@ describe("a private file of the job", () => {
     expect(Object.keys((await start(""))?.auths ?? {}).sort()).toEqual(["docker.io", "ghcr.io"]);
   });
 
-  test("is no matter where the tool looks: docker's file gets the login besides", async () => {
+  test("does not keep the login out of docker's file", async () => {
     const { plan, usual, docker } = await makeHome();
     expect(await plan({}, "docker", usual, privately)).toMatchObject({ authFile: undefined, docker });
     expect(await plan({}, "skopeo", usual, { ...privately, isDisposable: true })).toMatchObject({
@@ -309,7 +309,7 @@ describe("docker's configuration", () => {
   const store = { credsStore: "desktop" };
   const disposable = { keepsLogins: "privately", isDisposable: true } as const;
 
-  test("that can't take a login is told of, and left out, where nobody has asked for it", async () => {
+  test("that can't take a login is left out with a warning if nothing asks for it", async () => {
     const { plan, put, usual, docker, warnings } = await makeHome();
     await put(docker, store);
     expect(await plan({}, "skopeo", usual, disposable)).toMatchObject({ authFile: undefined, docker: undefined });
@@ -320,7 +320,7 @@ describe("docker's configuration", () => {
     ]);
   });
 
-  test("that can't take a login is an error where somebody has: and the advice is to leave it out", async () => {
+  test("that can't take a login is an error on request, whose remedy is to leave it out", async () => {
     const { plan, put, docker } = await makeHome();
     await put(docker, store);
     const error = await failure(plan({ "docker-config": "true" }));
@@ -332,7 +332,7 @@ describe("docker's configuration", () => {
     expect((await failure(plan({}, "docker"))).remedy.at(-1)).toContain("give docker another folder");
   });
 
-  test("gets nothing where that is said, or the machine is not the job's alone", async () => {
+  test("gets nothing if the option says so, or on a machine that is not the job's alone", async () => {
     const { plan, put, usual, docker, warnings } = await makeHome();
     await put(docker, store);
     for (const [option, isDisposable] of [
@@ -345,7 +345,7 @@ describe("docker's configuration", () => {
     }
   });
 
-  test("can't be left out where docker logs in", async () => {
+  test("can't be left out if docker logs in", async () => {
     const { plan } = await makeHome();
     const error = await failure(plan({ "docker-config": "false" }, "docker"));
     expect([error.code, error.message]).toEqual([
@@ -354,7 +354,7 @@ describe("docker's configuration", () => {
     ]);
   });
 
-  test("gets the login, with a warning, where a variable hides it", async () => {
+  test("gets the login, with a warning, if a variable hides it", async () => {
     const { plan, usual, docker, warnings } = await makeHome();
     const variable = JSON.stringify({ auths: { "quay.io": entryOf("someone", "a-password") } });
     const made = await plan({}, "docker", { ...usual, DOCKER_AUTH_CONFIG: variable });
@@ -363,24 +363,24 @@ describe("docker's configuration", () => {
   });
 });
 
-test("a login that skopeo would not read, since another file of the user comes first, is refused", async () => {
+test("rejects a login that skopeo would not read, since another file of the user comes first", async () => {
   const { plan, put, usual, containers, base } = await makeHome();
   await put(containers, { auths: { "quay.io": entryOf("someone", "a-password") } });
   const env = { ...usual, DOCKER_CONFIG: join(base, "config") };
   expect((await failure(plan({}, "skopeo", env))).code).toBe("login-hidden");
-  // Other tools read that one alone, and a file that is named is for all of them.
+  // Other tools read only that one, and a named file is for all of them.
   const written = join(base, "config/config.json");
   expect((await plan({}, "podman", env)).authFile).toBe(written);
   expect((await plan({ "auth-file": written }, "skopeo", env)).authFile).toBe(written);
 });
 
-describe("an auth-file-mode for a file that is there", () => {
+describe("an auth-file-mode for an existing file", () => {
   const others = { auths: { "ghcr.io": entryOf("someone", "a-password") } };
 
-  // What stands there, its mode, the mode that is asked for.
+  // What the file has, its mode, the requested mode.
   test.each<[string, object, number, string | undefined, boolean]>([
     ["lets more users read other logins", others, 0o600, "0644", true],
-    ["lets nobody else read them", others, 0o600, "0600", false],
+    ["lets no other user read them", others, 0o600, "0600", false],
     ["is not asked for", others, 0o600, undefined, false],
     ["is as open as before", others, 0o644, "0644", false],
     ["opens nothing but this registry's login", { auths: { "quay.io": {} } }, 0o600, "0644", false],
@@ -422,28 +422,28 @@ describe("the private file of an earlier step", () => {
     expect(warnings()).toEqual([]);
   });
 
-  test("does not, with other permissions: a copy is made, which is not renewed", async () => {
+  test("does not get it with other permissions: the copy is not renewed", async () => {
     const { next, path, warnings } = await makeStep();
     expect((await next({ "auth-file-mode": "0640" })).authFile).toBeUndefined();
     expect(warnings()[0]).toBe(
-      `The login of an earlier step stands in ${path} with other permissions (0600, not 0640). This step's file gets a copy of it, which is not renewed: give both steps the same auth-file-mode.`,
+      `The login of an earlier step is in ${path} with other permissions (0600, not 0640). This step's file gets a copy of it, which is not renewed: give both steps the same auth-file-mode.`,
     );
   });
 
-  test("needs no such word where nothing renews it", async () => {
+  test("causes no such warning if nothing renews it", async () => {
     const { next, warnings } = await makeStep({ ...jobLogin, refresh: false }, 0o640);
     expect(await next()).toMatchObject({ authFile: undefined, start: { auths: { "ghcr.io": { auth: "dGhlaXJz" } } } });
     expect(warnings()).toEqual([]);
   });
 
-  test("is made anew where it is gone", async () => {
+  test("is replaced by a new one if it is gone", async () => {
     const { next, path, warnings } = await makeStep();
     await rm(path);
     expect(await next()).toMatchObject({ authFile: undefined, start: { auths: {} } });
     expect(warnings()).toEqual([]);
   });
 
-  test("is nothing to a login that belongs to no job", async () => {
+  test("is not used for a login outside a job", async () => {
     const { next } = await makeStep();
     expect(await next({}, { job: undefined })).toMatchObject({ authFile: undefined });
   });
@@ -452,7 +452,7 @@ describe("the private file of an earlier step", () => {
 describe("a private file's start", () => {
   const privately = { keepsLogins: "privately" } as const;
 
-  test("has no login that has ended, and no helper for this registry", async () => {
+  test("has no expired login, and no helper for this registry", async () => {
     const { plan, put, usual, containers } = await makeHome();
     const alive = entryOf("acme+ci", robotToken(now + 600));
     const stored = entryOf("someone", "a-password");
@@ -468,7 +468,7 @@ describe("a private file's start", () => {
     });
   });
 
-  test("has those of docker's file of old, and of two files the one that the tools read first", async () => {
+  test("has those of docker's old file, and of two files the one that the tools read first", async () => {
     const { plan, put, usual, containers, docker, home } = await makeHome();
     const [first, second] = [entryOf("first", "a-password"), entryOf("second", "a-password")];
     await put(containers, { auths: { "a.example": first } });
@@ -479,7 +479,7 @@ describe("a private file's start", () => {
     });
   });
 
-  test("goes without a file that can't be read, and says so", async () => {
+  test("leaves a file out that can't be read, and says so", async () => {
     const { plan, put, usual, containers, docker, warnings } = await makeHome();
     await put(containers, { auths: [] });
     await put(docker, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { cacheIdentity } from "../../src/login/identity-cache.ts";
 import { claims, now, testPlatform, unsignedJwt } from "../fixtures.ts";
 
-/** The identity of a job with three robots, from a variable; each fetch hides its token once. */
+/** The identity of a job with three robots, from a variable; each fetch masks its token once. */
 function keep(expiresAt: number) {
   const token = unsignedJwt({ ...claims, exp: expiresAt });
   const platform = testPlatform({ env: { TOKEN: token } });
@@ -13,7 +13,7 @@ function keep(expiresAt: number) {
   return { platform, identities, askAll, fetches: () => platform.reporter.secrets.length };
 }
 
-test("one token serves all robots, and is told once", async () => {
+test("one token serves all robots, and is logged once", async () => {
   const { platform, askAll, fetches } = keep(now + 300);
   const [one, ...others] = [...(await askAll()), ...(await askAll())];
   expect(others.every((identity) => identity === one)).toBe(true);
@@ -21,7 +21,7 @@ test("one token serves all robots, and is told once", async () => {
   expect(platform.reporter.infos.filter((line) => line.includes("subject"))).toHaveLength(1);
 });
 
-test("one that is about to end is replaced once for all who find it so", async () => {
+test("one that is about to expire is replaced once for all robots", async () => {
   const { platform, identities, askAll, fetches } = keep(now + 5);
   await identities.first;
   await askAll();

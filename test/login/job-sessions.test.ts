@@ -15,16 +15,16 @@ import { makeFolder } from "../fixtures.ts";
 
 const job = { logout: true, refresh: false, authFileBefore: "" };
 
-test("whoever is to take it back knows of it before there is anything", async () => {
+test("the entry point knows of a session before anything is made", async () => {
   const base = await makeFolder();
-  const told: [Session, string[]][] = [];
-  const session = await openSession(base, (each) => void told.push([each, readdirSync(base)]), job);
-  expect(told).toEqual([[session, []]]);
+  const calls: [Session, string[]][] = [];
+  const session = await openSession(base, (each) => void calls.push([each, readdirSync(base)]), job);
+  expect(calls).toEqual([[session, []]]);
   expect(await readSession(session.folder)).toMatchObject({ job });
 });
 
 describe("the logins of a job", () => {
-  test("are those in its temporary folder that are soundly ours", async () => {
+  test("are those in its temporary folder with a trusted record", async () => {
     const base = await makeFolder();
     const [one, two] = [await openSession(base, undefined, job), await openSession(base, undefined, job)];
     await openSession(base); // of no job: a promotion's side
@@ -39,7 +39,7 @@ describe("the logins of a job", () => {
     expect(await jobSessions(join(base, "nothing"))).toEqual([]);
   });
 
-  test("are known by their private auth file, by a link to the temporary folder too", async () => {
+  test("are found by their private auth file, also through a link to the temporary folder", async () => {
     const base = await makeFolder();
     const [folder, linked] = [join(base, "temp"), join(base, "link")];
     await mkdir(folder);
@@ -50,7 +50,7 @@ describe("the logins of a job", () => {
     expect(await sessionOfFile(path, linked)).toEqual(session);
   });
 
-  test("are not known by any other file", async () => {
+  test("are not found by any other file", async () => {
     const base = await makeFolder();
     const session = await openSession(base, undefined, job);
     const ofNoJob = await openSession(base);

@@ -1,4 +1,4 @@
-/** What the tests of whole logins share: peers, and a job with folders of its own. */
+/** What the tests of whole logins share: peers, and a job with its own folders. */
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";

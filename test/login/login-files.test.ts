@@ -1,4 +1,4 @@
-/** Whole logins: where they stand, before, between and after. */
+/** Whole logins: the files that they are in, before, during and after. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 import { authOf, host, peers, read, startJob, theirs } from "./job.ts";
 
 describe("the auth file", () => {
-  test("that is asked for keeps what it holds, and is byte for byte the same after logout", async () => {
+  test("that is named keeps its content, and is byte for byte the same after logout", async () => {
     const job = await startJob();
     const path = join(job.home, "auth.json");
     const before = `{ "auths": {"${host()}": {"auth":"b2xk"}, "ghcr.io": ${JSON.stringify(theirs)}}, "more": 1 }`;
@@ -27,13 +27,13 @@ describe("the auth file", () => {
     const path = join(job.home, "a/b/auth.json");
     expect((await job.run({ "auth-file": path, "auth-file-mode": "0644" })).authFile).toBe(path);
     expect((await stat(path)).mode & 0o777).toBe(0o644);
-    // The session's own folder is not the way to it.
+    // The session's own folder is not above it.
     expect((await stat(job.sessions[0] ?? "")).mode & 0o777).toBe(0o700);
     await job.logout();
     expect(await readdir(job.home)).toEqual([]);
   });
 
-  test("may be reached by a link, which stays one", async () => {
+  test("may be reached by a link, which stays a link", async () => {
     const job = await startJob();
     await writeFile(join(job.home, "real.json"), "{}");
     await symlink(join(job.home, "real.json"), join(job.home, "link.json"));
@@ -42,7 +42,7 @@ describe("the auth file", () => {
     expect(await readFile(join(job.home, "link.json"), "utf8")).toBe("{}");
   });
 
-  test("of the job's own lets others in where it is asked to", async () => {
+  test("of the job lets others read it on request", async () => {
     const job = await startJob();
     const { authFile, session } = await job.run({ "auth-file-mode": "0644" });
     expect((await stat(authFile)).mode & 0o777).toBe(0o644);
@@ -50,7 +50,7 @@ describe("the auth file", () => {
     await job.logout();
   });
 
-  test("of the job's own starts with the logins that it hides", async () => {
+  test("of the job starts with the logins that it hides", async () => {
     const job = await startJob();
     const put = async (path: string, content: unknown) => {
       await mkdir(join(job.home, path, ".."), { recursive: true });
@@ -106,7 +106,7 @@ describe("docker's config", () => {
     return { job, path };
   };
 
-  test("gets the login too, where it is asked for", async () => {
+  test("gets the login too, on request", async () => {
     const before = '{"auths":{},"currentContext":"remote"}\n';
     const { job, path } = await withConfig(before);
     const { files, authFile, tokens } = await job.run({ "docker-config": "true" });
@@ -118,7 +118,7 @@ describe("docker's config", () => {
     expect(await readFile(path, "utf8")).toBe(before);
   });
 
-  test("may be the auth file as well: it is one file then", async () => {
+  test("may be the auth file too", async () => {
     const before = '{"auths":{}}';
     const { job, path } = await withConfig(before);
     expect((await job.run({ "auth-file": path }, { isDisposable: true })).files).toEqual([path]);
@@ -126,7 +126,7 @@ describe("docker's config", () => {
     expect(await readFile(path, "utf8")).toBe(before);
   });
 
-  test("by itself on a machine made for the job, and when docker is the tool", async () => {
+  test("gets it by default on a machine made for the job, and if docker is the tool", async () => {
     const { job, path } = await withConfig(undefined);
     expect((await job.run({}, { isDisposable: true })).files).toContain(path);
     await job.logout();
@@ -137,14 +137,14 @@ describe("docker's config", () => {
     await job.logout();
   });
 
-  test("not where it isn't wanted, nor where the login is for an organization", async () => {
+  test("does not get it against the option, nor for an organization", async () => {
     const { job, path } = await withConfig(undefined);
     expect((await job.run({ "docker-config": "false" }, { isDisposable: true })).files).not.toContain(path);
     expect((await job.run({ robot: `${host()}/acme=acme+ci` }, { isDisposable: true })).files).not.toContain(path);
     await job.logout();
   });
 
-  test("whose store would hide the login is refused before anything is sent", async () => {
+  test("is rejected before anything is sent if its store would hide the login", async () => {
     const { job } = await withConfig('{"credsStore":"desktop"}');
     const error = await failure(job.run({ "docker-config": "true" }));
     expect(error.code).toBe("credential-helper");
@@ -152,21 +152,21 @@ describe("docker's config", () => {
     expect([...peers.github.requests, ...peers.quay.requests]).toEqual([]);
   });
 
-  test("that has no place", async () => {
+  test("without a path", async () => {
     const job = await startJob({ env: { HOME: undefined } });
     const error = await failure(job.run({ "docker-config": "true" }));
     expect(error.message).toContain("Neither HOME nor DOCKER_CONFIG is set");
   });
 });
 
-describe("roots of one's own", () => {
+describe("extra roots", () => {
   /** A tool that asks no server, so that it needs no roots. */
   const trusting = async () => {
     const entry = `auth=$(printf %s "$5:$(cat)" | base64 -w0); printf '{"auths":{"%s":{"auth":"%s"}}}' "$8" "$auth" > "$3"`;
     return { PATH: `${await fakeTool(await makeFolder(), "skopeo", entry)}:${process.env.PATH}` };
   };
 
-  test("are not left where there are none", async () => {
+  test("are not installed if there are none", async () => {
     const job = await startJob({ env: await trusting() });
     const { session } = await job.run({}, { roots: undefined });
     expect(session.certificates).toEqual([]);
@@ -175,7 +175,7 @@ describe("roots of one's own", () => {
     await job.logout();
   });
 
-  test("that can't be left for later steps are a warning, no failure", async () => {
+  test("that can't be installed for later steps are a warning, not a failure", async () => {
     const homeless = await startJob({ env: { HOME: undefined } });
     await homeless.run();
     expect(homeless.platform.reporter.warnings).toEqual([expect.stringMatching(/HOME is not set.*--cert-dir/)]);
@@ -188,7 +188,7 @@ describe("roots of one's own", () => {
     await job.logout();
   });
 
-  test("a Quay that nobody vouches for gets no token", async () => {
+  test("sends no token to a Quay whose certificate it does not trust", async () => {
     const job = await startJob({ trusted: false, env: { T: await peers.issuer.sign() } });
     const error = await failure(job.run({ "token-env": "T" }));
     expect(error.code).toBe("tls-untrusted");

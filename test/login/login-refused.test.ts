@@ -1,4 +1,4 @@
-/** Whole logins that fail: nothing is sent where that can be seen before, and nothing stays. */
+/** Whole logins that fail: nothing is sent if it can be known before, and nothing stays. */
 import { existsSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { failure } from "../fixtures.ts";
 import { hang } from "../quay-stand-in/scripted.ts";
 import { host, type Job, peers, startJob } from "./job.ts";
 
-describe("nothing is sent where it can be seen before", () => {
+describe("sends nothing if it can be known before", () => {
   const untouched = async (job: Job, options: OptionValues) => {
     const error = await failure(job.run(options));
     expect([...peers.github.requests, ...peers.quay.requests]).toEqual([]);
@@ -35,7 +35,7 @@ describe("nothing is sent where it can be seen before", () => {
     await job.logout();
   });
 
-  test("where there is no workspace, any place will do", async () => {
+  test("accepts any folder without a workspace", async () => {
     const job = await startJob();
     const path = join(job.workspace, "auth.json");
     await job.run({ "auth-file": path }, { workspace: undefined });
@@ -59,7 +59,7 @@ describe("nothing is sent where it can be seen before", () => {
   });
 });
 
-describe("an identity token that Quay could never accept goes nowhere", () => {
+describe("does not send an identity token that Quay could never accept", () => {
   test.each([
     ["issuer-cluster-internal", { iss: "https://kubernetes.default.svc.cluster.local" }],
     ["token-expired", { exp: Math.floor(Date.now() / 1000) - 60 }],
@@ -76,7 +76,7 @@ describe("an identity token that Quay could never accept goes nowhere", () => {
   });
 });
 
-test("the end of the time in the middle: no tool, no file, no session stays", async () => {
+test("leaves no tool, no file and no session after a timeout", async () => {
   const controller = new AbortController();
   const job = await startJob({ signal: controller.signal });
   peers.quay.exchangeScript.always(hang());

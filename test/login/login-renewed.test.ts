@@ -1,4 +1,4 @@
-/** A login that is renewed, and taken back afterwards. */
+/** A login that is renewed, and logged out afterwards. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -14,7 +14,7 @@ describe("a renewal", () => {
     peers.quay.settings.robotTokenLife = 3600;
   });
 
-  test("puts a new token where the old one stood; logout puts back what stood there before the first", async () => {
+  test("replaces the old token; logout restores what was there before the first", async () => {
     const job = await startJob();
     const file = join(job.home, "auth.json");
     const docker = join(job.home, ".docker/config.json");
@@ -41,7 +41,7 @@ describe("a renewal", () => {
     expect(await readdir(job.home)).toEqual(["auth.json"]);
   });
 
-  test("that fails before it has a token leaves all as it was", async () => {
+  test("that fails before it has a token changes nothing", async () => {
     const job = await startJob();
     const first = await job.run();
     const before = await readFile(first.authFile, "utf8");
@@ -53,7 +53,7 @@ describe("a renewal", () => {
     await job.logout();
   });
 
-  test("of a login that somebody has taken back meanwhile sends nothing, and leaves nothing", async () => {
+  test("of a login that another process has removed sends nothing, and leaves nothing", async () => {
     const job = await startJob();
     const { session } = await job.run();
     await job.logout();
@@ -61,13 +61,13 @@ describe("a renewal", () => {
     peers.quay.requests.length = 0;
     const error = await failure(job.run({}, {}, session));
     expect(error.code).toBe("not-logged-in");
-    expect(error.message).toBe(`The login was taken back by somebody else: ${session.folder} has no session any more.`);
-    expect(error.remedy).toEqual(["Log in again, if it is still wanted."]);
+    expect(error.message).toBe(`Another process has logged out: ${session.folder} has no session any more.`);
+    expect(error.remedy).toEqual(["Log in again if you still need the login."]);
     expect([...peers.github.requests, ...peers.quay.requests, ...job.sessions]).toEqual([]);
     expect([...(await readdir(job.temporary)), ...(await readdir(job.home))]).toEqual([]);
   });
 
-  test("of the job's private file, which is gone: it starts anew", async () => {
+  test("of the job's private file, which is gone, starts a new one", async () => {
     const job = await startJob();
     const first = await job.run();
     newLife();
@@ -79,7 +79,7 @@ describe("a renewal", () => {
     expect(await readdir(job.home)).toEqual([]);
   });
 
-  test("after one that failed between two files takes no entry of ours for another's", async () => {
+  test("after one that failed between two files recognizes every entry of ours", async () => {
     const job = await startJob();
     const file = join(job.home, "auth.json");
     await writeFile(file, "{}");
@@ -99,7 +99,7 @@ describe("a renewal", () => {
     await rm(lock, { recursive: true });
     expect(await readFile(docker)).toEqual(held);
     newLife();
-    // Whoever kept the login alive knows of the first one alone.
+    // The renewing process knows only the first one.
     await job.run(options, {}, first.session);
     job.sessions.length = 1;
     await job.logout();

@@ -13,7 +13,7 @@ import { startProxy } from "../support/proxy.ts";
 import { authOf, certificates, host, type Job, peers, read, startJob, theirs } from "./job.ts";
 
 describe("one robot", () => {
-  test("is logged in into a private file, and leaves nothing after logout", async () => {
+  test("logs in to a private file, and leaves nothing after logout", async () => {
     const job = await startJob();
     const result = await job.run({ tool: "skopeo" });
     const [session] = job.sessions;
@@ -28,7 +28,7 @@ describe("one robot", () => {
     expect(result.session.robots).toEqual([
       { robot: "acme+ci", scope: host(), expiresAt: result.tokens[0]?.expiresAt, lifeSeconds: 3600 },
     ]);
-    // The tool's own folder is gone, the roots lie where later steps find them.
+    // The tool's own folder is gone, the roots are where later steps find them.
     expect((await readdir(session ?? "")).sort()).toEqual(["auth.json", "certificates", "session.json"]);
     expect(await readdir(certificates(job))).toEqual([`quay-keyless-login-${result.session.id}.crt`]);
     await job.logout();
@@ -36,7 +36,7 @@ describe("one robot", () => {
     expect(await readdir(job.workspace)).toEqual([]);
   });
 
-  test("the log leaves the identity to results that show it", async () => {
+  test("does not log an identity that results show", async () => {
     const job = await startJob();
     await job.run({}, { showsIdentity: true });
     const { infos, debugs } = job.platform.reporter;
@@ -45,7 +45,7 @@ describe("one robot", () => {
     await job.logout();
   });
 
-  test("the log says who, where from and until when; every secret was hidden first", async () => {
+  test("logs robot, source and expiry; masks every secret first", async () => {
     const job = await startJob();
     const { identity, tokens, tool } = await job.run();
     const until = new Date((tokens[0]?.expiresAt ?? 0) * 1000).toISOString().replace(".000", "");
@@ -63,11 +63,11 @@ describe("one robot", () => {
     }
     await job.logout();
     expect(job.platform.reporter.infos.at(-1)).toBe(
-      `The robot token of acme+ci can't be revoked in Quay: it ends by itself at ${until}.`,
+      `Quay cannot revoke the robot token of acme+ci; it expires at ${until}.`,
     );
   });
 
-  test("what took how long is told for whoever looks closely, by what it was", async () => {
+  test("logs how long each phase took in the verbose log", async () => {
     const job = await startJob();
     peers.github.script.next(slow(100));
     const { phases, tool } = await job.run();
@@ -85,7 +85,7 @@ describe("one robot", () => {
     await job.logout();
   });
 
-  test("without an identity token, no connection to Quay stays", async () => {
+  test("leaves no connection to Quay without an identity token", async () => {
     const relay = createServer((client) => {
       const upstream = connect(Number(host().split(":")[1]), "127.0.0.1");
       client.pipe(upstream).pipe(client);
@@ -103,7 +103,7 @@ describe("one robot", () => {
     peers.github.script.always(answer(403, ""));
     expect((await failure(job.run({ registry: `localhost:${port}` }))).code).toBe("identity-endpoint-refused");
     expect(count).toBe(2);
-    // What the registry was asked on is kept for further questions, until the platform is closed.
+    // The connection to the registry is kept for further requests, until the platform is closed.
     await expect.poll(open).toBe(1);
     job.platform.http.close();
     await expect.poll(open).toBe(0);
@@ -111,7 +111,7 @@ describe("one robot", () => {
     await close();
   });
 
-  test("one connection to GitHub, two to Quay: opened early, and used; one request on each", async () => {
+  test("opens one connection to GitHub and two to Quay early, and sends one request on each", async () => {
     const proxy = await startProxy();
     // The tool doesn't take the proxy: Go leaves loopback addresses out.
     const job = await startJob({ env: { HTTPS_PROXY: proxy.url } });
@@ -124,7 +124,7 @@ describe("one robot", () => {
     await job.logout();
   });
 
-  test("another audience is asked for; a foreign one in a file is only a warning", async () => {
+  test("asks for another audience; only warns of a foreign one in a file", async () => {
     const job = await startJob();
     expect((await job.run({ audience: "quay.example.com" })).identity.audience).toEqual(["quay.example.com"]);
     await job.logout();
@@ -137,7 +137,7 @@ describe("one robot", () => {
     await job.logout();
   });
 
-  test("a token without an audience from a variable", async () => {
+  test("accepts a token without an audience from a variable", async () => {
     const job = await startJob({ env: { QUAY_ID_TOKEN: await peers.issuer.sign({ aud: undefined }) } });
     await job.run({ "token-env": "QUAY_ID_TOKEN" });
     expect(job.platform.reporter.infos).toContain("  audience  (none)");
@@ -147,11 +147,11 @@ describe("one robot", () => {
 });
 
 describe("a login as the command line makes it", () => {
-  /** Where the tool looks by itself, in the job's runtime folder. */
+  /** Where the tool looks by default, in the job's runtime folder. */
   const usual = (job: Job) => join(job.home, "../run/containers/auth.json");
   const workplace = { keepsLogins: "where-the-tool-looks", willLogOut: false } as const;
 
-  test("stands where the tool looks by itself, beside what is there, and leaves no roots", async () => {
+  test("goes where the tool looks by default, beside other logins, and leaves no roots", async () => {
     const job = await startJob();
     await mkdir(join(usual(job), ".."), { recursive: true });
     await writeFile(usual(job), JSON.stringify({ auths: { "ghcr.io": theirs } }), { mode: 0o640 });
@@ -161,17 +161,17 @@ describe("a login as the command line makes it", () => {
       auths: { "ghcr.io": theirs, [host()]: { auth: authOf("acme+ci", result.tokens[0]?.token) } },
     });
     expect((await stat(usual(job))).mode & 0o777).toBe(0o640);
-    // For the tool that logs in now they were there.
+    // The tool that logs in now had them.
     expect(await readdir(join(result.session.folder, "certificates"))).toEqual(["ca.crt"]);
     expect(result.session.certificates).toEqual([]);
     expect(await readdir(job.home)).toEqual([]);
-    // Without a logout only the session goes.
+    // Without a logout only the session is removed.
     await removeSession(result.session);
     expect(await readdir(job.temporary)).toEqual([]);
     expect(Object.keys((await read(usual(job))).auths)).toEqual(["ghcr.io", host()]);
   });
 
-  test("docker's stands in its configuration, once", async () => {
+  test("goes to docker's configuration once, if docker is the tool", async () => {
     const job = await startJob();
     const config = join(job.home, ".docker/config.json");
     expect(await job.run({ tool: "docker" }, workplace)).toMatchObject({ authFile: config, files: [config] });
@@ -180,7 +180,7 @@ describe("a login as the command line makes it", () => {
     expect(await readdir(job.home)).toEqual([]);
   });
 
-  test("with a folder for its session leaves roots, and all is put back from there", async () => {
+  test("with a folder for its session installs roots, and is undone from there", async () => {
     const job = await startJob();
     const sessionFolder = join(job.home, "session");
     const { session } = await job.run({}, { ...workplace, willLogOut: true, sessionFolder });
@@ -188,7 +188,7 @@ describe("a login as the command line makes it", () => {
     expect(job.sessions).toEqual([sessionFolder]);
     expect(await readdir(certificates(job))).toHaveLength(1);
     expect(await readdir(job.temporary)).toEqual([]);
-    // An earlier session is not written over.
+    // An earlier session is not overwritten.
     expect((await failure(job.run({}, { ...workplace, sessionFolder }))).message).toContain(
       "the folder holds other files",
     );
@@ -197,7 +197,7 @@ describe("a login as the command line makes it", () => {
     expect(existsSync(usual(job))).toBe(false);
   });
 
-  test("that fails leaves its session to be taken back, and nothing else", async () => {
+  test("that fails leaves its session to be undone, and nothing else", async () => {
     const job = await startJob();
     const sessionFolder = join(job.home, "session");
     const error = await failure(job.run({ robot: "acme+bare" }, { ...workplace, willLogOut: true, sessionFolder }));
@@ -208,7 +208,7 @@ describe("a login as the command line makes it", () => {
     expect(await readdir(job.home)).toEqual([]);
   });
 
-  test("whose session has no place sends nothing", async () => {
+  test("whose session can't be made sends nothing", async () => {
     const job = await startJob();
     await writeFile(join(job.home, "file"), "");
     const error = await failure(job.run({}, { ...workplace, sessionFolder: join(job.home, "file") }));
@@ -222,7 +222,7 @@ describe("a login as the command line makes it", () => {
 describe("several robots", () => {
   const six = () => [1, 2, 3, 4, 5, 6].map((number) => `${host()}/acme/app${number}=acme+ci${number}`).join("\n");
 
-  test("all stand in one file, with one identity token", async () => {
+  test("all are in one file, with one identity token", async () => {
     const job = await startJob();
     const { authFile, tokens, session } = await job.run({ robot: six() });
     expect(tokens.map(({ robot }) => robot)).toEqual([1, 2, 3, 4, 5, 6].map((number) => `acme+ci${number}`));
@@ -234,10 +234,10 @@ describe("several robots", () => {
     expect(session.robots).toHaveLength(6);
     expect(peers.github.requests).toHaveLength(1);
     await job.logout();
-    expect(job.platform.reporter.infos.filter((line) => line.includes("can't be revoked"))).toHaveLength(6);
+    expect(job.platform.reporter.infos.filter((line) => line.includes("cannot revoke"))).toHaveLength(6);
   });
 
-  test("what is wrong with any of them is told at once; nothing is left", async () => {
+  test("reports all that fail together, and leaves nothing", async () => {
     const job = await startJob();
     const robot = ["acme/a=acme+ci", "acme/b=acme+release", "acme/c=acme+bare", "acme/d=acme+ghost"]
       .map((line) => `${host()}/${line}`)
@@ -253,7 +253,7 @@ describe("several robots", () => {
     expect(await readdir(job.home)).toEqual([]);
   });
 
-  test("an identity that none of them gets is told once", async () => {
+  test("report one failure to get an identity once", async () => {
     peers.github.script.always(answer(403, ""));
     const job = await startJob();
     const error = await failure(job.run({ robot: six() }));
@@ -263,8 +263,8 @@ describe("several robots", () => {
   });
 });
 
-describe("an identity token that is about to lapse", () => {
-  test("is fetched again, not sent again", async () => {
+describe("an identity token that is about to expire", () => {
+  test("is replaced, not sent again", async () => {
     const clock = fakeClock();
     const seconds = Math.floor(clock.now() / 1000);
     peers.github.claim({ exp: seconds + 60 });
@@ -281,7 +281,7 @@ describe("an identity token that is about to lapse", () => {
     await job.logout();
   });
 
-  test("one that lives long enough is not", async () => {
+  test("is kept if it lives long enough", async () => {
     peers.quay.exchangeScript.next(answer(503, "", { "retry-after": "55" }));
     const job = await startJob({ clock: fakeClock() });
     await job.run();
@@ -297,7 +297,7 @@ describe("access", () => {
     await job.logout();
   });
 
-  test("that is lacking fails the login, and nothing of it stays", async () => {
+  test("that is missing fails the login, and nothing of it stays", async () => {
     const job = await startJob();
     const path = join(job.home, "auth.json");
     const error = await failure(job.run({ access: "acme/private:pull", "auth-file": path }));
@@ -308,7 +308,7 @@ describe("access", () => {
   });
 });
 
-test("another subject gets another robot", async () => {
+test("another subject logs in another robot", async () => {
   peers.github.claim({ sub: RELEASE_SUBJECT });
   const job = await startJob();
   expect((await job.run({ robot: "acme+release" })).identity.subject).toBe(RELEASE_SUBJECT);

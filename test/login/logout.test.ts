@@ -38,7 +38,7 @@ const makeFiles = async (...contents: string[]) => {
   return paths;
 };
 
-test("takes everything back, and says what it can't", async () => {
+test("undoes everything, and logs what can't be revoked", async () => {
   const platform = testPlatform();
   const paths = await makeFiles("{}", '{"auths":{}}');
   const session = await loggedIn(paths, platform);
@@ -47,11 +47,11 @@ test("takes everything back, and says what it can't", async () => {
   expect(await readdir(join(session.folder, ".."))).toEqual([]);
   expect(platform.reporter.infos).toEqual([
     "Logged out of quay.io.",
-    "The robot token of acme+ci can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:26Z.",
+    "Quay cannot revoke the robot token of acme+ci; it expires at 2026-11-24T08:09:26Z.",
   ]);
 });
 
-test("names all that were logged in; a login that got no token has nothing to name", async () => {
+test("names all robots that were logged in, and none for a login without a token", async () => {
   const platform = testPlatform();
   const session = await loggedIn(await makeFiles("{}"), platform);
   const [first] = session.robots;
@@ -60,8 +60,8 @@ test("names all that were logged in; a login that got no token has nothing to na
   await logout(session.folder, platform);
   expect(platform.reporter.infos).toEqual([
     "Logged out of quay.io, quay.io/acme.",
-    "The robot token of acme+ci can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:26Z.",
-    "The robot token of acme+release can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:27Z.",
+    "Quay cannot revoke the robot token of acme+ci; it expires at 2026-11-24T08:09:26Z.",
+    "Quay cannot revoke the robot token of acme+release; it expires at 2026-11-24T08:09:27Z.",
   ]);
   const failed = testPlatform();
   const without = await loggedIn(await makeFiles("{}"), failed);
@@ -70,7 +70,7 @@ test("names all that were logged in; a login that got no token has nothing to na
   expect(failed.reporter.infos).toEqual([]);
 });
 
-test("does nothing the second time, nor for a session that never was", async () => {
+test("does nothing the second time, nor for a session that never existed", async () => {
   const platform = testPlatform();
   const paths = await makeFiles("{}");
   const session = await loggedIn(paths, platform);
@@ -79,7 +79,7 @@ test("does nothing the second time, nor for a session that never was", async () 
   expect(await logout(join(session.folder, "nothing"), platform)).toBeUndefined();
 });
 
-test("takes a folder away that was made before its record", async () => {
+test("removes a folder that was made before its record", async () => {
   const folder = join(await makeFolder(), "quay-keyless-login-x");
   await mkdir(folder);
   await writeFile(join(folder, ".session.json.0123456789ab.0123456789ab.tmp"), "half");
@@ -87,8 +87,8 @@ test("takes a folder away that was made before its record", async () => {
   expect(existsSync(folder)).toBe(false);
 });
 
-describe("where something can't be taken back", () => {
-  test("all else is, and the folder stays, for it remembers what stood there", async () => {
+describe("if something can't be undone", () => {
+  test("undoes everything else, and keeps the folder with the earlier content", async () => {
     const platform = testPlatform();
     const paths = await makeFiles("{}", "{}", "{}");
     const session = await loggedIn(paths, platform);
@@ -106,7 +106,7 @@ describe("where something can't be taken back", () => {
     expect(existsSync(join(session.folder, "../certs.d"))).toBe(false);
     expect(await readSession(session.folder)).toEqual(session);
     expect(platform.reporter.infos).toEqual([]);
-    // Once that is mended, it can be.
+    // Once that is fixed, it can be.
     await rm(two, { recursive: true });
     await writeFile(one, JSON.stringify({ auths: { "quay.io": ours } }));
     await logout(session.folder, platform);
@@ -114,7 +114,7 @@ describe("where something can't be taken back", () => {
   });
 });
 
-test("what the time did not suffice for is told, and all else is taken back", async () => {
+test("reports what the timeout prevented, and undoes everything else", async () => {
   const platform = testPlatform();
   const paths = await makeFiles("{}", "{}");
   const session = await loggedIn(paths, platform);
@@ -128,18 +128,18 @@ test("what the time did not suffice for is told, and all else is taken back", as
   expect(await readFile(held, "utf8")).toBe("{}");
 });
 
-test("roots that somebody has replaced stay, and that is said", async () => {
+test("keeps roots that were replaced, and says so", async () => {
   const platform = testPlatform();
   const session = await loggedIn(await makeFiles("{}"), platform);
   const [{ path } = expect.unreachable("there are roots")] = session.certificates;
   await writeFile(path, "theirs");
   await logout(session.folder, platform);
   expect(await readFile(path, "utf8")).toBe("theirs");
-  expect(platform.reporter.warnings).toEqual([`${path} is not what this login left there any more: it stays.`]);
+  expect(platform.reporter.warnings).toEqual([`${path} has changed since this login wrote it; it was left in place.`]);
 });
 
 describe("a session in a folder that the user named", () => {
-  test("what others put there stays; ours goes", async () => {
+  test("keeps others' files; removes ours", async () => {
     const platform = testPlatform();
     const folder = await makeFolder();
     const session = await openNamedSession(folder);
@@ -155,7 +155,7 @@ describe("a session in a folder that the user named", () => {
     expect(await readdir(folder)).toEqual(["auth.json"]);
   });
 
-  test("may be moved in between", async () => {
+  test("may be moved meanwhile", async () => {
     const base = await makeFolder();
     await openNamedSession(join(base, "one"));
     await rename(join(base, "one"), join(base, "two"));
@@ -165,7 +165,7 @@ describe("a session in a folder that the user named", () => {
     expect(await readdir(base)).toEqual([]);
   });
 
-  test("one that was never one, though its files have such names, is left alone", async () => {
+  test("is not touched if it only has files of such names", async () => {
     const folder = await makeFolder();
     await writeFile(join(folder, "auth.json"), "theirs");
     await mkdir(join(folder, "certificates"));
@@ -185,12 +185,12 @@ describe("without a session: the robot tokens of an auth file", () => {
   async function logOut(auths: Record<string, unknown>, scopes: string[]) {
     const platform = testPlatform();
     const [path = ""] = await makeFiles(JSON.stringify({ auths, credHelpers: { "gcr.io": "gcloud" } }));
-    const standing = await readStatus({ registry: "quay.io", scopes }, path, {});
-    const removed = logoutOf(standing, scopes, platform);
+    const status = await readStatus({ registry: "quay.io", scopes }, path, {});
+    const removed = logoutOf(status, scopes, platform);
     return { path, platform, removed, left: async () => JSON.parse(await readFile(path, "utf8")).auths };
   }
 
-  test("go, all else stays, and what can't be taken back is said", async () => {
+  test("are removed, everything else stays, and what can't be revoked is logged", async () => {
     const { path, platform, removed, left } = await logOut(
       {
         "quay.io": robot(),
@@ -204,13 +204,13 @@ describe("without a session: the robot tokens of an auth file", () => {
     expect(await left()).toEqual({ "quay.io/stored": stored, "ghcr.io": robot() });
     expect(platform.reporter.infos).toEqual([
       `Logged out of quay.io, quay.io/acme: ${path}`,
-      "The robot token of acme+ci can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:26Z.",
-      "The robot token of acme+release can't be revoked in Quay: it ends by itself at 2026-11-24T08:09:27Z.",
+      "Quay cannot revoke the robot token of acme+ci; it expires at 2026-11-24T08:09:26Z.",
+      "Quay cannot revoke the robot token of acme+release; it expires at 2026-11-24T08:09:27Z.",
     ]);
     expect(await readdir(join(path, ".."))).toEqual(["0.json"]);
   });
 
-  test("one of several scopes is enough, and a scope named twice is told once", async () => {
+  test("one of several scopes is enough, and a scope named twice is logged once", async () => {
     const { removed, left } = await logOut({ "quay.io": robot(), "quay.io/acme": robot() }, [
       "quay.io/acme",
       "quay.io/acme",
@@ -220,7 +220,7 @@ describe("without a session: the robot tokens of an auth file", () => {
     expect(await left()).toEqual({ "quay.io": robot() });
   });
 
-  test("that have ended go as well", async () => {
+  test("that have expired are removed too", async () => {
     const { removed, left } = await logOut({ "quay.io": robot("acme+ci", 5) }, ["quay.io"]);
     expect(await removed).toEqual(["quay.io"]);
     expect(await left()).toEqual({});
@@ -230,15 +230,17 @@ describe("without a session: the robot tokens of an auth file", () => {
     ["a stored password", stored],
     ["a token of another registry's kind", entryOf("00000000-0000-0000-0000-000000000000", robotToken(end))],
     ["a robot's token that has no end", entryOf("acme+ci", robotToken(undefined))],
-  ])("%s stays, and nothing else is taken either", async (_, entry) => {
+  ])("keeps %s, and everything else too", async (_, entry) => {
     const { path, platform, removed, left } = await logOut({ "quay.io/acme": robot(), "quay.io": entry }, [
       "quay.io/acme",
       "quay.io",
     ]);
     const error = await failure(removed);
     expect(error.code).toBe("logout-incomplete");
-    expect(error.message).toMatch(/^What .* holds for quay\.io is a password of .*: it stays\.$/);
-    expect(error.remedy).toEqual([`To delete it all the same: skopeo logout --authfile ${path} quay.io`]);
+    expect(error.message).toMatch(
+      /^\S+ has a stored password for quay\.io \(user .+\), not a robot token; it was left in place\.$/,
+    );
+    expect(error.remedy).toEqual([`To delete it: skopeo logout --authfile ${path} quay.io`]);
     expect(error.message + error.remedy.join()).not.toContain("geheim");
     expect(await left()).toEqual({ "quay.io/acme": robot(), "quay.io": entry });
     expect(platform.reporter.infos).toEqual([]);
@@ -247,12 +249,12 @@ describe("without a session: the robot tokens of an auth file", () => {
   test.each([
     ["a stored password", stored],
     ["a place that docker holds for a helper", {}],
-  ])("an entry that changed since it was looked at is judged as it is then: %s", async (_, entry) => {
+  ])("checks again an entry that changed since it was read: %s", async (_, entry) => {
     const platform = testPlatform();
     const [path = ""] = await makeFiles(JSON.stringify({ auths: { "quay.io": robot() } }));
-    const standing = await readStatus({ registry: "quay.io", scopes: [] }, path, {});
+    const status = await readStatus({ registry: "quay.io", scopes: [] }, path, {});
     await writeFile(path, JSON.stringify({ auths: { "quay.io": entry } }));
-    expect(await logoutOf(standing, ["quay.io"], platform)).toEqual([]);
+    expect(await logoutOf(status, ["quay.io"], platform)).toEqual([]);
     expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "quay.io": entry } });
     expect(platform.reporter.infos).toEqual([]);
   });

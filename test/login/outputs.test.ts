@@ -29,8 +29,8 @@ function resultOf(robots: readonly [robot: string, expiresAt: number][]): LoginR
   };
 }
 
-describe("what a login hands out", () => {
-  test("has every name of the table, and no other", () => {
+describe("the outputs of a login", () => {
+  test("have every name of the table, and no other", () => {
     const given = outputsOf(resultOf([["acme+ci", end]]), { registry: "quay.io", exportToken: false });
     expect(Object.keys(given)).toEqual(outputs.map(({ name }) => name));
     expect(given).toEqual({
@@ -46,7 +46,7 @@ describe("what a login hands out", () => {
     });
   });
 
-  test("of several robots: one per line, and the first end", () => {
+  test("of several robots: one per line, and the first expiry", () => {
     const given = outputsOf(
       resultOf([
         ["acme+ci", end + 9],
@@ -62,7 +62,7 @@ describe("what a login hands out", () => {
     });
   });
 
-  test("the token only where it is asked for", () => {
+  test("have the token only on request", () => {
     const asked = { registry: "quay.io", exportToken: true };
     expect(outputsOf(resultOf([["acme+ci", end]]), asked).token).toBe("token of acme+ci");
   });
@@ -83,11 +83,11 @@ describe("the option export-token", () => {
     expect(parse("true", one)).toBe(true);
   });
 
-  test("is refused with several robots", async () => {
+  test("is rejected with several robots", async () => {
     const error = await failure(() => parse("true", one, other));
     expect(error.code).toBe("invalid-input");
     expect(error.message).toBe(
-      'The option "export-token" is "true": it hands out one token, and there are several robots.',
+      'The option "export-token" is "true": it returns one token, and there are several robots.',
     );
     expect(error.remedy).toEqual(["Write, for example, one step per robot"]);
   });

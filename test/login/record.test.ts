@@ -1,4 +1,4 @@
-/** What of a session's record is believed: in whatever it is not, nothing is touched. */
+/** Which session records are trusted: nothing is touched because of another one. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, chown, link, mkdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
@@ -27,7 +27,7 @@ async function plant(record: object | string = {}, mode = 0o600) {
   return { base, folder, precious, record: join(folder, "session.json") };
 }
 
-/** That the record is refused, and that nothing has happened. @returns what is said */
+/** Expects that the record is rejected, and that nothing was changed. @returns the error's text */
 async function refused({ base, folder, precious, record }: Awaited<ReturnType<typeof plant>>): Promise<string> {
   const before = await readFile(record).catch(() => undefined);
   const error = await failure(logout(folder, testPlatform(), { named: true }));
@@ -42,7 +42,7 @@ async function refused({ base, folder, precious, record }: Awaited<ReturnType<ty
 const fileOf = (path: string) => ({ path, before: null, mode: 0o600, folders: [], scopes: {}, after: [] });
 const scope = { before: null, written: [] };
 
-describe("a part of another form than a login writes", () => {
+describe("rejects a part in a form that no login writes", () => {
   const base64 = (text: string) => Buffer.from(text).toString("base64");
   test.each<[string, (base: string) => object]>([
     ["an id with slashes", () => ({ id: "/../victim" })],
@@ -70,7 +70,7 @@ describe("a part of another form than a login writes", () => {
       (base) => ({ files: [{ ...fileOf(`${base}/a`), scopes: { "quay.io\n::error::x": scope } }] }),
     ],
     [
-      "a scope without what stood there",
+      "a scope without what was there",
       (base) => ({ files: [{ ...fileOf(`${base}/a`), scopes: { "quay.io": { written: [] } } }] }),
     ],
     [
@@ -118,7 +118,7 @@ describe("a part of another form than a login writes", () => {
   });
 });
 
-describe("whose it is", () => {
+describe("the owner", () => {
   test("a link to a record, a link to its folder, and another name of a record", async () => {
     const planted = await plant();
     await rename(planted.record, join(planted.base, "elsewhere.json"));
@@ -128,17 +128,17 @@ describe("whose it is", () => {
     const other = await plant();
     await rename(other.folder, join(other.base, "elsewhere"));
     await symlink(join(other.base, "elsewhere"), other.folder);
-    expect(await refused(other)).toContain("the folder is a link, or no folder");
+    expect(await refused(other)).toContain("the folder is a link, or not a folder");
 
     const named = await plant();
     await link(named.record, join(named.base, "other-name"));
-    expect(await refused(named)).toContain("it has another name besides");
+    expect(await refused(named)).toContain("it has a second hard link");
   });
 
   test.each<[string, number, number, string]>([
-    ["everybody may write to its folder", 0o707, 0o600, "everybody may write to the folder"],
-    ["as to /tmp", 0o1777, 0o600, "everybody may write to the folder"],
-    ["everybody may write to it", 0o700, 0o606, "everybody may write to it"],
+    ["every user may write to its folder", 0o707, 0o600, "every user may write to the folder"],
+    ["as to /tmp", 0o1777, 0o600, "every user may write to the folder"],
+    ["every user may write to it", 0o700, 0o606, "every user may write to it"],
     ["a group may write to its folder", 0o770, 0o600, "may write to the folder"],
     ["a group may write to it", 0o700, 0o660, "may write to it"],
     ["a group may write to both, but no volume is like that", 0o770, 0o660, "may write to the folder"],
@@ -156,14 +156,14 @@ describe("whose it is", () => {
     ["record", 0, 1000],
     ["folder", 1000, 0],
     ["folder and record", 1000, 1000],
-  ])("root does not carry out another user's %s", async (_, folder, record) => {
+  ])("root does not act on another user's %s", async (_, folder, record) => {
     const planted = await plant();
     await chown(planted.folder, folder, 0);
     await chown(planted.record, record, 0);
     expect(await refused(planted)).toContain("belongs to user 1000, and this is user 0");
   });
 
-  test("a folder that others may write to is not made a session's either", async () => {
+  test("no session is made in a folder that others may write to", async () => {
     const base = await makeFolder();
     await mkdir(join(base, "theirs"));
     await symlink(join(base, "theirs"), join(base, "link"));
@@ -175,7 +175,7 @@ describe("whose it is", () => {
   });
 });
 
-describe("a sound record of a file that it knows, and that holds no login of ours, changes nothing", () => {
+describe("a valid record of a file without a login of ours changes nothing", () => {
   const known = '{"auths": {"ghcr.io": {}, "gcr.io": {"email": "me@example.com"}}}';
   const sha = (text: string) => createHash("sha256").update(text).digest("hex");
   const evil = Buffer.from('{"auths": {"ghcr.io": {"auth": "ZXZpbDpldmls"}}}').toString("base64");
@@ -206,7 +206,7 @@ describe("a volume's group may write to folder and record", () => {
   const base64 = (content: object) => Buffer.from(JSON.stringify(content)).toString("base64");
   const hash = createHash("sha256").update(JSON.stringify(ours)).digest("hex");
 
-  /** Logged in to quay.io in a file of this mode; the record says what stood there before. */
+  /** Logged in to quay.io in a file of this mode; the record says what was there before. */
   async function loggedIn(mode: number, record: Partial<FileRecord>, more: object = { "ghcr.io": theirs }) {
     const planted = await plant();
     const text = JSON.stringify({ auths: { ...more, "quay.io": ours } });
@@ -230,23 +230,23 @@ describe("a volume's group may write to folder and record", () => {
   const earlier = { "quay.io": { before: theirs, written: [hash] } };
 
   test.each<[string, number, Partial<FileRecord>, unknown]>([
-    ["what stood there, in the group's own file", 0o660, { before: base64(evil) }, evil],
+    ["what was there, in the group's own file", 0o660, { before: base64(evil) }, evil],
     [
       "an earlier login, in the group's own file",
       0o660,
       { scopes: earlier, after: [] },
       { auths: { ...alone.auths, "quay.io": theirs } },
     ],
-    ["our entry goes from any file", 0o600, { before: base64(alone) }, alone],
-    ["our entry goes where others wrote since", 0o600, { before: base64(evil), after: [] }, alone],
-  ])("as to the files that it speaks of: %s", async (_, mode, record, expected) => {
+    ["our entry is removed from any file", 0o600, { before: base64(alone) }, alone],
+    ["our entry is removed if others wrote since", 0o600, { before: base64(evil), after: [] }, alone],
+  ])("checks the files that it names: %s", async (_, mode, record, expected) => {
     const { folder, now } = await loggedIn(mode, record);
     expect(await logout(folder, testPlatform(), { named: true })).toMatchObject({ id, folder, named: true });
     expect(await now()).toEqual(expected);
     expect(existsSync(folder)).toBe(false);
   });
 
-  test("our own file goes", async () => {
+  test("removes our own file", async () => {
     const { folder, now } = await loggedIn(0o600, {}, {});
     await logout(folder, testPlatform(), { named: true });
     expect(await now()).toBeNull();
@@ -257,7 +257,7 @@ describe("a volume's group may write to folder and record", () => {
     ["another login beside it", { before: base64(evil) }],
     ["a setting", { before: base64({ ...alone, credsStore: "evil" }) }],
     ["no file any more", {}],
-  ])("but of a file that this group can't write it changes nothing else: %s", async (_, part) => {
+  ])("only removes our entries from a file that this group can't write: %s", async (_, part) => {
     const { folder, record, precious, text } = await loggedIn(0o600, part);
     const error = await failure(logout(folder, testPlatform(), { named: true }));
     expect([error.code, error.message]).toEqual([
@@ -268,13 +268,13 @@ describe("a volume's group may write to folder and record", () => {
   });
 });
 
-test("whether the folder was named is for who calls to say", async () => {
+test("takes from its caller, not from the record, whether the user named the folder", async () => {
   const planted = await plant({ named: false });
   await writeFile(join(planted.folder, "thesis.txt"), "mine");
   expect(await readSession(planted.folder, true)).toMatchObject({ named: true });
   await logout(planted.folder, testPlatform(), { named: true });
   expect(await readFile(join(planted.folder, "thesis.txt"), "utf8")).toBe("mine");
-  // Nor is everything deleted in a folder that does not bear a private one's name.
+  // And not everything is deleted in a folder without a private one's name.
   const other = await plant();
   await writeFile(join(other.folder, "thesis.txt"), "mine");
   await logout(other.folder, testPlatform());

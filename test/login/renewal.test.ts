@@ -1,4 +1,4 @@
-/** How a login is kept alive, in time that a test owns. */
+/** How a login is renewed, with a clock that the test controls. */
 import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import type { Session } from "../../src/login/session.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { createRecorder, failure, fakeClock, makeFolder, testIdentity } from "../fixtures.ts";
 
-/** On a full second, as the end of a token is. */
+/** On a full second, as a token's expiry is. */
 const start = 1_800_000_000_000;
 const hour = 3_600_000;
 const minute = 60_000;
@@ -27,17 +27,17 @@ interface WorldOptions extends Partial<Pick<RenewalOptions, "tokenFile" | "ident
   readonly ahead?: number;
   readonly random?: () => number;
   readonly files?: readonly string[];
-  /** Whether anybody wants to hear of the end of a login, besides the reporter. */
+  /** Whether there is a callback for a login that has expired, besides the reporter. */
   readonly listened?: boolean;
 }
 
-/** What one attempt does, besides failing. */
+/** What one attempt does, apart from failing. */
 type Attempt = (call: Call) => void | Promise<void>;
 
 const unavailable = (message = "Quay is down.") =>
-  new ExplainedError("quay-unavailable", message, { remedy: ["Wait until it is there again."] });
+  new ExplainedError("quay-unavailable", message, { remedy: ["Wait until it is up again."] });
 
-/** A keeper at work, whose time goes on by its sleeping alone. */
+/** A running renewal, whose clock advances only while it sleeps. */
 function createWorld(options: WorldOptions = {}) {
   const { life = hour, ahead = 0, random, files = [], tokenFile, identityEnds, onLapse = "exit" } = options;
   const { listened = true } = options;
@@ -50,7 +50,7 @@ function createWorld(options: WorldOptions = {}) {
   const attempts: Attempt[] = [];
   let otherwise: Attempt = () => {};
   let slept = 0;
-  /** At each look at the clock; by the time that has passed. */
+  /** At each poll; by the elapsed time. */
   const events: { readonly at: number; readonly happen: () => unknown }[] = [];
 
   const scopes = { "quay.io": { before: null, written: ["one", "two"] } };
@@ -76,7 +76,7 @@ function createWorld(options: WorldOptions = {}) {
     const call = { at: clock.elapsed(), session: current };
     calls.push(call);
     await (attempts.shift() ?? otherwise)(call);
-    // The end of a token is in whole seconds.
+    // A token's expiry is in whole seconds.
     return session(Math.floor((start + clock.elapsed() + slept + life) / 1000) * 1000);
   };
 
@@ -87,7 +87,7 @@ function createWorld(options: WorldOptions = {}) {
     calls,
     lapses,
     session: first,
-    /** Suspends the machine: only the clock that people set shows it. */
+    /** Suspends the machine: only the wall clock shows it. */
     suspend(ms: number): void {
       slept += ms;
       clock.set(clock.now() + ms);
@@ -139,7 +139,7 @@ describe("in time", () => {
     [0, 0.8],
     [0.5, 0.75],
     [0.999_999, 0.7],
-  ])("at four fifths of the life, or up to a tenth of it sooner: with %d at %d", async (random, share) => {
+  ])("renews at four fifths of the life, or up to a tenth of it sooner: with %d at %d", async (random, share) => {
     const world = createWorld({ random: () => random });
     expect(await world.run({ calls: 3 })).toBe(enough);
     for (const gap of [world.calls[0]?.at ?? 0, ...gaps(world.calls.map(({ at }) => at))]) {
@@ -148,7 +148,7 @@ describe("in time", () => {
     expect(world.reporter.warnings).toEqual([]);
   });
 
-  test("each renewal goes on from the one before, and says until when it holds", async () => {
+  test("each renewal continues from the one before, and logs its expiry", async () => {
     const world = createWorld();
     await world.run({ calls: 3 });
     const [one, two, three] = world.calls.map(({ session }) => session.robots[1]?.expiresAt ?? 0);
@@ -156,11 +156,11 @@ describe("in time", () => {
     expect([one, two, three].toSorted()).toEqual([one, two, three]);
     expect(new Set([one, two, three]).size).toBe(3);
     expect(world.reporter.infos).toContain(
-      `The login was renewed, since its end comes near: it lasts until ${isoTime(two ?? 0)}.`,
+      `The login was renewed because it was about to expire; it now expires at ${isoTime(two ?? 0)}.`,
     );
   });
 
-  test("a life of a few seconds is long enough", async () => {
+  test("renews a life of a few seconds", async () => {
     const world = createWorld({ life: 4_000 });
     expect(await world.run({ ms: minute })).toBe(enough);
     for (const { at, session } of world.calls) {
@@ -170,14 +170,14 @@ describe("in time", () => {
     expect(world.calls.length).toBeLessThan(minute / 1_500);
   });
 
-  test("as is one of a second", async () => {
+  test("renews a life of a second", async () => {
     const world = createWorld({ life: 1_000 });
     expect(await world.run({ ms: minute })).toBe(enough);
     expect(Math.max(...gaps(world.calls.map(({ at }) => at)))).toBeLessThan(1_000);
     expect(world.calls.length).toBeLessThan(100);
   });
 
-  test("an hour costs a look at the clock each second, and no more", async () => {
+  test("polls once a second in an hour", async () => {
     const world = createWorld();
     await world.run({ ms: hour });
     expect(world.calls).toHaveLength(1);
@@ -185,7 +185,7 @@ describe("in time", () => {
     expect(Math.max(...world.clock.waits)).toBe(1_000);
   });
 
-  test("a thousand that began at once do not come at once", async () => {
+  test("spreads a thousand that began together", async () => {
     let seed = 1;
     const random = () => {
       seed = (seed * 48_271) % 2_147_483_647; // Lehmer's generator
@@ -193,7 +193,7 @@ describe("in time", () => {
     };
     const times: number[] = [];
     for (let count = 0; count < 1_000; count++) {
-      // The last look before it is due is all that counts of the first 2,500 seconds.
+      // Of the first 2,500 seconds only the last poll before it is due counts.
       const world = createWorld({ life: 100_000, random });
       await world.run({ calls: 1 });
       times.push(world.calls[0]?.at ?? 0);
@@ -209,7 +209,7 @@ describe("in time", () => {
   });
 });
 
-describe("at once, when", () => {
+describe("at once if", () => {
   test("the token file has other content, though it is a link that the kubelet turns", async () => {
     const folder = await makeFolder();
     const at = (name: string) => join(folder, name);
@@ -222,10 +222,10 @@ describe("at once, when", () => {
     });
     await world.run({ ms: 10 * minute });
     expect(world.calls.map(({ at: time }) => time)).toEqual([5 * minute]);
-    expect(world.reporter.infos[0]).toContain("since the identity token was replaced");
+    expect(world.reporter.infos[0]).toContain("because the identity token was replaced");
   });
 
-  test("written anew with the same content, or gone for a while, the token file is no reason", async () => {
+  test("does not renew if the token file was rewritten with the same content, or was gone for a while", async () => {
     const path = join(await makeFolder(), "token");
     await writeFile(path, "the token");
     const world = createWorld({ tokenFile: path });
@@ -236,7 +236,7 @@ describe("at once, when", () => {
     expect(world.calls).toEqual([]);
   });
 
-  test("a token that a renewal failed with is tried again as any failure is, the next one at once", async () => {
+  test("retries a token that failed like any failure, and a new token at once", async () => {
     const path = join(await makeFolder(), "token");
     await writeFile(path, "one");
     const world = createWorld({ tokenFile: path, random: () => 0.999_999 });
@@ -267,24 +267,24 @@ describe("at once, when", () => {
       world.next(() => writeFile(path, held));
       await world.run({ ms: 20 * minute });
       expect([index, world.calls.map(({ at }) => at)]).toEqual([index, [7 * minute]]);
-      expect(world.reporter.infos[0]).toContain("since it is gone from the auth file");
+      expect(world.reporter.infos[0]).toContain("because its entry was gone from the auth file");
     }
   });
 
-  test("and again, when the renewal's own work is gone at once", async () => {
+  test("the renewed login is gone again", async () => {
     const path = join(await makeFolder(), "auth.json");
     await writeFile(path, held);
     const world = createWorld({ files: [path] });
     world.at(7 * minute, () => rm(path));
     world.next(
-      () => {}, // what it wrote was deleted before anybody looked
+      () => {}, // what it wrote was deleted before the next poll
       () => writeFile(path, held),
     );
     await world.run({ ms: 20 * minute });
     expect(world.calls.map(({ at }) => at)).toEqual([7 * minute, 7 * minute + 1_000]);
   });
 
-  test("what somebody has put in its place is theirs until the next renewal", async () => {
+  test("keeps a login that replaced it until the next renewal", async () => {
     const path = join(await makeFolder(), "auth.json");
     await writeFile(path, held);
     const world = createWorld({ files: [path] });
@@ -293,7 +293,7 @@ describe("at once, when", () => {
     expect(world.calls).toEqual([]);
   });
 
-  test("an auth file that can't be put back is tried for with growing waits", async () => {
+  test("retries with growing waits if the auth file can't be restored", async () => {
     const world = createWorld({ files: ["/nowhere/auth.json"], random: () => 0.999_999 });
     world.always(fail());
     await world.run({ ms: 10 * minute });
@@ -301,7 +301,7 @@ describe("at once, when", () => {
     expect(world.calls.length).toBeLessThan(20);
   });
 
-  test("nor does what others write to that file meanwhile make it hurry", async () => {
+  test("keeps these waits if others write to that file", async () => {
     const path = join(await makeFolder(), "auth.json");
     await writeFile(path, held);
     const world = createWorld({ files: [path], random: () => 0.999_999 });
@@ -327,18 +327,18 @@ describe("at once, when", () => {
     expect(await world.run({ ms: 10 * minute })).toBe(enough);
     expect(world.calls.map(({ at }) => at)).toEqual(renewed ? [5 * minute] : []);
     if (renewed) {
-      expect(world.reporter.infos[0]).toContain("since the clock has jumped");
+      expect(world.reporter.infos[0]).toContain("because the clock jumped");
     }
   });
 
-  test("the machine has slept beyond the time, but not beyond the life", async () => {
+  test("the machine has slept beyond the time of the renewal, but not beyond the life", async () => {
     const world = createWorld();
     world.at(5 * minute, () => world.suspend(50 * minute));
     await world.run({ ms: 6 * minute });
     expect(world.calls.map(({ at }) => at)).toEqual([5 * minute]);
   });
 
-  test("a clock that was set back does not make the life longer", async () => {
+  test("does not prolong the life if the clock was set back", async () => {
     const world = createWorld({ random: () => 0 });
     world.next(fail()); // at the jump
     world.at(5 * minute, () => world.clock.set(world.clock.now() - 2 * hour));
@@ -346,7 +346,7 @@ describe("at once, when", () => {
     expect(world.calls.length).toBeGreaterThanOrEqual(2);
   });
 
-  test("a clock that was set back does not hide that a login has ended", async () => {
+  test("notices that a login has expired if the clock was set back", async () => {
     const world = createWorld();
     world.always(fail());
     world.at(5 * minute, () => world.clock.set(world.clock.now() - 2 * hour));
@@ -355,7 +355,7 @@ describe("at once, when", () => {
     expect(world.clock.elapsed()).toBeLessThanOrEqual(hour + 1_000);
   });
 
-  test("two reasons at once are one renewal", async () => {
+  test("renews once for two reasons", async () => {
     const folder = await makeFolder();
     const [token, file] = [join(folder, "token"), join(folder, "auth.json")];
     await writeFile(token, "one");
@@ -373,7 +373,7 @@ describe("at once, when", () => {
 });
 
 describe("a renewal that fails", () => {
-  test("is tried again, with waits that double up to a minute, and are within a quarter of what is left", async () => {
+  test("is retried, with waits that double up to a minute, within a quarter of the remaining time", async () => {
     const world = createWorld({ random: () => 0.999_999 });
     world.always(fail());
     const error = await world.run({ ms: 2 * hour });
@@ -381,14 +381,14 @@ describe("a renewal that fails", () => {
     const times = world.calls.map(({ at }) => at);
     const waits = gaps(times);
     for (const [index, wait] of waits.entries()) {
-      // A look each second finds out that it is time.
+      // A poll each second finds that it is due.
       const backoff = Math.min(minute, 1_000 * 2 ** index);
       const left = hour - (times[index] ?? 0);
       expect(wait).toBeLessThanOrEqual(Math.min(backoff, left / 4) + 2_000);
       expect(wait).toBeGreaterThanOrEqual(Math.min(backoff, left / 4) - 1_000);
     }
     expect(Math.max(...waits)).toBeGreaterThanOrEqual(minute - 1_000);
-    // To the very end: the last attempts come close to it.
+    // Up to the expiry: the last attempts come close to it.
     expect(hour - (times.at(-1) ?? 0)).toBeLessThan(5_000);
     expect(waits.length).toBeGreaterThan(15);
     expect(waits.length).toBeLessThan(60);
@@ -398,39 +398,39 @@ describe("a renewal that fails", () => {
     [0, [1_000, 1_000, 1_000]],
     [0.5, [8_000, 16_000, 30_000]],
     [0.999_999, [16_000, 32_000, 60_000]],
-  ])("all of each wait is random, but for the look each second: with %d", async (random, waits) => {
+  ])("has random waits, at least one poll long: with %d", async (random, waits) => {
     const world = createWorld({ random: () => random });
     world.always(fail());
     await world.run({ calls: 9 });
     expect(gaps(world.calls.map(({ at }) => at)).slice(4, 7)).toEqual(waits);
   });
 
-  test("says why, what to do, when the next attempt is, and until when the login holds", async () => {
+  test("logs the cause, the remedy, the next attempt and the login's expiry", async () => {
     const world = createWorld();
     world.next(fail());
     await world.run({ calls: 2 });
     expect(world.reporter.warnings).toEqual([
       expect.stringMatching(
-        /^The login could not be renewed\. Quay is down\. Trying again in 1\.0 s; the login ends at 2027-01-15T09:00:00Z\.\n.*Wait until it is there again\.(?:.|\n)*quay-unavailable$/,
+        /^The login could not be renewed\. Quay is down\. Trying again in 1\.0 s; the login expires at 2027-01-15T09:00:00Z\.\n.*Wait until it is up again\.(?:.|\n)*quay-unavailable$/,
       ),
     ]);
     expect(world.reporter.infos).toEqual([expect.stringContaining("was renewed")]);
   });
 
-  test("for the same reason as before says so in one line; another reason is told whole", async () => {
+  test("logs a repeated cause in one line, and another one in full", async () => {
     const world = createWorld();
     const other = new ExplainedError("quay-unreachable", "Quay is gone.", { remedy: ["Look for it."] });
     world.next(fail(), fail(), fail(other), fail(), () => {}, fail());
     await world.run({ calls: 7 });
-    // After a renewal, whoever reads the log may have forgotten.
+    // After a renewal, the reader of the log may have forgotten.
     expect(world.reporter.warnings.map((warning) => warning.split("\n").length)).toEqual([3, 1, 3, 3, 3]);
     expect(world.reporter.warnings[1]).toMatch(
-      /^The login could not be renewed\. Quay is down\. Trying again (?:at once|in \d+\.\d s); the login ends at .*Z\.$/,
+      /^The login could not be renewed\. Quay is down\. Trying again (?:at once|in \d+\.\d s); the login expires at .*Z\.$/,
     );
     expect(world.reporter.infos).toHaveLength(2);
   });
 
-  test("and then succeeds leaves no trace: the next failure waits a second again", async () => {
+  test("and then succeeds starts over: the next failure waits a second again", async () => {
     const world = createWorld({ random: () => 0.999_999 });
     world.next(...Array.from({ length: 6 }, () => fail()), () => {}, fail());
     await world.run({ calls: 9 });
@@ -439,53 +439,53 @@ describe("a renewal that fails", () => {
     expect((times[7] ?? 0) - (times[6] ?? 0)).toBeGreaterThan(0.69 * hour);
   });
 
-  test("goes on from the session that is, not from one that never was", async () => {
+  test("continues from the real session, not from the failed one", async () => {
     const world = createWorld();
     world.next(fail(), fail());
     await world.run({ calls: 3 });
     expect(world.calls.map(({ session }) => session)).toEqual([world.session, world.session, world.session]);
   });
 
-  test("since somebody has logged out meanwhile is the end", async () => {
+  test("because another process has logged out is the last", async () => {
     const world = createWorld({ onLapse: "retry" });
-    world.next(fail(new ExplainedError("not-logged-in", "The login was taken back.", { remedy: [] })));
+    world.next(fail(new ExplainedError("not-logged-in", "Another process has logged out.", { remedy: [] })));
     expect(await world.run({ ms: 2 * hour })).toMatchObject({ code: "not-logged-in" });
     expect(world.calls).toHaveLength(1);
   });
 
-  test("by a mistake in the program is not tried again", async () => {
+  test("because of a bug is not retried", async () => {
     const world = createWorld();
-    const mistake = new TypeError("undefined is not a function");
-    world.next(fail(mistake));
-    expect(await world.run({ ms: hour })).toBe(mistake);
+    const bug = new TypeError("undefined is not a function");
+    world.next(fail(bug));
+    expect(await world.run({ ms: hour })).toBe(bug);
     expect([world.calls.length, world.reporter.warnings]).toEqual([1, []]);
   });
 });
 
-describe("a login that has ended", () => {
-  test("ends the keeping: the error says when, why, and what to do", async () => {
+describe("a login that has expired", () => {
+  test("ends the renewal: the error says when, why, and what to do", async () => {
     const world = createWorld();
     world.always(fail(unavailable("Quay answered 503.")));
     const error = await failure(world.run({ ms: 2 * hour }).then((reason) => Promise.reject(reason)));
     expect(error).toMatchObject({
       code: "login-lapsed",
-      message: "The login ended at 2027-01-15T09:00:00Z, before it could be renewed.",
-      remedy: ["The last attempt: Quay answered 503.", "Wait until it is there again."],
+      message: "The login expired at 2027-01-15T09:00:00Z before it could be renewed.",
+      remedy: ["The last attempt: Quay answered 503.", "Wait until it is up again."],
       cause: { code: "quay-unavailable" },
     });
     expect(world.clock.elapsed()).toBeGreaterThanOrEqual(hour);
     expect(world.clock.elapsed()).toBeLessThanOrEqual(hour + 1_000);
   });
 
-  test("is told once, and the trying goes on, where that is wanted", async () => {
+  test("is reported once, and the attempts continue on request", async () => {
     const world = createWorld({ onLapse: "retry", random: () => 0.999_999 });
     world.always(fail());
     expect(await world.run({ ms: 3 * hour })).toBe(enough);
     expect(world.lapses.map(({ code }) => code)).toEqual(["login-lapsed"]);
-    expect(world.reporter.warnings.filter((text) => text.startsWith("The login ended at"))).toHaveLength(1);
+    expect(world.reporter.warnings.filter((text) => text.startsWith("The login expired at"))).toHaveLength(1);
     const late = world.calls.map(({ at }) => at).filter((at) => at > hour);
     expect(late.length).toBeGreaterThan(100);
-    // Loudly: each attempt is told.
+    // Each attempt is logged.
     expect(world.reporter.warnings).toHaveLength(world.calls.length + 1);
     for (const wait of gaps(late)) {
       expect(wait).toBeLessThanOrEqual(minute + 1_000);
@@ -493,7 +493,7 @@ describe("a login that has ended", () => {
     }
   });
 
-  test("may come back; it is told again when it ends again", async () => {
+  test("may be renewed; it is reported again when it expires again", async () => {
     const world = createWorld({ onLapse: "retry" });
     let down = true;
     world.always(() => {
@@ -510,25 +510,25 @@ describe("a login that has ended", () => {
     expect(world.reporter.infos.filter((text) => text.startsWith("The login was renewed"))).toHaveLength(1);
   });
 
-  test("while its renewal was on its way is told, though the renewal came through", async () => {
+  test("during its renewal is reported, though the renewal succeeds", async () => {
     const world = createWorld({ onLapse: "retry" });
     world.next(() => world.clock.advance(hour));
     expect(await world.run({ ms: 2 * hour })).toBe(enough);
     expect(world.lapses.map(({ message }) => message)).toEqual([
-      "The login ended at 2027-01-15T09:00:00Z, before it could be renewed.",
+      "The login expired at 2027-01-15T09:00:00Z before it could be renewed.",
     ]);
-    expect(world.reporter.warnings).toEqual([expect.stringContaining("The login ended at 2027-01-15T09:00:00Z")]);
+    expect(world.reporter.warnings).toEqual([expect.stringContaining("The login expired at 2027-01-15T09:00:00Z")]);
     expect(world.reporter.infos[0]).toContain("The login was renewed");
   });
 
-  test("is told to the reporter alone, where nobody else wants to hear of it", async () => {
+  test("is reported to the reporter alone without a callback", async () => {
     const world = createWorld({ onLapse: "retry", listened: false });
     world.always(fail());
     expect(await world.run({ ms: 2 * hour })).toBe(enough);
-    expect(world.reporter.warnings.filter((text) => text.startsWith("The login ended at"))).toHaveLength(1);
+    expect(world.reporter.warnings.filter((text) => text.startsWith("The login expired at"))).toHaveLength(1);
   });
 
-  test("while the machine slept: it is renewed all the same, where that is wanted", async () => {
+  test("while the machine slept is renewed on request", async () => {
     const world = createWorld({ onLapse: "retry" });
     world.at(5 * minute, () => world.suspend(3 * hour));
     await world.run({ ms: 10 * minute });
@@ -538,13 +538,13 @@ describe("a login that has ended", () => {
   });
 });
 
-describe("a clock that is not Quay's", () => {
+describe("a clock that differs from Quay's", () => {
   test.each([
     ["20 minutes behind", -20 * minute],
     ["20 minutes ahead", 20 * minute],
     ["hours behind", -3 * hour],
-    ["hours ahead: what Quay hands out has ended already, by this one", 3 * hour],
-  ])("%s: no gap, and no hurry", async (_, ahead) => {
+    ["hours ahead: by this one, Quay's new tokens have expired already", 3 * hour],
+  ])("%s: leaves no gap, and renews no more often", async (_, ahead) => {
     const world = createWorld({ ahead, onLapse: "retry" });
     await world.run({ ms: 6 * hour, calls: 1_000 });
     // By Quay's clock.
@@ -557,25 +557,25 @@ describe("a clock that is not Quay's", () => {
 });
 
 describe("an identity that can't be fetched again", () => {
-  test("and ends before the renewal: says until when the login holds, and asks for nothing", async () => {
+  test("and expires before the renewal: warns of the login's expiry, and sends nothing", async () => {
     const world = createWorld({ identityEnds: start / 1000 + 300 });
     const error = await world.run({ ms: 2 * hour });
     expect(world.reporter.warnings).toEqual([
-      "The login lasts until 2027-01-15T09:00:00Z and will not be renewed: its identity token ends at 2027-01-15T08:05:00Z and can't be fetched again.",
+      "The login expires at 2027-01-15T09:00:00Z and will not be renewed: its identity token expires at 2027-01-15T08:05:00Z and can't be fetched again.",
     ]);
     expect(world.calls).toEqual([]);
     expect(error).toMatchObject({ code: "login-lapsed", remedy: ["Log in again."] });
     expect(world.clock.elapsed()).toBeGreaterThanOrEqual(hour);
   });
 
-  test("ends the keeping with the login, where trying goes on otherwise", async () => {
+  test("ends the renewal with the login, though other failures are retried", async () => {
     const world = createWorld({ identityEnds: start / 1000 + 300, onLapse: "retry", files: ["/nowhere/auth.json"] });
     world.at(minute, () => world.clock.set(world.clock.now() + 20_000));
     expect(await world.run({ ms: 2 * hour })).toMatchObject({ code: "login-lapsed" });
     expect(world.calls).toEqual([]);
   });
 
-  test("but lasts longer renews until it ends", async () => {
+  test("but lasts longer renews until it expires", async () => {
     const world = createWorld({ identityEnds: (start + 1.7 * hour) / 1000 });
     expect(await world.run({ ms: 4 * hour })).toMatchObject({ code: "login-lapsed" });
     expect(world.calls).toHaveLength(2);
@@ -583,8 +583,8 @@ describe("an identity that can't be fetched again", () => {
   });
 });
 
-describe("told to end", () => {
-  test("does so at once while it waits", async () => {
+describe("stopped", () => {
+  test("ends at once while it waits", async () => {
     const world = createWorld();
     const reason = new ExplainedError("cancelled", "Received SIGTERM, stopping.", { remedy: [] });
     world.at(5 * minute, () => world.stop.abort(reason));
@@ -596,7 +596,7 @@ describe("told to end", () => {
     ["a renewal that was broken off", new ExplainedError("cancelled", "broken off", { remedy: [] })],
     ["one that failed otherwise at this moment", unavailable()],
     ["one that does not know", new TypeError("socket")],
-  ])("during %s, with the reason it was given", async (_, error) => {
+  ])("during %s, ends with the signal's reason", async (_, error) => {
     const world = createWorld();
     const reason = new ExplainedError("cancelled", "Received SIGTERM, stopping.", { remedy: [] });
     world.next(() => {
@@ -607,14 +607,14 @@ describe("told to end", () => {
     expect([world.calls.length, world.reporter.warnings]).toEqual([1, []]);
   });
 
-  test("before it begins, too", async () => {
+  test("ends before it begins", async () => {
     const world = createWorld();
     world.stop.abort(enough);
     expect(await world.run({ ms: hour })).toBe(enough);
     expect(world.calls).toEqual([]);
   });
 
-  test("between two failures", async () => {
+  test("ends between two failures", async () => {
     const world = createWorld();
     world.next(fail());
     world.always(() => expect.unreachable("no attempt after the end"));
@@ -624,22 +624,22 @@ describe("told to end", () => {
   });
 });
 
-describe("what of a login decides how it is kept", () => {
+describe("the part of a login that decides how it is renewed", () => {
   const identity = testIdentity();
 
-  test("a file is watched", () => {
+  test("watches a file", () => {
     expect(sourceOf({ source: { source: "file", path: "/run/token", why: "" }, identity })).toEqual({
       tokenFile: "/run/token",
       identityEnds: undefined,
     });
   });
 
-  test("a variable does not change any more", () => {
+  test("knows that a variable never changes", () => {
     const source = { source: "environment", variable: "QUAY_ID_TOKEN", why: "" } as const;
     expect(sourceOf({ source, identity })).toEqual({ tokenFile: undefined, identityEnds: identity.expiresAt });
   });
 
-  test("GitHub and SPIFFE give a new one each time", () => {
+  test("knows that GitHub and SPIFFE give a new token each time", () => {
     expect(sourceOf({ source: { source: "github", why: "" }, identity })).toEqual({
       tokenFile: undefined,
       identityEnds: undefined,
@@ -647,8 +647,8 @@ describe("what of a login decides how it is kept", () => {
   });
 });
 
-test("the reasons are told for whoever looks closely", async () => {
+test("logs the reasons in the verbose log", async () => {
   const world = createWorld();
   await world.run({ calls: 1 });
-  expect(world.reporter.debugs).toEqual(["renewing the login, since its end comes near"]);
+  expect(world.reporter.debugs).toEqual(["renewing the login because it was about to expire"]);
 });

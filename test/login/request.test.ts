@@ -6,7 +6,7 @@ import { failure } from "../fixtures.ts";
 
 const robot = "acme+ci";
 
-test("one robot is enough: everything else has its default", () => {
+test("needs only one robot: everything else has its default", () => {
   expect(parseRequest({ robot })).toEqual({
     registry: "quay.io",
     robots: [{ robot: "acme+ci", scope: "quay.io" }],
@@ -17,7 +17,7 @@ test("one robot is enough: everything else has its default", () => {
   });
 });
 
-test("a blank option counts as absent, as a runner hands it over", () => {
+test("treats a blank option as absent: a runner passes it so", () => {
   const blank: OptionValues = {
     registry: "",
     identity: " ",
@@ -74,7 +74,7 @@ test.each<[OptionValues, object]>([
       ],
     },
   ],
-])("%j is understood", (values, expected) => {
+])("accepts %j", (values, expected) => {
   expect(parseRequest({ robot, ...values })).toMatchObject(expected);
 });
 
@@ -83,7 +83,7 @@ test.each([
   ["auth.example.com/v2", "it must be a host, without a path"],
   ["me:secret@auth.example.com", "it must be a host, without a user or password"],
   ["auth example", "it is not a host with an optional port"],
-])("token-host %s is refused", (value, problem) => {
+])("rejects the token-host %s", (value, problem) => {
   const refuse = () => parseRequest({ robot, "token-host": value });
   expect(refuse).toThrow(problem);
   expect(refuse).toThrow('The option "token-host"');
@@ -106,7 +106,7 @@ describe("robots and scopes", () => {
       ],
     ],
     [
-      "two of one organization are told apart by a scope",
+      "two of one organization differ by a scope",
       "acme+ci\nquay.io/acme/app=acme+release",
       [
         ["acme+ci", "quay.io/acme"],
@@ -117,7 +117,7 @@ describe("robots and scopes", () => {
     expect(parseRequest({ robot: value }).robots).toEqual(expected.map(([name, scope]) => ({ robot: name, scope })));
   });
 
-  test("the most specific scope serves a repository", () => {
+  test("uses the most specific scope for a repository", () => {
     const { robots } = parseRequest({ robot: "quay.io=acme+all\nacme+ci\nquay.io/acme/app=acme+app" });
     const name = (repository: string) => robotFor(repository, "quay.io", robots)?.robot;
     expect(name("acme/app")).toBe("acme+app");
@@ -134,11 +134,11 @@ const registryExample = "registry: quay.example.com:8443";
 const name = "organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them";
 const blank = "a name contains no space, comma or semicolon; write one robot per line";
 const scope = "a scope is a host, host/organization or host/organization/repository";
-const mode = "it is octal, lets the owner read and write, and nobody execute";
+const mode = "it must be octal, let the owner read and write, and let no user execute";
 
 const oneOfTwo = "Set only one of the two.";
 
-test("a robot is required", async () => {
+test("requires a robot", async () => {
   for (const robot of [undefined, "", " \n "]) {
     const error = await failure(() => parseRequest({ robot }));
     expect([error.code, error.message, error.remedy]).toEqual([
@@ -170,14 +170,14 @@ test.each<Bad>([
     { robot: "acme+ci\nacme+cd" },
     "robot",
     "acme+cd",
-    "acme+ci logs in for quay.io/acme already, and only one login can stand there",
+    "acme+ci logs in for quay.io/acme already, and a scope has one login",
     "a scope of its own: quay.io/acme/app=acme+cd",
   ],
   [
     { robot: "quay.io=acme+ci\nquay.io=acme+ci" },
     "robot",
     "acme+ci",
-    "acme+ci logs in for quay.io already, and only one login can stand there",
+    "acme+ci logs in for quay.io already, and a scope has one login",
     "a scope of its own: quay.io/acme/app=acme+ci",
   ],
   [
@@ -332,14 +332,14 @@ test.each<Bad>([
     "none of the robots logs in for this repository",
     "a robot with the scope quay.io/third/app",
   ],
-])("%j is refused", async (values, option, shown, problem, example) => {
+])("rejects %j", async (values, option, shown, problem, example) => {
   const error = await failure(() => parseRequest({ robot, ...values }));
   expect(error.code).toBe("invalid-input");
   expect(error.message).toBe(`The option "${option}" is ${JSON.stringify(shown)}: ${problem}.`);
   expect(error.remedy).toEqual([example === oneOfTwo ? oneOfTwo : `Write, for example, ${example}`]);
 });
 
-test("the example of a refused value is one that works", async () => {
+test("gives an example that works for a rejected value", async () => {
   const { remedy } = await failure(() => parseRequest({ robot: "Acme+CI" }));
   expect(parseRequest({ robot: remedy[0]?.split("robot: ")[1] }).robots[0]?.robot).toBe("acme+ci");
 });

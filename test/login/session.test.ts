@@ -32,7 +32,7 @@ test("a session is a private folder with its record, which exists from the first
   expect(await readSession(session.folder)).toEqual(session);
 });
 
-test("without a place for it, the place is named", async () => {
+test("names the folder in which it can't be made", async () => {
   const nowhere = join(await makeFolder(), "nothing");
   await expect(openSession(nowhere)).rejects.toMatchObject({
     code: "auth-file-unusable",
@@ -40,7 +40,7 @@ test("without a place for it, the place is named", async () => {
   });
 });
 
-test("without room for its record, no folder stays either", async () => {
+test("leaves no folder if its record can't be written", async () => {
   const base = await makeFolder();
   vi.mocked(open).mockRejectedValueOnce(Object.assign(new Error("full"), { code: "ENOSPC" }));
   await expect(openSession(base)).rejects.toMatchObject({
@@ -51,13 +51,13 @@ test("without room for its record, no folder stays either", async () => {
   expect(await readdir(base)).toEqual([]);
 });
 
-test("a record that has no place any more is told with what to do", async () => {
+test("reports a record that can't be written any more, with a remedy", async () => {
   const session = await openSession(await makeFolder());
   await rm(session.folder, { recursive: true });
   await expect(saveSession(session)).rejects.toMatchObject({
     code: "auth-file-unusable",
     message: `The record of the login can't be written to ${session.folder} (ENOENT).`,
-    remedy: [expect.stringContaining("then log in again")],
+    remedy: [expect.stringContaining("Log in again.")],
   });
 });
 
@@ -68,7 +68,7 @@ test("two of them share nothing", async () => {
   expect(await readdir(base)).toHaveLength(2);
 });
 
-test("what is saved is read back; the file is the user's alone, and never half", async () => {
+test("reads back what was saved; only the user can read the file, and it is never incomplete", async () => {
   const session = await openSession(await makeFolder());
   const robots = [{ robot: "acme+ci", scope: "quay.io", expiresAt: 5, lifeSeconds: 3600 }];
   expect(await saveSession({ ...session, robots })).toEqual({ ...session, robots });
@@ -77,7 +77,7 @@ test("what is saved is read back; the file is the user's alone, and never half",
   expect(await modeOf(join(session.folder, "session.json"))).toBe(0o600);
 });
 
-test("one that is gone is nothing; one that can't be read is not the same", async () => {
+test("treats one that is gone as none, and one that can't be read as an error", async () => {
   const session = await openSession(await makeFolder());
   await writeFile(join(session.folder, "session.json"), "half");
   await expect(readSession(session.folder)).rejects.toMatchObject({
@@ -93,7 +93,7 @@ test("one that is gone is nothing; one that can't be read is not the same", asyn
   expect(await readSession(session.folder)).toBeUndefined();
 });
 
-describe("a record that another program left, or that lacks a part, is not acted upon", () => {
+describe("rejects a record of another program, or one that lacks a part", () => {
   const id = "0123456789ab";
   const file = { path: "/a", before: null, mode: 0o600, folders: [], scopes: {}, after: ["0"] };
   const certificate = { path: `/certs.d/quay.io/quay-keyless-login-${id}.crt`, folders: [], hash: "0" };
@@ -111,8 +111,8 @@ describe("a record that another program left, or that lacks a part, is not acted
     ["no version", without(whole, "version")],
     ["another version", { ...whole, version: 2 }],
     ["a version in letters", { ...whole, version: "1" }],
-    ["files are no list", { ...whole, files: { file } }],
-    ["a hash alone, where several may stand", { ...whole, files: [{ ...file, after: "0" }] }],
+    ["files that are not a list", { ...whole, files: { file } }],
+    ["a hash alone instead of a list", { ...whole, files: [{ ...file, after: "0" }] }],
     ...["path", "folders", "scopes", "after"].map((name): [string, unknown] => [
       `a file without ${name}`,
       { ...whole, files: [file, without(file, name)] },
@@ -134,7 +134,7 @@ describe("a record that another program left, or that lacks a part, is not acted
     });
   });
 
-  test("the whole one is, and knows its folder by where it lies", async () => {
+  test("accepts a complete one, and takes its folder from where it is", async () => {
     const folder = await makeFolder();
     await writeFile(join(folder, "session.json"), JSON.stringify({ ...whole, folder: "/elsewhere" }));
     expect(await readSession(folder, true)).toEqual({ ...whole, folder });
@@ -149,7 +149,7 @@ test.each([
   const session = await openSession(await makeFolder());
   await openFolderTo(session, file);
   expect(await modeOf(session.folder)).toBe(folder);
-  // Others may reach a file that they know of; they see nothing else.
+  // Others may open a file whose name they know; they see nothing else.
   expect(await modeOf(join(session.folder, "session.json"))).toBe(0o600);
   await chmod(session.folder, 0o700);
   expect(existsSync(session.folder)).toBe(true);
@@ -157,7 +157,7 @@ test.each([
 });
 
 describe("a folder that the user named", () => {
-  test("is made, with those on the way, for the user alone", async () => {
+  test("is made, with its parents, for the user alone", async () => {
     const folder = join(await makeFolder(), "a/session");
     const session = await openNamedSession(folder);
     expect(session).toMatchObject({ folder, named: true, files: [], certificates: [], robots: [] });
@@ -166,7 +166,7 @@ describe("a folder that the user named", () => {
     expect(await readSession(folder, true)).toEqual(session);
   });
 
-  test("may be there already, where it is empty; then it is the user's alone", async () => {
+  test("may exist if it is empty; then only the user can enter it", async () => {
     const folder = await makeFolder();
     await chmod(folder, 0o755);
     const session = await openNamedSession(folder);
@@ -183,19 +183,19 @@ describe("a folder that the user named", () => {
   };
 
   test.each(["other.txt", "auth.json", "session.json", ".session.json.0123456789ab.0123456789ab.tmp", ".hidden"])(
-    "with %s in it is refused, and nothing is changed",
+    "is rejected with %s in it, and not changed",
     async (name) => {
       const folder = await makeFolder();
       await writeFile(join(folder, name), "theirs");
       await chmod(folder, 0o755);
-      await refused(folder, "the folder holds other files, and must be its own");
+      await refused(folder, "the folder holds other files, and a session needs its own folder");
       expect(await readdir(folder)).toEqual([name]);
       expect(await readFile(join(folder, name), "utf8")).toBe("theirs");
       expect(await modeOf(folder)).toBe(0o755);
     },
   );
 
-  test("that is a file, or would be below one, or where there can be none", async () => {
+  test("is rejected if it is a file, would be below one, or can't be made", async () => {
     const file = join(await makeFolder(), "file");
     await writeFile(file, "");
     await refused(file, "the folder can't be made or written to (ENOTDIR)");
@@ -203,7 +203,7 @@ describe("a folder that the user named", () => {
     await refused("/proc/session", "the folder can't be made or written to (ENOENT)");
   });
 
-  test("on a volume that gives each file to somebody else: logout would not believe the record there", async () => {
+  test("is rejected on a volume that gives each file to another user: logout would not trust the record", async () => {
     const folder = join(await makeFolder(), "session");
     const file = await open(import.meta.filename);
     const prototype = Object.getPrototypeOf(file) as FileHandle;
@@ -216,11 +216,11 @@ describe("a folder that the user named", () => {
     onTestFinished(() => spy.mockRestore());
     const { code, message } = await failure(openNamedSession(folder));
     expect(code).toBe("invalid-input");
-    expect(message).toContain(`session.json, is not believed: it belongs to user ${theirs}, and this is user `);
+    expect(message).toContain(`session.json, is not trusted: it belongs to user ${theirs}, and this is user `);
     expect(existsSync(folder)).toBe(false);
   });
 
-  test("where this user may not write", async () => {
+  test("is rejected if this user may not write there", async () => {
     const folder = await makeFolder();
     await chmod(folder, 0o755);
     await mkdir(join(folder, "theirs"), { mode: 0o755 });
@@ -240,7 +240,7 @@ describe("a folder that the user named", () => {
 });
 
 describe("a session's end", () => {
-  /** What a login leaves behind that was killed in the middle, and something of somebody else's. */
+  /** What a killed login leaves, and a file of another program. */
   const fill = async ({ folder }: Session) => {
     await mkdir(join(folder, "certificates"));
     await writeFile(join(folder, "certificates/ca.crt"), "roots");
@@ -249,7 +249,7 @@ describe("a session's end", () => {
     await writeFile(join(folder, ".session.json.0123456789ab.0123456789ab.tmp"), "half");
   };
 
-  test("takes the private folder away with all that is in it", async () => {
+  test("removes the private folder with everything in it", async () => {
     const session = await openSession(await makeFolder());
     await fill(session);
     for (const name of ["auth.json", "auth.json.lock", "anything"]) {
@@ -260,7 +260,7 @@ describe("a session's end", () => {
     await removeSession(session);
   });
 
-  test("takes the record away last: a kill on the way leaves enough to go on", async () => {
+  test("removes the record last: after a kill another call can continue", async () => {
     for (const session of [await openSession(await makeFolder()), await openNamedSession(await makeFolder())]) {
       await fill(session);
       vi.mocked(rm).mockClear();
@@ -274,14 +274,14 @@ describe("a session's end", () => {
     }
   });
 
-  test("takes the named folder away, where nothing else is in it", async () => {
+  test("removes the named folder if nothing else is in it", async () => {
     const session = await openNamedSession(join(await makeFolder(), "session"));
     await fill(session);
     await removeSession(session);
     expect(existsSync(session.folder)).toBe(false);
   });
 
-  test("leaves in the named folder what is not ours", async () => {
+  test("keeps in the named folder what is not ours", async () => {
     const session = await openNamedSession(await makeFolder());
     await fill(session);
     const theirs = [
@@ -304,7 +304,7 @@ describe("a session's end", () => {
     expect(await readSession(session.folder)).toBeUndefined();
   });
 
-  test("without a record there is nothing of ours: a folder that was named by mistake stays as it is", async () => {
+  test("does not touch a folder without a record", async () => {
     const folder = await makeFolder();
     await mkdir(join(folder, "tool-1"));
     await mkdir(join(folder, "certificates"));
@@ -320,7 +320,7 @@ describe("a session's end", () => {
     expect(existsSync(killed)).toBe(false);
   });
 
-  test.skipIf(!isRoot)(`another user's empty folder stays his ${needsRoot}`, async () => {
+  test.skipIf(!isRoot)(`keeps another user's empty folder ${needsRoot}`, async () => {
     const folder = await makeFolder();
     await chown(folder, 1000, 1000);
     await removeEmptySession(folder);
@@ -329,6 +329,6 @@ describe("a session's end", () => {
   });
 });
 
-test("ids are not used twice", () => {
+test("never uses an id twice", () => {
   expect(new Set(Array.from({ length: 100 }, newId)).size).toBe(100);
 });

@@ -16,7 +16,7 @@ async function makeFile(content: unknown, path?: string): Promise<string> {
   return file;
 }
 
-describe("what a file holds", () => {
+describe("the logins in a file", () => {
   const auths = {
     "ghcr.io": robot(),
     "quay.io": robot(now + 1),
@@ -47,21 +47,21 @@ describe("what a file holds", () => {
     expect(logins.map(({ scope }) => scope)).toEqual(["quay.io:8443"]);
   });
 
-  test("nothing, where it isn't there or has no logins", async () => {
+  test("none, if it does not exist or has none", async () => {
     const missing = join(await makeFolder(), "auth.json");
     expect(await readStatus(quay, missing, {})).toEqual({ authFile: missing, logins: [] });
     const empty = await makeFile("{}");
     expect(await readStatus(quay, empty, {})).toEqual({ authFile: empty, logins: [] });
   });
 
-  test("named by a relative path, is told by its whole path", async () => {
+  test("with a relative path are returned with its whole path", async () => {
     const file = await makeFile({ auths });
     expect((await readStatus(quay, relative(process.cwd(), file), {})).authFile).toBe(file);
     const env = { REGISTRY_AUTH_FILE: relative(process.cwd(), file) };
     expect((await readStatus(quay, undefined, env)).authFile).toBe(file);
   });
 
-  test("may be read-only, and is left alone", async () => {
+  test("are read from a read-only file, which does not change", async () => {
     const file = await makeFile({ auths });
     await chmod(file, 0o444);
     expect((await readStatus(quay, file, {})).logins).toHaveLength(3);
@@ -69,7 +69,7 @@ describe("what a file holds", () => {
     expect(await readdir(dirname(file))).toEqual(["auth.json"]);
   });
 
-  test("can't be told of a file that can't be read", async () => {
+  test("are an error in a file that can't be read", async () => {
     const folder = await makeFolder();
     expect((await failure(readStatus(quay, folder, {}))).message).toBe(`The auth file ${folder} is a folder.`);
     const broken = await makeFile("secret");
@@ -77,7 +77,7 @@ describe("what a file holds", () => {
   });
 });
 
-describe("where no file is named, the first that the tools read and that holds such a login", () => {
+describe("without a named file, the first that the tools read and that holds such a login", () => {
   async function makeHome() {
     const home = await makeFolder();
     const env = { HOME: join(home, "me"), XDG_RUNTIME_DIR: join(home, "run") };
@@ -86,7 +86,7 @@ describe("where no file is named, the first that the tools read and that holds s
     return { home, env, first, put };
   }
 
-  test("they are looked at in the tools' order", async () => {
+  test("reads the files in the tools' order", async () => {
     const { home, env, first, put } = await makeHome();
     const found = async (wanted: { registry: string; scopes: string[] } = { registry: "quay.io", scopes: [] }) => {
       const { authFile, logins } = await readStatus(wanted, undefined, env);
@@ -101,7 +101,7 @@ describe("where no file is named, the first that the tools read and that holds s
     expect(await found()).toEqual(["me/.docker/config.json", ["acme+docker"]]);
     await put("me/.config/containers/auth.json", { auths: entries("acme+config") });
     expect(await found()).toEqual(["me/.config/containers/auth.json", ["acme+config"]]);
-    // One that has other logins only is passed over.
+    // One with only other logins is skipped.
     await writeFile(await put("run/containers/auth.json", {}), JSON.stringify({ auths: { "ghcr.io": robot() } }));
     expect(await found()).toEqual(["me/.config/containers/auth.json", ["acme+config"]]);
     expect(await found({ registry: "quay.io", scopes: ["quay.io/acme"] })).toEqual(["run/containers/auth.json", []]);
@@ -118,13 +118,13 @@ describe("where no file is named, the first that the tools read and that holds s
       logins: [],
     });
     const config = await put("docker/config.json", { auths: { "quay.io": robot() } });
-    const standing = await readStatus(quay, undefined, { ...env, DOCKER_CONFIG: join(home, "docker") });
-    expect(standing.authFile).toBe(config);
-    expect(standing.logins).toHaveLength(1);
+    const status = await readStatus(quay, undefined, { ...env, DOCKER_CONFIG: join(home, "docker") });
+    expect(status.authFile).toBe(config);
+    expect(status.logins).toHaveLength(1);
   });
 });
 
-describe("whether the logins last", () => {
+describe("how long the logins last", () => {
   const ms = now * 1000;
   const login = (left: number | undefined, scope = "quay.io") => ({
     scope,
@@ -141,7 +141,7 @@ describe("whether the logins last", () => {
     ["a stored password does not end", [login(undefined)], 86_400, []],
     ["all of them", [login(700), login(601, "quay.io/acme")], 600, ["quay.io/acme", "quay.io"]],
     ["a login for an organization is one of the registry's", [login(601, "quay.io/acme")], 600, []],
-  ])("they do: %s", (_, logins, seconds, scopes) => {
+  ])("accepts %s", (_, logins, seconds, scopes) => {
     expect(() => check(logins, seconds, scopes)).not.toThrow();
   });
 
@@ -149,32 +149,32 @@ describe("whether the logins last", () => {
     ["none at all", [], [], "quay.io"],
     ["none for the scope", [], ["quay.io/acme", "quay.io/other"], "quay.io/acme"],
     ["one of two is missing", [login(600)], ["quay.io", "quay.io/acme"], "quay.io/acme"],
-  ])("there is none: %s", async (_, logins, scopes, missing) => {
+  ])("rejects a missing one: %s", async (_, logins, scopes, missing) => {
     const error = await failure(() => check(logins, 0, scopes));
     expect(error.code).toBe("not-logged-in");
     expect(error.message).toBe(`/a.json holds no login for ${missing}.`);
     expect(error.remedy.join("\n")).toMatch(/login --registry quay\.io --robot [\s\S]*auth-file: /);
   });
 
-  test("one that ends too soon says when, and how to log in again", async () => {
+  test("rejects one that expires too soon: says when, and how to log in again", async () => {
     const error = await failure(() => check([login(3600), login(599.5, "quay.io/acme")], 600));
     expect(error.code).toBe("login-ends-soon");
     expect(error.message).toBe(
-      `The login for quay.io/acme in /a.json ends at ${isoTime(now + 599)}, in 599 s: that is less than 600 s.`,
+      `The login for quay.io/acme in /a.json expires at ${isoTime(now + 599)}, in 599 s: less than 600 s.`,
     );
     expect(error.remedy).toEqual([
       "Log in again: quay-keyless-login login --registry quay.io --robot quay.io/acme=acme+ci --auth-file /a.json",
     ]);
-    expect((await failure(() => check([login(0.5)], 1))).message).toContain("in 0 s: that is less than 1 s.");
+    expect((await failure(() => check([login(0.5)], 1))).message).toContain("in 0 s: less than 1 s.");
     const host = await failure(() => check([login(5)], 6));
     expect(formatError(host)).toContain("--robot acme+ci --auth-file");
   });
 
-  test("one that has ended says so", async () => {
+  test("rejects one that has expired", async () => {
     const error = await failure(() => check([login(-1)], 0));
     expect(error.code).toBe("login-ends-soon");
-    expect(error.message).toBe(`The login for quay.io in /a.json ended at ${isoTime(now - 1)}.`);
+    expect(error.message).toBe(`The login for quay.io in /a.json expired at ${isoTime(now - 1)}.`);
     // By a millisecond.
-    expect((await failure(() => check([login(0)], 0, [], ms + 1))).message).toContain("ended at");
+    expect((await failure(() => check([login(0)], 0, [], ms + 1))).message).toContain("expired at");
   });
 });

@@ -7,7 +7,7 @@ import { openSession, privateFile } from "../../src/login/session.ts";
 import { storeLogins } from "../../src/login/store.ts";
 import { entryOf, failure, makeFolder, testPlatform } from "../fixtures.ts";
 
-describe("logins are put", () => {
+describe("logins are written", () => {
   const entries = { "quay.io": entryOf("acme+ci", "a-password") };
   const privately: Destinations = {
     authFile: undefined,
@@ -44,7 +44,7 @@ describe("logins are put", () => {
     expect((await stat(path)).mode & 0o777).toBe(0o640);
   });
 
-  test("into docker's configuration besides, or once where both are one file", async () => {
+  test("into docker's configuration too, or once if both are one file", async () => {
     const { store, authFile, docker } = await makeStore();
     const of = (path: string) => ({ path, content: {} });
     expect(await store({ authFile: of(authFile), docker: of(docker) })).toEqual({
@@ -55,7 +55,7 @@ describe("logins are put", () => {
     expect((await store({ authFile: of(docker), docker: of(docker) })).remembered).toEqual([docker]);
   });
 
-  test("elsewhere all the same where docker's configuration has become unusable, unless it is needed", async () => {
+  test("elsewhere if docker's configuration has become unusable, unless it is needed", async () => {
     const { store, authFile, docker, warnings } = await makeStore();
     await mkdir(docker, { recursive: true });
     const destinations = { authFile: { path: authFile, content: {} }, docker: { path: docker, content: {} } };

@@ -1,4 +1,4 @@
-/** Workflows run by act: a repository with the Actions in it, on a runner that is not ours. */
+/** Workflows run by act: a repository with the Actions in it, on an independent runner. */
 import { execFile, spawn } from "node:child_process";
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -9,19 +9,19 @@ import { finish, systemPath } from "./runner.ts";
 const project = resolve(import.meta.dirname, "../..");
 const node = join(project, "node_modules/node/bin");
 
-/** undefined: `need_act` of script/lib.sh has not been here */
+/** undefined: `need_act` of script/lib.sh has not run */
 export const act = findBuilt("act");
 
 export interface Repository {
   root: string;
-  /** The checkout, with what the caller has put there before. */
+  /** The checkout, with the caller's files. */
   work: string;
   home: string;
   /** What the job's run is of, if not of a branch. */
   tag: string | undefined;
 }
 
-/** Commits what is in `root`/work, with both Actions (as `uses: ./` wants them) and the workflow. */
+/** Commits the files in `root`/work, with both Actions (as `uses: ./` needs them) and the workflow. */
 export async function commitRepository(root: string, workflow: string, tag?: string): Promise<Repository> {
   const [work, home] = [join(root, "work"), join(root, "home")];
   for (const each of [join(work, ".github/workflows"), home]) await mkdir(each, { recursive: true });
@@ -40,7 +40,7 @@ export async function commitRepository(root: string, workflow: string, tag?: str
 }
 
 export interface ActOptions {
-  /** Besides what every job has: where the identity comes from, for example. */
+  /** Variables besides those of every job: the identity's source, for example. */
   env?: Record<string, string>;
   /** A folder whose programs come before the system's. */
   tools?: string;

@@ -1,6 +1,6 @@
 /**
- * The built Action as GitHub's runner runs it: a process of Node 24 for main and one for post, with inputs, files and
- * variables as the runner gives them and nothing else of this machine. Every run passes through the leak harness.
+ * The built Action as GitHub's runner runs it: a process of Node 24 for main and one for post, with the runner's inputs, files and
+ * variables and nothing else of this machine. Every run passes through the leak harness.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
@@ -32,7 +32,7 @@ const node24 = join(project, "node_modules/node/bin/node");
 let root: Promise<string> | undefined;
 let installed: Promise<string> | undefined;
 const alive = new Set<ChildProcess>();
-/** Processes that keep a login alive; nobody may have stopped them. */
+/** Processes that renew a login; they may still run. */
 const backgrounds = new Set<number>();
 
 function rootFolder(): Promise<string> {
@@ -43,7 +43,7 @@ function rootFolder(): Promise<string> {
   return root;
 }
 
-/** Ends and deletes all that the jobs of this process have left. */
+/** Stops and deletes everything that the jobs of this process have left. */
 export async function removeJobs(): Promise<void> {
   for (const child of alive) child.kill("SIGKILL");
   await endBackgrounds(backgrounds);
@@ -102,7 +102,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       ...runnerVariables({ home, temp, workspace, path, event: at("event.json"), action: folder }),
       XDG_RUNTIME_DIR: at("run"),
       CONTAINERS_STORAGE_CONF: at("storage.conf"),
-      // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+      // A tool's cache of layers is not ours: for every user but root it would be in the home.
       XDG_DATA_HOME: at("data"),
       ...(options.idToken !== false && peers?.githubEnv),
       ...options.env,
@@ -212,7 +212,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       const { child, finished, login } = await start(inputs);
       const post = async (step: Step) => (await start(inputs, { step, login })).finished;
       const done = finished.then((step): Main => ({ ...step, post: () => post(step) }));
-      done.catch(() => {}); // whoever waits for it gets the error
+      done.catch(() => {}); // the caller that waits for it gets the error
       return { kill: (signal) => void child.kill(signal), done };
     },
     later(command, args, env = {}) {

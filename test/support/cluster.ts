@@ -21,10 +21,10 @@ export const NODE_ADDRESS = "10.88.64.1";
 export const CLUSTER_ISSUER = "https://localhost:6443";
 /** The root of the cluster's own certificates, PEM: for the issuer's discovery document and keys. */
 const clusterCa = (): string => readFileSync(join(home, "pki", "ca.crt"), "utf8");
-/** What signs service account tokens; for tokens that this API server wouldn't issue. */
+/** The key that signs service account tokens; for tokens that this API server wouldn't issue. */
 export const clusterSigningKey = (): string => readFileSync(join(home, "pki", "sa.key"), "utf8");
 
-/** A Kubernetes object, as far as these functions look at one. */
+/** The parts of a Kubernetes object that these functions read. */
 export interface Manifest {
   apiVersion: string;
   kind: string;
@@ -67,12 +67,12 @@ export async function clusterScript(name: "image.sh" | "spire.sh", ...args: stri
   return (await must(join(scripts, name), args)).trim().split("\n").at(-1) ?? "";
 }
 
-/** Builds the images of the tests and imports them, where that is not done yet. */
+/** Builds the images of the tests and imports them, unless that is done already. */
 export async function importImages(): Promise<void> {
   await clusterScript("image.sh");
 }
 
-/** The `iss` of JWT-SVIDs for pods; its keys have a certificate of the cluster's. */
+/** The `iss` of JWT-SVIDs for pods; its keys have a certificate of the cluster's authority. */
 export const SPIRE_ISSUER = "https://localhost:18443";
 
 /** Starts SPIRE beside the cluster. @returns the folder of its agent's socket, `spire-agent.sock`, for pods to mount */
@@ -80,31 +80,31 @@ export function startSpireForPods(): Promise<string> {
   return clusterScript("spire.sh", "up");
 }
 
-/** What came of a TaskRun or PipelineRun. */
+/** The outcome of a TaskRun or PipelineRun. */
 export interface Run {
   succeeded: boolean;
   reason: string;
   message: string;
   results: Record<string, string>;
-  /** Of each container of each of its pods, by `pod/container`. */
+  /** The log of each container of each of its pods, by `pod/container`. */
   logs: Record<string, string>;
   /** All of them. */
   log: string;
 }
 
-/** A namespace that a test has for itself. */
+/** A namespace for one test. */
 export interface Namespace {
   name: string;
   kubectl(...args: string[]): Promise<string>;
   apply(...manifests: Manifest[]): Promise<void>;
   get(kind: string, name: string): Promise<Manifest>;
-  /** Makes a volume claim, and a volume for it that only root and a pod's `fsGroup` may write to. */
+  /** Makes a volume claim, and a volume for it to which only root and a pod's `fsGroup` may write. */
   claim(name: string): Promise<void>;
   /** Creates a TaskRun or PipelineRun and waits for its end, at most two minutes. */
   run(manifest: Manifest): Promise<Run>;
   /** In the first pod of a Deployment. */
   exec(deployment: string, container: string, command: readonly string[], input?: Buffer): Promise<Finished>;
-  /** Everything that anybody with a view of the namespace reads: logs, objects (not Secrets), events. */
+  /** Everything that a user who may view the namespace reads: logs, objects (not Secrets), events. */
   traces(): Promise<string>;
   remove(): Promise<void>;
 }
@@ -117,7 +117,7 @@ export async function createNamespace(
   return enterNamespace(`${prefix}-${randomBytes(3).toString("hex")}`, podSecurity);
 }
 
-/** As `createNamespace`, under a name given. */
+/** As `createNamespace`, with a given name. */
 export async function enterNamespace(name: string, podSecurity: "privileged" | "restricted"): Promise<Namespace> {
   const here = (...args: string[]) => kubectl(["--namespace", name, ...args]);
   const apply = async (...manifests: Manifest[]) => {
@@ -125,7 +125,7 @@ export async function enterNamespace(name: string, podSecurity: "privileged" | "
   };
   const labels = { "pod-security.kubernetes.io/enforce": podSecurity };
   await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
-  // Pods are refused until the namespace's own controllers have made these.
+  // Pods are rejected until the namespace's controllers have made these.
   await here("wait", "--for=create", "--timeout=60s", "serviceaccount/default", "configmap/kube-root-ca.crt");
 
   async function get<T = Manifest>(kind: string, object: string): Promise<T> {
@@ -249,7 +249,7 @@ const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1
 export interface QuayForPods extends Peers {
   /** For `podTemplate` or a pod's spec: makes its host name known. */
   hostAliases: { ip: string; hostnames: string[] }[];
-  /** What a text that others may read shows of secrets: nothing, if all is well. */
+  /** The secrets in a text that others may read: none, if all is well. */
   secretsShown(text: string): string[];
 }
 
@@ -274,7 +274,7 @@ export async function startQuayForPods(options: PeersOptions = {}): Promise<Quay
         ...robot.map((value): Secret => ({ kind: "robot", value })),
         ...registry.map((value): Secret => ({ kind: "registry", value })),
       ].filter(({ value }) => value.length > 20);
-      // Besides those known: whatever looks like a token or an auth file's entry.
+      // Besides known ones: everything in the form of a token or of an auth file's entry.
       return [...kindsIn(text, known), ...secretsIn(text).map(({ value }) => `${value.slice(0, 12)}…`)];
     },
   };

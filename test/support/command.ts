@@ -1,5 +1,5 @@
 /**
- * The built command line as a user runs it: found on PATH, with a home, a temporary folder and a runtime folder of its own
+ * The built command line as a user runs it: found on PATH, with its own home, temporary folder and runtime folder
  * and nothing else of this machine. Every run passes through the leak harness. Nothing is masked here: neither standard
  * output nor standard error may hold a secret, and only the auth file may hold the robot token.
  */
@@ -38,11 +38,11 @@ export interface Machine {
   readonly temp: string;
   /** XDG_RUNTIME_DIR */
   readonly runtime: string;
-  /** Where commands run, and where nothing else is. */
+  /** Where commands run; otherwise empty. */
   readonly work: string;
-  /** Where nobody looks for leaks. */
+  /** Where no test looks for leaks. */
   readonly scratch: string;
-  /** The file that skopeo, buildah and podman read by themselves. */
+  /** The file that skopeo, buildah and podman read by default. */
   readonly usualFile: string;
   /** Writes a file, its folders too; the machine's user owns it. */
   write(path: string, content: string, mode?: number): Promise<string>;
@@ -50,7 +50,7 @@ export interface Machine {
   snapshot(): Promise<Map<string, Entry>>;
   run(args: readonly string[], how?: How): Promise<Ran>;
   start(args: readonly string[], how?: How): Promise<Started>;
-  /** Another command of the same user, or of another one; it knows nothing of what has run before. */
+  /** Another command of the same user, or of another one, without the variables of earlier commands. */
   other(
     command: string,
     args: readonly string[],
@@ -60,11 +60,11 @@ export interface Machine {
 
 export interface How {
   env?: Record<string, string>;
-  /** On a terminal: everything is then in stdout. */
+  /** On a terminal: all output is then in stdout. */
   terminal?: boolean;
 }
 
-/** A command that goes on. */
+/** A running command. */
 export interface Started {
   /** By performance.now(). */
   readonly began: number;
@@ -93,7 +93,7 @@ async function makeRoot(): Promise<string> {
   return folder;
 }
 
-/** Ends and deletes all that the machines of this process have left. */
+/** Stops and deletes everything that the machines of this process have left. */
 export async function removeMachines(): Promise<void> {
   for (const child of alive) child.kill("SIGKILL");
   const folder = await root;
@@ -134,7 +134,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       TMPDIR: temp,
       XDG_RUNTIME_DIR: runtime,
       CONTAINERS_STORAGE_CONF: at("storage.conf"),
-      // A tool's cache of where layers are is no trace of ours: for everybody but root it would lie in the home.
+      // A tool's cache of layers is not ours: for every user but root it would be in the home.
       XDG_DATA_HOME: at("data"),
       ...options.env,
       ...more,
@@ -164,14 +164,14 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
 
   function check(ran: Finished, children: Child[], args: readonly string[], how: How, traces: Traces): Leak[] {
     const { before, robotsBefore } = traces;
-    // One that keeps a login alive leaves it where it ends for another reason.
+    // One that renews a login keeps it if it ends for another reason.
     const loggedIn = args[0] === "login" && (ran.code === 0 || ran.stdout !== "");
     const files = loggedIn ? authFiles(args, environment(how.env)) : new Map<string, undefined>();
     const session = optionOf(args, "session");
     const record = session && join(resolve(work, session), "session.json");
     const exported = loggedIn && args.includes("--export-token");
     const tokenFile = resolve(work, optionOf(args, "token-file") ?? "token");
-    // The kubelet leaves earlier tokens beside the one that the link leads to.
+    // The kubelet keeps earlier tokens beside the one that the link leads to.
     const isToken = (file: string) =>
       basename(file) === basename(tokenFile) && file.startsWith(`${dirname(tokenFile)}/`);
     const kindsOf = (file: string): Kind[] => {
@@ -216,19 +216,19 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       const after = await snapshot();
       const children = await readChildren(at("children"));
       const leaks = check(ran, children, args, how, { before, after, robotsBefore });
-      const told = `--- quay-keyless-login ${args.join(" ")}\n${ran.stdout}\n--- standard error:\n${ran.stderr}`;
+      const output = `--- quay-keyless-login ${args.join(" ")}\n${ran.stdout}\n--- standard error:\n${ran.stderr}`;
       if (leaks.length > 0 && !options.tolerateLeaks) {
-        throw new Error(`Leaked:\n${leaks.map(({ where, what }) => `  ${what} in ${where}`).join("\n")}\n${told}`);
+        throw new Error(`Leaked:\n${leaks.map(({ where, what }) => `  ${what} in ${where}`).join("\n")}\n${output}`);
       }
       const session = optionOf(args, "session");
       const mayStay = (line: string) => Boolean(session) && line.startsWith(resolve(work, session ?? ""));
       const left = differences(below(temp, before), below(temp, after)).filter((line) => !mayStay(line));
       if (left.length > 0 && child.signalCode !== "SIGKILL") {
-        throw new Error(`Left in the temporary folder:\n${left.join("\n")}\n${told}`);
+        throw new Error(`Left in the temporary folder:\n${left.join("\n")}\n${output}`);
       }
       return { ...ran, signal: child.signalCode, children, milliseconds, leaks };
     });
-    done.catch(() => {}); // whoever waits for it gets the error
+    done.catch(() => {}); // the caller that waits for it gets the error
     return {
       began: started,
       pid: child.pid ?? 0,
@@ -284,7 +284,7 @@ function optionOf(args: readonly string[], name: string): string | undefined {
 const below = (folder: string, tree: Map<string, Entry>): Map<string, Entry> =>
   new Map([...tree].filter(([path]) => path.startsWith(`${folder}/`)));
 
-/** util-linux's script gives a command a terminal, and its exit code back. */
+/** util-linux's script gives a command a terminal, and returns its exit code. */
 function onTerminal(command: readonly string[]): string[] {
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
   return ["/usr/bin/script", "--quiet", "--return", "--command", quoted, "/dev/null"];

@@ -6,26 +6,26 @@ import type { JobOptions, Step } from "./job.ts";
 import { type Entry, findLeaks, type Kind, type Leak, type Secret, secretsIn, unmasked, watch } from "./leaks.ts";
 import type { Inputs } from "./runner.ts";
 
-/** A file that a login of the job stands in, until its post step. */
-interface Standing {
+/** A file with a login of the job, until its post step. */
+interface LoginFile {
   login: Login;
   path: string;
   kinds: readonly Kind[];
   mode: number;
 }
 
-/** A main step, for itself and for its post step. */
+/** A main step and its post step. */
 export interface Login {
   readonly inputs: Inputs;
-  /** How many robot tokens had been handed out before it: those of earlier steps are other people's for this one. */
+  /** How many robot tokens Quay had given before it: those of earlier steps are foreign to this one. */
   readonly robotsBefore: number;
   session: string | undefined;
 }
 
-/** What of a step is not in `Step`, or not as it came. */
+/** What `Step` does not have of a step, or not in its original form. */
 export interface RawTraces {
   stderr: string;
-  /** Its children, and what it has left running. */
+  /** Its children, and processes that it has left running. */
   processes: readonly { argv: readonly string[]; env: string }[];
   state: string;
   env: string;
@@ -41,12 +41,12 @@ export interface Guard {
 export function createGuard(options: JobOptions, place: { temp: string; dockerConfig: () => string }): Guard {
   const { peers } = options;
   const seen = peers && watch(peers);
-  let standing: Standing[] = [];
+  let loginFiles: LoginFile[] = [];
 
   const authFileOf = ({ inputs, session }: Login) =>
     realPath(inputs["auth-file"] || join(session ?? place.temp, "auth.json"));
 
-  /** What a successful login has got hold of and should have hidden first. */
+  /** The secrets that a successful login has got and should have masked first. */
   function notMasked({ masks }: Step, login: Login, after: Map<string, Entry>): Leak[] {
     const content = after.get(authFileOf(login))?.content ?? "";
     const leaks = unmasked(content, seen?.robot.slice(login.robotsBefore) ?? [], masks);
@@ -60,28 +60,28 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
     return leaks;
   }
 
-  /** Which files may hold what after a main step. */
+  /** Which files may hold which secrets after a main step. */
   function noteLogin(step: Step, login: Login, { before, after }: RawTraces): void {
     const { inputs, session } = login;
     const auth = authFileOf(login);
     const files = [auth, place.dockerConfig()];
     const kinds = ["robot", "foreign"] as const;
     if (step.signal !== null) {
-      // It had no time to tidy up: whatever it was about must be private, and go in the post step.
+      // It had no time to clean up: what it was writing must be private, and the post step must remove it.
       const touched = [...after.keys()].filter((path) => session && path.startsWith(`${session}/`));
-      standing.push(...touched.map((path) => ({ login, path, kinds, mode: 0o600 })));
+      loginFiles.push(...touched.map((path) => ({ login, path, kinds, mode: 0o600 })));
       for (const file of files) {
         const mode = before.get(file)?.mode ?? 0o600;
         const beside = [...after.keys()].filter((path) => path === file || isDraftOf(file, path));
-        standing.push(...beside.map((path) => ({ login, path, kinds, mode })));
+        loginFiles.push(...beside.map((path) => ({ login, path, kinds, mode })));
       }
     } else if (step.outputs["logged-in"] === "true") {
       for (const path of files) {
         const asked = path === auth ? inputs["auth-file-mode"] : undefined;
         const mode = asked ? Number.parseInt(asked, 8) : (before.get(path)?.mode ?? 0o600);
-        standing.push({ login, path, kinds, mode });
+        loginFiles.push({ login, path, kinds, mode });
       }
-      standing.push({ login, path: join(session ?? place.temp, "session.json"), kinds: ["foreign"], mode: 0o600 });
+      loginFiles.push({ login, path: join(session ?? place.temp, "session.json"), kinds: ["foreign"], mode: 0o600 });
     }
   }
 
@@ -92,15 +92,15 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
         login.session = step.state.session;
         noteLogin(step, login, traces);
       } else if (login.inputs.logout !== "false") {
-        standing = standing.filter((each) => each.login !== login);
+        loginFiles = loginFiles.filter((each) => each.login !== login);
       }
       const leaks = findLeaks(
         { ...traces, log: step.shown, outputs: step.outputs, summary: step.summary, children: traces.processes },
         knownSecrets(options, login.robotsBefore, traces.before),
         {
           tokenOutput: login.inputs["export-token"] === "true",
-          files: (file) => new Set(standing.filter(({ path }) => path === file).flatMap(({ kinds }) => kinds)),
-          mode: (file) => standing.find(({ path }) => path === file)?.mode ?? traces.before.get(file)?.mode ?? 0o600,
+          files: (file) => new Set(loginFiles.filter(({ path }) => path === file).flatMap(({ kinds }) => kinds)),
+          mode: (file) => loginFiles.find(({ path }) => path === file)?.mode ?? traces.before.get(file)?.mode ?? 0o600,
         },
       );
       return step.outputs["logged-in"] === "true" ? [...leaks, ...notMasked(step, login, traces.after)] : leaks;
@@ -111,10 +111,10 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
 const fromEnvironment = ({ env = {} }: Pick<JobOptions, "env">) => secretsIn(Object.values(env).join("\n"));
 
 /**
- * All that may not show up now.
- * @param options where secrets were put by a test
- * @param robotsBefore robot tokens handed out earlier: other people's
- * @param before files that were there
+ * Everything that must not appear now.
+ * @param options where a test put secrets
+ * @param robotsBefore robot tokens that Quay gave earlier: foreign ones
+ * @param before files that existed
  */
 export function knownSecrets(
   options: Pick<JobOptions, "peers" | "env" | "secrets">,
@@ -135,11 +135,11 @@ export function knownSecrets(
   ];
 }
 
-/** Whether a path is that of new content for a file, which has still to be given its name. */
+/** Whether a path is that of a file's new content before its rename. */
 const isDraftOf = (file: string, path: string): boolean =>
   path.startsWith(join(dirname(file), `.${basename(file)}.`)) && path.endsWith(".tmp");
 
-/** The file behind a link; the path itself where there is none. */
+/** The file behind a link; the path itself if it is not a link. */
 export const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
 
 function secretsOf(peers: Peers | undefined): Secret[] {

@@ -1,4 +1,4 @@
-/** A tiny valid image in the OCI layout, made without any tool: `skopeo copy oci:DIR:TAG docker://…` takes it. */
+/** A tiny valid image in the OCI layout, made without a tool: `skopeo copy oci:DIR:TAG docker://…` accepts it. */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ export interface Image {
   reference: string;
 }
 
-/** Writes an image of one layer into a folder (made if it isn't there). */
+/** Writes an image of one layer into a folder (made if missing). */
 export async function writeImage(folder: string, options: ImageOptions = {}): Promise<Image> {
   const { tag = "v1", content = randomBytes(4096) } = options;
   const blobs = join(folder, "blobs", "sha256");

@@ -1,5 +1,5 @@
 /**
- * Images of every form that registries hold, made by hand and without any tool, byte for byte: the same name gives the
+ * Images of every form that registries hold, made without a tool, byte for byte: the same name gives the
  * same digest. After the OCI image and distribution specifications 1.1, and Docker's "Image Manifest Version 2, Schema 2".
  */
 import { createCipheriv, createHash } from "node:crypto";
@@ -14,7 +14,7 @@ export interface Platform {
   readonly variant?: string;
 }
 
-/** How an image names something that belongs to it. */
+/** How an image names a part of it. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
@@ -30,7 +30,7 @@ export interface Content {
   readonly bytes: Buffer;
 }
 
-/** A manifest or an index, with all that belongs to it. */
+/** A manifest or an index, with all its parts. */
 export interface Made extends Content {
   readonly digest: string;
   readonly blobs: readonly Content[];
@@ -90,7 +90,7 @@ export function makeImage(name: string, options: ImageOptions = {}): Made {
   const layers = tars.map((tar) =>
     compression === "zstd"
       ? content("application/vnd.oci.image.layer.v1.tar+zstd", zstdCompressSync(tar))
-      : // Level 0: noise doesn't become smaller, and gets no faster by trying.
+      : // Level 0: noise can't be compressed, and trying takes time.
         content(gzipType, gzipSync(tar, { level: 0 })),
   );
   const rootfs = { type: "layers", diff_ids: tars.map(sha256) };
@@ -143,7 +143,7 @@ export function makeBuildAttestation(subject: Made): Made {
   return { ...made, descriptor: { ...made.descriptor, annotations: reference, platform: unknown } };
 }
 
-/** cosign's tag scheme: what belongs to an image stands under a tag made of its digest. */
+/** cosign's tag scheme: what belongs to an image has a tag made of its digest. */
 export type CosignKind = "sig" | "att" | "sbom";
 export const cosignTag = ({ digest }: Pick<Made, "digest">, kind: CosignKind): string =>
   `${digest.replace(":", "-")}.${kind}`;
@@ -187,13 +187,13 @@ export function makeCosignOf(layers: readonly Content[]): Made {
   return make(mediaType, body, [config, ...layers], []);
 }
 
-/** The same content with a field `subject`, which anybody can write. */
+/** The same content with a field `subject`, which any user can write. */
 export function withSubject(made: Made, { descriptor: { mediaType, digest, size } }: Content): Made {
   const body = { ...JSON.parse(made.bytes.toString()), subject: { mediaType, digest, size } };
   return make(made.descriptor.mediaType, body, made.blobs, made.children);
 }
 
-/** The empty object, as the specification's 1.1 writes it down in a descriptor. */
+/** The empty object, as version 1.1 of the specification describes it. */
 const empty: Content = {
   bytes: Buffer.from("{}"),
   descriptor: {
@@ -227,7 +227,7 @@ export function makeReferrer(
   return { ...made, descriptor: { ...made.descriptor, artifactType, annotations } };
 }
 
-/** Where a registry has no API for referrers, those who push keep an index of them under this tag. */
+/** If a registry has no API for referrers, clients that push keep an index of them under this tag. */
 export const fallbackTag = ({ digest }: Pick<Made, "digest">): string => digest.replace(":", "-");
 
 export function makeFallbackIndex(referrers: readonly Made[]): Made {
@@ -235,7 +235,7 @@ export function makeFallbackIndex(referrers: readonly Made[]): Made {
   return make(mediaType, { schemaVersion: 2, mediaType, manifests: referrers.map(descriptorOf) }, [], [...referrers]);
 }
 
-/** Everything below a manifest, itself last: the order in which it has to be pushed. */
+/** Everything below a manifest, itself last: the order in which a client pushes. */
 export function allOf(made: Made): Made[] {
   return [...made.children.flatMap(allOf), made];
 }
@@ -251,7 +251,7 @@ export function content(mediaType: string, bytes: Buffer): Content {
   return { bytes, descriptor: { mediaType, digest: sha256(bytes), size: bytes.length } };
 }
 
-/** The same for the same name, and for nobody else's. */
+/** The same for the same name, and different for another name. */
 function noise(name: string, size: number): Buffer {
   const key = createHash("sha256").update(name).digest();
   return createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(size));

@@ -1,4 +1,4 @@
-/** What a job is made of, for a test that runs the Action in it. */
+/** The parts of a job, for a test that runs the Action in it. */
 
 import type { Peers } from "../quay-stand-in/peers.ts";
 import type { Entry, Leak, Secret } from "./leaks.ts";
@@ -10,38 +10,38 @@ export interface JobOptions {
   peers?: Peers;
   /** `false`: without GitHub's two variables, as without `id-token: write`. */
   idToken?: boolean;
-  /** Added to the runner's variables; undefined takes one away. */
+  /** Added to the runner's variables; undefined removes one. */
   env?: Record<string, string | undefined>;
   /** Only these are on PATH; default: all, and everything else of the system. */
   tools?: readonly ToolName[];
   /** Payload of the event. */
   event?: unknown;
-  /** What GitHub makes of `${{ job.workflow_ref }}`; default nothing, as where it isn't known. */
+  /** The value of `${{ job.workflow_ref }}`; default none, as on a runner without it. */
   workflowRef?: string;
-  /** To look for, besides what the harness knows of. */
+  /** Secrets to look for, besides those that the harness knows. */
   secrets?: readonly Secret[];
   /** A folder with action.yml; default: the project's, copied without its sources and packages, as a runner has it. */
   action?: string;
   /** Files of the runner that can't be written: a step gets a folder instead. */
   unwritable?: readonly RunnerFile[];
-  /** Files of the runner that a step is not told of. */
+  /** Files of the runner whose variable is not set. */
   unnamed?: readonly RunnerFile[];
   /** Report leaks in `leaks` instead of failing. */
   tolerateLeaks?: boolean;
-  /** An ordinary user that steps run as; default, and where the tests have no root to become one: the one of the tests. */
+  /** An ordinary user that steps run as; default, and if the tests do not run as root: the user of the tests. */
   uid?: number;
 }
 
 /** As in GITHUB_NAME. */
 export type RunnerFile = "ENV" | "OUTPUT" | "STATE" | "STEP_SUMMARY";
 
-/** A job on a runner of its own. */
+/** A job on a separate runner. */
 export interface Job {
   readonly home: string;
   /** RUNNER_TEMP */
   readonly temp: string;
   readonly workspace: string;
-  /** Where nobody looks for leaks. */
+  /** Where no test looks for leaks. */
   readonly scratch: string;
   /** What its steps have exported so far. */
   readonly exported: Readonly<Record<string, string>>;
@@ -52,9 +52,9 @@ export interface Job {
   /** Runs the Action's main. */
   run(inputs?: Inputs): Promise<Main>;
   start(inputs?: Inputs): Promise<Running>;
-  /** What keeps the login of this session alive (`refresh: true`): undefined where there is none, or it runs no more. */
+  /** The process that renews the login of this session (`refresh: true`): undefined if there is none, or it no longer runs. */
   background(session: string | undefined): Promise<Background | undefined>;
-  /** A later step: a command with what the Action has exported, and without knowing anything else. */
+  /** A later step: a command with what the Action has exported, and nothing else. */
   later(command: string, args: readonly string[], env?: Record<string, string>): Promise<Finished>;
 }
 
@@ -64,7 +64,7 @@ export interface Background {
   readonly argv: string[];
   /** As /proc shows it: NAME=value, separated by NUL. */
   readonly env: string;
-  /** What its standard input is by now. */
+  /** What its standard input is now. */
   readonly stdin: string;
 }
 
@@ -72,7 +72,7 @@ export interface Step {
   code: number | null;
   signal: NodeJS.Signals | null;
   raw: { stdout: string; stderr: string };
-  /** The log as people see it. */
+  /** The log as users see it. */
   shown: string;
   masks: string[];
   annotations: Annotation[];
@@ -87,7 +87,7 @@ export interface Step {
 }
 
 export interface Main extends Step {
-  /** Runs the post step that belongs to it. */
+  /** Runs its post step. */
   post(): Promise<Step>;
 }
 

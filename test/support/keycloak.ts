@@ -19,7 +19,7 @@ export interface Keycloak {
   answer(client: "ci" | "es256" | "short"): Promise<string>;
   /** The access token in it. */
   token(client: "ci" | "es256" | "short"): Promise<string>;
-  /** A new key signs from now on, and the old one is no longer published. */
+  /** Makes a new key sign, and stops publishing the old one. */
   replaceKey(): Promise<void>;
   stop(): Promise<void>;
   /** As it was before `stop`, its keys too. Resolves as soon as it starts: it answers seconds later. */
@@ -54,7 +54,7 @@ const realm = {
     account("es256", { attributes: { "access.token.signed.response.alg": "ES256" } }),
     account("short", { attributes: { "access.token.lifespan": "5" } }),
   ],
-  // A service account's id is its tokens' subject: one that is given is known beforehand.
+  // A service account's id is its tokens' subject: a fixed one is known beforehand.
   users: [{ username: "service-account-ci", enabled: true, serviceAccountClientId: "ci", id: subject }],
 };
 
@@ -63,7 +63,7 @@ export async function startKeycloak(authority: Authority): Promise<Keycloak> {
   if (script === undefined) throw new Error("Keycloak is not there: see need_keycloak in script/lib.sh");
   const folder = await mkdtemp(join(tmpdir(), "keycloak-"));
   const at = (name: string) => join(folder, name);
-  // It writes into its own folder: each gets one of its own.
+  // It writes into its own folder: each instance gets a separate one.
   await cp(dirname(dirname(script)), at("server"), { recursive: true });
   await mkdir(at("server/data/import"), { recursive: true });
   await writeFile(at("server/data/import/acme-realm.json"), JSON.stringify(realm));

@@ -1,4 +1,4 @@
-/** The leak harness proved: a fake action that leaks its secret in one way must be caught at it, one that doesn't must not. */
+/** Proves the leak harness: it catches a fake action that leaks its secret in one way, and not one that doesn't. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { kindsIn, type Secret, secretsIn, unmasked } from "./leaks.ts";
 const secret = "correct/horse+battery~staple?!";
 const secrets: Secret[] = [{ kind: "robot", value: secret }];
 
-/** What the fake action does, by name: its main, and optionally its post. */
+/** What the fake action does, by name: in main, and optionally in post. */
 const ways = {
   "nothing at all": { main: "" },
   "prints it": { main: "console.log('token: ' + secret)", caught: "log" },
@@ -120,7 +120,7 @@ describe.concurrent("an action that", () => {
   });
 });
 
-test("a leak fails the test that runs into it", async () => {
+test("a leak fails its test", async () => {
   const action = join(folder, "fails");
   await mkdir(action);
   await writeFile(join(action, "action.yml"), "runs:\n  using: node24\n  main: main.mjs\n  post: main.mjs\n");
@@ -129,7 +129,7 @@ test("a leak fails the test that runs into it", async () => {
   await expect(job.run()).rejects.toThrow("robot in log");
 });
 
-describe("a secret is found", () => {
+describe("finds a secret", () => {
   const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJlLW9mLWl0";
   const found = (text: string) => [...kindsIn(text, [{ kind: "identity", value: jwt }])];
   test.each([
@@ -144,7 +144,7 @@ describe("a secret is found", () => {
   ])("%s", (_, text) => {
     expect(found(text)).toEqual(["identity"]);
   });
-  test("but not where there is none", () => {
+  test("but not without one", () => {
     expect(found(Buffer.from("something else altogether").toString("base64"))).toEqual([]);
   });
   test.each([
@@ -157,7 +157,7 @@ describe("a secret is found", () => {
     const masks = masked.map((name) => (name === "entry" ? entry : jwt));
     expect(unmasked(JSON.stringify({ auths: { "quay.io": { auth: entry } } }), [jwt], masks)).toHaveLength(count);
   });
-  test("in an auth file that was given", () => {
+  test("in an auth file of the test", () => {
     const auth = Buffer.from("somebody:a-long-password").toString("base64");
     expect(secretsIn(JSON.stringify({ auths: { "example.com": { auth } } })).map(({ value }) => value)).toEqual([
       auth,

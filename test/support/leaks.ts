@@ -19,12 +19,12 @@ export interface Leak {
   what: string;
 }
 
-/** Shorter values would be found everywhere. */
+/** Shorter values would match everywhere. */
 const shortest = 8;
 
 const forms = new Map<string, readonly string[]>();
 
-/** Every way in which a secret may be written. A JWT's payload and its signature count alone, too. */
+/** Every form of a secret. A JWT's payload and its signature count alone, too. */
 function formsOf(value: string): readonly string[] {
   let known = forms.get(value);
   if (known === undefined) {
@@ -36,7 +36,7 @@ function formsOf(value: string): readonly string[] {
   return known;
 }
 
-/** The letters that a value determines, wherever it stands in a longer text that is encoded. */
+/** The letters that a value determines, at any position in a longer encoded text. */
 function encodings(value: string): string[] {
   return [0, 1, 2].flatMap((offset) => {
     const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(value)]);
@@ -48,12 +48,12 @@ function encodings(value: string): string[] {
   });
 }
 
-/** The kinds of secret that a text holds. */
+/** The kinds of secrets in a text. */
 export function kindsIn(text: string, secrets: readonly Secret[]): Set<Kind> {
   return new Set(secrets.filter(({ value }) => formsOf(value).some((form) => text.includes(form))).map((s) => s.kind));
 }
 
-/** What the peers have handed out, from a certain moment on. */
+/** The secrets that the peers have given, from a certain moment on. */
 export interface Watch {
   robot: string[];
   registry: string[];
@@ -84,7 +84,7 @@ export function watch(peers: Peers): Watch {
   return record;
 }
 
-/** Secrets that can be told by their form: JWTs, and what stands under `auth` in an auth file. */
+/** Secrets with a known form: JWTs, and the values of `auth` in an auth file. */
 export function secretsIn(text: string): Secret[] {
   const tokens = text.match(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g) ?? [];
   const entries = [...text.matchAll(/"(?:auth|identitytoken|password)":\s*"([^"]+)"/g)].flatMap(([, entry = ""]) => [
@@ -101,7 +101,7 @@ export interface Entry {
   path: string;
   kind: "file" | "folder" | "link" | "other";
   mode: number;
-  /** Bytes as latin1, so that nothing is lost; a link's target. */
+  /** Bytes as latin1, which loses nothing; a link's target. */
   content: string;
 }
 
@@ -130,7 +130,7 @@ export async function readTree(folder: string): Promise<Map<string, Entry>> {
   return found;
 }
 
-/** The same, where a process at work may take a file away in the middle of the look. */
+/** The same, while a running process may remove files. */
 export async function readTreeAtRest(folder: string): Promise<Map<string, Entry>> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -142,7 +142,7 @@ export async function readTreeAtRest(folder: string): Promise<Map<string, Entry>
   }
 }
 
-/** What two looks at a folder differ in, as lines to read; files that were written anew with the same bytes don't count. */
+/** The differences of two snapshots, one per line; files that were rewritten with the same bytes don't count. */
 export function differences(before: Map<string, Entry>, after: Map<string, Entry>): string[] {
   const lines: string[] = [];
   for (const path of new Set([...before.keys(), ...after.keys()])) {
@@ -155,7 +155,7 @@ export function differences(before: Map<string, Entry>, after: Map<string, Entry
   return lines.toSorted();
 }
 
-/** Everything of a step that a secret could stand in. */
+/** Everything of a step that could hold a secret. */
 export interface Traces {
   /** As shown, masks applied. */
   log: string;
@@ -173,7 +173,7 @@ export interface Traces {
 export interface Allowed {
   /** `export-token: true` */
   tokenOutput: boolean;
-  /** What a file may hold now. Files that were there before may hold what they held. */
+  /** What a file may hold now. Files that existed before may hold what they held. */
   files: (path: string) => ReadonlySet<Kind>;
   /** Permissions of a file that holds a secret. */
   mode: (path: string) => number;
@@ -196,7 +196,7 @@ export function findLeaks(traces: Traces, secrets: readonly Secret[], allowed: A
   }
   for (const { argv, env } of traces.children) {
     look(`argv of ${argv[0]}`, argv.join("\0"));
-    // A proxy's password is for the tools as well: they have no other place to get it from.
+    // The tools need a proxy's password too, and get it only from here.
     look(`environment of ${argv[0]}`, env, "proxy");
   }
   for (const entry of traces.after.values()) {
@@ -207,7 +207,7 @@ export function findLeaks(traces: Traces, secrets: readonly Secret[], allowed: A
   return leaks;
 }
 
-/** Credentials in an auth file that were handed out as robot tokens and not hidden from the log, alone or as they stand there. */
+/** Credentials in an auth file that are robot tokens and were not masked, alone or in the file's form. */
 export function unmasked(authFile: string, robotTokens: readonly string[], masks: readonly string[]): Leak[] {
   const entries = [...authFile.matchAll(/"auth":\s*"([^"]+)"/g)].map(([, entry = ""]) => entry);
   return entries.flatMap((entry) => {

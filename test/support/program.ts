@@ -1,4 +1,4 @@
-/** Programs of others that run beside the tests: started, waited for, and ended with whatever becomes of this process. */
+/** Other programs that run beside the tests: started, awaited, and stopped however this process ends. */
 import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { get } from "node:https";
@@ -18,7 +18,7 @@ export async function launch(
   env: Record<string, string> = {},
 ): Promise<Program> {
   const file = await open(log, "a");
-  // The shell lives as long as our end of its standard input: whatever happens to this process, the program ends.
+  // The shell runs until our end of its standard input closes: however this process ends, the program stops.
   const child = spawn(
     "sh",
     ["-c", '"$@" </dev/null & cat >/dev/null; kill $! 2>/dev/null; wait', "program", program, ...args],
@@ -37,7 +37,7 @@ export async function launch(
   return { log, stop };
 }
 
-/** Tries until it succeeds. @throws with the program's log after `seconds` */
+/** Retries until it succeeds. @throws with the program's log after `seconds` */
 export async function until(
   attempt: () => Promise<unknown>,
   program: Program,
@@ -68,7 +68,7 @@ export function fetchOk(url: string, ca: string): Promise<void> {
   });
 }
 
-/** Taken one after the other while all are held, so that they differ. */
+/** Taken one after the other while all are held: they differ. */
 export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(Array.from({ length: count }, () => listen(createServer())));
   await Promise.all(held.map(({ close }) => close()));

@@ -1,4 +1,4 @@
-/** The images and registries of a promotion, proved with real skopeo: it copies every form, and finds what was pushed by hand. */
+/** Proves the images and registries of a promotion with real skopeo: it copies every form, and finds what was pushed by hand. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, test } from "vitest";
@@ -67,13 +67,13 @@ describe.concurrent("images made by hand", () => {
     });
   }
 
-  test("the same name is the same image, and no other one is", ({ expect }) => {
+  test("the same name makes the same image, another name another one", ({ expect }) => {
     expect(makeTwoPlatforms("index").digest).toBe(forms["an OCI index"]?.digest);
     const digests = Object.values(forms).flatMap((made) => allOf(made).map(({ digest }) => digest));
     expect(new Set(digests).size).toBe(digests.length - 1); // the image "one" is there twice
   });
 
-  test("a referrer is found by its subject, where a registry can do that", async ({ expect }) => {
+  test("finds a referrer by its subject, if the registry can", async ({ expect }) => {
     const { modern, staging } = world;
     const [bundle, sbom] = [makeReferrer(one, "bundle"), makeReferrer(one, "sbom", "application/spdx+json")];
     for (const made of [one, bundle, sbom]) await modern.push("acme/referred", made);
@@ -85,7 +85,7 @@ describe.concurrent("images made by hand", () => {
     expect(await staging.tags("acme/referred")).toEqual([fallbackTag(one)]);
   });
 
-  test("cosign's tags are made of the digest", ({ expect }) => {
+  test("makes cosign's tags from the digest", ({ expect }) => {
     expect(cosignTag(one, "sig")).toMatch(/^sha256-[0-9a-f]{64}\.sig$/);
   });
 });

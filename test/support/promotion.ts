@@ -1,6 +1,6 @@
 /**
  * The world of a promotion: one authority, one issuer, and Quay stand-ins with a real registry each. A test looks at what
- * a registry holds, and fills it, behind the stand-in's back: what the stand-in has seen is the program's alone.
+ * a registry holds, and fills it, past the stand-in: what the stand-in has seen comes from the program alone.
  */
 import type { IncomingMessage } from "node:http";
 import { request as httpRequest } from "node:http";
@@ -19,7 +19,7 @@ export interface Asked {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
-  /** The robot, by Basic or by the bearer token; undefined: nobody. */
+  /** The robot, by Basic or by the bearer token; undefined: anonymous. */
   readonly user: string | undefined;
 }
 
@@ -36,18 +36,18 @@ export interface Side {
   readonly host: string;
   /** Requests under `/v2/`, `/v2/auth` included, in order. */
   readonly asked: Asked[];
-  /** Told of each as it comes. @returns what takes it back */
+  /** Calls a function with each as it comes. @returns a function that stops that */
   onAsked(listener: (asked: Asked) => void): () => void;
-  /** Puts an image there, with all that belongs to it, under these tags besides its digest. */
+  /** Stores an image with all its parts, under its digest and these tags. */
   push(repository: string, made: Made, tags?: readonly string[]): Promise<void>;
   /** Removes a manifest. */
   remove(repository: string, digest: string): Promise<void>;
   manifest(repository: string, reference: string): Promise<Held | undefined>;
   digest(repository: string, reference: string): Promise<string | undefined>;
   tags(repository: string): Promise<string[]>;
-  /** Digests of what refers to it, sorted, as the registry's API tells; undefined: there is none. */
+  /** Digests of its referrers, sorted, from the registry's API; undefined: it has no such API. */
   referrers(repository: string, digest: string): Promise<string[] | undefined>;
-  /** What of an image is not there: manifests with other bytes, blobs that are missing. */
+  /** The missing parts of an image: manifests with other bytes, blobs that do not exist. */
   missing(repository: string, made: Made): Promise<string[]>;
 }
 
@@ -59,7 +59,7 @@ export interface PromotionWorld {
   readonly release: Side;
   /** A registry with that API. */
   readonly modern: Side;
-  /** What the stand-ins other than the peers' have handed out until now: for the leak harness. */
+  /** The secrets that the stand-ins other than the peers' have given until now: for the leak harness. */
   readonly secrets: readonly Secret[];
   close(): Promise<void>;
 }
@@ -67,9 +67,9 @@ export interface PromotionWorld {
 export interface PromotionWorldOptions {
   /** Of all stand-ins. */
   readonly quay?: QuayOptions;
-  /** What one round trip to staging and release costs, milliseconds. */
+  /** How long one round trip to staging and release takes, milliseconds. */
   readonly delayMs?: number;
-  /** The way to the release stand-in's port, where another one stands in between. */
+  /** The port to use for the release stand-in, if a proxy is in between. */
   readonly releasePorts?: { readonly port: number; readonly publicPort: number };
 }
 
@@ -147,7 +147,7 @@ function rememberSecrets({ tokens }: Quay, secrets: Secret[]): void {
   };
 }
 
-/** Every form of manifest: a registry gives no other than it is asked for. */
+/** Every form of manifest: a registry only gives the forms that a request names. */
 const accept = [
   "application/vnd.oci.image.manifest.v1+json",
   "application/vnd.oci.image.index.v1+json",
@@ -164,14 +164,14 @@ function openSide(quay: Quay, port: number): Side {
     const entry = { method: request.method ?? "GET", path: pathname, query: searchParams, user };
     asked.push(entry);
     for (const listener of listeners) listener(entry);
-    return false; // a rule that is for nobody: it only looks
+    return false; // the rule matches no request: it only observes
   };
   quay.authScript.always(pass(), note);
   quay.registryScript.always(pass(), note);
 
   const { bearerToken } = quay.tokens;
   const bearers = new Map<string, Promise<string>>();
-  /** In the administrator's name, past the stand-in. */
+  /** As the administrator, past the stand-in. */
   async function send(method: string, path: string, repository: string, headers = {}, body?: Buffer) {
     const actions = ["pull", "push", "delete"];
     const bearer =
@@ -206,7 +206,7 @@ function openSide(quay: Quay, port: number): Side {
   async function manifest(repository: string, reference: string): Promise<Held | undefined> {
     const ask = () => send("GET", `/v2/${repository}/manifests/${reference}`, repository, { accept });
     let got = await ask();
-    // While 2.8.2 takes a manifest, also under one more tag, it writes its link anew, and has 500 for whoever reads it.
+    // While 2.8.2 takes a manifest, also under another tag, it rewrites its link, and answers 500 to readers.
     for (let left = 10; got.status === 500 && left > 0; left--) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       got = await ask();
@@ -286,7 +286,7 @@ function exchange(port: number, options: { method: string; path: string; headers
   });
 }
 
-/** Whose password or bearer token it is. */
+/** The user of a password or bearer token. */
 function userOf(authorization = ""): string | undefined {
   const [scheme, value = ""] = authorization.split(" ");
   if (scheme === "Basic") return Buffer.from(value, "base64").toString().split(":")[0];

@@ -1,4 +1,4 @@
-/** An HTTP proxy that knows CONNECT only: what `HTTPS_PROXY` names. It records where clients wanted to go. */
+/** An HTTP proxy that supports only CONNECT, for `HTTPS_PROXY`. It records the targets of clients. */
 import { createServer, type IncomingMessage, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { connect, type Socket } from "node:net";
@@ -6,7 +6,7 @@ import { listen } from "../quay-stand-in/listen.ts";
 import type { Certificate } from "../quay-stand-in/tls.ts";
 
 export interface Proxy {
-  /** With the credentials in it, where some are required. */
+  /** With the credentials, if they are required. */
   url: string;
   /** `host:port` of every CONNECT, the refused ones included. */
   targets: string[];

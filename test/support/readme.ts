@@ -1,4 +1,4 @@
-/** The examples of README.md and of docs/, so that tests can run them as they stand there. */
+/** The examples of README.md and docs/, for tests that run them unchanged. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
@@ -11,10 +11,10 @@ export const readmeBlock = (heading: string, language: string): string => docume
 
 /**
  * @param document its path from the project's root
- * @param heading as it stands there, hashes included: `### Tekton`
+ * @param heading as in the document, hashes included: `### Tekton`
  * @param language of the block
  * @returns the first such block below the heading, before the next heading of its level or above
- * @throws Error where there is none
+ * @throws Error if there is none
  */
 export function documentBlock(document: string, heading: string, language: string): string {
   const block = blocksOf(sectionOf(document, heading)).find((each) => each.language === language);
@@ -52,8 +52,8 @@ function blocksOf(text: string): { language: string; text: string }[] {
 }
 
 /**
- * Puts something of the test's own in place of what an example says.
- * @throws Error where the example no longer says it
+ * Replaces a part of an example with the test's.
+ * @throws Error if the example no longer has that part
  */
 export function substitute(
   example: string,

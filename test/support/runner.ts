@@ -1,4 +1,4 @@
-/** What GitHub's runner gives a step: variables, inputs, tools on PATH; here, tools that write down what they were given. */
+/** What GitHub's runner gives a step: variables, inputs, tools on PATH; here, tools that record what they get. */
 import { type ChildProcess, execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -9,15 +9,15 @@ import type { ActionFile } from "./workflow-commands.ts";
 
 /** Folders whose tools come before the system's: another generation of them (vitest.config.ts), or unpacked ones (script/lib.sh). */
 const { TOOLS_FIRST: first, TODAYS_TOOLS: today } = process.env;
-/** Whether skopeo and buildah are of today, not of 2022. */
+/** Whether skopeo and buildah are today's, not those of 2022. */
 export const areToolsOfToday = today !== undefined && first?.split(":")[0] === today;
 export const systemPath = `${first ? `${first}:` : ""}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
-/** The tools that can log in, in the order in which auto takes them, and whose files each reads by itself. */
+/** The tools that can log in, in the order in which auto takes them, and whose files each reads by default. */
 export const readBy = { skopeo: "containers", buildah: "containers", podman: "containers", docker: "docker" } as const;
 export type ToolName = keyof typeof readBy;
 export const toolNames = Object.keys(readBy) as readonly ToolName[];
 
-/** Where a tool really is; undefined: not on this machine. */
+/** The path of the real tool; undefined: not on this machine. */
 export const findTool = (name: string): string | undefined =>
   systemPath
     .split(":")
@@ -77,7 +77,7 @@ export function runnerVariables(place: Record<"home" | "temp" | "workspace" | "p
   };
 }
 
-/** Every input has a variable, an empty one where neither the workflow nor action.yml gives a value. */
+/** Every input has a variable, an empty one if neither the workflow nor action.yml gives a value. */
 export function inputVariables(action: ActionFile, given: Inputs, workflowRef: string): Record<string, string> {
   for (const name of Object.keys(given)) {
     if (!(name in action.inputs)) throw new Error(`action.yml has no input ${name}`);
@@ -95,7 +95,7 @@ export function inputVariables(action: ActionFile, given: Inputs, workflowRef: s
   );
 }
 
-/** Wrappers, first on PATH, that write down what a tool was given, then become the tool. */
+/** Wrappers, first on PATH, that record what a tool gets, then become the tool. */
 export async function spyOnTools(folder: string, record: string, tools?: readonly ToolName[]): Promise<string> {
   for (const name of tools ?? toolNames) {
     const file = findTool(name);
@@ -109,14 +109,14 @@ export async function spyOnTools(folder: string, record: string, tools?: readonl
     await writeFile(join(folder, name), `${script.join("\n")}\n`, { mode: 0o755 });
   }
   if (tools === undefined) return `${folder}:${systemPath}`;
-  // buildah and podman of whoever is not root ask these for their namespace.
+  // buildah and podman need these for their namespace if the user is not root.
   for (const name of ["newuidmap", "newgidmap"]) {
     if (existsSync(`/usr/bin/${name}`)) await symlink(`/usr/bin/${name}`, join(folder, name));
   }
   return folder;
 }
 
-/** What the spies have written since the last time. The shell stands before the wrapper's path in argv. */
+/** What the wrappers have recorded since the last time. The shell comes before the wrapper's path in argv. */
 export async function readChildren(record: string): Promise<Child[]> {
   const children: Child[] = [];
   for (const name of (await readdir(record)).filter((each) => each.endsWith(".argv")).toSorted()) {
@@ -131,8 +131,8 @@ export async function readChildren(record: string): Promise<Child[]> {
 }
 
 /**
- * Whoever is not root finds a process of podman's own asleep after its first command, which keeps a namespace for the next
- * ones: it is no use to anybody once the job is gone.
+ * For a user who is not root, podman's first command leaves a sleeping process, which keeps a namespace for the next
+ * ones: no process needs it once the job is gone.
  * @param runtime XDG_RUNTIME_DIR of those commands
  */
 export async function endPodman(runtime: string): Promise<void> {
@@ -141,11 +141,11 @@ export async function endPodman(runtime: string): Promise<void> {
   try {
     process.kill(Number(pid), "SIGKILL");
   } catch {
-    // It has ended by itself.
+    // It has ended already.
   }
 }
 
-/** Deletes a folder in which buildah may have built: the root folder of an image can't be written to, unless one is root. */
+/** Deletes a folder in which buildah may have built: only root can write to the root folder of an image. */
 export async function removeStorage(folder: string): Promise<void> {
   await promisify(execFile)("chmod", ["-R", "u+rwX", folder]);
   await rm(folder, { recursive: true, force: true });

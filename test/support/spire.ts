@@ -14,7 +14,7 @@ import { fetchOk, freePorts, launch, type Program, until } from "./program.ts";
 const run = promisify(execFile);
 
 export interface SpireOptions {
-  /** Whose certificate the discovery provider has. */
+  /** Signs the discovery provider's certificate. */
   authority: Authority;
   /** What signs JWT-SVIDs. Default: SPIRE's own, ec-p256, which Quay refuses. */
   jwtKeyType?: "rsa-2048";
@@ -26,7 +26,7 @@ export interface SpireOptions {
 
 export interface Entry {
   id: string;
-  /** Of the process that is to get it; default: of this one. */
+  /** The uid of the process that is to get it; default: this one's. */
   uid?: number;
   hint?: string;
 }
@@ -36,7 +36,7 @@ export interface Spire {
   issuer: string;
   /** Of the agent's Workload API: `unix:///path`. */
   address: string;
-  /** Of the server's socket for administrators, which is no Workload API. */
+  /** The server's socket for administrators, which is not a Workload API. */
   adminAddress: string;
   /** The JWT-SVID that the agent gives to this process now; it gives the same one for half of its life. */
   token(audience: string, id: string): Promise<string>;
@@ -136,7 +136,7 @@ export async function startSpire(options: SpireOptions): Promise<Spire> {
     },
     unregister: async (entryId) => void (await server("entry", "delete", "-entryID", entryId)),
     stopAgent: () => stop("agent"),
-    // Its keys are on disk, so it needs no second token.
+    // Its keys are on disk: it needs no second token.
     startAgent: () => startAgent(),
     close,
   };
@@ -154,7 +154,7 @@ function serverConfig(folder: string, port: number, issuer: string, options: Spi
   ${jwtKeyType === undefined ? "" : `jwt_key_type = "${jwtKeyType}"`}
   ${options.issuer === false ? "" : `jwt_issuer = "${issuer}"`}
   default_jwt_svid_ttl = "${ttlSeconds}s"
-  # How late a new entry is seen; 5 s by default.
+  # How often it looks for new entries; 5 s by default.
   experimental { cache_reload_interval = "500ms" }
 }
 plugins {

@@ -1,4 +1,4 @@
-/** The peers proved with real tools: what skopeo says through the stand-in is what it says with Quay. */
+/** Proves the peers with real tools: skopeo prints the same with the stand-in as with Quay. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -37,12 +37,12 @@ async function exchange(robot = "acme+ci", claims: Record<string, unknown> = {})
 }
 const robotToken = async (robot?: string): Promise<string> => JSON.parse((await exchange(robot)).body).token;
 
-test("today's skopeo is built with the libraries of today", async () => {
+test("today's skopeo has today's libraries", async () => {
   const { stdout } = await finish(spawn(todaysSkopeo(), ["--version"], { stdio: ["ignore", "pipe", "inherit"] }));
   expect(stdout).toBe("skopeo version stand-in, image v5.42.1\n");
 });
 
-/** What the generations of containers/image say differently. */
+/** What the generations of containers/image word differently. */
 const wordsOf2022 = {
   end: "\nStoring signatures",
   denied: "unauthorized: authentication required",
@@ -122,7 +122,7 @@ describe("skopeo", () => {
     expect(await pull("acme/app:v1")).toEqual({ status: 1, text: pullFailed("acme/app", "v1", DENIED) });
   });
 
-  test("a robot without permission logs in all the same", async () => {
+  test("logs in a robot without permission", async () => {
     expect((await login("acme+noperm", await robotToken("acme+noperm"))).status).toBe(0);
     expect(await push("acme/app:v1")).toEqual({ status: 1, text: pushFailed("acme/app") });
     expect(await pull("acme/app:v1")).toEqual({ status: 1, text: pullFailed("acme/app", "v1", DENIED) });
@@ -213,7 +213,7 @@ test("scripted answers", async () => {
   script.clear();
 });
 
-test("which requests carried a secret is known, the secret isn't kept", async () => {
+test("records which requests carried a secret, not the secret", async () => {
   const token = await peers.issuer.sign();
   const authorization = basic("acme+ci", token);
   await toQuay("/v2/auth", { authorization });
@@ -222,14 +222,14 @@ test("which requests carried a secret is known, the secret isn't kept", async ()
   expect(JSON.stringify(peers.quay.requests)).not.toContain(token);
 });
 
-test.each(["expired", "other-name", "other-root"] as const)("a certificate of %s is refused", async (flaw) => {
+test.each(["expired", "other-name", "other-root"] as const)("rejects a certificate of %s", async (flaw) => {
   const { authority } = peers;
   const quay = await startQuay(authority, { certificate: await authority.issueFlawed(flaw) });
   await expect(ask(quay.url, authority.ca, { path: "/" })).rejects.toThrow(/expired|altnames|unable to verify|signed/);
   await quay.close();
 });
 
-test("the proxy tells where clients went, and asks for credentials", async () => {
+test("the proxy records where clients went, and asks for credentials", async () => {
   const { host } = peers.quay;
   const dial = async (proxyUrl: string) => {
     const { hostname, port, username, password } = new URL(proxyUrl);
@@ -265,7 +265,7 @@ test("a delay costs a round trip for TCP, one for TLS 1.3, one for the answer", 
   await delay.close();
 });
 
-test("serve.ts lives as long as its standard input, and leaves nothing", async () => {
+test("serve.ts runs as long as its standard input is open, and leaves nothing", async () => {
   const script = join(import.meta.dirname, "../quay-stand-in/serve.ts");
   const child = spawn(process.execPath, [script, "--robots", "2", "--delay", "1"], {
     stdio: ["pipe", "pipe", "inherit"],

@@ -8,9 +8,9 @@ import { type ICreateToxicBody, Toxiproxy } from "toxiproxy-node-client";
 import { findBuilt } from "../quay-stand-in/built.ts";
 import { listen } from "../quay-stand-in/listen.ts";
 
-/** What is done to every connection from now on, on the way from the peer to us. */
+/** What happens to every connection from now on, from the peer to us. */
 export type Toxic =
-  /** Hands nothing on; after so many milliseconds (0: never) the connection ends. */
+  /** Forwards nothing; after so many milliseconds (0: never) the connection ends. */
   | { type: "timeout"; attributes: { timeout: number } }
   /** A TCP reset, so many milliseconds after the connection was made. */
   | { type: "reset_peer"; attributes: { timeout: number } }
@@ -26,26 +26,26 @@ export interface Passage {
   port: number;
   /** One chain, in this order. */
   poison(...toxics: Toxic[]): Promise<void>;
-  /** Whoever wants to connect is refused. */
+  /** Refuses connections. */
   shut(): Promise<void>;
-  /** As if nothing had been done to it. */
+  /** Removes all of these. */
   heal(): Promise<void>;
 }
 
 export interface Toxiproxies {
-  /** A way to a port of this machine. */
+  /** A route to a port of this machine. */
   open(port: number): Promise<Passage>;
   close(): Promise<void>;
 }
 
-/** Undefined: `need_go_tool toxiproxy` has not been here. */
+/** Undefined: `need_go_tool toxiproxy` has not run. */
 export const findToxiproxy = (): string | undefined => findBuilt("toxiproxy", "server");
 
 export async function startToxiproxy(): Promise<Toxiproxies> {
   const program = findToxiproxy();
   if (program === undefined) throw new Error("there is no Toxiproxy here: script/test builds it");
   const port = await freePort();
-  // The shell lives as long as our end of its standard input: whatever happens to this process, Toxiproxy ends.
+  // The shell runs until our end of its standard input closes: however this process ends, Toxiproxy stops.
   const script = '"$1" -host 127.0.0.1 -port "$2" & cat >/dev/null; kill $!; wait';
   const child = spawn("sh", ["-c", script, "toxiproxy", program, String(port)], {
     stdio: ["pipe", "pipe", "pipe"],
@@ -106,7 +106,7 @@ export async function startToxiproxy(): Promise<Toxiproxies> {
   };
 }
 
-/** For a peer whose way is made before it is there. */
+/** For a peer whose route is made before it starts. */
 export async function freePort(): Promise<number> {
   const listening = await listen(createServer());
   await listening.close();

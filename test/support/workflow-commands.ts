@@ -7,15 +7,15 @@ export interface Annotation {
 }
 
 export interface Shown {
-  /** The log as people see it: masked values are stars, from the line after their `add-mask` on. */
+  /** The log as users see it: masked values are stars, from the line after their `add-mask` on. */
   text: string;
   masks: string[];
   annotations: Annotation[];
 }
 
 /**
- * Only exact values are masked: stricter than GitHub, which hides some encodings of a masked value too.
- * @throws where a value is printed that belongs into a file: GitHub still obeys two of these commands
+ * Masks only exact values: stricter than GitHub, which masks some encodings of a value too.
+ * @throws if a value is printed that belongs in a file: GitHub still obeys two of these commands
  */
 export function show(stdout: string): Shown {
   const masks: string[] = [];
@@ -36,7 +36,7 @@ export function show(stdout: string): Shown {
       annotations.push({ level: command, title: hide(title), message: hide(message) });
       lines.push(hide(`${command}: ${title ? `${title}: ` : ""}${message}`));
     } else {
-      // Debug lines are shown to whoever asks for them, so they count as shown.
+      // Debug lines count as shown: a user can ask for them.
       lines.push(hide(command === "" ? line : `${command}${properties}: ${message}`));
     }
   }
@@ -70,13 +70,13 @@ export function parseFileCommands(text: string): Record<string, string> {
 }
 
 export interface ActionFile {
-  /** Default of each input, as it stands there. */
+  /** Default of each input, as in the file. */
   inputs: Record<string, string>;
   main: string;
   post: string;
 }
 
-/** As much YAML as this project's action.yml uses: two levels, scalars plain or in double quotes. */
+/** The YAML that this project's action.yml uses: two levels, scalars plain or in double quotes. */
 export function parseActionFile(text: string): ActionFile {
   const inputs: Record<string, string> = {};
   const runs: Record<string, string> = {};

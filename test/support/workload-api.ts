@@ -1,6 +1,6 @@
 /**
- * A SPIFFE Workload API of the tests' own, by gRPC's own library for Node: it answers as an agent does, or as none would.
- * What that library can't be brought to do (a stream reset, a frame that isn't one) is `startHttp2`'s and `startTcp`'s.
+ * The tests' SPIFFE Workload API, with gRPC's own library for Node: it answers as an agent does, or as none would.
+ * `startHttp2` and `startTcp` do what that library can't (a stream reset, a broken frame).
  */
 import { createServer as createHttp2, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { createServer as createTcp, type Server, type Socket } from "node:net";
@@ -40,7 +40,7 @@ export interface WorkloadApi {
   calls: WorkloadCall[];
   /** For the next calls, one each. */
   next(...answers: WorkloadAnswer[]): void;
-  /** For all calls that nothing else is left for. */
+  /** For all calls after those. */
   always(answer: WorkloadAnswer): void;
   close(): Promise<void>;
 }
@@ -48,7 +48,7 @@ export interface WorkloadApi {
 /** @param at the path of a socket to make, or an IP address to listen at */
 export async function startWorkloadApi(at: string, answer: WorkloadAnswer): Promise<WorkloadApi> {
   const calls: WorkloadCall[] = [];
-  let standing = answer;
+  let defaultAnswer = answer;
   let queue: WorkloadAnswer[] = [];
 
   function handle(call: ServerUnaryCall<WorkloadCall, Buffer>, reply: sendUnaryData<Buffer>): void {
@@ -59,7 +59,7 @@ export async function startWorkloadApi(at: string, answer: WorkloadAnswer): Prom
       refuse(3, "security header missing from request");
       return;
     }
-    const next = queue.shift() ?? standing;
+    const next = queue.shift() ?? defaultAnswer;
     if (next === "hang") return;
     if ("status" in next) refuse(next.status, next.message ?? "");
     else reply(null, "bytes" in next ? next.bytes : encodeResponse(next.svids));
@@ -78,7 +78,7 @@ export async function startWorkloadApi(at: string, answer: WorkloadAnswer): Prom
     calls,
     next: (...answers) => void queue.push(...answers),
     always(answer) {
-      standing = answer;
+      defaultAnswer = answer;
       queue = [];
     },
     close: async () => server.forceShutdown(),
@@ -152,7 +152,7 @@ export function frame(message: Buffer, { compressed = 0, length = message.length
 
 export interface RawServer {
   address: string;
-  /** How many streams, or connections, there were. */
+  /** How many streams, or connections, were opened. */
   count(): number;
   close(): Promise<void>;
 }

@@ -25,7 +25,7 @@ describe("the file of roots", () => {
     return path;
   };
 
-  test("its certificates are taken, what people write around them is not", async () => {
+  test("takes its certificates, and nothing between them", async () => {
     const root = authority.ca.trim();
     expect(await readRoots(undefined)).toBeUndefined();
     expect(await readRoots(authority.caFile)).toBe(`${root}\n`);
@@ -51,7 +51,7 @@ describe("the file of roots", () => {
     expect(error.message).toBe(`The option "ca-file" is ${JSON.stringify(path)}: ${problem}.`);
   });
 
-  test("the damaged one of several is named", async () => {
+  test("names the damaged one of several", async () => {
     const broken = authority.ca.replace(/^MI../m, "AAAA");
     const error = await failure(readRoots(await write(`${authority.ca}\n${broken}`)));
     expect(error.message).toContain("certificate 2 in the file is damaged");
@@ -69,7 +69,7 @@ describe("the file of roots", () => {
     expect(said).toBe(`The option "ca-file" is "${path}": the file is not readable by this user.\n`);
   });
 
-  test("not there, or a folder", async () => {
+  test("missing, or a folder", async () => {
     const folder = await makeFolder();
     const path = join(folder, "nothing");
     const error = await failure(readRoots(path));
@@ -79,7 +79,7 @@ describe("the file of roots", () => {
   });
 });
 
-test("roots are left in a folder and taken back with it, again and again", async () => {
+test("installs roots in a folder and removes them with it, again and again", async () => {
   const home = await makeFolder();
   const folder = join(home, ".config/containers/certs.d/quay.io");
   const records: CertificateRecord[] = [];
@@ -100,7 +100,7 @@ test("roots are left in a folder and taken back with it, again and again", async
   expect(existsSync(join(home, ".config"))).toBe(false);
 });
 
-test("what was written down and could not be made is no obstacle; what can't be deleted is told", async () => {
+test("ignores recorded roots that could not be made; reports those that can't be deleted", async () => {
   const home = await makeFolder();
   await writeFile(join(home, "file"), "");
   await removeRoots({ path: join(home, "file/certs.d/x.crt"), folders: [join(home, "file/certs.d")], hash: "" });
@@ -111,7 +111,7 @@ test("what was written down and could not be made is no obstacle; what can't be 
   expect(existsSync(join(home, "x.crt/theirs"))).toBe(true);
 });
 
-test("a certificate that somebody has put in its place stays, and what a kill has left goes", async () => {
+test("keeps a certificate that has replaced ours, and removes what a kill has left", async () => {
   const folder = join(await makeFolder(), "certs.d/quay.io");
   const records: CertificateRecord[] = [];
   await installRoots("ours", folder, "0123456789ab", async (record) => void records.push(record));
@@ -125,7 +125,7 @@ test("a certificate that somebody has put in its place stays, and what a kill ha
   expect(await readdir(folder)).toEqual(["quay-keyless-login-0123456789ab.crt"]);
 });
 
-test("whoever puts a link where a certificate is to go loses nothing by it", async () => {
+test("does not write through a link at the certificate's path", async () => {
   const base = await makeFolder();
   const folder = join(base, "certs.d/quay.io");
   await mkdir(folder, { recursive: true });
@@ -135,7 +135,7 @@ test("whoever puts a link where a certificate is to go loses nothing by it", asy
   expect(await readFile(join(base, "precious"), "utf8")).toBe("theirs");
 });
 
-test("a folder with other people's roots stays", async () => {
+test("keeps a folder with other roots", async () => {
   const home = await makeFolder();
   const records: CertificateRecord[] = [];
   await installRoots("x", join(home, "certs.d/quay.io"), "a", async (record) => void records.push(record));
@@ -151,7 +151,7 @@ test.each([
   [1, 2, 0],
   [1, 0, 2],
 ])(
-  "three sessions that leave roots for one host, and leave in the order %d, %d, %d: nothing stays",
+  "three sessions that install roots for one host, and log out in the order %d, %d, %d, leave nothing",
   async (...order) => {
     const base = await makeFolder();
     const folder = join(base, "containers/certs.d/quay.io");

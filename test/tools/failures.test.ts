@@ -1,4 +1,4 @@
-/** What a tool's words mean: Go's own errors and those of the containers libraries, in each tool's clothes. */
+/** What a tool's words mean: Go's own errors and those of the containers libraries, in each tool's log format. */
 import { describe, expect, test } from "vitest";
 import { readToolFailure, type ToolFailure } from "../../src/tools/failures.ts";
 
@@ -234,8 +234,8 @@ function means(expected: ToolFailure, errors: readonly string[]): void {
   expect(wrong).toEqual([]);
 }
 
-describe("what a tool's words mean, in each tool's clothes, whatever host and repository are called", () => {
-  test.each(Object.entries(passing))("passing: %s", (_, errors) => means("passing", errors));
+describe("what a tool's words mean, in each tool's log format, for any name of host and repository", () => {
+  test.each(Object.entries(passing))("a passing failure: %s", (_, errors) => means("passing", errors));
   test("a crash", () => means("crashed", crashed));
   test("a refusal", () => means("refused", refused));
   test("a certificate", () => means("untrusted", untrusted));
@@ -256,7 +256,7 @@ describe("what a tool's words mean, in each tool's clothes, whatever host and re
   });
 });
 
-describe("what is shown of a tool's words", () => {
+describe("the tool's words that are shown", () => {
   test.each<[string, string]>([
     [`Copying blob ${digest}\n${fatal('Get "https://q/v2/": EOF')}`, 'Get "https://q/v2/": EOF'],
     [fatal('Patch "https://q/v2/a/blobs/uploads/1?_state=long": EOF'), 'Patch "https://q/v2/a/blobs/uploads/1": EOF'],
@@ -272,7 +272,7 @@ describe("what is shown of a tool's words", () => {
   });
 });
 
-test.each([":", "a", "a.", "/", '"', "<", "->", "in a", "timeout"])("a long answer of %j costs no time", (part) => {
+test.each([":", "a", "a.", "/", '"', "<", "->", "in a", "timeout"])("reads a long answer of %j fast", (part) => {
   const began = performance.now();
   readToolFailure(`Error: ${part.repeat(65_536 / part.length)}`);
   expect(performance.now() - began).toBeLessThan(1000);

@@ -16,7 +16,7 @@ vi.mock("node:os", { spy: true });
 const run = promisify(execFile);
 const named = 'credential-helpers = ["secretservice"]\n';
 
-/** A home, and a PATH with two helpers and a program that is none. */
+/** A home, and a PATH with two helpers and another program. */
 async function makeMachine() {
   const base = await makeFolder();
   for (const name of ["docker-credential-secretservice", "docker-credential-pass", "skopeo"]) {
@@ -37,7 +37,7 @@ async function makeMachine() {
   };
 }
 
-/** What a program says and ends with. */
+/** A program's output and exit code. */
 const runHelper = (file: string, ...args: string[]) =>
   run(file, args).then(
     ({ stdout }) => ({ stdout, code: 0 }),
@@ -45,7 +45,7 @@ const runHelper = (file: string, ...args: string[]) =>
   );
 
 describe("stand-ins", () => {
-  test("take the place of each helper on PATH, for this user alone, and of nothing else", async () => {
+  test("replace each helper on PATH, for this user alone, and nothing else", async () => {
     const { env, folder, put, usual, base } = await makeMachine();
     await put(usual);
     expect(await standInForHelpers(env, folder)).toBe(folder);
@@ -57,7 +57,7 @@ describe("stand-ins", () => {
     expect(stdout).toBe(`${join(folder, "docker-credential-pass")}\n${join(base, "bin/skopeo")}\n`);
   });
 
-  test("know of no login, and take none", async () => {
+  test("have no login, and store none", async () => {
     const { env, folder, put, usual } = await makeMachine();
     await put(usual);
     await standInForHelpers(env, folder);
@@ -69,7 +69,7 @@ describe("stand-ins", () => {
     }
   });
 
-  test("are not made where no file names a helper", async () => {
+  test("are not made if no file names a helper", async () => {
     const { env, folder, base } = await makeMachine();
     expect(await standInForHelpers(env, folder)).toBeUndefined();
     expect(await readdir(base)).not.toContain("session");
@@ -78,15 +78,15 @@ describe("stand-ins", () => {
   test.each<[string, (bin: string) => string | undefined]>([
     ["is not set", () => undefined],
     ["has no helper", () => "/nowhere"],
-    ["has folders only that depend on where the job stands", () => "bin:."],
-  ])("are not made where PATH %s", async (_, pathOf) => {
+    ["has only folders relative to the working folder", () => "bin:."],
+  ])("are not made if PATH %s", async (_, pathOf) => {
     const { env, folder, put, usual, base } = await makeMachine();
     await put(usual);
     expect(await standInForHelpers({ ...env, PATH: pathOf(base) }, folder)).toBeUndefined();
     expect(await readdir(base)).not.toContain("session");
   });
 
-  test("come first on PATH, be it empty; without them PATH stays as it is", () => {
+  test("come first on PATH, even on an empty one; without them PATH stays as it is", () => {
     expect(withStandIns({ PATH: "/usr/bin" }, "/stand-ins")).toEqual({ PATH: "/stand-ins:/usr/bin" });
     expect(withStandIns({ HOME: "/home" }, "/stand-ins")).toEqual({ HOME: "/home", PATH: "/stand-ins" });
     expect(withStandIns({ PATH: "/usr/bin" }, undefined)).toEqual({ PATH: "/usr/bin" });
@@ -110,7 +110,7 @@ describe("stand-ins", () => {
     const folder = join(disk, "helpers");
     const error = await failure(standInForHelpers(env, folder));
     expect(error.code).toBe("credential-helper");
-    expect(error.message).toContain(`No program can be run in ${folder}`);
+    expect(error.message).toContain(`No program can run in ${folder}`);
     expect(error.remedy).toEqual([
       `${usual} sets credential-helpers. Write there, for this job:`,
       'credential-helpers = ["containers-auth.json"]',
@@ -170,7 +170,7 @@ describe("a helper is named", () => {
     },
   );
 
-  test.each([undefined, ""])("in the home that the system knows, where HOME is %j", async (HOME) => {
+  test.each([undefined, ""])("in the home that the system knows, if HOME is %j", async (HOME) => {
     const { env, folder, put, home, usual } = await makeMachine();
     await put(usual);
     vi.mocked(userInfo).mockReturnValueOnce({ username: "ci", uid: 1000, gid: 1000, shell: null, homedir: home });
@@ -193,7 +193,7 @@ describe("a helper is named", () => {
 });
 
 describe("beside stand-ins", () => {
-  test("the helpers are told that a tool would have given the login to", async () => {
+  test("returns the helpers that a tool tried to store the login in", async () => {
     const { env, folder, put, usual, base } = await makeMachine();
     await put(usual);
     const { result, asked } = await besideHelpers(env, folder, async (helpers = "") => {
@@ -205,7 +205,7 @@ describe("beside stand-ins", () => {
     expect(await readdir(join(base, "session"))).toEqual([]);
   });
 
-  test("nothing is left by what fails", async () => {
+  test("leaves nothing after a failure", async () => {
     const { env, folder, put, usual, base } = await makeMachine();
     await put(usual);
     const fails = async () => Promise.reject(new Error("the tool failed"));
@@ -213,12 +213,12 @@ describe("beside stand-ins", () => {
     expect(await readdir(join(base, "session"))).toEqual([]);
   });
 
-  test("no helper is asked where none is named", async () => {
+  test("asks no helper if none is named", async () => {
     const { env, folder } = await makeMachine();
     expect(await besideHelpers(env, folder, async (helpers) => helpers)).toEqual({ result: undefined, asked: [] });
   });
 
-  test("a folder that is gone by then tells of no helper", async () => {
+  test("returns no helper if the folder is gone by then", async () => {
     const { env, folder, put, usual, base } = await makeMachine();
     await put(usual);
     const work = async () => void (await run("rm", ["-r", join(base, "session")]));
@@ -229,12 +229,12 @@ describe("beside stand-ins", () => {
 describe("a tool's failure", () => {
   const storing = "Error: error storing credentials - err: exit status 1, out: `credentials not found`";
 
-  test("over anything else is not explained", async () => {
+  test("with another cause is not explained", async () => {
     const { env, folder } = await makeMachine();
     expect(await explainHelper("skopeo", "Error: unauthorized", folder, env)).toBeUndefined();
   });
 
-  test("over a helper names the helper and the file that sets it", async () => {
+  test("because of a helper names the helper and the file that sets it", async () => {
     const { env, folder, put, usual } = await makeMachine();
     await put(usual);
     await standInForHelpers(env, folder);
@@ -242,7 +242,7 @@ describe("a tool's failure", () => {
     const error = await explainHelper("skopeo", storing, folder, env);
     expect(error?.code).toBe("credential-helper");
     expect(error?.message).toBe(
-      "skopeo keeps logins in the credential helper secretservice alone, and would not read one in a file. The helper has not got the robot token.",
+      "skopeo stores logins only in the credential helper secretservice, and would not read one from a file. The helper did not get the robot token.",
     );
     expect(error?.remedy).toEqual([
       `${usual} sets credential-helpers. Write there, for this job:`,
@@ -259,14 +259,14 @@ describe("a tool's failure", () => {
     expect(error?.remedy[0]).toBe(`${usual} and ${dropIn} sets credential-helpers. Write there, for this job:`);
   });
 
-  test("over a helper that nobody knows of says what is known", async () => {
+  test("because of an unknown helper says what is known", async () => {
     const { env } = await makeMachine();
     const error = await explainHelper("podman", storing, undefined, env);
-    expect(error?.message).toContain("podman keeps logins in a credential helper alone");
+    expect(error?.message).toContain("podman stores logins only in a credential helper");
     expect(error?.remedy[0]).toContain("registries.conf sets credential-helpers");
   });
 
-  test("over a helper that is not installed says so", async () => {
+  test("because of a helper that is not installed says so", async () => {
     const { env, folder, put, usual } = await makeMachine();
     await put(usual, 'credential-helpers = ["osxkeychain"]');
     const words =
@@ -276,8 +276,8 @@ describe("a tool's failure", () => {
     expect(error?.remedy[0]).toContain(usual);
   });
 
-  test("is explained without a folder of stand-ins that has gone", async () => {
+  test("is explained if the folder of stand-ins is gone", async () => {
     const { env, folder } = await makeMachine();
-    expect((await explainHelper("skopeo", storing, folder, env))?.message).toContain("in a credential helper alone");
+    expect((await explainHelper("skopeo", storing, folder, env))?.message).toContain("only in a credential helper");
   });
 });

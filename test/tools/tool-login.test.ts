@@ -72,8 +72,8 @@ async function refused(setup: Setup): Promise<Refused & { waits: number[] }> {
   await login.abandon();
   const basic = Buffer.from(`${token.robot}:${token.token}`).toString("base64");
   expect(platform.reporter.secrets).toContain(basic);
-  const told = [error.message, error.stack, ...error.remedy, platform.reporter.text()].join("\n");
-  expectNoSecret(told, [token.token, basic, ...token.token.split(".")]);
+  const shown = [error.message, error.stack, ...error.remedy, platform.reporter.text()].join("\n");
+  expectNoSecret(shown, [token.token, basic, ...token.token.split(".")]);
   expect(existsSync(folder)).toBe(false);
   return Object.assign(error, { waits });
 }
@@ -87,7 +87,7 @@ const fake = async (script: string, name: ToolName = "skopeo") => ({
 const writeEntry = `password=$(cat); auth=$(printf %s "$5:$password" | base64 -w0); printf '{"auths":{"%s":{"auth":"%s"}}}' "$8" "$auth" > "$3"`;
 
 describe("a tool", () => {
-  test("gets the password by standard input only, and its entry is brought back", async () => {
+  test("gets the password on standard input only, and returns its entry", async () => {
     const base = await makeFolder();
     const spy = `tr '\\0' '\\n' < /proc/$$/cmdline > ${base}/args; env > ${base}/env`;
     const tool = await fake(`${spy}; ${writeEntry}; echo Login Succeeded!`);
@@ -103,7 +103,7 @@ describe("a tool", () => {
     expectNoSecret(seen, [token.token, auth, "request-secret", "identity-secret"]);
   });
 
-  test("gets no password as long as nobody knows where it would take it", async () => {
+  test("gets no password before it is known where it would send it", async () => {
     const base = await makeFolder();
     const realm = () => Promise.reject(new ExplainedError("realm-refused", "another host", { remedy: [] }));
     const error = await refused({ ...(await fake(`cat > ${base}/got; ${writeEntry}`)), realm });
@@ -111,14 +111,14 @@ describe("a tool", () => {
     expect(await readFile(`${base}/got`, "utf8").catch(() => "")).toBe("");
   });
 
-  test("runs before the token is there", async () => {
+  test("starts before the token arrives", async () => {
     const base = await makeFolder();
     const { login } = await setUp(await fake(`echo $$ > ${base}/pid; ${writeEntry}`));
     await expect.poll(() => existsSync(`${base}/pid`)).toBe(true);
     await login.abandon();
   });
 
-  test("that is abandoned is ended, and leaves nothing", async () => {
+  test("is killed if abandoned, and leaves nothing", async () => {
     const base = await makeFolder();
     const { login, folder } = await setUp(await fake(`echo $$ > ${base}/pid; echo x > "$3"; exec cat`));
     await expect.poll(() => readFile(`${base}/pid`, "utf8").catch(() => "")).toMatch(/\n/);
@@ -130,7 +130,7 @@ describe("a tool", () => {
   });
 });
 
-describe("a tool that is none", () => {
+describe("a broken tool", () => {
   test.each([
     ["says that it worked and writes nothing", "cat > /dev/null; echo Login Succeeded!"],
     ["writes garbage", 'cat > /dev/null; echo garbage > "$3"'],
@@ -141,7 +141,7 @@ describe("a tool that is none", () => {
     const tool = await fake(script);
     const error = await refused(tool);
     expect(error.code).toBe("tool-failed");
-    expect(error.message).toBe(`skopeo says that it has logged in, but left no login for ${peers.registryHost}.`);
+    expect(error.message).toBe(`skopeo reported success, but wrote no login for ${peers.registryHost}.`);
     expect(error.remedy.join()).toContain(tool.file);
     expect(error.waits).toEqual([]);
   });
@@ -151,15 +151,15 @@ describe("a tool that is none", () => {
     ["prints it in a long line", "printf 'password: %0450d ' 0; cat; exit 1"],
     ["prints the entry", `${writeEntry}; cat "$3"; exit 1`],
     ["prints it as a Go program would", `printf 'time="x" level=fatal msg="no \\"%s\\""\\n' "$(cat)"; exit 1`],
-  ])("%s: nobody sees it", async (_, script) => {
+  ])("%s: stays hidden", async (_, script) => {
     const error = await refused(await fake(script));
     expect(error.code).toBe("tool-failed");
     expect(error.message).toMatch(/\*\*\*|password: 0+$/);
   });
 
-  test("has nothing to say", async () => {
+  test("prints nothing", async () => {
     const error = await refused(await fake("exit 3"));
-    expect(error.message).toContain(`skopeo login ${peers.registryHost}: no words`);
+    expect(error.message).toContain(`skopeo login ${peers.registryHost}: it printed nothing`);
     expect(error.remedy).toEqual([
       `Try the same by hand: skopeo login ${peers.registryHost}`,
       "Or choose another tool with the option tool.",
@@ -174,9 +174,9 @@ describe("a tool that is none", () => {
   });
 
   test.each([
-    ["no root of one's own is needed", undefined],
+    ["no extra root is needed", undefined],
     ["one is", "certificates"],
-  ])("fails for its own reasons, where %s", async (_, name) => {
+  ])("fails for its own reasons, although %s", async (_, name) => {
     const certificates = name && (await makeFolder());
     const error = await refused({ ...(await fake("echo 'no such command'; exit 1")), certificates });
     expect(error.message).toBe(
@@ -184,14 +184,14 @@ describe("a tool that is none", () => {
     );
   });
 
-  test("fails since somebody has emptied the temporary folder: that is said, not what it makes of it", async () => {
+  test("fails because the temporary folder was emptied: the error says so, and does not quote the tool", async () => {
     const certificates = await makeFolder();
     const empty = `cat > /dev/null; rm -rf ${certificates} "$(dirname "$3")"`;
     const tool = await fake(`${empty}; echo '502 x509: certificate signed by unknown authority'; exit 1`);
     const error = await refused({ ...tool, certificates });
     expect(error.code).toBe("auth-file-unusable");
     expect(error.message).toBe(`The temporary folder was emptied during the login: ${certificates} is gone.`);
-    expect(error.remedy).toEqual(["Let nothing delete files there while a login runs, and run the job again."]);
+    expect(error.remedy).toEqual(["Don't delete files there while a login runs, and run the job again."]);
     expect(error.waits).toEqual([]);
   });
 
@@ -201,7 +201,7 @@ describe("a tool that is none", () => {
     expect(error.message).toContain("ENOENT");
   });
 
-  test("has no end: the login's time ends it", async () => {
+  test("never ends: the timeout kills it", async () => {
     const controller = new AbortController();
     const tool = await fake("cat > /dev/null; sleep 30");
     const { login, token, folder } = await setUp({ ...tool, signal: controller.signal });
@@ -215,13 +215,13 @@ describe("a tool that is none", () => {
   });
 });
 
-describe("what the tool says decides what happens next", () => {
+describe("the tool's words decide what happens next", () => {
   const says = (words: string, marker: string, times: number) =>
     fake(
       `echo x >> ${marker}; if [ $(wc -l < ${marker}) -le ${times} ]; then cat > /dev/null; echo '${words}' >&2; exit 1; fi; ${writeEntry}`,
     );
 
-  test("a gateway's 502 is tried again, with a tool started anew", async () => {
+  test("retries a gateway's 502, with a new process", async () => {
     const marker = join(await makeFolder(), "count");
     const words = 'time="x" level=fatal msg="invalid status code from registry 502 (Bad Gateway)"';
     const { login, token, waits, platform } = await setUp(await says(words, marker, 2));
@@ -238,40 +238,40 @@ describe("what the tool says decides what happens next", () => {
     "http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR",
     "received unexpected HTTP status: 520 unknown",
     "Error response from daemon: toomanyrequests: <html>\n<head><title>429 Too Many Requests</title></head>\n</html>",
-  ])("passing trouble is: %s", async (words) => {
+  ])("retries what passes: %s", async (words) => {
     const { login, token, waits } = await setUp(await says(words, join(await makeFolder(), "count"), 3));
     expect(await login.finish(token)).toHaveProperty("auth");
     expect(waits).toHaveLength(3);
   });
 
-  test("where it does not pass, that is temporary", async () => {
+  test("reports what does not pass as temporary", async () => {
     const { login, token } = await setUp(await fake("echo 'connect: no route to host'; exit 1"));
     const error = await failure(login.finish(token));
     expect(error.code).toBe("registry-unavailable");
     expect(errorCodes[error.code]).toBe("temporary");
   });
 
-  test("a crash (500) is tried twice more, since it is also Quay's word for a robot token that is none", async () => {
+  test("retries a crash (500) twice, since it is also Quay's answer to a bad robot token", async () => {
     const error = await refused(await fake("echo 'invalid status code from registry 500 (Internal)'; exit 1"));
     expect(error.code).toBe("registry-unavailable");
     expect(error.waits).toHaveLength(2);
   });
 
-  test("a registry that is not up, behind a web part that is: told so, and tried again", async () => {
+  test("reports a registry part that is not up, and retries", async () => {
     const words = "pinging container registry x: can t talk to a V1 container registry";
     const { login, token, platform } = await setUp(await says(words, join(await makeFolder(), "count"), 1));
     expect(await login.finish(token)).toHaveProperty("auth");
     expect(platform.reporter.infos[0]).toContain(`The registry part of Quay at ${peers.registryHost} is not up`);
   });
 
-  test("an unknown certificate is not", async () => {
+  test("does not retry an unknown certificate", async () => {
     const error = await refused(await fake("echo 'x509: certificate signed by unknown authority'; exit 1"));
     expect(error.code).toBe("tls-untrusted");
     expect(error.remedy.join()).toContain("ca-file");
     expect(error.waits).toEqual([]);
   });
 
-  test("a refusal is not; Quay is asked for its reason", async () => {
+  test("does not retry a refusal, and asks Quay for its reason", async () => {
     const invalid = await fake("echo 'invalid username/password'; exit 1");
     const unexplained = await refused(invalid);
     expect(unexplained.code).toBe("login-refused");
@@ -288,7 +288,7 @@ describe("what the tool says decides what happens next", () => {
     ['level=fatal msg="no such thing" code=5', 'level=fatal msg="no such thing" code=5'],
     ['level=fatal msg="no" error="such thing"', 'level=fatal msg="no" error="such thing"'],
     ["first\n\nno such thing\n\n", "no such thing"],
-  ])("%j: the message alone is told", async (output, said) => {
+  ])("%j: shows only the message", async (output, said) => {
     const base = await makeFolder();
     await writeFile(join(base, "output"), output);
     const error = await refused(await fake(`cat ${base}/output; exit 1`));
@@ -297,7 +297,7 @@ describe("what the tool says decides what happens next", () => {
     );
   });
 
-  test("only the end of a long story is told", async () => {
+  test("shows only the end of a long output", async () => {
     const error = await refused(await fake(`echo first; printf '%01000d' 7; exit 1`));
     expect(error.message).toMatch(/: 0{500}$/);
   });
@@ -305,7 +305,7 @@ describe("what the tool says decides what happens next", () => {
 
 const secret = "eyJhbGciOi.an.identity";
 const isSecret = (text: string) => text.includes(secret);
-/** What fits the list of what tools need by its name, but not by what it holds. */
+/** Variables with a name that tools need, and a value that they must not get. */
 const disguised: Environment = Object.fromEntries(
   [
     ...["BUILDAH_ID_TOKEN", "STORAGE_TOKEN", "XDG_TOKEN", "CONTAINERS_ID_TOKEN", "_CONTAINERS_X", "LC_TOKEN"],
@@ -343,7 +343,7 @@ test("the environment that a tool gets holds what tools need, and no secrets", (
     DOCKER_CONFIG: "/d",
     DOCKER_AUTH_CONFIG: "s",
     MYPATH: "x",
-    // What only begins like one of those.
+    // Names that only begin like one of those.
     HOME_TOKEN: "s",
     USER_PASSWORD: "s",
     HTTPS_PROXY_PASSWORD: "s",
@@ -359,12 +359,12 @@ describe.each<[string, Environment]>([
   ["a tool's", toolEnvironment({ ...disguised, PATH: "/bin" }, isSecret, undefined)],
   ["a command's", commandEnvironment({ ...disguised, PATH: "/bin" }, isSecret, undefined)],
 ])("%s environment", (_, env) => {
-  test("has nothing that is known to be secret, whatever its name", () => {
+  test("has no known secret, whatever its name", () => {
     expect(env).toEqual({ PATH: "/bin" });
   });
 });
 
-test("a command's environment is the user's own but for what a login could be had with", () => {
+test("a command's environment is the user's without what leads to a login", () => {
   const kept = { PATH: "/bin", COSIGN_PASSWORD: "theirs", GITHUB_TOKEN: "theirs", SSL_CERT_DIR: "/own" };
   const dropped = {
     ACTIONS_ID_TOKEN_REQUEST_URL: "https://token.example.com",
@@ -395,7 +395,7 @@ describe.each(toolNames)("the real %s", async (name) => {
   });
 
   // A loopback address is an "insecure registry" to docker: it trusts any certificate there, tries http after a failure
-  // over https, and newer ones tell of that try only. So on this machine only its successes are like real ones.
+  // over https, and newer ones report only that attempt. On this machine only its successes are like real ones.
   if (name === "docker") {
     there("is refused when robot accounts are turned off", async () => {
       peers.quay.settings.robotsDisallowed = true;
@@ -417,14 +417,14 @@ describe.each(toolNames)("the real %s", async (name) => {
   });
 
   there("gets through after a gateway's 502", async () => {
-    // skopeo and friends ping /v2/ first; what is in front of Quay may answer that, or the token's address.
+    // The containers tools ping /v2/ first; what is in front of Quay may answer that, or the token's address.
     peers.quay.authScript.next(answer(502, "<h1>502</h1>"), answer(503, ""), pass());
     const { login, token, waits } = await setUp(await real());
     expect(await login.finish(token)).toHaveProperty("auth");
     expect(waits.length).toBeGreaterThanOrEqual(1);
   });
 
-  there("does not trust a certificate that nobody vouches for", async () => {
+  there("does not trust a certificate of an unknown authority", async () => {
     const error = await refused({ ...(await real()), certificates: await makeFolder() });
     expect(error.code).toBe("tls-untrusted");
     expect(error.message).toContain("x509");
@@ -432,7 +432,7 @@ describe.each(toolNames)("the real %s", async (name) => {
   });
 
   test.runIf(file !== "" && tools[name].knowsScopes)(
-    "logs in for an organization, whatever docker's config says",
+    "logs in for an organization, whatever docker's configuration says",
     async () => {
       const setup = await real();
       const config = { credsStore: "nothing-there", credHelpers: { [peers.registryHost]: "nothing-there" } };

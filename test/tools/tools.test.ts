@@ -8,7 +8,7 @@ import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 describe("finding a tool", () => {
   const nothing = "exit 0";
 
-  test("auto takes the first in the order of the design", async () => {
+  test("auto takes the first of the table", async () => {
     const folder = await makeFolder();
     for (const name of [...toolNames].reverse()) {
       const bin = await fakeTool(folder, name, nothing);
@@ -16,7 +16,7 @@ describe("finding a tool", () => {
     }
   });
 
-  test("one that is asked for", async () => {
+  test("takes the requested one", async () => {
     const folder = await makeFolder();
     await fakeTool(folder, "skopeo", nothing);
     const bin = await fakeTool(folder, "podman", nothing);
@@ -26,7 +26,7 @@ describe("finding a tool", () => {
     });
   });
 
-  test("docker is no choice for a login to an organization", async () => {
+  test("never takes docker for a login to an organization", async () => {
     const bin = await fakeTool(await makeFolder(), "docker", nothing);
     expect((await findTool("auto", false, { PATH: bin })).name).toBe("docker");
     const error = await failure(findTool("auto", true, { PATH: bin }));
@@ -34,7 +34,7 @@ describe("finding a tool", () => {
     expect(error.message).toBe("None of these is installed here: skopeo, buildah, podman (looked for on PATH).");
   });
 
-  test("where none is, the error says which were looked for", async () => {
+  test("names the tools that it looked for if none is installed", async () => {
     const error = await failure(findTool("auto", false, { PATH: await makeFolder() }));
     expect(error.message).toBe(`None of these is installed here: ${toolNames.join(", ")} (looked for on PATH).`);
     expect(error.remedy).toEqual(["Install one in a step before this one: sudo apt-get install --yes skopeo"]);
@@ -60,7 +60,7 @@ describe("the fresh folder for a login", () => {
     expect(args.some((arg) => arg.startsWith(folder))).toBe(true);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     if (name === "docker") {
-      // A helper that docker finds on the machine would keep the login otherwise.
+      // Otherwise a helper that docker finds on the machine would store the login.
       expect(JSON.parse(await readFile(join(folder, file), "utf8"))).toEqual({ auths: { "quay.io": {} } });
     } else {
       await expect(stat(join(folder, file))).rejects.toThrow("ENOENT");
@@ -70,14 +70,14 @@ describe("the fresh folder for a login", () => {
     expect(await readLogin(tool, folder, "quay.io/acme")).toBeUndefined();
   });
 
-  test("may be there already, from a login that was killed", async () => {
+  test("may exist already, from a killed login", async () => {
     const folder = await makeFolder();
     await writeFile(join(folder, "config.json"), "half");
     await prepareLogin({ name: "docker", file: "/usr/bin/docker" }, folder, "acme+ci", "quay.io");
     expect(JSON.parse(await readFile(join(folder, "config.json"), "utf8"))).toEqual({ auths: { "quay.io": {} } });
   });
 
-  test("what a tool left instead of a login", async () => {
+  test("what a tool wrote instead of a login", async () => {
     const folder = await makeFolder();
     const tool = { name: "skopeo", file: "/usr/bin/skopeo" } as const;
     expect(await readLogin(tool, folder, "quay.io")).toBeUndefined();

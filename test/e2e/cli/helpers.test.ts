@@ -81,7 +81,7 @@ describe.concurrent.for(tools)("%s", ([, tool, todays]) => {
     async ([, where = ""], { expect }) => {
       const { machine, store, file, robot, login } = await loginWith(`["fake"]`, where, tool, todays);
       const stderr = failed(expect, await login(), 1, "credential-helper");
-      expect(stderr).toContain("keeps logins in the credential helper fake alone");
+      expect(stderr).toContain("stores logins only in the credential helper fake");
       expect(stderr).toContain(`${file} sets credential-helpers. Write there, for this job:`);
       await untouched(expect, store);
       const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(stderr)?.slice(1) ?? [];
@@ -144,7 +144,7 @@ describe.skipIf(!isRoot)(`a temporary folder where no program can be run ${needs
       await run("mount", ["-t", "tmpfs", "-o", "noexec,mode=0777", "quay-keyless-noexec", machine.temp]);
       mounted.push(machine.temp);
       const stderr = failed(expect, await login(), 1, "credential-helper");
-      expect(stderr).toContain("No program can be run in");
+      expect(stderr).toContain("No program can run in");
       await untouched(expect, store);
       const [advice = ""] = /^ *(credential-helpers = .*)$/m.exec(stderr)?.slice(1) ?? [];
       await writeFile(file, advice);

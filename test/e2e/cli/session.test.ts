@@ -30,7 +30,7 @@ describe.concurrent("logout --session", () => {
     const logout = await machine.run(["logout", ...session, "--output", "json"]);
     expect(logout).toMatchObject({ code: 0 });
     expect(JSON.parse(logout.stdout)).toEqual({ "logged-out": [peers().registryHost] });
-    expect(logout.stderr).toContain(`ends by itself at ${result["expires-at"]}`);
+    expect(logout.stderr).toContain(`; it expires at ${result["expires-at"]}`);
     const left = differences(before, await machine.snapshot());
     // The folder that the user chose may stay, empty.
     expect(left.filter((line) => !line.startsWith(join(machine.home, "made")))).toEqual([]);

@@ -60,7 +60,7 @@ test("reports one that every user can write to, with a code for programs", async
   const session = join(machine.work, "session");
   await machine.write(join(session, "session.json"), record({}), 0o666);
   const ran = await machine.run(["logout", "--session", session, "--output=json"]);
-  expect(failed(expect, ran, 1, "logout-incomplete")).toContain("everybody may write to it");
+  expect(failed(expect, ran, 1, "logout-incomplete")).toContain("every user may write to it");
 });
 
 /** What the kubelet does for a pod's fsGroup, in every pod that mounts the volume. */

@@ -198,7 +198,7 @@ describe.concurrent("login --watch", () => {
     // The remedy is printed once; each attempt and each renewal is a line.
     expect(stderr.match(/explain quay-read-only/g)).toHaveLength(1);
     expect(stderr.split("\n").filter((line) => /Identity:|^ {2}issuer|Logged in to/.test(line))).toHaveLength(2);
-    expect(stderr).toMatch(/Trying again (?:at once|in \d\.\d s); the login ends at /);
+    expect(stderr).toMatch(/Trying again (?:at once|in \d\.\d s); the login expires at /);
     expect(stderr).not.toContain("login-lapsed");
   });
 
@@ -207,7 +207,7 @@ describe.concurrent("login --watch", () => {
     down(watch.robot, 60);
     const ran = await watch.done;
     const stderr = failed(expect, ran, 75, "login-lapsed");
-    expect(stderr).toMatch(/The login ended at \S+, before it could be renewed\.\n(?:.*\n)*.*The last attempt:/);
+    expect(stderr).toMatch(/The login expired at \S+ before it could be renewed\.\n(?:.*\n)*.*The last attempt:/);
     expect(ran.milliseconds).toBeLessThan((life + 6) * 1000);
   });
 
@@ -229,7 +229,7 @@ describe.concurrent("login --watch", () => {
       await until("the file", () => tokenIn(machine.usualFile), 2_000);
       expect((await stat(machine.usualFile)).mode & 0o777).toBe(0o600);
     }
-    expect(watch.shown.stderr).toContain("it is gone from the auth file");
+    expect(watch.shown.stderr).toContain("its entry was gone from the auth file");
     await end(expect, watch);
     expect(differences(watch.before, await machine.snapshot())).toEqual([]);
   });
@@ -284,7 +284,7 @@ describe.concurrent("login --watch", () => {
     const ran = await machine.run(["login", ...target, "--watch", "--on-lapse=retry"]);
     const stderr = failed(expect, ran, 75, "login-lapsed");
     const end = new Date(ends * 1000).toISOString().replace(".000", "");
-    expect(stderr).toContain(`will not be renewed: its identity token ends at ${end} and can't be fetched again`);
+    expect(stderr).toContain(`will not be renewed: its identity token expires at ${end} and can't be fetched again`);
     expect(renewals({ shown: ran } as unknown as Started)).toBe(0);
   });
 
