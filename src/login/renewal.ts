@@ -159,7 +159,7 @@ function retryLater(state: State, error: ExplainedError, { clock, reporter }: Lo
   const left = state.end.now - clock.now();
   const wait = Math.max(state.tick, Math.min(backoff, left > 0 ? left / 4 : backoff));
   state.next = momentIn(wait, clock);
-  const next = `Trying again ${inSeconds(wait)}; the login expires at ${isoTime(endOf(state.session))}.`;
+  const next = `Retrying ${inSeconds(wait)}; the login expires at ${isoTime(endOf(state.session))}.`;
   // The remedy is logged once, and again when the login expires because of it.
   const failure = failureObject(error, reporter);
   const [what, ...remedy] = (isKnown ? failure.message : formatError(failure, reporter.moreOn)).split("\n");

@@ -8,9 +8,9 @@ import type { FileRecord } from "../../src/authfile/change.ts";
 import { logout } from "../../src/login/logout.ts";
 import { openNamedSession, readSession } from "../../src/login/session.ts";
 import { failure, makeFolder, testPlatform } from "../fixtures.ts";
+import { isRoot, needsRoot } from "../support/root.ts";
 
 const id = "0123456789ab";
-const isRoot = process.getuid?.() === 0;
 const victim = '{"auths": {"ghcr.io": {"auth": "dGhlaXJzOnRoZWlycw=="}}}';
 
 /** A folder with a record in it, and something precious beside it. */
@@ -156,7 +156,7 @@ describe("the owner", () => {
     ["record", 0, 1000],
     ["folder", 1000, 0],
     ["folder and record", 1000, 1000],
-  ])("root does not act on another user's %s", async (_, folder, record) => {
+  ])(`root does not act on another user's %s ${needsRoot}`, async (_, folder, record) => {
     const planted = await plant();
     await chown(planted.folder, folder, 0);
     await chown(planted.record, record, 0);

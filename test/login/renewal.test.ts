@@ -411,7 +411,7 @@ describe("a renewal that fails", () => {
     await world.run({ calls: 2 });
     expect(world.reporter.warnings).toEqual([
       expect.stringMatching(
-        /^The login could not be renewed\. Quay is down\. Trying again in 1\.0 s; the login expires at 2027-01-15T09:00:00Z\.\n.*Wait until it is up again\.(?:.|\n)*quay-unavailable$/,
+        /^The login could not be renewed\. Quay is down\. Retrying in 1\.0 s; the login expires at 2027-01-15T09:00:00Z\.\n.*Wait until it is up again\.(?:.|\n)*quay-unavailable$/,
       ),
     ]);
     expect(world.reporter.infos).toEqual([expect.stringContaining("was renewed")]);
@@ -425,7 +425,7 @@ describe("a renewal that fails", () => {
     // After a renewal, the reader of the log may have forgotten.
     expect(world.reporter.warnings.map((warning) => warning.split("\n").length)).toEqual([3, 1, 3, 3, 3]);
     expect(world.reporter.warnings[1]).toMatch(
-      /^The login could not be renewed\. Quay is down\. Trying again (?:at once|in \d+\.\d s); the login expires at .*Z\.$/,
+      /^The login could not be renewed\. Quay is down\. Retrying (?:at once|in \d+\.\d s); the login expires at .*Z\.$/,
     );
     expect(world.reporter.infos).toHaveLength(2);
   });

@@ -198,7 +198,7 @@ describe.concurrent("login --watch", () => {
     // The remedy is printed once; each attempt and each renewal is a line.
     expect(stderr.match(/explain quay-read-only/g)).toHaveLength(1);
     expect(stderr.split("\n").filter((line) => /Identity:|^ {2}issuer|Logged in to/.test(line))).toHaveLength(2);
-    expect(stderr).toMatch(/Trying again (?:at once|in \d\.\d s); the login expires at /);
+    expect(stderr).toMatch(/Retrying (?:at once|in \d\.\d s); the login expires at /);
     expect(stderr).not.toContain("login-lapsed");
   });
 
