@@ -47,7 +47,7 @@ test("overlays/kubernetes works under Pod Security restricted; the login retries
   // The README names this log for a refusal of Quay.
   await expect
     .poll(() => namespace.kubectl("logs", "deployment/quay-keyless", "-c", "login").catch(String), { timeout: 60_000 })
-    .toMatch(new RegExp(`Error:[^]*${CLUSTER_ISSUER}[^]*${subject}[^]*#robot-not-federated`));
+    .toMatch(new RegExp(`Error:[^]*${CLUSTER_ISSUER}[^]*${subject}[^]*explain robot-not-federated`));
   trust(CLUSTER_ISSUER, subject);
   await ready;
   await useIt(namespace, "kubernetes", peers);

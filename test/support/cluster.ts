@@ -126,7 +126,7 @@ export async function enterNamespace(name: string, podSecurity: "privileged" | "
   const labels = { "pod-security.kubernetes.io/enforce": podSecurity };
   await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
   // Pods are rejected until the namespace's controllers have made these.
-  await here("wait", "--for=create", "--timeout=60s", "serviceaccount/default", "configmap/kube-root-ca.crt");
+  await here("wait", "--for=create", "--timeout=180s", "serviceaccount/default", "configmap/kube-root-ca.crt");
 
   async function get<T = Manifest>(kind: string, object: string): Promise<T> {
     return JSON.parse(await here("get", kind, object, "--output", "json"));
