@@ -126,7 +126,9 @@ export async function enterNamespace(name: string, podSecurity: "privileged" | "
   const labels = { "pod-security.kubernetes.io/enforce": podSecurity };
   await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
   // Pods are rejected until the namespace's controllers have made these.
-  await here("wait", "--for=create", "--timeout=180s", "serviceaccount/default", "configmap/kube-root-ca.crt");
+  // One each: of two that are missing, kubectl makes an error that it does not wait for.
+  const created = (object: string) => here("wait", "--for=create", "--timeout=60s", object);
+  await Promise.all([created("serviceaccount/default"), created("configmap/kube-root-ca.crt")]);
 
   async function get<T = Manifest>(kind: string, object: string): Promise<T> {
     return JSON.parse(await here("get", kind, object, "--output", "json"));
