@@ -37,8 +37,8 @@ export interface SignedIn {
 }
 
 /**
- * How many robots log in at the same time. Measured: 20 robots take 1.45 times as long as one with a round trip of 30 ms, and
- * 3.74 times without one, where the CPU decides (docs/performance.md).
+ * How many robots log in at the same time. Measured: 20 robots take 1.47 times as long as one with a round trip of 30 ms, and
+ * 3.61 times without one, where the CPU decides (docs/performance.md).
  */
 const maxConcurrentLogins = 20;
 
