@@ -82,14 +82,16 @@ function fold(line: string, style?: Style): string[] {
   return wrap(line, width - 4).map((part) => margin + (style ? styleText(style, part) : part));
 }
 
-/** Continues a line that is too long below the beginning of its text. */
+/** Continues a line that is too long below the beginning of its text. A long word, such as an address, stays whole: it is copied. */
 function wrap(line: string, columns: number): string[] {
   const indent = /^ */.exec(line)?.[0] ?? "";
   const lines: string[] = [];
   let rest = line;
   while (rest.length > columns) {
     const blank = rest.lastIndexOf(" ", columns);
-    const end = blank > indent.length ? blank : columns;
+    const next = rest.indexOf(" ", columns);
+    const end = blank > indent.length ? blank : next < 0 ? rest.length : next;
+    if (end === rest.length) break;
     lines.push(rest.slice(0, end));
     rest = indent + rest.slice(end).trimStart();
   }
