@@ -1,14 +1,20 @@
 /** Turns arguments into a command and its options. Pure. */
 import { parseArgs } from "node:util";
 import { closest } from "../options/closest.ts";
-import { type Command, type Option, type OptionName, type OptionValues, options, optionsOf } from "../options/table.ts";
+import {
+  type Command,
+  commands,
+  type Option,
+  type OptionName,
+  type OptionValues,
+  options,
+  optionsOf,
+} from "../options/table.ts";
 import { ExplainedError, invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
 
-const commandNames = ["login", "logout", "status", "identity", "promote"] as const satisfies readonly Command[];
-
 /** The topics of help. */
-const topics = [...commandNames, "explain"] as const;
+const topics = [...commands, "explain"] as const;
 export type Topic = (typeof topics)[number];
 
 /** The possible first words. */
@@ -39,7 +45,7 @@ export function parseArguments(args: readonly string[]): Invocation {
   if (name === "explain") {
     return { kind: "explain", code: onlyWord(rest, flags) };
   }
-  const command = commandNames.find((candidate) => candidate === name);
+  const command = commands.find((candidate) => candidate === name);
   if (command === undefined) {
     throw unknownCommand(name, flags);
   }
@@ -115,7 +121,7 @@ function findOption(flag: OptionToken, command: Command): Option & { readonly na
   if (found) {
     return found;
   }
-  const elsewhere = commandNames.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
+  const elsewhere = commands.filter((other) => optionsOf(other).some(({ name }) => name === flag.name));
   const names = known.map(({ name }) => name);
   const close = closest(flag.name, names);
   throw new ExplainedError("invalid-input", `${command} has no option ${asGiven(flag.rawName)}.`, {

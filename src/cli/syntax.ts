@@ -1,5 +1,5 @@
 /** The syntax of options on the command line. Pure. */
-import { type Command, type Option, options, optionsOf } from "../options/table.ts";
+import { type Command, commands, type Option, options, optionsOf } from "../options/table.ts";
 import type { Mention, Syntax } from "../platform/wording.ts";
 
 const all: readonly Option[] = options;
@@ -7,8 +7,7 @@ const flags = new Set(all.filter(({ takes }) => takes === "flag").map(({ name })
 
 /** @param command undefined: not known yet, and the options of all commands count */
 export function flagSyntax(command: Command | undefined): Syntax {
-  const isTyped = ({ entryPoints }: Option) =>
-    entryPoints.some((entryPoint) => entryPoint !== "action" && entryPoint !== "promote-action");
+  const isTyped = ({ entryPoints }: Option) => commands.some((each) => entryPoints.includes(each));
   const mentioned = command === undefined ? all.filter(isTyped) : optionsOf(command);
   const names = new Set(mentioned.map(({ name }) => name));
   return { has: (option) => names.has(option), write };

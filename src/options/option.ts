@@ -1,11 +1,11 @@
 /** What an option is, and where it can be given. The tables beside this file hold the options. */
 
-export type Command = "login" | "logout" | "status" | "identity" | "promote";
+export const commands = ["login", "logout", "status", "identity", "promote"] as const;
+export type Command = (typeof commands)[number];
 
 /** An input of one of the Actions, a flag of a command, or a parameter of the Tekton Tasks and of the StepAction. */
 export type EntryPoint = "action" | "promote-action" | Command | "login-task" | "login-step" | "promote-task";
 
-export const commands = ["login", "logout", "status", "identity", "promote"] as const;
 export const loginTasks = ["login-task", "login-step"] as const;
 export const promotes = ["promote-action", "promote", "promote-task"] as const;
 /** Where an identity token is exchanged, and you can choose which one. */

@@ -8,7 +8,7 @@ import { outputOptions } from "./outputs.ts";
 import { promotionOptions } from "./promotion-options.ts";
 
 export { toolNames } from "./login-options.ts";
-export type { Command, EntryPoint, Option, OptionGroup } from "./option.ts";
+export { type Command, commands, type EntryPoint, type Option, type OptionGroup } from "./option.ts";
 export { type OutputName, outputs, type PromotionOutputName, promotionOutputs } from "./outputs.ts";
 
 export const options = [...loginOptions, ...promotionOptions, ...outputOptions] as const;
