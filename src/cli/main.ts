@@ -2,11 +2,14 @@
 /** The command line without `promote`. Arguments with `promote` load the bundle that has all commands (promotion.ts). */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { load, run } from "./program.ts";
+import { run } from "../platform/exit.ts";
+import { load, runCommand } from "./program.ts";
 
-if (process.argv.includes("promote")) {
-  await import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./promote/index.js")).href);
-} else {
-  // The command is never promote here.
-  await run((command) => load(command as Exclude<typeof command, "promote">));
-}
+run(async () => {
+  if (process.argv.includes("promote")) {
+    await import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./promote/index.js")).href);
+  } else {
+    // The command is never promote here.
+    await runCommand((command) => load(command as Exclude<typeof command, "promote">));
+  }
+});

@@ -13,7 +13,6 @@ import {
   unreachable,
   withOthers,
 } from "../platform/errors.ts";
-import { abandonLookUps } from "../platform/exit.ts";
 import { assertNoSecret } from "../platform/reporter.ts";
 import { unprintable } from "../platform/text.ts";
 import { version } from "../platform/version.ts";
@@ -43,7 +42,7 @@ process.stderr.on("error", () => {});
 type Run = (call: Call) => Promise<Outcome>;
 
 /** Runs the command of the arguments, which `load` imports. */
-export async function run(load: (command: Command) => Promise<Run>): Promise<void> {
+export async function runCommand(load: (command: Command) => Promise<Run>): Promise<void> {
   try {
     const invocation = parseArguments(args);
     switch (invocation.kind) {
@@ -75,8 +74,6 @@ export async function run(load: (command: Command) => Promise<Run>): Promise<voi
     }
   } catch (error) {
     show({ lines: [], object: {}, failure: asExplainedError(error) });
-  } finally {
-    setImmediate(abandonLookUps);
   }
 }
 

@@ -10,7 +10,7 @@ import { type OutputName, outputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { ExplainedError, failureObject } from "../platform/errors.ts";
-import { abandonLookUps } from "../platform/exit.ts";
+import { run } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { assertNoSecret } from "../platform/reporter.ts";
 import { mention, text } from "../platform/wording.ts";
@@ -33,55 +33,52 @@ let request: LoginRequest | undefined;
 let options: JobOptions | undefined;
 let close = () => {};
 
-try {
-  const reader = readOptions(inputs);
-  request = parseRequest(inputs);
-  options = parseJobOptions(reader);
-  const exportToken = parseExportToken(reader, request.robots);
-  const timeoutSeconds = parseTimeout(reader);
-  const caFile = reader.optional("ca-file");
-  const roots = await readRoots(caFile);
-  const platform = createPlatform({
-    env,
-    reporter,
-    timeoutSeconds,
-    extraRoots: roots,
-    cancelled: cancellation("the login", "No action is needed."),
-  });
-  close = platform.close;
-  const remember = rememberSessions();
-  const workplace = workplaceOf(env, roots, {
-    job: { logout: options.logout, refresh: options.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
-    onSession(session) {
-      sessionFolder = session.folder;
-      remember(session);
-    },
-  });
-  const result = await login(request, workplace, platform);
-  if (options.refresh) {
-    await startRenewal(result);
+run(main);
+
+async function main(): Promise<void> {
+  try {
+    const reader = readOptions(inputs);
+    request = parseRequest(inputs);
+    options = parseJobOptions(reader);
+    const exportToken = parseExportToken(reader, request.robots);
+    const timeoutSeconds = parseTimeout(reader);
+    const caFile = reader.optional("ca-file");
+    const roots = await readRoots(caFile);
+    const platform = createPlatform({
+      env,
+      reporter,
+      timeoutSeconds,
+      extraRoots: roots,
+      cancelled: cancellation("the login", "No action is needed."),
+    });
+    close = platform.close;
+    const remember = rememberSessions();
+    const workplace = workplaceOf(env, roots, {
+      job: { logout: options.logout, refresh: options.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
+      onSession(session) {
+        sessionFolder = session.folder;
+        remember(session);
+      },
+    });
+    const result = await login(request, workplace, platform);
+    if (options.refresh) {
+      await startRenewal(result);
+    }
+    await publish(result, { registry: request.registry, exportToken });
+  } catch (error) {
+    await removeLogin();
+    const mayContinue =
+      error instanceof ExplainedError && isWithoutIdentity(error) && options?.withoutIdentity === "skip";
+    await (mayContinue && request ? continueWithoutLogin(error, request.registry).catch(fail) : fail(error));
+  } finally {
+    close();
   }
-  await publish(result, { registry: request.registry, exportToken });
-} catch (error) {
-  await removeLogin();
-  if (error instanceof ExplainedError && isWithoutIdentity(error) && request && options?.withoutIdentity === "skip") {
-    await continueWithoutLogin(error, request.registry);
-  } else {
-    await fail(error);
-  }
-} finally {
-  close();
-  setImmediate(abandonLookUps);
 }
 
 async function continueWithoutLogin(error: ExplainedError, registry: string): Promise<void> {
   reporter.info(text`${error.headline} Continuing without a login (${mention("without-identity", "skip")}).`);
-  try {
-    setOutputs({ "logged-in": "false", registry });
-    await summarize(skippedSummary(failureObject(error, reporter)));
-  } catch (problem) {
-    await fail(problem);
-  }
+  setOutputs({ "logged-in": "false", registry });
+  await summarize(skippedSummary(failureObject(error, reporter)));
 }
 
 async function fail(error: unknown): Promise<void> {

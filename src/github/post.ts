@@ -6,6 +6,7 @@ import { jobSessions, type Session } from "../login/session.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
+import { run } from "../platform/exit.ts";
 import { mention, text } from "../platform/wording.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { stopBackground } from "./background.ts";
@@ -18,34 +19,39 @@ const reporter = createReporter(workflowSyntax("action"));
 let authFile = process.env.REGISTRY_AUTH_FILE ?? "";
 const lapses: ExplainedError[] = [];
 
-const sessions = remembered();
-let found = 0;
 /** Whether there was a session, even of a login that was interrupted before it had logged in. */
 let hadSession = false;
-for (const { folder, trace } of sessions) {
-  found += Number(await end(folder, trace));
-}
-// If a job uses a composite action twice, the runner gives both post steps the state of the second use. This is then the first's.
-if (found === 0 && !hadSession && process.env.RUNNER_TEMP && sessions.some(({ trace }) => trace?.session.job)) {
-  for (const session of await jobSessions(process.env.RUNNER_TEMP)) {
-    if (session.job?.logout) {
-      reporter.info("Removing a login of this job that its own post step does not know.");
-      found += Number(await end(session.folder, { session, replaced: [] }));
+
+run(main);
+
+async function main(): Promise<void> {
+  const sessions = remembered();
+  let found = 0;
+  for (const { folder, trace } of sessions) {
+    found += Number(await end(folder, trace));
+  }
+  // If a job uses a composite action twice, the runner gives both post steps the state of the second use. This is then the first's.
+  if (found === 0 && !hadSession && process.env.RUNNER_TEMP && sessions.some(({ trace }) => trace?.session.job)) {
+    for (const session of await jobSessions(process.env.RUNNER_TEMP)) {
+      if (session.job?.logout) {
+        reporter.info("Removing a login of this job that its own post step does not know.");
+        found += Number(await end(session.folder, { session, replaced: [] }));
+      }
     }
   }
-}
-if (found === 0) {
-  reporter.info(`There is no login to remove${sessions.length > 0 ? " any more" : ""}.`);
-}
-if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
-  try {
-    exportVariable("REGISTRY_AUTH_FILE", authFile);
-  } catch (error) {
-    reportFailure(error, reporter);
+  if (found === 0) {
+    reporter.info(`There is no login to remove${sessions.length > 0 ? " any more" : ""}.`);
   }
-}
-for (const lapse of lapses) {
-  reportFailure(lapse, reporter);
+  if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
+    try {
+      exportVariable("REGISTRY_AUTH_FILE", authFile);
+    } catch (error) {
+      reportFailure(error, reporter);
+    }
+  }
+  for (const lapse of lapses) {
+    reportFailure(lapse, reporter);
+  }
 }
 
 /** @returns whether there was a login */

@@ -4,7 +4,7 @@ import { promotionOutputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { ExplainedError, failureObject } from "../platform/errors.ts";
-import { abandonLookUps } from "../platform/exit.ts";
+import { run } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { assertNoSecret } from "../platform/reporter.ts";
 import { createCalmProgress } from "../promotion/progress.ts";
@@ -25,19 +25,21 @@ import { workflowSyntax } from "./syntax.ts";
 const env = withoutTlsSwitch(process.env);
 const reporter = createReporter(workflowSyntax("promote-action"));
 
-try {
-  const request = await readPromotionRequest(readInputs("promote-action"));
-  await publish(request, await run(request));
-} catch (error) {
-  reportFailure(error, reporter);
-  if (error instanceof ExplainedError) {
-    await summarize(promotionFailureSummary(failureObject(error, reporter)));
+run(main);
+
+async function main(): Promise<void> {
+  try {
+    const request = await readPromotionRequest(readInputs("promote-action"));
+    await publish(request, await promoteAll(request));
+  } catch (error) {
+    reportFailure(error, reporter);
+    if (error instanceof ExplainedError) {
+      await summarize(promotionFailureSummary(failureObject(error, reporter)));
+    }
   }
-} finally {
-  setImmediate(abandonLookUps);
 }
 
-async function run(request: PromotionRequest): Promise<readonly PromotionResult[]> {
+async function promoteAll(request: PromotionRequest): Promise<readonly PromotionResult[]> {
   const roots = await readRoots(request.caFile);
   const cancelled = cancellation("the promotion", "Run the same again: what was done is skipped.");
   const workplace = promotionWorkplaceOf(env, roots, { onSession: rememberSessions() });

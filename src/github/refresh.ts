@@ -8,6 +8,7 @@ import { parseTimeout, readOptions } from "../options/reader.ts";
 import { systemClock } from "../platform/clock.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import { asExplainedError, ExplainedError, failureObject, formatError } from "../platform/errors.ts";
+import { run } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { explanationUrl } from "../platform/project.ts";
 import { createSecrets, type Reporter } from "../platform/reporter.ts";
@@ -25,19 +26,23 @@ process.once("SIGTERM", () =>
 );
 const reporter = createLog();
 
-const order: Order = JSON.parse(await text(process.stdin));
-try {
-  await run(order);
-} catch (error) {
-  if (error !== stopped.signal.reason) {
-    const failure = formatError(failureObject(asExplainedError(error), reporter));
-    reporter.warning(failure);
-    await noteLapse(order.sessionFolder, failure);
-    process.exitCode = 1;
+run(main);
+
+async function main(): Promise<void> {
+  const order: Order = JSON.parse(await text(process.stdin));
+  try {
+    await renew(order);
+  } catch (error) {
+    if (error !== stopped.signal.reason) {
+      const failure = formatError(failureObject(asExplainedError(error), reporter));
+      reporter.warning(failure);
+      await noteLapse(order.sessionFolder, failure);
+      process.exitCode = 1;
+    }
   }
 }
 
-async function run({ env, inputs, sessionFolder, source }: Order): Promise<void> {
+async function renew({ env, inputs, sessionFolder, source }: Order): Promise<void> {
   const reader = readOptions(inputs);
   const request = parseRequest(inputs);
   const timeoutSeconds = parseTimeout(reader);
@@ -47,7 +52,7 @@ async function run({ env, inputs, sessionFolder, source }: Order): Promise<void>
   if (session === undefined) {
     return;
   }
-  const renew = async (current: Session): Promise<Session> => {
+  const renewOnce = async (current: Session): Promise<Session> => {
     const platform = createPlatform({ env, reporter, timeoutSeconds, extraRoots: roots, cancelled: stopped.signal });
     try {
       return (
@@ -60,7 +65,7 @@ async function run({ env, inputs, sessionFolder, source }: Order): Promise<void>
   const onLapsed = (lapse: ExplainedError) =>
     void noteLapse(sessionFolder, formatError(failureObject(lapse, reporter)));
   const platform = { clock: systemClock, reporter, signal: stopped.signal };
-  await renewUntilStopped(session, { ...source, renew, onLapse: "retry", onLapsed }, platform);
+  await renewUntilStopped(session, { ...source, renew: renewOnce, onLapse: "retry", onLapsed }, platform);
 }
 
 /** Writes lines to a file that post shows. A command to the runner, such as a mask, would only print the secret there. */
