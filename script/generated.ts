@@ -1,7 +1,14 @@
 /** The texts that script/generate.ts writes: YAML for Actions and Tasks, tables for people. Pure. */
 import { Scalar, stringify } from "yaml";
-import { describe } from "../src/options/option.ts";
-import { type Command, type EntryPoint, type Option, options, optionsOf } from "../src/options/table.ts";
+import { describe } from "../src/options/descriptions.ts";
+import {
+  type Command,
+  type EntryPoint,
+  type Option,
+  type OptionName,
+  options,
+  optionsOf,
+} from "../src/options/table.ts";
 
 type Described = Readonly<{ name: string; description: string }>;
 
@@ -13,8 +20,8 @@ function noteOf({ takes, default: preset }: Option, quote = ""): string {
   return takes === "list" ? " Several: one per line." : "";
 }
 
-const asInputs = (action: EntryPoint): Option[] =>
-  optionsOf(action).map((option: Option) => ({ ...option, description: option.description + noteOf(option) }));
+const asInputs = (action: EntryPoint): (Option & Described)[] =>
+  optionsOf(action).map((option) => ({ ...option, description: describe(option.name, action) + noteOf(option) }));
 
 export function actionInputs(entryPoint: EntryPoint): string {
   const inputs = asInputs(entryPoint).map(({ name, description, required = false, default: preset }) => [
@@ -40,10 +47,11 @@ export const inputTable = (action: EntryPoint): string =>
 
 /** The flags that the Action has no input for, and those that mean something else there. */
 export function flagTable(action: EntryPoint, commands: readonly Command[]): string {
-  const rows = options.flatMap((option: Option) => {
+  const all: readonly (Option & { readonly name: OptionName })[] = options;
+  const rows = all.flatMap((option) => {
     const command = commands.find((name) => option.entryPoints.includes(name));
-    const input = option.entryPoints.includes(action) ? describe(option, action) : undefined;
-    const meaning = command && describe(option, command);
+    const input = option.entryPoints.includes(action) ? describe(option.name, action) : undefined;
+    const meaning = command && describe(option.name, command);
     return meaning === undefined || meaning === input ? [] : [[code(`--${option.name}`), presetOf(option), meaning]];
   });
   return table(["flag", "default", "meaning"], rows);
@@ -60,11 +68,11 @@ const presetOf = ({ required, default: preset }: Option): string =>
 
 /** @returns items of a Task's `params`; an array where the option has a name for it */
 export function taskParams(entryPoint: EntryPoint): string {
-  const params = optionsOf(entryPoint).map((option: Option) => ({
+  const params = optionsOf(entryPoint).map((option) => ({
     name: option.array ?? option.name,
     type: option.array ? "array" : "string",
     ...(!option.required && { default: option.array ? [] : (option.default ?? "") }),
-    description: folded(option.description + (option.array ? "" : noteOf(option, '"'))),
+    description: folded(describe(option.name, entryPoint) + (option.array ? "" : noteOf(option, '"'))),
   }));
   return stringify(params, { lineWidth: 116, flowCollectionPadding: false });
 }

@@ -1,4 +1,5 @@
 /** The text of `--help`, from the table of options. Pure. */
+import { describe } from "../options/descriptions.ts";
 import { type Command, type Option, type OptionGroup, optionsOf } from "../options/table.ts";
 import type { Topic } from "./arguments.ts";
 import { wrap } from "./wrap.ts";
@@ -112,13 +113,15 @@ function helpOf(topic: Topic, width: number): string[] {
 function optionsIn(command: Command, width: number): string[] {
   const known = optionsOf(command);
   return Object.entries(titles).flatMap(([group, title]) => {
-    const lines = known.filter((option) => option.group === group).flatMap((option) => optionLines(option, width));
+    const lines = known
+      .filter((option) => option.group === group)
+      .flatMap((option) => optionLines(option, describe(option.name, command), width));
     return lines.length > 0 ? ["", `${title}:`, ...lines] : [];
   });
 }
 
-function optionLines(option: Option, width: number): string[] {
-  const { name, short, value, takes, required, default: preset, description } = option;
+function optionLines(option: Option, description: string, width: number): string[] {
+  const { name, short, value, takes, required, default: preset } = option;
   const notes = [
     ...(required ? ["required"] : []),
     ...(preset === undefined || takes === "flag" ? [] : [`default ${preset}`]),

@@ -11,18 +11,6 @@ export const promotes = ["promote-action", "promote", "promote-task"] as const;
 /** Where an identity token is exchanged, and you can choose which one. */
 export const exchanges = ["action", "promote-action", "login", "identity", "promote"] as const;
 
-type Readers = "actions" | "tekton" | "promotions";
-
-/** Where `describe` looks for an entry point's own description, in this order, before it takes the row's `description`. */
-const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
-  action: ["actions"],
-  "promote-action": ["promotions", "actions"],
-  promote: ["promotions"],
-  "login-task": ["tekton"],
-  "login-step": ["tekton"],
-  "promote-task": ["tekton", "promotions"],
-};
-
 /** The groups under which the command line's help lists options. */
 export type OptionGroup = "login" | "promotion" | "checks" | "identity" | "files" | "network" | "lifetime" | "output";
 
@@ -43,14 +31,4 @@ export interface Option {
   readonly array?: string;
   /** Set by the platform, not by the user: absent from the README. */
   readonly internal?: true;
-  /** One line: what it means, with units. Values, defaults and "several" are added where the entry point needs them. */
-  readonly description: string;
-  /** Other descriptions for some readers. */
-  readonly descriptionFor?: Readonly<Partial<Record<EntryPoint | Readers, string>>>;
-}
-
-/** The description for readers of this entry point. */
-export function describe({ description, descriptionFor = {} }: Option, entryPoint: EntryPoint): string {
-  const found = [entryPoint, ...(readersOf[entryPoint] ?? [])].find((reader) => reader in descriptionFor);
-  return (found && descriptionFor[found]) ?? description;
 }

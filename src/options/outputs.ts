@@ -8,7 +8,6 @@ export const outputOptions = [
     entryPoints: ["login", "promote"],
     takes: "list",
     value: "NAME=FILE",
-    description: "Write an output to a file too, in the form of a Tekton result. The token cannot be written.",
   },
   {
     name: "output",
@@ -16,7 +15,6 @@ export const outputOptions = [
     entryPoints: commands,
     default: "text",
     value: "FORMAT",
-    description: "Output format: text or json.",
   },
   {
     name: "verbose",
@@ -24,7 +22,6 @@ export const outputOptions = [
     entryPoints: commands,
     default: "false",
     takes: "flag",
-    description: "Print more to standard error.",
   },
   {
     name: "quiet",
@@ -33,7 +30,6 @@ export const outputOptions = [
     entryPoints: commands,
     default: "false",
     takes: "flag",
-    description: "Print only errors to standard error. Results are printed all the same.",
   },
 ] as const satisfies readonly Option[];
 

@@ -3,7 +3,7 @@
  * the parameters of the Tekton Tasks, and the tables of README.md and docs/promotion.md from it.
  */
 import { loginOptions } from "./login-options.ts";
-import { describe, type EntryPoint, type Option } from "./option.ts";
+import type { EntryPoint, Option } from "./option.ts";
 import { outputOptions } from "./outputs.ts";
 import { promotionOptions } from "./promotion-options.ts";
 
@@ -23,13 +23,8 @@ declare module "../platform/wording.ts" {
 /** The options as text, from an entry point. An absent or blank option has its default. */
 export type OptionValues = Partial<Record<OptionName, string | undefined>>;
 
-/** The options of one entry point, described for its readers, in the table's order. */
+/** The options of one entry point, in the table's order. */
 export function optionsOf(entryPoint: EntryPoint): readonly (Option & { readonly name: OptionName })[] {
   const all: readonly (Option & { readonly name: OptionName })[] = options;
-  return all
-    .filter(({ entryPoints }) => entryPoints.includes(entryPoint))
-    .map((option) => {
-      const { descriptionFor, ...rest } = option;
-      return { ...rest, description: describe(option, entryPoint) };
-    });
+  return all.filter(({ entryPoints }) => entryPoints.includes(entryPoint));
 }

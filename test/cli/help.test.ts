@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { help } from "../../src/cli/help.ts";
-import { type Command, type Option, optionsOf } from "../../src/options/table.ts";
+import { describe as describeOption } from "../../src/options/descriptions.ts";
+import { type Command, optionsOf } from "../../src/options/table.ts";
 
 const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
 const topics = [...commandNames, "explain"] as const;
@@ -35,14 +36,14 @@ describe.each(commandNames)("%s", (command) => {
   const text = help(command, 80);
 
   test("shows each of its options once, in a group, with value, default and how often", () => {
-    const expected = optionsOf(command).map((option: Option) => {
+    const expected = optionsOf(command).map((option) => {
       const head = `--${option.name}${option.takes === "flag" ? "" : ` ${option.value}`}`;
       const notes = [
         option.required && "required",
         option.default !== undefined && option.takes !== "flag" && `default ${option.default}`,
         option.takes === "list" && "may be given several times",
       ].filter(Boolean);
-      return `${head} ${option.description}${notes.length > 0 ? ` (${notes.join("; ")})` : ""}`;
+      return `${head} ${describeOption(option.name, command)}${notes.length > 0 ? ` (${notes.join("; ")})` : ""}`;
     });
     // Each option's lines, joined into one.
     const shown = text

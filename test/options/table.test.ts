@@ -1,10 +1,11 @@
 /** The table of options is consistent, each description is for its readers, and each default is accepted. */
 import { describe, expect, test } from "vitest";
 import { parseRequest } from "../../src/login/request.ts";
-import { describe as describeOption } from "../../src/options/option.ts";
+import { descriptionFor, descriptions, describe as explain } from "../../src/options/descriptions.ts";
 import {
   type EntryPoint,
   type Option,
+  type OptionName,
   type OptionValues,
   options,
   optionsOf,
@@ -13,7 +14,9 @@ import {
 } from "../../src/options/table.ts";
 import { readPromotionRequest } from "../../src/promotion/request.ts";
 
-const all: readonly Option[] = options;
+const all: readonly (Option & { readonly name: OptionName })[] = options;
+const textsOf = (description: (typeof descriptions)[OptionName]): string[] =>
+  typeof description === "string" ? [description] : Object.values(description);
 const actions: readonly EntryPoint[] = ["action", "promote-action"];
 const commands: readonly EntryPoint[] = ["login", "logout", "status", "identity", "promote"];
 const tekton: readonly EntryPoint[] = ["login-task", "login-step", "promote-task"];
@@ -38,7 +41,7 @@ test("a flag is off by default; a list has no default; an array is a list", () =
 
 describe("descriptions", () => {
   test("are sentences on one line", () => {
-    const texts = all.flatMap((option) => [option.description, ...Object.values(option.descriptionFor ?? {})]);
+    const texts = Object.values(descriptions).flatMap(textsOf);
     for (const text of [...texts, ...[...outputs, ...promotionOutputs].map(({ description }) => description)]) {
       expect(text).toMatch(/^[A-Zt][^\n|]*\.$/);
     }
@@ -57,31 +60,29 @@ describe("descriptions", () => {
       foreign: /\bActions?\b|workflow|\bjob\b|runner|GitHub|command line|\bflag/,
     },
   ])("for users of $readers mention nothing else", ({ entryPoints, foreign }) => {
-    for (const { name, description } of entryPoints.flatMap(optionsOf)) {
-      expect(description, name).not.toMatch(foreign);
+    for (const entryPoint of entryPoints) {
+      for (const { name } of optionsOf(entryPoint)) {
+        expect(explain(name, entryPoint), name).not.toMatch(foreign);
+      }
     }
   });
 
   test("each is used somewhere", () => {
     for (const option of all) {
-      const read = new Set(option.entryPoints.map((entryPoint) => describeOption(option, entryPoint)));
-      expect(read, option.name).toEqual(new Set([option.description, ...Object.values(option.descriptionFor ?? {})]));
+      const read = new Set(option.entryPoints.map((entryPoint) => explain(option.name, entryPoint)));
+      expect(read, option.name).toEqual(new Set(textsOf(descriptions[option.name])));
     }
   });
 
-  test("the entry point's own comes first, then its readers', then the row's", () => {
-    const option: Option = {
-      ...{ name: "some", group: "login", entryPoints: ["action", "promote", "promote-task", "login-step"] },
-      description: "All.",
-      descriptionFor: { promotions: "Promotions.", tekton: "Tekton.", "login-step": "Step." },
-    };
-    expect(option.entryPoints.map((entryPoint) => describeOption(option, entryPoint))).toEqual([
+  test("the entry point's own comes first, then its readers', then that for all", () => {
+    const own = { all: "All.", promotions: "Promotions.", tekton: "Tekton.", "login-step": "Step." };
+    const entryPoints = ["action", "promote", "promote-task", "login-step"] as const;
+    expect(entryPoints.map((entryPoint) => descriptionFor(own, entryPoint))).toEqual([
       "All.",
       "Promotions.",
       "Tekton.",
       "Step.",
     ]);
-    expect(optionsOf("promote").filter((own) => "descriptionFor" in own)).toEqual([]);
   });
 });
 

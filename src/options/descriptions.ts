@@ -1,0 +1,160 @@
+/**
+ * What each option means, to the readers of an entry point. Not in the table: only help and script/generate need it, and the other
+ * bundles do not carry it.
+ */
+import type { EntryPoint } from "./option.ts";
+import type { OptionName } from "./table.ts";
+
+/** The groups of readers that share descriptions. */
+type Readers = "actions" | "tekton" | "promotions";
+
+/** One line: what it means, with units. Values, defaults and "several" are added where the entry point needs them. */
+type Description = string | ({ readonly all: string } & Readonly<Partial<Record<EntryPoint | Readers, string>>>);
+
+export const descriptions: Readonly<Record<OptionName, Description>> = {
+  registry: {
+    all: "Host of Quay, with the port if it is not 443.",
+    promotions: "Registry of a source or destination that names none, with the port if it is not 443.",
+  },
+  robot: {
+    all: "Robot account, [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization.",
+    tekton:
+      "Robot accounts, each [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization: buildah and skopeo read that, docker does not.",
+  },
+  identity: "Source of the identity token: github, file, spiffe or environment. auto takes the first one found.",
+  audience: {
+    all: "Audience of the identity token. GitHub and SPIFFE are asked for it; a token from a file or variable should have it.",
+    tekton: "Audience of the identity token. The robot's federation in Quay may require it.",
+  },
+  "token-file":
+    "File that holds the identity token. It is read again for each exchange. If not set, /var/run/secrets/tokens/quay-token is tried.",
+  "token-env": "Name of the environment variable that holds the identity token. Give the name, not the token.",
+  "spiffe-socket":
+    "Address of the SPIFFE Workload API, unix:///path or tcp://ip:port. Default: the value of SPIFFE_ENDPOINT_SOCKET.",
+  "spiffe-id": "Identity to use if SPIFFE issues several: its SPIFFE ID or its hint.",
+  tool: "Tool to log in: skopeo, buildah, podman, docker. auto takes the first one installed.",
+  "auth-file": {
+    all: "File that holds the login. Its other entries stay. Default: the file that the tool reads.",
+    actions:
+      "File that holds the login. Its other entries stay. Default: a private file of the job, which starts with the existing logins.",
+  },
+  "docker-config": {
+    all: "Write the login to docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true if the tool that logs in reads it.",
+    actions:
+      "Write the login to docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true if the tool that logs in reads it, and on a GitHub-hosted runner, with a warning if it is not possible there.",
+  },
+  "auth-file-mode": {
+    all: "Permissions of the auth file, octal, for programs of another user. Default: 0600 for a new file; an existing file keeps its own.",
+    actions:
+      "Permissions of the auth file, octal, for later steps of another user. Default: 0600 for a new file; an existing file keeps its own.",
+    tekton:
+      'Permissions of the file with the login, octal, such as "0640" for another user of the same group (fsGroup). Default: 0600 for a new file; an existing file keeps its own.',
+  },
+  "ca-file": {
+    all: "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools. With session, the tools trust them until logout.",
+    actions:
+      "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools. Later steps trust them until the end of the job.",
+    identity: "PEM file with root certificates to trust besides the system's, for the issuer.",
+    promotions:
+      "PEM file with root certificates to trust besides the system's, for both registries, the issuer and skopeo.",
+    tekton: "PEM file in the workspace ca, with root certificates to trust besides the system's.",
+    "login-step": "PEM file with root certificates to trust besides the system's, such as one in a workspace.",
+  },
+  "token-host": {
+    all: "Second host to which the registry may send logins, with the port if it is not 443: for a Quay that you reach by another name than its own.",
+    tekton:
+      "Second host to which the registry may send logins, with the port if it is not 443: for a Quay that you reach by another name than its own, such as the name of its Service.",
+  },
+  access:
+    "Access that you need to a repository, organization/repository:pull,push. The login fails if Quay does not grant it. No repository is created.",
+  timeout: {
+    all: "Seconds for the whole login, retries included.",
+    identity: "Seconds for the whole command, retries included.",
+    promotions: "Seconds for each login and each request to a registry, retries included. A copy may take longer.",
+  },
+  refresh: "Renew the login in the background until the end of the job.",
+  logout: "Remove the login at the end of the job. The root certificates of ca-file are removed in any case.",
+  "without-identity":
+    "What to do if GitHub gives no identity (pull request from a fork, Dependabot): fail, or skip to continue without a login.",
+  "export-token": {
+    all: "Print the robot token, and nothing else, on standard output.",
+    actions: "Set the output token to the robot token, masked.",
+  },
+  "workflow-ref": "Set by GitHub: leave it alone. It lets error messages name the workflow that lacks the permission.",
+  session:
+    "Folder, created by login, for what logout needs to restore everything as it was. An earlier login recorded there is removed first.",
+  watch: "Keep running, and renew the login in time and when the token file changes.",
+  "on-lapse":
+    "With watch: what to do when the login has expired and could not be renewed: exit (exit code 75), or retry.",
+  "logout-on-exit": "With watch: remove the login at the end.",
+  scope:
+    "Scope of the login: host, host/organization or host/organization/repository. Default: all of registry in status, the host alone in logout.",
+  for: "Time for which the login must still be valid, such as 90s, 10m or 1h. Less is a failure.",
+  source:
+    "Image to promote, [registry/]organization/repository@sha256:… or :tag. A tag is resolved once; the digest is logged.",
+  destination:
+    "Repository that gets the image, [registry/]organization/repository. It may be the source's own repository, for further tags.",
+  tag: {
+    all: "Tag that the image gets in the destination.",
+    tekton: "Tags that the image gets in the destination.",
+  },
+  file: {
+    all: "YAML file with a list of promotions, each with source, destination and tags. It replaces source, destination and tag.",
+    tekton:
+      "YAML file in the workspace release with a list of promotions, each with source, destination and tags. It replaces these three parameters.",
+  },
+  "source-robot":
+    "Robot account that reads the source, organization+name. Without it and without source-auth-file, the source must be public: it is read without a login.",
+  "source-auth-file": {
+    all: "File with the login for a source that no robot reads, such as one on another registry than Quay. Only its entry for the source is used, and only for the source. It replaces source-robot.",
+    tekton:
+      "File in the workspace source-login with the login for a source that no robot reads, such as .dockerconfigjson. It replaces source-robot.",
+  },
+  "destination-robot":
+    "Robot account that writes to the destination, organization+name. It may be the same as source-robot.",
+  "source-token-host":
+    "With source-robot: second host to which the source's registry may send logins, with the port if it is not 443.",
+  "destination-token-host":
+    "Second host to which the destination's registry may send logins, with the port if it is not 443.",
+  "move-tags": "Move a tag that points to another image. By default, such a tag is an error.",
+  "create-only": "Require that each tag is new. A tag that exists is an error, even if it points to this very image.",
+  "allow-expiring":
+    "Promote an image even if its label quay.expires-after makes Quay delete its tags after a while. By default, such an image is an error.",
+  platform: "Platform that the image must have, such as linux/amd64 or linux/arm/v7. All platforms are copied.",
+  "with-signatures":
+    "Copy signatures, attestations and SBOMs (cosign's tags, OCI referrers) too, before any tag is set. An image without any is an error.",
+  "verify-command": {
+    all: "Shell command that gets the source by digest as its last argument, such as cosign verify --key release.pub. If it fails, nothing is promoted.",
+    tekton:
+      "Shell command that gets the source by digest as its last argument. If it fails, nothing is promoted. It runs in the folder of the workspace release, in this image, which has no cosign.",
+  },
+  "dry-run": "Print the plan and change nothing.",
+  parallel: "Number of images to copy at the same time, 1 to 32.",
+  result: "Write an output to a file too, in the form of a Tekton result. The token cannot be written.",
+  output: "Output format: text or json.",
+  verbose: "Print more to standard error.",
+  quiet: "Print only errors to standard error. Results are printed all the same.",
+};
+
+/** Where `describe` looks for an entry point's own description, in this order, before it takes `all`. */
+const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
+  action: ["actions"],
+  "promote-action": ["promotions", "actions"],
+  promote: ["promotions"],
+  "login-task": ["tekton"],
+  "login-step": ["tekton"],
+  "promote-task": ["tekton", "promotions"],
+};
+
+/** The description for readers of this entry point. */
+export function describe(option: OptionName, entryPoint: EntryPoint): string {
+  return descriptionFor(descriptions[option], entryPoint);
+}
+
+export function descriptionFor(description: Description, entryPoint: EntryPoint): string {
+  if (typeof description === "string") {
+    return description;
+  }
+  const found = [entryPoint, ...(readersOf[entryPoint] ?? [])].find((reader) => reader in description);
+  return (found && description[found]) ?? description.all;
+}
