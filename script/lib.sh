@@ -371,6 +371,8 @@ bundle_name() {
 
 bundle_one() {
   ncc build "out/$1.js" --minify --no-cache --quiet --stats-out "out/$1.json" --out "$2" &&
+    # ncc only renames; this also removes what is not used, a fifth of main.
+    terser "$2/index.js" --module --compress passes=2 --mangle --output "$2/index.js" &&
     node script/licenses.ts "out/$1.json" >"$2/licenses.txt"
 }
 
