@@ -116,8 +116,8 @@ describe.concurrent("otherwise", () => {
   test("the issuer is too slow for Quay, but not for us", async ({ expect }) => {
     const issuer = peers().issuer.at("slow");
     issuer.behave({ discoverySlow: 600 });
-    // Three attempts and a look of our own fit in, on a busy machine too.
-    const { main } = await logIn(issuer, undefined, { timeout: "8" });
+    // Three attempts and a look of our own fit in, on a busy machine.
+    const { main } = await logIn(issuer, undefined, { timeout: "15" });
     expect(failure(expect, main, "quay-unavailable")).toMatch(
       /502, and the issuer looks right from here[\s\S]*cannot reach https:\/\/localhost:\d+\/slow/,
     );
