@@ -5,11 +5,10 @@ import { pathToFileURL } from "node:url";
 import { run } from "../platform/exit.ts";
 import { load, runCommand } from "./program.ts";
 
-run(async () => {
-  if (process.argv.includes("promote")) {
-    await import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./promote/index.js")).href);
-  } else {
-    // The command is never promote here.
-    await runCommand((command) => load(command as Exclude<typeof command, "promote">));
-  }
-});
+if (process.argv.includes("promote")) {
+  // It runs itself. Within `run`, the end of this import would count as the end of the program.
+  void import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./promote/index.js")).href);
+} else {
+  // The command is never promote here.
+  run(() => runCommand((command) => load(command as Exclude<typeof command, "promote">)));
+}
