@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { mapLimit, together } from "../../src/platform/concurrency.ts";
+import { createLimit, mapLimit, together } from "../../src/platform/concurrency.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { failure, thrown } from "../fixtures.ts";
 
@@ -77,4 +77,35 @@ test("together: cancels the others on a failure, and throws it when they have en
     }),
   );
   expect([error.message, ...events]).toEqual(["the first", "cancelled", "ended"]);
+});
+
+test("createLimit: runs at most the limit at a time, in order, and goes on after a failure", async () => {
+  const run = createLimit(2);
+  const running = new Set<number>();
+  const begun: number[] = [];
+  const most: number[] = [];
+  const works = [30, 5, 10, 1, 1].map((ms, index) =>
+    run(async () => {
+      begun.push(index);
+      most.push(running.add(index).size);
+      await sleep(ms);
+      running.delete(index);
+      if (index === 1) {
+        throw bad("the second");
+      }
+      return index;
+    }),
+  );
+  const ends = await Promise.allSettled(works);
+  expect(ends.map((end) => (end.status === "fulfilled" ? end.value : end.reason.message))).toEqual([
+    0,
+    "the second",
+    2,
+    3,
+    4,
+  ]);
+  expect(begun).toEqual([0, 1, 2, 3, 4]);
+  expect(Math.max(...most)).toBe(2);
+  // A slot that is free again is used.
+  expect(await Promise.all([1, 2, 3].map((item) => run(async () => item)))).toEqual([1, 2, 3]);
 });

@@ -83,6 +83,18 @@ describe("success", () => {
     expect(read({ status: 200, body })).toEqual({ kind: "unusable", why });
   });
 
+  test("accepts a life of a day from now, and rejects a longer one", () => {
+    const lasting = (seconds: number, iat: number | undefined) => {
+      const token = unsignedJwt({ ...recorded, iat, nbf: iat, exp: recorded.iat + seconds });
+      return read({ status: 200, body: JSON.stringify({ token }) }).kind;
+    };
+    const { iat } = recorded;
+    expect([lasting(86_400, iat), lasting(86_401, iat)]).toEqual(["token", "unusable"]);
+    // Each by its own: how long it lives from now, and how long it lived in all.
+    expect([lasting(86_400, undefined), lasting(86_401, undefined)]).toEqual(["token", "unusable"]);
+    expect([lasting(1, iat - 86_399), lasting(1, iat - 86_400)]).toEqual(["token", "unusable"]);
+  });
+
   const [header = "", payload = "", signature = ""] = unsignedJwt(recorded).split(".");
   test.each<[string, string]>([
     ["a line and a command in its header", `${header}\n::warning::forged\n.${payload}.${signature}`],
@@ -243,6 +255,11 @@ describe("answers without a reason", () => {
       },
       { kind: "busy", code: "quay-read-only", status: 503 },
     ],
+    ...[408, 425, 501].map((status): [string, Reply, ExchangeResult] => [
+      `a proxy's ${status}`,
+      { status, body: "" },
+      { kind: "busy", code: "quay-unavailable", status },
+    ]),
     ["a CDN's 520", { status: 520, body: "" }, { kind: "busy", code: "quay-unavailable", status: 520 }],
     ["gunicorn's 431", HEADERS_TOO_LARGE, { kind: "too-big" }],
     ["nginx's 400 for headers", REQUEST_TOO_LARGE, { kind: "too-big" }],

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { OptionValues } from "../../src/options/table.ts";
-import { hasNamespacedScope, parseRegistry, parseScope, parseScopes } from "../../src/quay/scope.ts";
+import {
+  hasNamespacedScope,
+  isHost,
+  parseRegistry,
+  parseRobot,
+  parseScope,
+  parseScopes,
+} from "../../src/quay/scope.ts";
 import { failure } from "../fixtures.ts";
 
 describe("a registry", () => {
@@ -55,6 +62,11 @@ describe("a registry", () => {
   });
 });
 
+test("a host has at most 253 characters, without its port", () => {
+  const longest = `${"a.".repeat(126)}a`;
+  expect([isHost(`${longest}:65535`), isHost(`${longest}a:65535`)]).toEqual([true, false]);
+});
+
 describe("a scope", () => {
   const parse = (scope: string, registry = "quay.io") =>
     parseScope({ option: "scope", scope, registry, shown: `<${scope}>`, example: "this one" });
@@ -88,6 +100,11 @@ describe("a scope", () => {
       );
     },
   );
+});
+
+test("an option that takes one robot says it, and is given no list", async () => {
+  const error = await failure(() => parseRobot("acme+ci acme+cd", "destination-robot"));
+  expect(error.message).toContain("a name contains no space, comma or semicolon; this option takes one robot");
 });
 
 describe("registry and scopes of a search", () => {
