@@ -6,7 +6,8 @@ import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask, basic, type Question } from "./ask.ts";
 import * as exchangeCases from "./exchange-cases.ts";
-import { federationSteps, robotSteps, type Step } from "./management-cases.ts";
+import { logSuite } from "./log-suite.ts";
+import { managementSuite } from "./management-suite.ts";
 import { accessCases, loginCases, type RegistryCase, requestCases } from "./registry-cases.ts";
 import { connect, foreign, furnish, type World } from "./target.ts";
 import * as say from "./wording.ts";
@@ -174,31 +175,8 @@ describe("registry", () => {
   });
 });
 
-describe("management", () => {
-  const run = async ({ method, path, body, change = (question) => question, expected }: Step) => {
-    const json = body === undefined ? {} : { body: JSON.stringify(body) };
-    const token = world.oauthToken;
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-    const question = change({ method, path: `/api/v1/${path(world)}`, headers, ...json }, world);
-    say.expectAnswer(await world.ask(question), expected(world));
-  };
-  describe("robots", () => {
-    test.each(robotSteps)("$name", run);
-  });
-  describe("federation", () => {
-    test.each(federationSteps)("$name", run);
-  });
-
-  test("permissions", async () => {
-    const path = `repository/${world.secret}/permissions/user/${world.other}`;
-    for (const role of ["read", "write", "admin"]) {
-      const { status, body } = await world.manage("PUT", path, { role });
-      expect(status).toBe(200);
-      expect(JSON.parse(body)).toMatchObject({ role, name: world.other, is_robot: true });
-    }
-    expect((await world.manage("DELETE", path)).status).toBe(204);
-  });
-});
+describe("management", () => managementSuite(() => world));
+describe("the usage log", () => logSuite(() => world));
 
 test("this ran against the configured Quay", () => {
   expect(world.peers === undefined).toBe(foreign);

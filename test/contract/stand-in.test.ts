@@ -7,7 +7,7 @@ import { type IssuerServer, SUBJECT, startIssuer } from "../quay-stand-in/issuer
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
 import { DEFAULTS, type Settings } from "../quay-stand-in/quay/settings.ts";
-import { addOauthToken, addOrganization, addRobot, type Binding } from "../quay-stand-in/quay/store.ts";
+import { addApiToken, addOrganization, addRobot, type Binding } from "../quay-stand-in/quay/store.ts";
 import { page } from "../quay-stand-in/scripted.ts";
 import { type Answer, ask, basic, type Question } from "./ask.ts";
 import { foreign } from "./target.ts";
@@ -53,7 +53,7 @@ describe.skipIf(foreign)("the stand-in only", () => {
       { subject: SUBJECT, audiences: ["one"] },
       { subject: "second", audiences: ["two"] },
     ];
-    const cases: [string, Omit<Binding, "issuer">[], unknown, say.Expected][] = [
+    const cases: [string, Pick<Binding, "subject" | "audiences">[], unknown, say.Expected][] = [
       ["right", [quay], "quay", say.token],
       ["right in a list of two", [quay], ["other", "quay"], say.token],
       ["wrong", [quay], "other", wrong],
@@ -248,7 +248,10 @@ describe.skipIf(foreign)("the stand-in only", () => {
     const { store, host } = peers.quay;
     store.users.set("stranger", "password");
     addOrganization(store, "elsewhere", ["stranger"]);
-    const tokens = [addOauthToken(store, "admin", ["repo:read"]), addOauthToken(store, "stranger", ["org:admin"])];
+    const tokens = [
+      addApiToken(store, { user: "admin", scopes: ["repo:read"] }),
+      addApiToken(store, { user: "stranger", scopes: ["org:admin"] }),
+    ];
     const forbidden = say.apiError(host, 403, "insufficient_scope", "Unauthorized");
     const path = "organization/acme/robots/ci";
     for (const token of tokens) {

@@ -3,7 +3,7 @@ import { type Delay, startDelay } from "./delay.ts";
 import { type Github, startGithub } from "./github.ts";
 import { type IssuerServer, SUBJECT, startIssuer } from "./issuer.ts";
 import { type Quay, type QuayOptions, startQuay } from "./quay/server.ts";
-import { addOauthToken, addOrganization, addRepository, addRobot } from "./quay/store.ts";
+import { addApiToken, addOrganization, addRepository, addRobot, addUser } from "./quay/store.ts";
 import { type RegistryKind, startRegistry } from "./registry.ts";
 import { type Authority, createAuthority, trustAsMachine } from "./tls.ts";
 
@@ -107,7 +107,7 @@ export async function startPeers(options: PeersOptions = {}): Promise<Peers> {
 
 /** @returns the admin's OAuth token. */
 function furnish({ store }: Quay, issuer: string, robots: number): string {
-  store.users.set("admin", "password");
+  addUser(store, "admin");
   addOrganization(store, "acme", ["admin"]);
   const binding = { issuer, subject: SUBJECT };
   addRobot(store, "acme+ci", [binding]);
@@ -120,5 +120,5 @@ function furnish({ store }: Quay, issuer: string, robots: number): string {
     const { name } = addRobot(store, `acme+ci${number}`, [binding]);
     addRepository(store, "acme/app", { [name]: "write" });
   }
-  return addOauthToken(store, "admin");
+  return addApiToken(store, { user: "admin" });
 }

@@ -8,6 +8,8 @@ import { pipeline } from "node:stream/promises";
 
 export type Scripted =
   | { kind: "answer"; status: number; body: string; headers: Record<string, string> }
+  /** Does what is asked, and drops the connection instead of answering. */
+  | { kind: "lost" }
   /** Accepts the request and never answers. */
   | { kind: "hang" }
   /** Drops the connection before an answer (the client sees a reset). */
@@ -40,6 +42,7 @@ export const page = (reply: {
 export const redirect = (to: string, status = 302): Scripted => answer(status, "", { location: to });
 export const notJson = (): Scripted => answer(200, "<html>hello</html>");
 export const hang = (): Scripted => ({ kind: "hang" });
+export const lost = (): Scripted => ({ kind: "lost" });
 export const reset = (): Scripted => ({ kind: "reset" });
 export const switching = (): Scripted => ({ kind: "switch" });
 export const cut = (): Scripted => ({ kind: "cut" });
@@ -95,6 +98,9 @@ export async function play(scripted: Scripted, response: ServerResponse): Promis
     case "reset":
       response.socket?.destroy();
       return true;
+    case "lost":
+      response.socket?.destroy();
+      return false;
     case "switch":
       response.socket?.write("HTTP/1.1 101 x\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
       return true;

@@ -7,6 +7,7 @@ import { get as httpsGet } from "node:https";
 import type { JWK } from "jose";
 import { parseBasic } from "./basic.ts";
 import { verifyIdentity } from "./identity.ts";
+import { addLogEntry, used } from "./log.ts";
 import {
   compactJson,
   GATEWAY_TIMEOUT,
@@ -62,13 +63,14 @@ async function exchangeNow(header: string | undefined, store: Store, tokens: Tok
   if (!credentials.user.includes("+")) return headerRefused("Invalid robot");
   const robot = store.robots.get(credentials.user);
   if (robot === undefined) throw new Refusal(ROBOT_UNKNOWN);
-  await identify(credentials.password, robot.bindings, settings);
+  const { iss, sub } = await identify(credentials.password, robot.bindings, settings);
   if (settings.readOnly) return READ_ONLY;
+  addLogEntry(store, used.exchange(robot.name, String(iss), String(sub)));
   return compactJson(200, { token: await tokens.robotToken(robot.name) });
 }
 
-/** Throws unless a binding matches the identity token. */
-async function identify(token: string, bindings: Binding[], settings: Settings): Promise<void> {
+/** Throws unless a binding matches the identity token, whose claims it returns. */
+async function identify(token: string, bindings: Binding[], settings: Settings): Promise<Record<string, unknown>> {
   const { release } = settings;
   const { header, claims } = decodeUnverified(token);
   const { iss } = claims;
@@ -106,13 +108,14 @@ async function identify(token: string, bindings: Binding[], settings: Settings):
 
   const matching = ofIssuer.filter((binding) => binding.subject === claims.sub);
   if (matching.length === 0) throw new Refusal("Token does not match robot");
-  if (release !== "newer") return;
+  if (release !== "newer") return claims;
   if (matching.length > 1) throw new Refusal("Ambiguous federation binding for this robot");
   const allowed = matching[0]?.audiences ?? [];
   const given = [claims.aud ?? []].flat();
   if (allowed.length > 0 && !given.some((each) => allowed.includes(String(each)))) {
     throw new Refusal("Token audience is not allowed for this robot");
   }
+  return claims;
 }
 
 /** An undecodable token is an uncaught exception of PyJWT: 500. */

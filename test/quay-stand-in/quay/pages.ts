@@ -102,6 +102,7 @@ const NGINX_END = ["<hr><center>nginx</center>", "</body>", "</html>", ""];
 export const GATEWAY_TIMEOUT = nginx(504, "504 Gateway Time-out");
 export const TOO_MANY_REQUESTS = nginx(429, "429 Too Many Requests");
 export const NGINX_METHOD_NOT_ALLOWED = nginx(405, "405 Not Allowed");
+export const BODY_TOO_LARGE = nginx(413, "413 Request Entity Too Large");
 export const MOVED = nginx(301, "301 Moved Permanently");
 const REQUEST_TOO_LARGE_TITLE = "400 Request Header Or Cookie Too Large";
 export const REQUEST_TOO_LARGE = nginx(400, REQUEST_TOO_LARGE_TITLE, [

@@ -4,6 +4,7 @@
  */
 
 import { parseBasic } from "./basic.ts";
+import { addLogEntry, used } from "./log.ts";
 import {
   challenge,
   compactJson,
@@ -14,15 +15,16 @@ import {
   registryError,
   TOO_MANY_LOGINS,
 } from "./pages.ts";
+import { mayAdminister, mayCreate, mayPull, mayPush } from "./rights.ts";
 import type { Settings } from "./settings.ts";
-import { addRepository, mayAdminister, mayCreate, mayPull, mayPush, type Store } from "./store.ts";
+import { addRepository, type Store } from "./store.ts";
 import type { Access, Tokens } from "./tokens.ts";
 
 type Login = { ok: true; account: string | undefined } | { ok: false; reply: Reply };
 
 export interface RegistryAuth {
   /** Answers a GET of `/v2/auth?service=…&scope=…`. */
-  authorize(header: string | undefined, query: URLSearchParams): Promise<Reply>;
+  authorize(header: string | undefined, query: URLSearchParams, userAgent: string | undefined): Promise<Reply>;
 }
 
 export function createRegistryAuth(store: Store, tokens: Tokens, settings: Settings): RegistryAuth {
@@ -97,8 +99,17 @@ export function createRegistryAuth(store: Store, tokens: Tokens, settings: Setti
     }
   }
 
+  /** "last_accessed is set at most once in 60 s; login_success only without a scope." */
+  function noteUse(account: string | undefined, isLogin: boolean, userAgent: string): void {
+    const robot = store.robots.get(account ?? "");
+    if (robot === undefined) return;
+    const now = new Date();
+    if (now.getTime() - (robot.lastAccessed?.getTime() ?? 0) >= 60_000) robot.lastAccessed = now;
+    if (isLogin) addLogEntry(store, used.login(robot.name, userAgent));
+  }
+
   return {
-    async authorize(header, query) {
+    async authorize(header, query, userAgent = "") {
       const login: Login = header ? await logIn(header) : { ok: true, account: undefined };
       if (!login.ok) return login.reply;
       const { account } = login;
@@ -114,6 +125,7 @@ export function createRegistryAuth(store: Store, tokens: Tokens, settings: Setti
         }
         access.push(granted);
       }
+      noteUse(account, scopes.length === 0, userAgent);
       const token = await tokens.bearerToken(account, access, query.get("service"));
       return compactJson(200, { token }, { "cache-control": "no-cache, no-store, must-revalidate" });
     },

@@ -3,6 +3,7 @@
  * Quay's wording (quay-answers.md section C): clients print the same as with Quay.
  */
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { addLogEntry, used } from "./log.ts";
 import {
   bearerRefused,
   challenge,
@@ -62,6 +63,7 @@ export async function answerRegistry(
   const upstream = await forward(request, registry.port, settings.host);
   const status = upstream.statusCode ?? 502;
   if (status < 400) {
+    if (repository !== undefined) await logUse(request, upstream, { repository, what }, tokens, store);
     // Quay's answer to an upload has no body, but a content type.
     const type = status === 202 ? { "content-type": "text/html; charset=utf-8" } : {};
     response.writeHead(status, { ...upstream.headers, ...type });
@@ -75,6 +77,28 @@ export async function answerRegistry(
   const empty = what?.startsWith("tags/list") && repository !== undefined && store.repositories.has(repository);
   const reply = await reword(upstream);
   return empty ? compactJson(200, { name: repository, tags: [] }) : reply;
+}
+
+/** "pull_repo: every GET and HEAD of a manifest; push_repo: every PUT of one." Lists and blobs are not logged. */
+async function logUse(
+  { method = "", headers }: IncomingMessage,
+  upstream: IncomingMessage,
+  { repository, what }: { repository: string; what: string | undefined },
+  tokens: Tokens,
+  store: Store,
+): Promise<void> {
+  const [, reference] = /^manifests\/([^/]+)$/.exec(what ?? "") ?? [];
+  if (reference === undefined || !["GET", "HEAD", "PUT"].includes(method)) return;
+  const token = headers.authorization?.replace(/^Bearer /, "") ?? "";
+  const verified = await tokens.verify(token, { offset: 0, leeway: Number.MAX_SAFE_INTEGER });
+  const account = (verified.ok ? (verified.claims.context as { user?: string }).user : undefined) ?? undefined;
+  const mediaType = method === "PUT" ? headers["content-type"] : upstream.headers["content-type"];
+  const manifest = {
+    ...(reference.startsWith("sha256:") ? { manifest_digest: reference } : { tag: reference }),
+    ...{ userAgent: headers["user-agent"] ?? "", mediaType: mediaType ?? "" },
+  };
+  if (method !== "PUT") addLogEntry(store, used.pull(account, repository, manifest));
+  else if (account !== undefined) addLogEntry(store, used.push(account, repository, manifest));
 }
 
 /** What Quay refuses regardless of permissions: everything, the start of an upload, a mount and a manifest, or one tag. */

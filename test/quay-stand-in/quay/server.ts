@@ -11,8 +11,10 @@ import { createScript, play, type Script } from "../scripted.ts";
 import type { Authority, Certificate } from "../tls.ts";
 import { parseBasic } from "./basic.ts";
 import { exchange } from "./exchange.ts";
-import { manage, publicTag } from "./management.ts";
+import { manage } from "./management/api.ts";
+import { config } from "./management/discovery.ts";
 import {
+  BODY_TOO_LARGE,
   compactJson,
   HEADERS_TOO_LARGE,
   INTERNAL_ERROR,
@@ -62,10 +64,11 @@ export interface Quay {
   /** May be changed while it runs. */
   settings: Settings;
   tokens: Tokens;
-  /** Scripted answers of `/oauth2/federation/robot/token`, of `/v2/auth`, of the rest under `/v2/`. */
+  /** Scripted answers of `/oauth2/federation/robot/token`, of `/v2/auth`, of the rest under `/v2/`, of `/api/v1/`. */
   exchangeScript: Script<BadToken>;
   authScript: Script;
   registryScript: Script;
+  managementScript: Script;
   requests: LoggedRequest[];
   /** The requests that carried this secret as a password or bearer. */
   seen(secret: string): LoggedRequest[];
@@ -90,6 +93,8 @@ export interface QuayOptions extends Partial<Omit<Settings, "host" | "ca">> {
 }
 
 const EXCHANGE = "/oauth2/federation/robot/token";
+/** nginx's client_max_body_size for the API. */
+const MEGABYTE = 1024 * 1024;
 const GET_ONLY = "GET, OPTIONS, HEAD";
 
 export async function startQuay(authority: Authority, options: QuayOptions = {}): Promise<Quay> {
@@ -103,6 +108,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
   const exchangeScript = createScript<BadToken>();
   const authScript = createScript();
   const registryScript = createScript();
+  const managementScript = createScript();
   let registry: Upstream | undefined;
 
   const secure = createServer({ ...certificate, maxHeaderSize: 256 * 1024 }, (request, response) => {
@@ -138,7 +144,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
     if (path === "/v2/auth") {
       const scripted = authScript.take(request);
       if (scripted && (await play(scripted, response))) return undefined;
-      return onlyGet(request, () => auth.authorize(authorization, url.searchParams));
+      return onlyGet(request, () => auth.authorize(authorization, url.searchParams, request.headers["user-agent"]));
     }
     if (path.startsWith("/v2/")) {
       const scripted = registryScript.take(request);
@@ -149,10 +155,11 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
       const { method = "GET" } = request;
       const contentType = request.headers["content-type"];
       const body = await readBody(request);
+      const scripted = managementScript.take(request);
+      if (scripted && (await play(scripted, response))) return undefined;
+      if (Buffer.byteLength(body) > MEGABYTE) return BODY_TOO_LARGE;
       const query = url.searchParams;
-      const reply =
-        (authorization === "" ? publicTag(url, store) : undefined) ??
-        manage({ method, path, query, authorization, contentType, body }, store, settings);
+      const reply = manage({ method, path, query, authorization, contentType, body }, store, settings);
       if (reply) return reply;
     }
     return answerPage(request, path);
@@ -175,9 +182,12 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
 
   function answerPage(request: IncomingMessage, path: string): Reply {
     if (path === "/v1/_ping") return V1_PING;
+    if (path === "/config") return compactJson(200, config(settings));
     if (path === "/keys/services/quay/keys") return compactJson(200, tokens.publicKeys);
     if (path === "/health/instance") return compactJson(200, { data: { services: {} }, status_code: 200 });
     const flask = /^\/(oauth2|api|v2|\.well-known)(\/|$)/i.test(path);
+    const asks = ["GET", "HEAD", "OPTIONS"].includes(request.method ?? "");
+    if (path.startsWith("/api/") && !asks) return methodNotAllowed(GET_ONLY);
     // A path that the web app lacks is redirected to itself with a slash, which does not exist either.
     if (flask && !path.endsWith("/")) return slashRedirect(`https://${host}${path}/`);
     if (flask) return notFound(settings.release === "3.17" ? 65_907 : 67_919);
@@ -206,6 +216,7 @@ export async function startQuay(authority: Authority, options: QuayOptions = {})
     exchangeScript,
     authScript,
     registryScript,
+    managementScript,
     requests,
     seen: (secret) => requests.filter((entry) => carried.get(entry)?.includes(hash(secret))),
     attachRegistry: (to) => {
