@@ -7,6 +7,7 @@ import {
   type Option,
   type OptionName,
   type OptionValues,
+  type OwnOption,
   options,
   optionsOf,
 } from "../options/table.ts";
@@ -115,7 +116,7 @@ function unknownCommand(name: string | undefined, flags: readonly OptionToken[])
   });
 }
 
-function findOption(flag: OptionToken, command: Command): Option & { readonly name: OptionName } {
+function findOption(flag: OptionToken, command: Command): OwnOption {
   const known = optionsOf(command);
   const found = known.find(({ name }) => name === flag.name);
   if (found) {
@@ -136,15 +137,15 @@ function findOption(flag: OptionToken, command: Command): Option & { readonly na
   });
 }
 
-function add(values: OptionValues, option: Option & { readonly name: OptionName }, flag: OptionToken): void {
+function add(values: OptionValues, option: OwnOption, flag: OptionToken): void {
   const { name, takes, value = "VALUE" } = option;
   const before = values[name];
   if (takes === "flag") {
     values[name] = flag.value ?? "true";
     return;
   }
-  // A separate argument that looks like an option is one: the value is missing.
-  if (flag.value === undefined || (!flag.inlineValue && flag.value.startsWith("-"))) {
+  // A separate argument that looks like an option is one: the value is missing. A dash alone is standard input.
+  if (flag.value === undefined || (!flag.inlineValue && /^-./.test(flag.value))) {
     throw new ExplainedError("invalid-input", `${asGiven(flag.rawName)} needs a value.`, {
       remedy: [
         `Write, for example, --${name} ${value}${flag.value ? `; if it begins with a dash: --${name}=${asGiven(flag.value)}` : ""}`,
@@ -163,12 +164,11 @@ function add(values: OptionValues, option: Option & { readonly name: OptionName 
 }
 
 /** The option that plain arguments of a command are for. Tekton passes an array only as whole arguments. */
-function listOfWords(word: string, command: Command): "robot" | "tag" {
-  if (command === "login") {
-    return "robot";
-  }
-  if (command === "promote") {
-    return "tag";
+function listOfWords(word: string, command: Command): OptionName {
+  const all: readonly (Option & { readonly name: OptionName })[] = options;
+  const list = all.find(({ argumentsOf }) => argumentsOf?.includes(command));
+  if (list) {
+    return list.name;
   }
   throw new ExplainedError(
     "invalid-input",

@@ -17,12 +17,16 @@ export interface Call {
 export interface Outcome {
   readonly lines: readonly string[];
   readonly object: Readonly<Record<string, unknown>>;
+  /** Printed behind `lines`; the object holds it too. */
+  readonly diff?: string | undefined;
   /** The result in brief, for standard error if it is a terminal. A program that reads standard output still gets `lines`. */
   readonly brief?: readonly string[] | undefined;
   /** A command that failed can still have results. */
   readonly failure?: ExplainedError | undefined;
   /** Printed instead of all results. */
   readonly token?: string | undefined;
+  /** What the command did to others, in a sentence: it goes to standard error if standard output can't be written. */
+  readonly effect?: string | undefined;
   /** What the command does after its results are printed. */
   readonly afterOutput?: (() => Promise<void>) | undefined;
 }
@@ -30,13 +34,22 @@ export interface Outcome {
 /** Runs `work` with a platform that ends after the timeout, and on a signal. */
 export async function withPlatform<T>(
   { env, terminal: reporter }: { readonly env: Environment; readonly terminal: Reporter },
-  { timeoutSeconds, roots }: { readonly timeoutSeconds: number; readonly roots?: string | undefined },
+  {
+    timeoutSeconds,
+    roots,
+    work: what,
+  }: {
+    readonly timeoutSeconds: number;
+    readonly roots?: string | undefined;
+    readonly work?: string;
+  },
   work: (platform: Platform) => Promise<T>,
 ): Promise<T> {
   const platform = createPlatform({
     env,
     reporter,
     timeoutSeconds,
+    work: what,
     extraRoots: roots,
     cancelled: interruption(),
   });

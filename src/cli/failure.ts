@@ -3,7 +3,7 @@
 import { type ExplainedError, errorCodes, type Severity } from "../platform/errors.ts";
 
 /** 75 is EX_TEMPFAIL of sysexits.h: a retry later may succeed. */
-const exitCodes: Readonly<Record<Severity, number>> = { refused: 1, "wrong-use": 2, temporary: 75 };
+const exitCodes: Readonly<Record<Severity, number>> = { refused: 1, "wrong-use": 2, drift: 3, temporary: 75 };
 
 /** Several failures are temporary only if each of them is: otherwise a retry is of no use. */
 export function exitCodeOf(error: ExplainedError): number {

@@ -1,6 +1,6 @@
 /** The text of `--help`, from the table of options. Pure. */
 import { describe } from "../options/descriptions.ts";
-import { type Command, type Option, type OptionGroup, optionsOf } from "../options/table.ts";
+import { type Command, type OptionGroup, type OwnOption, optionsOf } from "../options/table.ts";
 import type { Topic } from "./arguments.ts";
 import { wrap } from "./wrap.ts";
 
@@ -52,6 +52,37 @@ const about: Readonly<Record<Topic, About>> = {
       ["promote --file release.yaml --source-robot staging+read", "--destination-robot acme+release --dry-run"],
     ],
   },
+  federate: {
+    line: "let a robot trust an identity, with the permissions that it needs",
+    usage: "federate --robot ORGANIZATION+NAME [OPTIONS] | federate --file FILE [OPTIONS]",
+    more: "Shows what differs from Quay, changes that, and reads it back. Without an option that names an identity, the robot trusts the identity of this pipeline or pod. What others have entered is kept. Needs a token of Quay's API.",
+    examples: [
+      ["federate --robot acme+ci --dry-run"],
+      [
+        "federate --robot acme+release --create-robot",
+        "--github acme/app --environment release --permission acme/app=write",
+      ],
+      ["federate --file quay-trust.yaml --check"],
+    ],
+  },
+  audit: {
+    line: "show which robots of an organization still use their static token",
+    usage: "audit --organization NAME [OPTIONS]",
+    more: "Reads robots, bindings and the usage log, and changes nothing. Needs a token of Quay's API.",
+    examples: [["audit --organization acme --since 30d"], ["audit --organization acme --fail-on static-token"]],
+  },
+  "retire-static-token": {
+    line: "replace a robot's static token by one that nobody knows",
+    usage: "retire-static-token ROBOT [OPTIONS]",
+    more: "Afterwards, only keyless logins of the robot work. It is the last step of a migration. Needs a token of Quay's API.",
+    examples: [["retire-static-token acme+ci"], ["retire-static-token acme+ci --yes acme+ci"]],
+  },
+  migrate: {
+    line: "find logins with stored passwords in a checkout, and show the change",
+    usage: "migrate [PATH...] [OPTIONS]",
+    more: "Looks at GitHub workflows, composite actions, Tekton YAML and GitLab pipelines. Changes nothing without --write.",
+    examples: [["migrate"], ["migrate --action acme/quay-keyless-login@v1 --write"]],
+  },
   explain: {
     line: "explain the code of an error",
     usage: "explain [CODE]",
@@ -64,7 +95,12 @@ const about: Readonly<Record<Topic, About>> = {
 const titles: Readonly<Record<OptionGroup, string>> = {
   login: "Login",
   promotion: "Promotion",
+  trust: "Trust",
+  binding: "Binding: the identity to trust",
+  audit: "Audit",
+  migration: "Migration",
   checks: "Checks before anything is changed",
+  management: "Quay's API",
   identity: "Identity",
   files: "Files",
   network: "Network",
@@ -84,7 +120,7 @@ function overview(width: number): string[] {
     ...wrap("Logs in to Quay with the platform's identity token, without a stored password.", width),
     "",
     "Commands:",
-    ...Object.entries(about).flatMap(([name, { line }]) => wrap(line, width, " ".repeat(12), `  ${name.padEnd(10)}`)),
+    ...Object.entries(about).flatMap(([name, { line }]) => wrap(line, width, " ".repeat(23), `  ${name.padEnd(21)}`)),
     "",
     "Examples:",
     ...["login --robot acme+ci", "help login"].map((example) => `  quay-keyless-login ${example}`),
@@ -93,7 +129,7 @@ function overview(width: number): string[] {
     "  -V, --version  show the version",
     "",
     ...wrap("Results go to standard output, everything else to standard error.", width),
-    ...wrap("Exit codes: 0 done, 1 refused or failed, 2 wrong use, 75 failed, try again later.", width),
+    ...wrap("Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 Quay differs, 75 failed, try again later.", width),
   ];
 }
 
@@ -120,7 +156,7 @@ function optionsIn(command: Command, width: number): string[] {
   });
 }
 
-function optionLines(option: Option, description: string, width: number): string[] {
+function optionLines(option: OwnOption, description: string, width: number): string[] {
   const { name, short, value, takes, required, default: preset } = option;
   const notes = [
     ...(required ? ["required"] : []),

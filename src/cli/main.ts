@@ -1,14 +1,17 @@
 #!/usr/bin/env node
-/** The command line without `promote`. Arguments with `promote` load the bundle that has all commands (promotion.ts). */
+/** The command line. Arguments with another command than those of logins load the bundle that has all (all.ts). */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { commands } from "../options/table.ts";
 import { run } from "../platform/exit.ts";
-import { load, runCommand } from "./program.ts";
+import { isOfLogins, load, runCommand } from "./program.ts";
 
-if (process.argv.includes("promote")) {
-  // It runs itself. Within `run`, the end of this import would count as the end of the program.
-  void import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./promote/index.js")).href);
+const others: readonly string[] = commands.filter((command) => !isOfLogins(command));
+
+if (process.argv.some((word) => others.includes(word))) {
+  // It runs itself. Within `run`, the end of this import would count as the end of the program, and exit 0 as its exit code.
+  void import(/* webpackIgnore: true */ pathToFileURL(join(import.meta.dirname, "./all/index.js")).href);
 } else {
-  // The command is never promote here.
-  run(() => runCommand((command) => load(command as Exclude<typeof command, "promote">)));
+  // The command is one of logins here: others are among the arguments.
+  run(() => runCommand((command) => load(command as Parameters<typeof load>[0])));
 }

@@ -29,12 +29,15 @@ const asJson = args.some((arg, index) =>
   /^--output=json$/i.test(arg === "--output" ? `${arg}=${args[index + 1]}` : arg),
 );
 let terminal = createTerminal();
+let effect: string | undefined;
 process.stdout.on("error", (error) => {
   const code = codeOf(error);
   // A reader that closes the pipe early, such as head, has what it wanted.
   if (code !== "EPIPE") {
-    terminal.error(`Standard output can't be written (${code}).`);
+    terminal.error([`Standard output can't be written (${code}).`, ...(effect ? [effect] : [])].join(" "));
     process.exitCode = 1;
+  } else if (effect) {
+    terminal.info(effect);
   }
 });
 process.stderr.on("error", () => {});
@@ -61,10 +64,11 @@ export async function runCommand(load: (command: Command) => Promise<Run>): Prom
       }
       case "run": {
         const reader = readOptions(invocation.values);
-        reader.choice("output", ["text", "json"]);
+        reader.choice("output", outputFormats(invocation.command));
         terminal = createTerminal(verbosityOf(reader), invocation.command);
         const command = await load(invocation.command);
         const outcome = await command({ values: invocation.values, env, terminal });
+        effect = outcome.effect;
         show(outcome);
         await outcome.afterOutput?.();
         break;
@@ -77,6 +81,10 @@ export async function runCommand(load: (command: Command) => Promise<Run>): Prom
   }
 }
 
+/** Markdown is for a job's summary. */
+const outputFormats = (command: Command): readonly string[] =>
+  command === "audit" ? ["text", "json", "markdown"] : ["text", "json"];
+
 function verbosityOf({ boolean }: OptionReader): Verbosity {
   const [quiet, verbose] = [boolean("quiet"), boolean("verbose")];
   if (quiet && verbose) {
@@ -85,8 +93,13 @@ function verbosityOf({ boolean }: OptionReader): Verbosity {
   return quiet ? "quiet" : verbose ? "verbose" : "normal";
 }
 
+/** The commands of the first bundle. */
+const ofLogins = ["login", "logout", "status", "identity"] as const satisfies readonly Command[];
+
+export const isOfLogins = (word: string): word is (typeof ofLogins)[number] => ofLogins.some((name) => name === word);
+
 /** Each command runs only the modules that it needs. `eager` keeps them in the one bundle. */
-export async function load(command: Exclude<Command, "promote">): Promise<Run> {
+export async function load(command: (typeof ofLogins)[number]): Promise<Run> {
   switch (command) {
     case "login":
       return (await import(/* webpackMode: "eager" */ "./commands/login.ts")).login;
@@ -103,7 +116,7 @@ export async function load(command: Exclude<Command, "promote">): Promise<Run> {
 
 /** Prints results to standard output and the failure to standard error, and sets the exit code. */
 function show(outcome: Outcome): void {
-  const { token, lines, object, brief, failure } = withoutSecret(outcome);
+  const { token, lines, object, diff, brief, failure } = withoutSecret(outcome);
   const shown = failure && failureObject(failure, terminal);
   const isBrief = brief !== undefined && terminal.isBrief;
   if (isBrief) {
@@ -115,6 +128,9 @@ function show(outcome: Outcome): void {
     terminal.print(json({ ...object, ...(shown && { error: shown }) }));
   } else if (lines.length > 0 && !(isBrief && process.stdout.isTTY)) {
     terminal.print(lines.join("\n"));
+  }
+  if (diff !== undefined && !asJson) {
+    terminal.printDiff(diff);
   }
   if (failure && shown) {
     terminal.error(formatError(shown, terminal.moreOn));

@@ -1,5 +1,6 @@
 /** The syntax of options on the command line. Pure. */
 import { type Command, commands, type Option, options, optionsOf } from "../options/table.ts";
+import { shellWord } from "../platform/text.ts";
 import type { Mention, Syntax } from "../platform/wording.ts";
 
 const all: readonly Option[] = options;
@@ -18,10 +19,6 @@ function write({ option, value }: Mention): string {
   if (value === undefined || (flags.has(option) && value === "true")) {
     return `--${option}`;
   }
-  const typed = typeof value === "string" ? quoted(value) : `"$${value.variable}"`;
+  const typed = typeof value === "string" ? shellWord(value) : `"$${value.variable}"`;
   return `--${option}${flags.has(option) ? "=" : " "}${typed}`;
 }
-
-/** For a POSIX shell (XCU, 2.2): in single quotes, unless no character needs them. */
-const quoted = (value: string): string =>
-  /^[^\s"'`$\\!*?#~<>|&;(){}[\]^]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;

@@ -11,6 +11,8 @@ export interface Terminal extends Reporter {
   error(message: Words): void;
   /** Prints results to standard output. They are not rewritten: the caller passes no secret. */
   print(text: string): void;
+  /** Prints a diff to standard output. Its lines keep the ends that they have in a file, those of Windows too. */
+  printDiff(diff: string): void;
   /** Prints a secret that the user asked for, alone on standard output. */
   printSecret(secret: string): void;
   /** Whether standard error is a terminal whose lines can change. */
@@ -70,6 +72,7 @@ export function createTerminal(verbosity: Verbosity = "normal", command?: Comman
     ...reporter,
     error: (message) => say(`${paint("red", "Error:")} ${clean(message)}`),
     print: (text) => print(printable(text)),
+    printDiff: (diff) => print(diff.split("\r\n").map(printable).join("\r\n")),
     printSecret: print,
     isWatched,
     isBrief,

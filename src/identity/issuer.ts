@@ -19,7 +19,10 @@ export type IssuerFinding =
 const limits = { timeoutMs: 5_000, maxBytes: 1_048_576 };
 
 /** Fetches `<iss>/.well-known/openid-configuration` and its `jwks_uri` (OpenID Connect Discovery 1.0, 4), without any secret. */
-export async function examineIssuer(identity: Identity, platform: Platform): Promise<IssuerFinding> {
+export async function examineIssuer(
+  identity: Pick<Identity, "issuer" | "keyId">,
+  platform: Platform,
+): Promise<IssuerFinding> {
   const address = `${identity.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
   const discovery = await fetchObject(address, platform);
   if (discovery.kind !== "object") {

@@ -96,7 +96,7 @@ function unused(option: OptionName, shown: string, source: IdentitySource["sourc
   );
 }
 
-const isVariable = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text);
+export const isVariable = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text);
 
 /** A user may have put the token itself in place of the variable's name: it must not reach a log. */
 const named = (variable: string): string => (isVariable(variable) ? variable : "…");
@@ -126,7 +126,8 @@ export function parseSocket(from: "spiffe-socket" | Variable, address: string): 
   return { endpoint, address };
 }
 
-function parseAudience(value: string): string {
+/** @throws ExplainedError `invalid-input` */
+export function parseAudience(value: string): string {
   if (/\s/.test(value)) {
     throw invalidInput("audience", value, "an audience contains no spaces", mention("audience", "quay"));
   }

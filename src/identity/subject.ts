@@ -8,8 +8,8 @@ export interface Lasting {
 }
 
 /**
- * Knows GitHub's (also Forgejo's) `repo:OWNER/NAME:ref:REF`, GitLab's `project_path:GROUP/NAME:ref_type:TYPE:ref:REF`, and customized
- * forms of GitHub's.
+ * Knows GitHub's (also Forgejo's) `repo:OWNER/NAME:ref:REF`, GitLab's `project_path:GROUP/NAME:ref_type:TYPE:ref:REF`, customized forms
+ * of GitHub's, Buildkite's and Bitbucket's.
  * @returns undefined if the subject stays the same, as far as can be seen
  */
 export function lastingInstead({ subject }: { readonly subject: string }): Lasting | undefined {
@@ -49,12 +49,16 @@ export function lastingInstead({ subject }: { readonly subject: string }): Lasti
 const passing: readonly (readonly [form: RegExp, changesWith: string])[] = [
   [/:ref:refs\/heads\/gh-readonly-queue\//, "run of the merge queue"],
   [/:ref:refs\/tags\/|:ref_type:tag:ref:/, "tag"],
-  [/:ref:refs\/pull\//, "pull request"],
+  [/refs\/(?:pull|merge-requests)\/[0-9]+\//, "pull request"],
   [
     /:ref:refs\/heads\/(?:dependabot|renovate|snyk-[a-z-]+|copilot|release-please--branches|changeset-release)[/-]/,
     "branch that a bot makes",
   ],
-  [/:(?:run_id|run_number|run_attempt|sha|pipeline_id|job_id):/, "run"],
+  [/(?:^|:)(?:run_id|run_number|run_attempt|build_id|build_number|pipeline_id|pipeline_iid|job_id|step_id):/, "run"],
+  // A pinned workflow is name@commit: it stays the same.
+  [/(?:^|:)(?:commit|sha|workflow_sha|job_workflow_sha):|(?:^|[:/])[0-9a-f]{40}(?:[0-9a-f]{24})?(?=$|[:/])/, "commit"],
+  // Bitbucket: {REPOSITORY}[:{ENVIRONMENT}]:{STEP}
+  [/^\{[0-9a-f-]{36}\}(?::\{[0-9a-f-]{36}\}){1,2}$/, "step"],
 ];
 
 /** What it changes with, in few words. undefined: it stays the same. */

@@ -6,7 +6,7 @@ import type { EntryPoint } from "./option.ts";
 import type { OptionName } from "./table.ts";
 
 /** The groups of readers that share descriptions. */
-type Readers = "actions" | "tekton" | "promotions";
+type Readers = "actions" | "tekton" | "promotions" | "federations" | "trust";
 
 /** One line: what it means, with units. Values, defaults and "several" are added where the entry point needs them. */
 type Description = string | ({ readonly all: string } & Readonly<Partial<Record<EntryPoint | Readers, string>>>);
@@ -15,16 +15,21 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
   registry: {
     all: "Host of Quay, with the port if it is not 443.",
     promotions: "Registry of a source or destination that names none, with the port if it is not 443.",
+    federations: "Host of Quay, with the port if it is not 443. Default: the one in the file, else quay.io.",
+    migrate: "Host of Quay whose stored passwords are looked for, with the port if it is not 443.",
   },
   robot: {
     all: "Robot account, [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization.",
     tekton:
       "Robot accounts, each [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization: buildah and skopeo read that, docker does not.",
+    federate: "Robot account that gets the binding and the permissions, organization+name.",
+    "retire-static-token": "Robot account whose static token is replaced, organization+name.",
   },
   identity: "Source of the identity token: github, file, spiffe or environment. auto takes the first one found.",
   audience: {
     all: "Audience of the identity token. GitHub and SPIFFE are asked for it; a token from a file or variable should have it.",
     tekton: "Audience of the identity token. The robot's federation in Quay may require it.",
+    federate: "Audience that the binding requires of identity tokens. Older Quays accept any.",
   },
   "token-file":
     "File that holds the identity token. It is read again for each exchange. If not set, /var/run/secrets/tokens/quay-token is tried.",
@@ -55,6 +60,7 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
     actions:
       "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools. Later steps trust them until the end of the job.",
     identity: "PEM file with root certificates to trust besides the system's, for the issuer.",
+    trust: "PEM file with root certificates to trust besides the system's, for Quay and the issuers.",
     promotions:
       "PEM file with root certificates to trust besides the system's, for both registries, the issuer and skopeo.",
     tekton: "PEM file in the workspace ca, with root certificates to trust besides the system's.",
@@ -70,6 +76,7 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
   timeout: {
     all: "Seconds for the whole login, retries included.",
     identity: "Seconds for the whole command, retries included.",
+    trust: "Seconds for the whole command, retries included.",
     promotions: "Seconds for each login and each request to a registry, retries included. A copy may take longer.",
   },
   refresh: "Renew the login in the background until the end of the job.",
@@ -97,11 +104,15 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
   tag: {
     all: "Tag that the image gets in the destination.",
     tekton: "Tags that the image gets in the destination.",
+    federate: "With github or gitlab: tag whose jobs the robot trusts.",
   },
   file: {
     all: "YAML file with a list of promotions, each with source, destination and tags. It replaces source, destination and tag.",
     tekton:
       "YAML file in the workspace release with a list of promotions, each with source, destination and tags. It replaces these three parameters.",
+    trust: "YAML file with the trust of an organization: its robots, their permissions and bindings.",
+    "federate-task":
+      "YAML file in the workspace trust, with the trust of an organization: its robots, their permissions and bindings.",
   },
   "source-robot":
     "Robot account that reads the source, organization+name. Without it and without source-auth-file, the source must be public: it is read without a login.",
@@ -130,8 +141,53 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
   },
   "dry-run": "Print the plan and change nothing.",
   parallel: "Number of images to copy at the same time, 1 to 32.",
+  organization: {
+    all: "Organization, or user, whose robots are looked at.",
+    federate: "With export: organization, or user, whose trust is written.",
+  },
+  "create-robot": "Create a robot that is missing. By default, it is an error.",
+  description: "With create-robot: description of the robot. Quay cannot change it later.",
+  permission: "Permission of the robot, organization/repository=read, =write or =admin.",
+  "create-repository": "Create a repository that is missing, as a private one. By default, it is an error.",
+  prune:
+    "Remove the bindings and permissions of the file's robots that are not in the file. By default, they are kept. Robots are never removed.",
+  export: "Print the trust of the organization in Quay as such a file. Nothing is changed.",
+  check: {
+    all: "Change nothing, and exit with 3 if Quay differs.",
+    actions: "Change nothing, and fail if Quay differs.",
+    tekton: "Change nothing, and fail (exit code 3) if Quay differs.",
+  },
+  strict: "Treat warnings about risky trust as errors.",
+  offline: "Do not check whether the issuers can be reached and publish keys.",
+  github:
+    "Repository on GitHub whose jobs the robot trusts, with environment, branch, tag or pull-request. OWNER@ID/REPO@ID is GitHub's immutable form.",
+  environment: "With github: environment whose jobs the robot trusts.",
+  branch: "With github or gitlab: branch whose jobs the robot trusts.",
+  "pull-request": "With github: trust the jobs of pull requests.",
+  "service-account": "With issuer: service account of the cluster whose pods the robot trusts.",
+  gitlab: "Project on GitLab whose jobs the robot trusts, with branch or tag.",
+  issuer:
+    "Issuer of the identity tokens. Default: https://token.actions.githubusercontent.com with github, https://gitlab.com with gitlab.",
+  subject: "With issuer: subject of the identity tokens, letter by letter. For SPIFFE, it is the SPIFFE ID.",
+  since: "How far back the usage log is read: days, such as 30d.",
+  "fail-on":
+    "Exit with 3 if there is such a finding: static-token, no-binding, unused-binding, unused-robot, admin, wide-permission. Several may be separated by commas.",
+  force: "Replace the token even if the log does not show that only keyless logins are used.",
+  yes: "The same robot again, which answers the question that a terminal is asked.",
+  "api-token-env": "Name of the environment variable that holds the token of Quay's API. Give the name, not the token.",
+  "api-token-file": {
+    all: "File that holds the token of Quay's API, or - for standard input. It replaces api-token-env.",
+    "federate-action": "File that holds the token of Quay's API. It replaces api-token-env.",
+    tekton: "File in the workspace api-token that holds the token of Quay's API.",
+  },
+  path: "File or folder of a checkout to look at. Default: the current folder.",
+  action: "Address of the action of this project, owner/repository@ref. Without it, nothing of GitHub's is changed.",
+  write: "Change the files that git tracks and that have no changes. By default, the changes are only shown.",
   result: "Write an output to a file too, in the form of a Tekton result. The token cannot be written.",
-  output: "Output format: text or json.",
+  output: {
+    all: "Output format: text or json.",
+    audit: "Output format: text, json or markdown.",
+  },
   verbose: "Print more to standard error.",
   quiet: "Print only errors to standard error. Results are printed all the same.",
 };
@@ -144,6 +200,11 @@ const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
   "login-task": ["tekton"],
   "login-step": ["tekton"],
   "promote-task": ["tekton", "promotions"],
+  "federate-action": ["federations", "trust", "actions"],
+  federate: ["federations", "trust"],
+  audit: ["trust"],
+  "retire-static-token": ["trust"],
+  "federate-task": ["tekton", "federations", "trust"],
 };
 
 /** The description for readers of this entry point. */

@@ -1,5 +1,5 @@
 /** The options of a login; promotions share those about registry, identity and network. */
-import { exchanges, loginTasks, type Option, promotes } from "./option.ts";
+import { exchanges, federates, loginTasks, managers, type Option, promotes } from "./option.ts";
 
 /** In the order in which auto looks for them; src/tools/tools.ts has a row for each. */
 export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
@@ -8,55 +8,57 @@ export const loginOptions = [
   {
     name: "registry",
     group: "login",
-    entryPoints: ["action", "login", "logout", "status", ...loginTasks, ...promotes],
+    entryPoints: ["action", "login", "logout", "status", ...loginTasks, ...promotes, ...managers, "migrate"],
     default: "quay.io",
+    withoutDefault: federates,
     value: "HOST",
   },
   {
     name: "robot",
     group: "login",
-    entryPoints: ["action", "login", ...loginTasks],
-    required: true,
+    entryPoints: ["action", "login", ...loginTasks, "federate", "retire-static-token"],
+    required: ["action", "login", ...loginTasks, "retire-static-token"],
     takes: "list",
     value: "ROBOT",
+    argumentsOf: ["login", "retire-static-token"],
     array: "robots",
   },
   {
     name: "identity",
     group: "identity",
-    entryPoints: exchanges,
+    entryPoints: [...exchanges, "federate"],
     default: "auto",
     value: "SOURCE",
   },
   {
     name: "audience",
     group: "identity",
-    entryPoints: [...exchanges, ...loginTasks, "promote-task"],
+    entryPoints: [...exchanges, ...loginTasks, "promote-task", "federate"],
     default: "quay",
     value: "AUDIENCE",
   },
   {
     name: "token-file",
     group: "identity",
-    entryPoints: exchanges,
+    entryPoints: [...exchanges, "federate"],
     value: "FILE",
   },
   {
     name: "token-env",
     group: "identity",
-    entryPoints: exchanges,
+    entryPoints: [...exchanges, "federate"],
     value: "NAME",
   },
   {
     name: "spiffe-socket",
     group: "identity",
-    entryPoints: exchanges,
+    entryPoints: [...exchanges, "federate"],
     value: "ADDRESS",
   },
   {
     name: "spiffe-id",
     group: "identity",
-    entryPoints: exchanges,
+    entryPoints: [...exchanges, "federate"],
     value: "ID",
   },
   {
@@ -88,7 +90,7 @@ export const loginOptions = [
   {
     name: "ca-file",
     group: "network",
-    entryPoints: [...exchanges, ...loginTasks, "promote-task"],
+    entryPoints: [...exchanges, ...loginTasks, "promote-task", ...managers],
     value: "FILE",
   },
   {
@@ -107,7 +109,7 @@ export const loginOptions = [
   {
     name: "timeout",
     group: "network",
-    entryPoints: [...exchanges, ...loginTasks, "promote-task"],
+    entryPoints: [...exchanges, ...loginTasks, "promote-task", ...managers],
     default: "120",
     value: "SECONDS",
   },

@@ -1,18 +1,36 @@
 /** What an option is, and where it can be given. The tables beside this file hold the options. */
 
-export const commands = ["login", "logout", "status", "identity", "promote"] as const;
+export const commands = [
+  "login",
+  "logout",
+  "status",
+  "identity",
+  "promote",
+  "federate",
+  "audit",
+  "retire-static-token",
+  "migrate",
+] as const;
 export type Command = (typeof commands)[number];
 
 /** An input of one of the Actions, a flag of a command, or a parameter of the Tekton Tasks and of the StepAction. */
-export type EntryPoint = "action" | "promote-action" | Command | "login-task" | "login-step" | "promote-task";
+export type EntryPoint =
+  | ("action" | "promote-action" | "federate-action")
+  | Command
+  | ("login-task" | "login-step" | "promote-task" | "federate-task");
 
 export const loginTasks = ["login-task", "login-step"] as const;
 export const promotes = ["promote-action", "promote", "promote-task"] as const;
 /** Where an identity token is exchanged, and you can choose which one. */
 export const exchanges = ["action", "promote-action", "login", "identity", "promote"] as const;
+export const federates = ["federate-action", "federate", "federate-task"] as const;
+/** Where Quay's management API is called. */
+export const managers = [...federates, "audit", "retire-static-token"] as const;
 
 /** The groups under which the command line's help lists options. */
-export type OptionGroup = "login" | "promotion" | "checks" | "identity" | "files" | "network" | "lifetime" | "output";
+export type OptionGroup =
+  | ("login" | "promotion" | "trust" | "binding" | "audit" | "migration")
+  | ("checks" | "management" | "identity" | "files" | "network" | "lifetime" | "output");
 
 export interface Option {
   readonly name: string;
@@ -22,11 +40,16 @@ export interface Option {
   readonly entryPoints: readonly EntryPoint[];
   /** Absent: no default. */
   readonly default?: string;
-  readonly required?: true;
+  /** Where it has none all the same: the trust's file may say it. */
+  readonly withoutDefault?: readonly EntryPoint[];
+  /** Where it must be given. */
+  readonly required?: readonly EntryPoint[];
   /** `list`: several values, one per line or flag. `flag`: the command line takes no value. */
   readonly takes?: "list" | "flag";
   /** The placeholder of the value in the command line's help. */
   readonly value?: string;
+  /** The commands whose plain arguments are values of it. */
+  readonly argumentsOf?: readonly Command[];
   /** Name of the Tekton parameter that is an array. Without it, a list is one per line there. */
   readonly array?: string;
   /** Set by the platform, not by the user: absent from the README. */

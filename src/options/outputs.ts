@@ -60,3 +60,18 @@ export const promotionOutputs = [
 ] as const;
 
 export type PromotionOutputName = (typeof promotionOutputs)[number]["name"];
+
+export const federationOutputs = [
+  { name: "changed", description: "true if this run has changed Quay, otherwise false." },
+  {
+    name: "drift",
+    description: "true if Quay differs from the file, or did before this run changed it. Empty for a pull request.",
+  },
+  {
+    name: "plan",
+    description:
+      "The difference as JSON: robots with their permissions and bindings, findings. For a pull request, from the file in the base branch.",
+  },
+] as const;
+
+export type FederationOutputName = (typeof federationOutputs)[number]["name"];

@@ -1,5 +1,5 @@
 /** The options that only promotions have. */
-import { type Option, promotes } from "./option.ts";
+import { federates, type Option, promotes } from "./option.ts";
 
 export const promotionOptions = [
   {
@@ -17,15 +17,17 @@ export const promotionOptions = [
   {
     name: "tag",
     group: "promotion",
-    entryPoints: promotes,
+    entryPoints: [...promotes, "federate"],
     takes: "list",
     value: "TAG",
+    argumentsOf: ["promote"],
     array: "tags",
   },
   {
     name: "file",
     group: "promotion",
-    entryPoints: promotes,
+    entryPoints: [...promotes, ...federates],
+    required: ["federate-action", "federate-task"],
     value: "FILE",
   },
   {
@@ -44,7 +46,7 @@ export const promotionOptions = [
     name: "destination-robot",
     group: "login",
     entryPoints: promotes,
-    required: true,
+    required: promotes,
     value: "ROBOT",
   },
   {
@@ -103,7 +105,7 @@ export const promotionOptions = [
   {
     name: "dry-run",
     group: "promotion",
-    entryPoints: promotes,
+    entryPoints: [...promotes, "federate"],
     default: "false",
     takes: "flag",
   },

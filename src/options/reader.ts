@@ -20,6 +20,8 @@ const defaults: ReadonlyMap<OptionName, string | undefined> = new Map(
   ]),
 );
 
+export const defaultOf = (name: OptionName): string | undefined => defaults.get(name);
+
 export function readOptions(values: OptionValues): OptionReader {
   const text = (name: OptionName): string => values[name]?.trim() || defaults.get(name) || "";
   const choice = <T extends string>(name: OptionName, allowed: readonly T[]): T => {

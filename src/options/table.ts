@@ -1,17 +1,32 @@
 /**
- * Every option once, as data. The parsing and the command line's help read it; `script/generate` writes both `action.yml`,
+ * Every option once, as data. The parsing and the command line's help read it; `script/generate` writes each `action.yml`,
  * the parameters of the Tekton Tasks, and the tables of README.md and docs/promotion.md from it.
  */
 import { loginOptions } from "./login-options.ts";
+import { migrationOptions } from "./migration-options.ts";
 import type { EntryPoint, Option } from "./option.ts";
 import { outputOptions } from "./outputs.ts";
 import { promotionOptions } from "./promotion-options.ts";
+import { trustOptions } from "./trust-options.ts";
 
 export { toolNames } from "./login-options.ts";
 export { type Command, commands, type EntryPoint, type Option, type OptionGroup } from "./option.ts";
-export { type OutputName, outputs, type PromotionOutputName, promotionOutputs } from "./outputs.ts";
+export {
+  type FederationOutputName,
+  federationOutputs,
+  type OutputName,
+  outputs,
+  type PromotionOutputName,
+  promotionOutputs,
+} from "./outputs.ts";
 
-export const options = [...loginOptions, ...promotionOptions, ...outputOptions] as const;
+export const options = [
+  ...loginOptions,
+  ...promotionOptions,
+  ...trustOptions,
+  ...migrationOptions,
+  ...outputOptions,
+] as const;
 
 export type OptionName = (typeof options)[number]["name"];
 
@@ -23,8 +38,20 @@ declare module "../platform/wording.ts" {
 /** The options as text, from an entry point. An absent or blank option has its default. */
 export type OptionValues = Partial<Record<OptionName, string | undefined>>;
 
+/** An option as one entry point has it. */
+export type OwnOption = Omit<Option, "required" | "withoutDefault"> & {
+  readonly name: OptionName;
+  readonly required: boolean;
+};
+
 /** The options of one entry point, in the table's order. */
-export function optionsOf(entryPoint: EntryPoint): readonly (Option & { readonly name: OptionName })[] {
+export function optionsOf(entryPoint: EntryPoint): readonly OwnOption[] {
   const all: readonly (Option & { readonly name: OptionName })[] = options;
-  return all.filter(({ entryPoints }) => entryPoints.includes(entryPoint));
+  return all
+    .filter(({ entryPoints }) => entryPoints.includes(entryPoint))
+    .map(({ required = [], withoutDefault = [], default: preset, ...option }) => ({
+      ...option,
+      ...(preset !== undefined && !withoutDefault.includes(entryPoint) && { default: preset }),
+      required: required.includes(entryPoint),
+    }));
 }

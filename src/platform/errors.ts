@@ -18,8 +18,8 @@ import {
   written,
 } from "./wording.ts";
 
-/** What kind of failure a code is; the command line turns it into its exit code (2, 1, 75). */
-export type Severity = "wrong-use" | "refused" | "temporary";
+/** What kind of failure a code is; the command line turns it into its exit code (2, 1, 3, 75). */
+export type Severity = "wrong-use" | "refused" | "drift" | "temporary";
 
 export const errorCodes = {
   "invalid-input": "wrong-use",
@@ -91,6 +91,22 @@ export const errorCodes = {
   "copy-failed": "refused",
   "digest-differs": "refused",
   "registry-unavailable": "temporary",
+  "api-token-not-found": "refused",
+  "api-token-unusable": "refused",
+  "api-token-refused": "refused",
+  "api-rights-missing": "refused",
+  "organization-not-found": "refused",
+  "repository-not-found": "refused",
+  "run-refused": "refused",
+  "trust-risky": "refused",
+  "trust-drift": "drift",
+  "trust-overwritten": "temporary",
+  "usage-log-unavailable": "refused",
+  "usage-log-incomplete": "refused",
+  "static-token-in-use": "refused",
+  "audit-finding": "drift",
+  "not-in-git": "refused",
+  "file-not-written": "refused",
   timeout: "temporary",
   cancelled: "temporary",
   unforeseen: "refused",

@@ -93,6 +93,26 @@ export function readFileOrPipeWithin(path: string, maxBytes: number, signal: Abo
   return orAborted(reading, signal);
 }
 
+/**
+ * Standard input to its end.
+ * @throws FileFailure; the signal's reason once it aborts
+ */
+export async function readStandardInputWithin(maxBytes: number, signal: AbortSignal): Promise<Buffer> {
+  const input = process.stdin;
+  if (input.isTTY) {
+    throw new FileFailure("ENXIO", "is a terminal, not a pipe or a file");
+  }
+  let size = 0;
+  const count = ({ length }: Buffer) => {
+    size += length;
+    if (size > maxBytes) {
+      input.destroy(tooLarge(maxBytes));
+    }
+  };
+  input.on("data", count);
+  return orAborted(buffer(input), signal).finally(() => input.destroy());
+}
+
 /** Opens without waiting for a process at the other end of a pipe. */
 async function withFile<T>(
   path: string,

@@ -38,7 +38,7 @@ export interface Limits {
   readonly signal?: AbortSignal;
 }
 
-export type Method = "GET" | "HEAD" | "PUT";
+export type Method = "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
 
 /** Which root certificates verify a server: the machine's (Node.js's, that is) alone, or the extra ones as well. */
 export type Trust = "machine" | "extra-roots";

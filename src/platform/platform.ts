@@ -26,6 +26,8 @@ export interface PlatformOptions {
   readonly reporter: Reporter;
   /** undefined: no timeout */
   readonly timeoutSeconds: number | undefined;
+  /** What the timeout ends, as a message begins with it. By default, `The login`. */
+  readonly work?: string | undefined;
   /** PEM, trusted in addition to the system's roots. */
   readonly extraRoots?: string | undefined;
   readonly cancelled?: AbortSignal;
@@ -42,8 +44,9 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
     debug: options.reporter.debug,
   });
   // Only now: if `createHttp` throws, a timer that started earlier would keep the process alive.
-  const { timeoutSeconds } = options;
-  const timer = timeoutSeconds && setTimeout(() => timeout.abort(timedOut(timeoutSeconds)), timeoutSeconds * 1000);
+  const { timeoutSeconds, work = "The login" } = options;
+  const timer =
+    timeoutSeconds && setTimeout(() => timeout.abort(timedOut(work, timeoutSeconds)), timeoutSeconds * 1000);
   const close = () => {
     clearTimeout(timer);
     // Aborts what still runs with this signal; its outcome is not reported.
@@ -54,8 +57,8 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
   return { env: options.env, reporter: options.reporter, clock: systemClock, http, signal, deadline, close };
 }
 
-function timedOut(seconds: number): ExplainedError {
-  return new ExplainedError("timeout", `The login did not finish within ${seconds} seconds.`, {
+function timedOut(work: string, seconds: number): ExplainedError {
+  return new ExplainedError("timeout", `${work} did not finish within ${seconds} seconds.`, {
     remedy: [
       text`If it needs longer, raise the option ${mention("timeout")}. The log above shows what happened before.`,
     ],

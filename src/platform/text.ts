@@ -59,6 +59,14 @@ export const withoutSecrets = (text: string): string =>
     .replaceAll(userAndPassword, withoutPassword)
     .replaceAll(/[\w+/=~-]{16,}/g, withoutRandom);
 
+/** A word for a POSIX shell (XCU, 2.2): in single quotes, unless no character needs them. */
+export const shellWord = (value: string): string =>
+  /^[^\s"'`$\\!*?#~<>|&;(){}[\]^]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+
+/** `1 robot`, `3 robots`, `0 entries` */
+export const counted = (count: number, one: string, several = `${one}s`): string =>
+  `${count} ${count === 1 ? one : several}`;
+
 /** A user's input, for a message about it. */
 export const asGiven = (value: string): string => cut(withoutSecrets(value), 120);
 

@@ -2,12 +2,11 @@
 import type { YAMLMap } from "yaml";
 import { closest } from "../options/closest.ts";
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
-import { FileFailure, readFileOrPipeWithin } from "../platform/files.ts";
 import { asGiven } from "../platform/text.ts";
-import { mention, text, type Words } from "../platform/wording.ts";
+import { text, type Words } from "../platform/wording.ts";
+import { anchorsOf, compose, notYaml, type Resolve, readYamlText, type Yaml, type YamlKind } from "../platform/yaml.ts";
 import { type Promotion, parsePromotion } from "./promotion.ts";
 import { byTag, formatReference, pathOf, shownOf } from "./reference.ts";
-import { anchorsOf, compose, example, notYaml, type Resolve, type Yaml } from "./yaml.ts";
 
 export interface FileWanted {
   /** The path as given. */
@@ -21,8 +20,7 @@ export interface FileWanted {
 const keys = ["source", "destination", "tags"] as const;
 type Key = (typeof keys)[number];
 
-/** Bounds of the file: far beyond any release, and read within a second. */
-const maxBytes = 1024 * 1024;
+/** Far beyond any release. */
 const maxTags = 10_000;
 
 /**
@@ -30,56 +28,39 @@ const maxTags = 10_000;
  * @throws ExplainedError `invalid-input`
  */
 export async function readPromotionFile(wanted: FileWanted, signal: AbortSignal): Promise<readonly Promotion[]> {
-  const text = await readText(wanted.path, signal);
+  const text = await readYamlText(wanted.path, kind, signal);
   // Only a promotion with a file loads the parser.
   const yaml = await import(/* webpackMode: "eager" */ "yaml");
   return parsePromotionFile(yaml, text, wanted);
 }
 
-const release = mention("file", "release.yaml");
-
-async function readText(path: string, signal: AbortSignal): Promise<string> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFileOrPipeWithin(path, maxBytes, signal);
-  } catch (error) {
-    if (signal.aborted) {
-      throw invalidInput("file", path, "no process writes to this pipe", release);
-    }
-    if (!(error instanceof FileFailure)) {
-      throw error;
-    }
-    const example = error.code === "EFBIG" ? "a file for each part of the release" : release;
-    throw invalidInput("file", path, `it ${error.message}`, example);
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw invalidInput("file", path, "it is not UTF-8 text", example);
-  }
-}
+const kind: YamlKind = {
+  name: "release.yaml",
+  holds: "a list in which each entry has source, destination and tags",
+  smaller: "a file for each part of the release",
+};
 
 /**
  * @param yaml the library, which only this needs
  * @throws ExplainedError `invalid-input`, naming the entry
  */
 export function parsePromotionFile(yaml: Yaml, text: string, wanted: FileWanted): readonly Promotion[] {
-  const { document, lineOf } = compose(yaml, text, wanted.path);
+  const { document, lineOf } = compose(yaml, text, wanted.path, kind);
   const resolve = anchorsOf(yaml, document, (alias) =>
-    notYaml(wanted.path, `line ${lineOf(alias)}: *${asGiven(alias.source)} has no anchor before it`),
+    notYaml(wanted.path, `line ${lineOf(alias)}: *${asGiven(alias.source)} has no anchor before it`, kind),
   );
   const list = document.contents;
   const isBlank = list === null || (yaml.isScalar(list) && list.value === "");
   if (isBlank) {
-    throw invalidInput("file", wanted.path, "it is empty", example);
+    throw invalidInput("file", wanted.path, "it is empty", kind.holds);
   }
   if (!yaml.isSeq(list)) {
     const isOne = yaml.isMap(list) && keys.some((key) => list.has(key));
     const problem = isOne ? "it is not a list; each entry begins with a dash" : "it is not a list";
-    throw invalidInput("file", wanted.path, problem, example);
+    throw invalidInput("file", wanted.path, problem, kind.holds);
   }
   if (list.items.length === 0) {
-    throw invalidInput("file", wanted.path, "it has no entries", example);
+    throw invalidInput("file", wanted.path, "it has no entries", kind.holds);
   }
   const entries: Entry[] = [];
   let tags = 0;

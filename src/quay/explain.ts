@@ -9,6 +9,7 @@ import { ExplainedError, formatBinding, privateAuthority, unreachable } from "..
 import type { HttpFailure } from "../platform/http.ts";
 import { mention, text, type Words } from "../platform/wording.ts";
 import type { ExchangeResult, RefusalCode } from "./answers.ts";
+import { federateCommand } from "./federate-command.ts";
 
 export interface ExchangeContext {
   readonly registry: string;
@@ -85,18 +86,24 @@ function explainRefusal(
   { code, reason }: Extract<Failed, { kind: "refused" }>,
   context: ExchangeContext,
 ): ExplainedError {
-  const { robot, identity } = context;
+  const { registry, robot, identity } = context;
   const { remedy, binding } = refusal[code](context);
   const what = concerns[code] === "robot" ? robot : "the identity of this job";
   const message = `Quay refused ${what}: "${reason}"`;
   const lasting = binding === "new" ? lastingInstead(identity) : undefined;
+  const toAdd = { ...bindingOf(identity), ...(lasting?.subject && { subject: lasting.subject }) };
+  const adds = `With a token of Quay's API: ${federateCommand({ registry, robot, ...toAdd })}`;
   if (lasting) {
     const [fault = ""] = remedy;
-    const enter = `Then add to ${robot}, ${dialog(robot)}`;
+    const enter = `Or add to ${robot}, ${dialog(robot)}`;
     return new ExplainedError(code, message, {
-      remedy: [fault, ...lasting.advice, ...(lasting.subject ? [enter] : [])],
-      binding: lasting.subject ? { ...bindingOf(identity), subject: lasting.subject } : undefined,
+      remedy: [fault, ...lasting.advice, ...(lasting.subject ? [adds, enter] : [])],
+      binding: lasting.subject ? toAdd : undefined,
     });
+  }
+  if (binding === "new") {
+    const enter = `Or add to ${robot}, ${dialog(robot)}`;
+    return new ExplainedError(code, message, { remedy: [...remedy, adds, enter], binding: toAdd });
   }
   // The identity is shown even if the remedy asks for no binding: only these strings match.
   const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);
@@ -169,21 +176,17 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
     ],
   }),
   "robot-not-federated": ({ robot, registry }) => ({
-    remedy: [`${robot} on ${registry} has no binding at all.`, `Add this one, ${dialog(robot)}`],
+    remedy: [`${robot} on ${registry} has no binding at all.`],
     binding: "new",
   }),
   "issuer-not-bound": ({ robot, registry }) => ({
     remedy: [
       `${robot} on ${registry} has no binding for this issuer; the issuer must match exactly, including a trailing slash.`,
-      `Add to it, ${dialog(robot)}`,
     ],
     binding: "new",
   }),
   "subject-not-bound": ({ robot, registry }) => ({
-    remedy: [
-      `${robot} on ${registry} has a binding for this issuer, but for another subject.`,
-      `Add to it, ${dialog(robot)}`,
-    ],
+    remedy: [`${robot} on ${registry} has a binding for this issuer, but for another subject.`],
     binding: "new",
   }),
   "audience-refused": ({ robot, registry, identity }) => ({
@@ -237,7 +240,7 @@ const refusal: Readonly<Record<RefusalCode, (context: ExchangeContext) => Refusa
     remedy: [remedies.robotsDisabled(registry)],
   }),
   "quay-refused": ({ robot, registry }) => ({
-    remedy: [`Compare this identity with the bindings of ${robot} on ${registry}, ${dialog(robot)}`],
+    remedy: [`Compare this identity with the bindings of ${robot} on ${registry}.`],
     binding: "new",
   }),
 };

@@ -3,6 +3,7 @@
 import { type OptionReader, readOptions } from "../options/reader.ts";
 import type { OptionName, OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
+import { isJwt } from "../platform/jwt.ts";
 import { mention, text, type Words } from "../platform/wording.ts";
 
 /**
@@ -28,6 +29,10 @@ export function parseRegistry(value: string, option: OptionName = "registry"): s
   const host = value.toLowerCase();
   if (!isHost(host)) {
     throw invalidInput(option, value, "it is not a host with an optional port", example);
+  }
+  // A JWT would be a good name of a host, and be shown as one.
+  if (value.startsWith("eyJ") && isJwt(value)) {
+    throw invalidInput(option, value, "it has the form of a token", mention(option, "quay.example.com:8443"));
   }
   return host;
 }
@@ -125,8 +130,12 @@ export function robotFor(repository: string, registry: string, robots: readonly 
 export const hasNamespacedScope = (registry: string, robots: readonly RobotLogin[]): boolean =>
   robots.some(({ scope }) => scope !== registry);
 
+/** organization/repository, of any depth. */
+export const isRepository = (path: string): boolean =>
+  path.length <= 255 && /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)+$/.test(path);
+
 /** Quay's own rule for namespaces and robots (from its answer to a robot named "Bad"), 2 to 255 characters. */
-const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+export const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
 /**
  * @param option the option that names the robot

@@ -20,7 +20,7 @@ export function commandEnvironment(
   isSecret: IsSecret,
   certificates: string | undefined,
 ): Environment {
-  const withheld = /^(?:ACTIONS_RUNTIME_.+|SPIFFE_ENDPOINT_SOCKET|DOCKER_AUTH_CONFIG)$/;
+  const withheld = /^(?:ACTIONS_RUNTIME_.+|SPIFFE_ENDPOINT_SOCKET|DOCKER_AUTH_CONFIG|QUAY_API_TOKEN)$/;
   return childEnvironment(env, (name) => !withheld.test(name), isSecret, certificates);
 }
 

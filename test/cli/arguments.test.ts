@@ -1,10 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { type Command, optionsOf } from "../../src/options/table.ts";
+import { commands, optionsOf } from "../../src/options/table.ts";
 import { formatError } from "../../src/platform/errors.ts";
 import { failure } from "../fixtures.ts";
-
-const commandNames: readonly Command[] = ["login", "logout", "status", "identity", "promote"];
 
 /** As a shell splits it; `_` is a blank within an argument. */
 const parse = (line: string) =>
@@ -37,13 +35,13 @@ describe("a command with its options", () => {
   });
 
   test("accepts every option of a command, and none of another's", async () => {
-    for (const command of commandNames) {
+    for (const command of commands) {
       const own = optionsOf(command);
       for (const { name, takes } of own) {
         const expected = run(command, { [name]: takes === "flag" ? "true" : "x" });
         expect(parse(`${command} --${name}${takes === "flag" ? "" : " x"}`)).toEqual(expected);
       }
-      for (const { name } of commandNames.flatMap(optionsOf)) {
+      for (const { name } of commands.flatMap(optionsOf)) {
         if (!own.some((option) => option.name === name)) {
           expect((await failure(() => parse(`${command} --${name}=x`))).message).toBe(
             `${command} has no option --${name}.`,
@@ -162,19 +160,13 @@ describe("the code to explain", () => {
 });
 
 describe("wrong use suggests what was meant, and names the help", () => {
+  const everyCommand = `The commands are ${[...commands, "explain"].join(", ")}.`;
+
   test.each<[line: string, message: string, remedy: string]>([
-    ["", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
-    ["--", "No command was given.", "The commands are login, logout, status, identity, promote, explain."],
-    [
-      "--verbose",
-      "--verbose was given without a command.",
-      "The commands are login, logout, status, identity, promote, explain.",
-    ],
-    [
-      "--robot acme+ci",
-      "--robot was given without a command.",
-      "The commands are login, logout, status, identity, promote, explain.",
-    ],
+    ["", "No command was given.", everyCommand],
+    ["--", "No command was given.", everyCommand],
+    ["--verbose", "--verbose was given without a command.", everyCommand],
+    ["--robot acme+ci", "--robot was given without a command.", everyCommand],
     ["logni", 'There is no command "logni".', "Did you mean: quay-keyless-login login"],
     ["log-out", 'There is no command "log-out".', "Did you mean: quay-keyless-login logout"],
     ["Login", 'There is no command "Login".', "Did you mean: quay-keyless-login login"],
@@ -184,16 +176,8 @@ describe("wrong use suggests what was meant, and names the help", () => {
     ["lgin --help", 'There is no command "lgin".', "Did you mean: quay-keyless-login login"],
     ["exlpain", 'There is no command "exlpain".', "Did you mean: quay-keyless-login explain"],
     ["verison", 'There is no command "verison".', "Did you mean: quay-keyless-login version"],
-    [
-      "frobnicate",
-      'There is no command "frobnicate".',
-      "The commands are login, logout, status, identity, promote, explain.",
-    ],
-    [
-      "acme+ci",
-      'There is no command "acme+ci".',
-      "The commands are login, logout, status, identity, promote, explain.",
-    ],
+    ["frobnicate", 'There is no command "frobnicate".', everyCommand],
+    ["acme+ci", 'There is no command "acme+ci".', everyCommand],
     ["login --robto acme+ci", "login has no option --robto.", "Did you mean: --robot"],
     ["login --tokenfile /t", "login has no option --tokenfile.", "Did you mean: --token-file"],
     ["login --spifee-socket=x", "login has no option --spifee-socket.", "Did you mean: --spiffe-socket"],
@@ -207,9 +191,13 @@ describe("wrong use suggests what was meant, and names the help", () => {
     // An option of another command.
     ["login --for 10m", "login has no option --for.", "It belongs to status."],
     ["login --scope quay.io", "login has no option --scope.", "It belongs to logout, status."],
-    ["logout --robot acme+ci", "logout has no option --robot.", "It belongs to login."],
+    ["logout --robot acme+ci", "logout has no option --robot.", "It belongs to login, federate, retire-static-token."],
     ["status --session /s", "status has no option --session.", "It belongs to login, logout."],
-    ["logout --timeout 5", "logout has no option --timeout.", "It belongs to login, identity, promote."],
+    [
+      "logout --timeout 5",
+      "logout has no option --timeout.",
+      "It belongs to login, identity, promote, federate, audit, retire-static-token.",
+    ],
     // An option that only the Action has.
     ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],
     ["login --workflow-ref x", "login has no option --workflow-ref.", "Its options are "],

@@ -33,9 +33,10 @@ describe("the exit code", () => {
     expect(exitCodeOf(errorOf("timeout", [errorOf("timeout", [errorOf("verify-failed")])]))).toBe(1);
   });
 
-  test("is one of three for every code; wrong use has only one code", () => {
+  test("is one of four for every code; wrong use has only one code", () => {
     const codes = Object.keys(errorCodes) as ErrorCode[];
-    expect(codes.filter((code) => ![1, 2, 75].includes(codeOf(code)))).toEqual([]);
+    expect(codes.filter((code) => ![1, 2, 3, 75].includes(codeOf(code)))).toEqual([]);
+    expect(codeOf("trust-drift")).toBe(3);
     expect(codes.filter((code) => codeOf(code) === 2)).toEqual(["invalid-input"]);
   });
 });

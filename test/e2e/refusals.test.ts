@@ -30,7 +30,7 @@ const refusals: Record<string, Refusal> = {
   "the subject isn't bound": {
     binding: { subject: "repo:acme/app:environment:production" },
     code: "subject-not-bound",
-    says: /"Token does not match robot"[\s\S]*has a binding for this issuer, but for another subject[\s\S]*Add to it, under Robot accounts/,
+    says: /"Token does not match robot"[\s\S]*has a binding for this issuer, but for another subject[\s\S]*quay-keyless-login federate [\s\S]*Or add to \S+, under Robot accounts/,
   },
   "the token is from the future by Quay's clock": {
     token: () => peers().issuer.sign({ iat: seconds() + 600, exp: seconds() + 900 }),

@@ -12,7 +12,7 @@ import { differences, type Entry } from "../support/leaks.ts";
 import { faultOf } from "./matrix.ts";
 import type { Fault } from "./row.ts";
 
-const exitCodes = { "wrong-use": 2, refused: 1, temporary: 75 } as const;
+const exitCodes = { "wrong-use": 2, refused: 1, drift: 3, temporary: 75 } as const;
 /** Of the command line. */
 export const exitCodeOf = (code: ErrorCode): number => exitCodes[errorCodes[code]];
 

@@ -17,7 +17,12 @@ const passing: readonly (readonly [subject: string, changes: string, lasting: st
   ["repo:acme/app:ref:refs/heads/renovate/node-24.x", "branch that a bot makes", "repo:acme/app:environment:release"],
   ["repo:acme/app:ref:refs/heads/dependabot/npm/x-1", "branch that a bot makes", "repo:acme/app:environment:release"],
   ["repository_owner:acme:run_id:123", "run", undefined],
-  ["repo:acme/app:sha:a774205", "run", undefined],
+  ["run_id:123:repo:acme/app", "run", undefined],
+  ["repo:acme/app:sha:a774205", "commit", undefined],
+  ["organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3b5c1:step:build", "commit", undefined],
+  ["spiffe://example.com/build/9f3b5c1de02a4c6b8d7e9f3b5c1de02a4c6b8d7e", "commit", undefined],
+  ["repo:acme/app:job_workflow_ref:acme/ci/.github/workflows/a.yml@refs/pull/7/merge", "pull request", undefined],
+  ["{11111111-2222-3333-4444-555555555555}:{66666666-7777-8888-9999-000000000000}", "step", undefined],
   ["project_path:acme/app:ref_type:tag:ref:v1.2.3", "tag", "project_path:acme/app:ref_type:tag"],
 ];
 

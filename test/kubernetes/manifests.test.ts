@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { type Option, optionsOf } from "../../src/options/table.ts";
+import { type OwnOption, optionsOf } from "../../src/options/table.ts";
 import { type Container, type PodSpec, type Probe, render } from "./render.ts";
 
 const base = render("kubernetes/base");
@@ -70,7 +70,7 @@ describe.each(overlays)("%s", (name) => {
 
   test("gives the login known options, each once, and variables that are set", () => {
     expect([login.command, login.args?.[0]]).toEqual([["quay-keyless-login"], "login"]);
-    const known = new Map(optionsOf("login").map((each: Option) => [each.name, each]));
+    const known = new Map<string, OwnOption>(optionsOf("login").map((each) => [each.name, each]));
     const names = login.args?.slice(1).map((arg) => /^--([a-z-]+)(?:=.+)?$/.exec(arg)?.[1] ?? arg) ?? [];
     expect(names.filter((each) => !known.has(each))).toEqual([]);
     const bare = login.args?.slice(1).filter((arg) => !arg.includes("="));

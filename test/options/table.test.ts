@@ -3,7 +3,9 @@ import { describe, expect, test } from "vitest";
 import { parseRequest } from "../../src/login/request.ts";
 import { descriptionFor, descriptions, describe as explain } from "../../src/options/descriptions.ts";
 import {
+  commands,
   type EntryPoint,
+  federationOutputs,
   type Option,
   type OptionName,
   type OptionValues,
@@ -17,16 +19,15 @@ import { readPromotionRequest } from "../../src/promotion/request.ts";
 const all: readonly (Option & { readonly name: OptionName })[] = options;
 const textsOf = (description: (typeof descriptions)[OptionName]): string[] =>
   typeof description === "string" ? [description] : Object.values(description);
-const actions: readonly EntryPoint[] = ["action", "promote-action"];
-const commands: readonly EntryPoint[] = ["login", "logout", "status", "identity", "promote"];
-const tekton: readonly EntryPoint[] = ["login-task", "login-step", "promote-task"];
+const actions: readonly EntryPoint[] = ["action", "promote-action", "federate-action"];
+const tekton: readonly EntryPoint[] = ["login-task", "login-step", "promote-task", "federate-task"];
 
 test("names are unique; every option has an entry point, and on the command line a word for its value", () => {
   expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
   for (const { name, entryPoints, takes, value } of all) {
     expect(entryPoints.length, name).toBeGreaterThan(0);
     expect(new Set(entryPoints).size, name).toBe(entryPoints.length);
-    const isFlag = entryPoints.some((entryPoint) => commands.includes(entryPoint));
+    const isFlag = entryPoints.some((entryPoint) => commands.some((command) => command === entryPoint));
     expect(value === undefined, name).toBe(!isFlag || takes === "flag");
   }
 });
@@ -42,7 +43,10 @@ test("a flag is off by default; a list has no default; an array is a list", () =
 describe("descriptions", () => {
   test("are sentences on one line", () => {
     const texts = Object.values(descriptions).flatMap(textsOf);
-    for (const text of [...texts, ...[...outputs, ...promotionOutputs].map(({ description }) => description)]) {
+    for (const text of [
+      ...texts,
+      ...[...outputs, ...promotionOutputs, ...federationOutputs].map(({ description }) => description),
+    ]) {
       expect(text).toMatch(/^[A-Zt][^\n|]*\.$/);
     }
   });
@@ -51,7 +55,8 @@ describe("descriptions", () => {
     { readers: "an Action", entryPoints: actions, foreign: /command line|\bflag|Tekton|\bTask|workspace/ },
     {
       readers: "the command line",
-      entryPoints: commands,
+      // What `migrate` changes are workflows.
+      entryPoints: commands.filter((command) => command !== "migrate"),
       foreign: /\bsteps?\b|\bActions?\b|workflow|\bjob\b|runner|\bTask/,
     },
     {
@@ -118,6 +123,21 @@ describe("each entry point has its options", () => {
       ...own,
     ]);
     expect(own).toContain("destination-robot");
+  });
+
+  test("the Action and the Task that federate have the same, those of federate about a file", () => {
+    const names = [
+      ...["registry", "ca-file", "timeout", "file", "create-robot", "create-repository"],
+      ...["prune", "check", "strict", "offline", "api-token-env", "api-token-file"],
+    ];
+    expect(namesOf("federate-action")).toEqual(names);
+    expect(namesOf("federate-task")).toEqual(names.filter((name) => name !== "api-token-env"));
+    expect(namesOf("federate")).toEqual(expect.arrayContaining(names));
+    // The file may name the registry: a default would contradict it.
+    for (const entryPoint of ["federate", "federate-action", "federate-task"] as const) {
+      expect(optionsOf(entryPoint)[0]).not.toHaveProperty("default");
+    }
+    expect(optionsOf("login")[0]).toHaveProperty("default", "quay.io");
   });
 
   test("the promotion Tasks have those of promote, except the identity's source and output", () => {

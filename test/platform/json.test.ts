@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isObject, parseObject } from "../../src/platform/json.ts";
+import { isObject, parseExactly, parseObject } from "../../src/platform/json.ts";
 
 test.each([
   ["{}", {}],
@@ -15,4 +15,16 @@ test.each(["", "{", "null", "[]", "[{}]", '"{}"', "1", "true", "{}{}"])("%j is n
 
 test("neither a list nor null is an object", () => {
   expect([{}, [], null, undefined, "", () => {}].map(isObject)).toEqual([true, false, false, false, false, false]);
+});
+
+test.each([
+  '{"id":9007199254740993,"rate":1.0,"big":1e400,"small":-0.0,"plain":12,"text":"1.0","é":[null,true,{"__proto__":1}]}',
+  "[]",
+  "12345678901234567890",
+])("%s is written as it was read", (text) => {
+  expect(JSON.stringify(parseExactly(text))).toBe(text);
+});
+
+test("an ordinary number stays a number", () => {
+  expect(parseExactly('{"n":12,"f":0.5}')).toEqual({ n: 12, f: 0.5 });
 });

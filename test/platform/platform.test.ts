@@ -100,3 +100,10 @@ test("rejects a proxy variable that is not an address, and leaves no timer", asy
   expect((await failure(() => make({ env: { HTTPS_PROXY: "http://" } }))).code).toBe("invalid-input");
   expect(timers()).toBe(before);
 });
+
+test("the timeout's error says what did not finish", async () => {
+  const platform = make({ timeoutSeconds: 0.01, work: "The command" });
+  await new Promise((resolve) => platform.signal.addEventListener("abort", resolve));
+  expect(failureOf(platform.signal.reason).message).toMatch(/^The command did not finish within/);
+  platform.close();
+});

@@ -28,7 +28,8 @@ test("prints a refusal with headline, remedy and binding", () => {
     [
       'Quay refused the identity of this job: "Token does not match robot"',
       "  acme+ci on quay.io has a binding for this issuer, but for another subject.",
-      "  Add to it, under Robot accounts > acme+ci > Set robot federation:",
+      "  With a token of Quay's API: quay-keyless-login federate --robot acme+ci --issuer https://token.actions.githubusercontent.com --subject repo:acme/app:environment:production",
+      "  Or add to acme+ci, under Robot accounts > acme+ci > Set robot federation:",
       "    issuer    https://token.actions.githubusercontent.com",
       "    subject   repo:acme/app:environment:production",
       "    audience  quay",

@@ -19,6 +19,7 @@ describe("a registry", () => {
     ["[::1]:8443", "[::1]:8443"],
     ["[2001:DB8::1]", "[2001:db8::1]"],
     ["q", "q"],
+    ["eyjafjallajokull.example.is", "eyjafjallajokull.example.is"],
   ])("%s", (value, expected) => {
     expect(parseRegistry(value)).toBe(expected);
   });
@@ -47,6 +48,7 @@ describe("a registry", () => {
     ["https://", "https://", "it must be a host, without a scheme such as https://"],
     ["me:secret@quay.io", "…@quay.io", "it must be a host, without a user or password", "quay.io"],
     ["quay.io/acme", "quay.io/acme", "it must be a host, without a path; organizations go into robot", "quay.io"],
+    ["eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjaSJ9.c2lnbmF0dXJl", "…", "it has the form of a token"],
     ["quay.io/", "quay.io/", "it must be a host, without a path; organizations go into robot", "quay.io"],
     ["quay io", "quay io", "it is not a host with an optional port"],
     ["quay.io:", "quay.io:", "it is not a host with an optional port"],

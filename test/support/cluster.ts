@@ -16,7 +16,7 @@ const cache = join(env.XDG_CACHE_HOME ?? join(env.HOME ?? "", ".cache"), "quay-k
 const home = env.CLUSTER_HOME ?? join(cache, "cluster");
 
 /** This machine, as pods see it. */
-export const NODE_ADDRESS = "10.88.64.1";
+const NODE_ADDRESS = "10.88.64.1";
 /** The `iss` of service account tokens. */
 export const CLUSTER_ISSUER = "https://localhost:6443";
 /** The root of the cluster's own certificates, PEM: for the issuer's discovery document and keys. */
@@ -255,12 +255,13 @@ export interface QuayForPods extends Peers {
   secretsShown(text: string): string[];
 }
 
-/** Starts them; the stand-in is quay.test, and trusts the cluster's issuer and SPIRE's. */
+/** Starts them; the stand-in is quay.test or `name`, and trusts the cluster's issuer and SPIRE's. */
 export async function startQuayForPods(options: PeersOptions = {}): Promise<QuayForPods> {
   const carried = new Set<string>();
+  const { name = "quay.test" } = options.quay ?? {};
   const quay = {
     listen: NODE_ADDRESS,
-    name: "quay.test",
+    name,
     trust: clusterCa(),
     onSecret: (value: string) => void carried.add(value),
     ...options.quay,
@@ -269,7 +270,7 @@ export async function startQuayForPods(options: PeersOptions = {}): Promise<Quay
   const { robot, registry } = watch(peers);
   return {
     ...peers,
-    hostAliases: [{ ip: NODE_ADDRESS, hostnames: ["quay.test"] }],
+    hostAliases: [{ ip: NODE_ADDRESS, hostnames: [name] }],
     secretsShown: (text) => {
       const known: Secret[] = [
         ...[...carried].map((value): Secret => ({ kind: "identity", value })),

@@ -62,6 +62,8 @@ export interface How {
   env?: Record<string, string>;
   /** On a terminal: all output is then in stdout. */
   terminal?: boolean;
+  /** Its standard input; none by default. */
+  input?: string;
 }
 
 /** A running command. */
@@ -199,15 +201,16 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     const child = spawn(command, rest, {
       cwd: work,
       env: environment(how.env),
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [how.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       ...(uid !== undefined && { uid, gid: uid }),
     });
+    child.stdin?.on("error", () => {}).end(how.input);
     alive.add(child);
     child.on("close", () => alive.delete(child));
     const shown = { stdout: "", stderr: "" };
     const finished = finish(child);
     for (const stream of ["stdout", "stderr"] as const) {
-      child[stream].on("data", (text: string) => {
+      child[stream]?.on("data", (text: string) => {
         shown[stream] += text;
       });
     }

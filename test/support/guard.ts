@@ -149,6 +149,7 @@ function secretsOf(peers: Peers | undefined): Secret[] {
     ...github.issued.map((value): Secret => ({ kind: "identity", value })),
     { kind: "request", value: github.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN },
     ...[...quay.store.robots.values()].map(({ token }): Secret => ({ kind: "static", value: token })),
+    ...[...quay.store.oauthTokens.keys()].map((value): Secret => ({ kind: "api", value })),
   ];
 }
 

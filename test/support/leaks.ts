@@ -6,8 +6,11 @@ import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Peers } from "../quay-stand-in/peers.ts";
 
-/** `robot`: a robot token. `registry`: the registry's bearer. `foreign`: what others keep in auth files. `proxy`: its password. */
-export type Kind = "identity" | "robot" | "registry" | "request" | "static" | "foreign" | "proxy";
+/**
+ * `robot`: a robot token. `registry`: the registry's bearer. `static`: a robot's static token. `api`: a token of Quay's management API.
+ * `foreign`: what others keep in auth files. `proxy`: its password.
+ */
+export type Kind = "identity" | "robot" | "registry" | "request" | "static" | "api" | "foreign" | "proxy";
 
 export interface Secret {
   kind: Kind;

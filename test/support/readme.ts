@@ -30,6 +30,14 @@ export function documentBlocks(document: string, language: string): string[] {
   return blocksOf(read(document)).flatMap((each) => (each.language === language ? [each.text] : []));
 }
 
+/** All blocks of a language below a heading, in order; those of list items too, without their indentation. */
+export function blocksUnder(document: string, heading: string, language: string): string[] {
+  const found = sectionOf(document, heading).matchAll(/^( *)```(\w+)\n([\s\S]*?)^\1```$/gm);
+  return [...found].flatMap(([, indent = "", name, text = ""]) =>
+    name === language ? [text.replaceAll(new RegExp(`^${indent}`, "gm"), "")] : [],
+  );
+}
+
 function sectionOf(document: string, heading: string): string {
   const lines = read(document).split("\n");
   const start = lines.indexOf(heading);

@@ -342,6 +342,7 @@ test("the environment that a tool gets holds what tools need, and no secrets", (
     REGISTRY_AUTH_FILE: "/a",
     DOCKER_CONFIG: "/d",
     DOCKER_AUTH_CONFIG: "s",
+    QUAY_API_TOKEN: "s",
     MYPATH: "x",
     // Names that only begin like one of those.
     HOME_TOKEN: "s",

@@ -5,6 +5,7 @@ import { audienceToEnter, isoTime } from "../../identity/token.ts";
 import { parseTimeout, readOptions } from "../../options/reader.ts";
 import { formatBinding } from "../../platform/errors.ts";
 import { oneLine } from "../../platform/text.ts";
+import { federateCommand } from "../../quay/federate-command.ts";
 import { readRoots } from "../../tools/certificates.ts";
 import { aligned, type Call, type Outcome, withPlatform } from "../command.ts";
 
@@ -64,16 +65,17 @@ interface Federation {
   readonly audiences?: readonly string[];
 }
 
-/** What to enter, in Quay's dialog or by its API. Newer Quays give a binding without audiences the audience quay. */
+/** The command that adds the binding, and what to enter in Quay's dialog instead. */
 function howToTrust(now: Federation): readonly string[] {
   const lasting = lastingInstead(now);
   const binding = { ...now, ...(lasting?.subject && { subject: lasting.subject }) };
   const { issuer, subject, audiences: [audience = "(none)"] = [] } = binding;
+  const command = federateCommand({ ...binding, audience, robot: "ORGANIZATION+ROBOT" });
   return [
     ...(lasting?.advice ?? []),
-    `To let a robot trust ${lasting ? "that" : "it"}, enter in Quay, under Robot accounts > the robot > Set robot federation:`,
+    `To let a robot trust ${lasting ? "that" : "it"}, with a token of Quay's API in QUAY_API_TOKEN:`,
+    `  ${command}`,
+    "or enter in Quay, under Robot accounts > the robot > Set robot federation:",
     ...formatBinding({ issuer, subject, audience }).map((line) => `  ${line}`),
-    "or send this to POST /api/v1/organization/ORGANIZATION/robots/NAME/federation (it replaces all bindings of the robot):",
-    `  ${JSON.stringify([binding])}`,
   ].map((line) => oneLine(line, 8192));
 }

@@ -30,7 +30,7 @@ function run(command: readonly string[], env: Record<string, string> = {}): Prom
 }
 
 const promote = (args: readonly string[], env?: Record<string, string>) =>
-  run([process.execPath, join(source, "cli/promotion.ts"), "promote", ...args], env);
+  run([process.execPath, join(source, "cli/all.ts"), "promote", ...args], env);
 
 const usual = ["--source", "acme/app:nightly", "--destination", "acme/released", "--tag", "1.4.2"];
 const robot = ["--destination-robot", "acme+release"];

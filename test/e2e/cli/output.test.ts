@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, test } from "vitest";
-import { optionsOf } from "../../../src/options/table.ts";
+import { commands, optionsOf } from "../../../src/options/table.ts";
 import { errorCodes } from "../../../src/platform/errors.ts";
 import { createScreen } from "../../cli/screen.ts";
 import { answer, hang } from "../../quay-stand-in/scripted.ts";
@@ -14,7 +14,6 @@ import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from 
 
 const peers = useWorld({ registry: false });
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-const commands = ["login", "logout", "status", "identity", "promote"] as const;
 
 describe.concurrent("help", () => {
   test.for(commands)("of %s names all its options, and no others", async (command, { expect }) => {

@@ -1,7 +1,7 @@
 /** A secret that was pasted into the wrong place is not shown, whether as option, command or word. */
 import { join } from "node:path";
 import { describe, test } from "vitest";
-import { optionsOf } from "../../../src/options/table.ts";
+import { type Command, commands, optionsOf } from "../../../src/options/table.ts";
 import { createMachine, type Machine } from "../../support/command.ts";
 import { useWorld } from "./world.ts";
 
@@ -13,7 +13,7 @@ const secrets = [
 ] as const;
 
 /** Arguments with which each command runs until something is missing. */
-const usual: Record<string, readonly string[]> = {
+const usual: Record<Command, readonly string[]> = {
   login: ["--robot", "acme+ci", "--token-file", "/nowhere/token"],
   logout: [],
   status: [],
@@ -22,6 +22,10 @@ const usual: Record<string, readonly string[]> = {
     ...["--source", "acme/app:1.0", "--destination", "acme/release", "--tag", "1.0"],
     ...["--destination-robot", "acme+ci", "--token-file", "/nowhere/token"],
   ],
+  federate: ["--robot", "acme+ci", "--token-file", "/nowhere/token"],
+  audit: ["--organization", "acme", "--api-token-file", "/nowhere/token"],
+  "retire-static-token": ["--robot", "acme+ci", "--yes", "acme+ci", "--api-token-file", "/nowhere/token"],
+  migrate: [],
 };
 
 async function shown(machine: Machine, args: readonly string[]): Promise<string> {
@@ -29,20 +33,21 @@ async function shown(machine: Machine, args: readonly string[]): Promise<string>
   return `${stdout}${stderr}${JSON.stringify(children)}`;
 }
 
-describe.concurrent("a pasted secret", { timeout: 60_000 }, () => {
-  for (const command of ["login", "logout", "status", "identity", "promote"] as const) {
+describe.concurrent("a pasted secret", { timeout: 120_000 }, () => {
+  for (const command of commands) {
     test.for(secrets)(`in an option of ${command}: %s`, async ([, secret, part], { expect }) => {
       const machine = await createMachine();
       for (const { name, takes } of optionsOf(command)) {
         // Valid input is used, and results are not rewritten: no folder and no file gets the secret as its name here.
         if (name === "result" || name === "session") continue;
-        const others = [...(usual[command] ?? [])];
+        const others = [...usual[command]];
         const index = others.indexOf(`--${name}`);
         if (index >= 0) others.splice(index, 2);
         const given = takes === "flag" ? [`--${name}=${secret}`] : [`--${name}`, secret];
         for (const args of [
           [...others, ...given],
-          [...others, ...given, ...given],
+          // A second value is refused in the same way for all options that take one.
+          ...(takes === "list" || name === "registry" ? [[...others, ...given, ...given]] : []),
           [...others, ...given, "--output=json"],
         ]) {
           const text = await shown(machine, [command, ...args]);
@@ -67,7 +72,7 @@ describe.concurrent("a pasted secret", { timeout: 60_000 }, () => {
       ["login", "--robot", "acme+ci", secret],
       ["status", secret],
       ["logout", secret],
-      ["promote", ...(usual.promote ?? []), secret],
+      ["promote", ...usual.promote, secret],
       ["login", "--robot", "acme+ci", "--token-env", "QUAY_ID_TOKEN"],
     ]) {
       const text = await shown(machine, args);

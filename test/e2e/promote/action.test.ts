@@ -1,30 +1,20 @@
 /** The Action that promotes, as GitHub's runner runs it: outputs, summary, annotations, and the post step. */
-import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, type ExpectStatic, test } from "vitest";
-import { createJob, removeJobs } from "../../support/action.ts";
+import { createJob, installOther, removeJobs } from "../../support/action.ts";
 import { type Made, makeImage } from "../../support/images.ts";
 import type { Job } from "../../support/job.ts";
 import { differences } from "../../support/leaks.ts";
 import { addPlace } from "../../support/promotion.ts";
 import { usePromotionWorld } from "./world.ts";
 
-const project = resolve(import.meta.dirname, "../../..");
 const world = usePromotionWorld();
 let action = "";
 
 beforeAll(async () => {
-  // The folder on a runner: uses: owner/quay-keyless-login/promote@v1
-  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-action-"));
-  action = join(folder, "promote");
-  await mkdir(action);
-  await cp(join(project, "promote/action.yml"), join(action, "action.yml"));
-  await cp(join(project, "dist"), join(folder, "dist"), { recursive: true });
+  action = await installOther("promote");
 });
-afterAll(async () => {
-  await Promise.all([removeJobs(), rm(resolve(action, ".."), { recursive: true, force: true })]);
-});
+afterAll(removeJobs);
 
 let count = 0;
 

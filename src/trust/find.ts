@@ -1,0 +1,109 @@
+/** Reads from Quay what a trust is compared with. */
+import { mapLimit } from "../platform/concurrency.ts";
+import type { Management, Owner, Robot, RobotWithRights } from "../quay/management.ts";
+import type { FoundOrganization, FoundRobot } from "./export.ts";
+import type { Role, Trust, WantedRobot } from "./trust.ts";
+
+export interface Found {
+  readonly owner: Owner;
+  /** undefined: unknown */
+  readonly keepsAudiences: boolean | undefined;
+  /** Those of the trust that exist, by name. Lists that nothing is said about are empty. */
+  readonly robots: ReadonlyMap<string, FoundRobot>;
+  /** Wanted repositories that do not exist. */
+  readonly missingRepositories: ReadonlySet<string>;
+}
+
+/** As many as the client sends at the same time. */
+const atOnce = 8;
+
+/** Whether a list of the robot is compared at all: otherwise, its permissions need no further scope. */
+const isCompared = (robot: WantedRobot, list: "bindings" | "permissions", prune: boolean): boolean =>
+  robot[list].length > 0 || (prune && !robot.unlisted?.includes(list));
+
+/** Whether the robots' permissions are read, for which the API token needs repo:admin. */
+export const readsPermissions = ({ robots }: Trust, prune: boolean): boolean =>
+  robots.some((robot) => isCompared(robot, "permissions", prune));
+
+/**
+ * One request for each robot, and one for each repository: Quay has no list of bindings, and none of roles.
+ * @throws ExplainedError as the operations of `Management` do
+ */
+export async function findTrust(management: Management, trust: Trust, prune: boolean): Promise<Found> {
+  const owner = await management.owner(trust.organization);
+  const bindsAny = trust.robots.some((robot) => robot.bindings.length > 0);
+  // Before a robot is made: a Quay without federation says so here.
+  const says = bindsAny ? await management.keepsAudiences(owner) : undefined;
+  const listed = readsPermissions(trust, prune)
+    ? await management.robotsWithRights(owner)
+    : await management.robots(owner);
+  const wanted = new Map(trust.robots.map((robot) => [robot.name, robot]));
+  const present = listed.flatMap((robot) => {
+    const want = wanted.get(robot.name);
+    return want ? [{ robot, want }] : [];
+  });
+  const bindings = await mapLimit(present, atOnce, async ({ robot, want }) =>
+    isCompared(want, "bindings", prune) ? management.federation(owner, robot.name) : [],
+  );
+  const mentioned = [...wanted.values()].flatMap(({ permissions }) => permissions.map(({ repository }) => repository));
+  const { roles, missing } = await findRoles(management, mentioned, [
+    ...present.filter(({ want }) => isCompared(want, "permissions", prune)).flatMap(({ robot }) => ownOf(robot, owner)),
+    ...mentioned,
+  ]);
+  const robots = present.map(({ robot, want }, index): [string, FoundRobot] => {
+    const permissions = isCompared(want, "permissions", prune) ? permissionsOf(robot.name, roles) : [];
+    return [robot.name, foundOf(robot, bindings[index] ?? [], permissions)];
+  });
+  return {
+    owner,
+    // A Quay that does not say is known by what it keeps.
+    keepsAudiences: says ?? (bindings.flat().some(({ audiences }) => audiences !== undefined) || undefined),
+    robots: new Map(robots),
+    missingRepositories: missing,
+  };
+}
+
+/** Everything that an organization trusts today. */
+export async function findOrganization(management: Management, organization: string): Promise<FoundOrganization> {
+  const owner = await management.owner(organization);
+  const listed = await management.robotsWithRights(owner);
+  const bindings = await mapLimit(listed, atOnce, ({ name }) => management.federation(owner, name));
+  const { roles } = await findRoles(
+    management,
+    [],
+    listed.flatMap((robot) => ownOf(robot, owner)),
+  );
+  const robots = listed.map((robot, index) => foundOf(robot, bindings[index] ?? [], permissionsOf(robot.name, roles)));
+  return { registry: management.registry, organization, robots };
+}
+
+type Roles = ReadonlyMap<string, ReadonlyMap<string, Role>>;
+
+/** A missing repository looks like one without permissions: only these are looked for. */
+async function findRoles(
+  management: Management,
+  mentioned: readonly string[],
+  all: readonly string[],
+): Promise<{ readonly roles: Roles; readonly missing: ReadonlySet<string> }> {
+  const repositories = [...new Set(all)].sort();
+  const found = await mapLimit(repositories, atOnce, (repository) => management.permissions(repository));
+  const roles = new Map(repositories.map((repository, index) => [repository, found[index] ?? new Map()]));
+  const doubtful = [...new Set(mentioned)].filter((repository) => roles.get(repository)?.size === 0);
+  const exist = await mapLimit(doubtful, atOnce, (repository) => management.hasRepository(repository));
+  return { roles, missing: new Set(doubtful.filter((_, index) => !exist[index])) };
+}
+
+const ownOf = (robot: Robot | RobotWithRights, { name }: Owner): readonly string[] =>
+  "repositories" in robot ? robot.repositories.map((repository) => `${name}/${repository}`) : [];
+
+const permissionsOf = (robot: string, roles: Roles): FoundRobot["permissions"] =>
+  [...roles].flatMap(([repository, byName]) => {
+    const role = byName.get(robot);
+    return role === undefined ? [] : [{ repository, role }];
+  });
+
+const foundOf = (
+  { name, description }: Robot,
+  bindings: FoundRobot["bindings"],
+  permissions: FoundRobot["permissions"],
+): FoundRobot => ({ name, description, bindings, permissions });
