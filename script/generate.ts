@@ -2,7 +2,7 @@
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse } from "yaml";
-import { outputs, promotionOutputs } from "../src/options/table.ts";
+import { federationOutputs, outputs, promotionOutputs } from "../src/options/table.ts";
 import {
   actionInputs,
   actionOutputs,
@@ -19,6 +19,8 @@ type Blocks = Readonly<Record<string, string>>;
 const fixed: Readonly<Record<string, Blocks>> = {
   "action.yml": { inputs: actionInputs("action"), outputs: actionOutputs(outputs) },
   "promote/action.yml": { inputs: actionInputs("promote-action"), outputs: actionOutputs(promotionOutputs) },
+  "federate/action.yml": { inputs: actionInputs("federate-action"), outputs: actionOutputs(federationOutputs) },
+  "federate/README.md": { inputs: inputTable("federate-action"), outputs: outputTable(federationOutputs) },
   "README.md": {
     inputs: inputTable("action"),
     flags: flagTable("action", ["login", "logout", "status", "identity"]),
@@ -29,6 +31,12 @@ const fixed: Readonly<Record<string, Blocks>> = {
     flags: flagTable("promote-action", ["promote"]),
     outputs: outputTable(promotionOutputs),
   },
+  "docs/trust.md": {
+    federate: flagTable(undefined, ["federate"]),
+    audit: flagTable("federate", ["audit"]),
+    retire: flagTable("federate", ["retire-static-token"]),
+  },
+  "docs/migration.md": { flags: flagTable("action", ["migrate"]) },
 };
 
 /** The Tasks whose parameters are options; each has its folder below tekton/. */
@@ -38,6 +46,7 @@ const tasks = {
   "stepaction/quay-keyless-login": "login-step",
   "task/quay-promote": "promote-task",
   "task/quay-promote-spiffe": "promote-task",
+  "task/quay-federate": "federate-task",
 } as const;
 
 const read = (file: string): string => readFileSync(file, "utf8");

@@ -6,6 +6,7 @@ import {
   type EntryPoint,
   type Option,
   type OptionName,
+  type OwnOption,
   options,
   optionsOf,
 } from "../src/options/table.ts";
@@ -13,18 +14,18 @@ import {
 type Described = Readonly<{ name: string; description: string }>;
 
 /** What an input or parameter, which is always text, may be; empty where the description says it. */
-function noteOf({ takes, default: preset }: Option, quote = ""): string {
+function noteOf({ takes, default: preset }: OwnOption, quote = ""): string {
   if (preset === "true" || preset === "false") {
     return ` Value: ${quote}true${quote} or ${quote}false${quote}.`;
   }
   return takes === "list" ? " Several: one per line." : "";
 }
 
-const asInputs = (action: EntryPoint): (Option & Described)[] =>
+const asInputs = (action: EntryPoint): (OwnOption & Described)[] =>
   optionsOf(action).map((option) => ({ ...option, description: describe(option.name, action) + noteOf(option) }));
 
 export function actionInputs(entryPoint: EntryPoint): string {
-  const inputs = asInputs(entryPoint).map(({ name, description, required = false, default: preset }) => [
+  const inputs = asInputs(entryPoint).map(({ name, description, required, default: preset }) => [
     name,
     { description, required, default: preset },
   ]);
@@ -45,14 +46,18 @@ export const inputTable = (action: EntryPoint): string =>
       .map((option) => [code(option.name), presetOf(option), option.description]),
   );
 
-/** The flags that the Action has no input for, and those that mean something else there. */
-export function flagTable(action: EntryPoint, commands: readonly Command[]): string {
+/** The flags that `other` (an Action's inputs, another command) does not have, and those that mean something else there. */
+export function flagTable(other: EntryPoint | undefined, commands: readonly Command[]): string {
   const all: readonly (Option & { readonly name: OptionName })[] = options;
   const rows = all.flatMap((option) => {
     const command = commands.find((name) => option.entryPoints.includes(name));
-    const input = option.entryPoints.includes(action) ? describe(option.name, action) : undefined;
+    const known = other && option.entryPoints.includes(other) ? describe(option.name, other) : undefined;
     const meaning = command && describe(option.name, command);
-    return meaning === undefined || meaning === input ? [] : [[code(`--${option.name}`), presetOf(option), meaning]];
+    if (!command || meaning === undefined || meaning === known) {
+      return [];
+    }
+    const own = optionsOf(command).find(({ name }) => name === option.name);
+    return [[code(`--${option.name}`), presetOf(own ?? {}), meaning]];
   });
   return table(["flag", "default", "meaning"], rows);
 }
@@ -63,7 +68,10 @@ export const outputTable = (outputs: readonly Described[]): string =>
     outputs.map(({ name, description }) => [code(name), description]),
   );
 
-const presetOf = ({ required, default: preset }: Option): string =>
+const presetOf = ({
+  required,
+  default: preset,
+}: Pick<OwnOption, "default"> & { readonly required?: unknown }): string =>
   required ? "**required**" : preset === undefined ? "" : code(preset);
 
 /** @returns items of a Task's `params`; an array where the option has a name for it */

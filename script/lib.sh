@@ -349,7 +349,7 @@ bundle_alone() {
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
-  for name in github/main github/post github/refresh github/promote-main cli/main cli/promotion; do
+  for name in github/main github/post github/refresh github/promote-main github/federate-main cli/main cli/all; do
     bundle_one "$name" "$1/$(bundle_name "$name")" &
     jobs+=($!)
   done
@@ -359,11 +359,11 @@ bundle_alone() {
   return "$failed"
 }
 
-# The Actions' bundles are main, post, refresh and promote; the command line's are cli and, below it, promote.
+# The Actions' bundles are main, post, refresh, promote and federate; the command line's are cli and, below it, all.
 bundle_name() {
   case "$1" in
-    cli/promotion) echo cli/promote ;;
     github/promote-main) echo promote ;;
+    github/federate-main) echo federate ;;
     github/*) echo "${1#github/}" ;;
     *) echo "${1%/main}" ;;
   esac

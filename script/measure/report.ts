@@ -105,7 +105,7 @@ async function others(results: readonly Result[], { memory, post, watch, promoti
     ways.map((name) => figures?.get(name)?.cpu.toFixed(0)).join(", ");
   const megabytes = (robots: number) => ways.map((name) => `${memory.get(`${name} ${robots}`)?.toFixed(0)}`).join(", ");
   const [near] = promotion;
-  const bundles = await Promise.all((["main", "post", "cli", "cli/promote"] as const).map(bundleSize));
+  const bundles = await Promise.all((["main", "post", "cli", "cli/all"] as const).map(bundleSize));
   return [
     "| besides | |",
     "|---|---|",

@@ -1,8 +1,8 @@
 /** The job's summary page after a promotion: a table of what was promoted, and the failures. Pure. */
 import type { FailureObject } from "../platform/errors.ts";
+import { cell, quoted, table } from "../platform/markdown.ts";
 import { conclusion, type ReportOptions, rowOf } from "../promotion/report.ts";
 import type { PromotionResult } from "../promotion/result.ts";
-import { cell, quoted, table } from "./markdown.ts";
 
 export function promotionSummary(
   results: readonly PromotionResult[],

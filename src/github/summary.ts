@@ -3,8 +3,8 @@
 import { bindingOf, isoTime } from "../identity/token.ts";
 import type { LoginResult } from "../login/login.ts";
 import type { FailureObject } from "../platform/errors.ts";
+import { cell, quoted, table } from "../platform/markdown.ts";
 import { mention } from "../platform/wording.ts";
-import { cell, quoted, table } from "./markdown.ts";
 import { workflowSyntax } from "./syntax.ts";
 
 const skip = workflowSyntax("action").write(mention("without-identity", "skip"));

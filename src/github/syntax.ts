@@ -2,7 +2,9 @@
 import { optionsOf } from "../options/table.ts";
 import type { Mention, Syntax } from "../platform/wording.ts";
 
-export function workflowSyntax(action: "action" | "promote-action"): Syntax {
+export type Action = "action" | "promote-action" | "federate-action";
+
+export function workflowSyntax(action: Action): Syntax {
   const names = new Set<string>(optionsOf(action).map(({ name }) => name));
   return { has: (option) => names.has(option), write };
 }

@@ -11,5 +11,6 @@ test("keeps blanks of inputs; one without a variable is empty", () => {
 
 test("reads the inputs of each Action", () => {
   expect(Object.keys(readInputs("promote-action"))).toContain("destination-robot");
+  expect(Object.keys(readInputs("federate-action"))).toContain("api-token-env");
   expect(Object.keys(readInputs())).not.toContain("destination-robot");
 });

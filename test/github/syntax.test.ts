@@ -22,12 +22,12 @@ describe("writes an option as in a workflow", () => {
   });
 });
 
-test.each(["action", "promote-action"] as const)("%s has the inputs of the table", (action) => {
+test.each(["action", "promote-action", "federate-action"] as const)("%s has the inputs of the table", (action) => {
   const { has } = workflowSyntax(action);
   expect(optionsOf(action).every(({ name }) => has(name))).toBe(true);
   expect([has("auth-file"), has("source-robot"), has("session")]).toEqual([
     action === "action",
-    action !== "action",
+    action === "promote-action",
     false,
   ]);
 });

@@ -21,12 +21,12 @@ export interface Repository {
   tag: string | undefined;
 }
 
-/** Commits the files in `root`/work, with both Actions (as `uses: ./` needs them) and the workflow. */
+/** Commits the files in `root`/work, with the Actions (as `uses: ./` needs them) and the workflow. */
 export async function commitRepository(root: string, workflow: string, tag?: string): Promise<Repository> {
   const [work, home] = [join(root, "work"), join(root, "home")];
   for (const each of [join(work, ".github/workflows"), home]) await mkdir(each, { recursive: true });
   await writeFile(join(work, ".github/workflows/test.yml"), workflow);
-  for (const each of ["action.yml", "promote", "dist"]) {
+  for (const each of ["action.yml", "promote", "federate", "dist"]) {
     await cp(join(project, each), join(work, each), { recursive: true });
   }
   const git = (...args: string[]) =>
@@ -44,18 +44,32 @@ export interface ActOptions {
   env?: Record<string, string>;
   /** A folder whose programs come before the system's. */
   tools?: string;
+  /** Default: a push. */
+  event?: { name: string; payload: unknown };
+  secrets?: Record<string, string>;
 }
 
-/** Runs the workflow for a push. */
+/** Runs the workflow for an event. */
 export async function runAct(
   { root, work, home, tag }: Repository,
-  { env = {}, tools }: ActOptions = {},
+  { env = {}, tools, event, secrets = {} }: ActOptions = {},
 ): Promise<{ code: number | null; log: string }> {
-  const args = ["push", "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
-  if (tag !== undefined) {
-    const event = join(root, "event.json");
-    await writeFile(event, JSON.stringify({ ref: `refs/tags/${tag}` }));
-    args.push("--eventpath", event);
+  const { name, payload } = event ?? { name: "push", payload: tag && { ref: `refs/tags/${tag}` } };
+  const args = [name, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
+  const files = [
+    ["--eventpath", "event.json", payload ? JSON.stringify(payload) : ""],
+    [
+      "--secret-file",
+      "secrets",
+      Object.entries(secrets)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join(""),
+    ],
+  ] as const;
+  for (const [option, file, content] of files) {
+    if (content === "") continue;
+    await writeFile(join(root, file), content);
+    args.push(option, join(root, file));
   }
   const child = spawn(act ?? "act", [...args, "--use-gitignore=false"], {
     cwd: work,

@@ -63,6 +63,15 @@ async function installAction(): Promise<string> {
   return folder;
 }
 
+/** The folder of another Action on a runner: `uses: owner/quay-keyless-login/NAME@v1` */
+export async function installOther(name: "promote" | "federate"): Promise<string> {
+  installed ??= installAction();
+  const folder = join(await installed, name);
+  await mkdir(folder, { recursive: true });
+  await cp(join(project, name, "action.yml"), join(folder, "action.yml"));
+  return folder;
+}
+
 /** One job with one step, run at once. */
 export async function runAction(options: JobOptions & { inputs?: Inputs }): Promise<Main & { job: Job }> {
   const job = await createJob(options);
@@ -141,7 +150,9 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       ...Object.fromEntries(Object.entries(main?.step.state ?? {}).map(([name, value]) => [`STATE_${name}`, value])),
     };
     const started = performance.now();
-    const child = spawn(node24, [join(folder, action[script])], {
+    const program = action[script];
+    if (program === undefined) throw new Error(`the Action has no ${script} step`);
+    const child = spawn(node24, [join(folder, program)], {
       cwd: workspace,
       env,
       stdio: ["ignore", "pipe", "pipe"],

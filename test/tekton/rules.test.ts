@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { type Resource, resources } from "./resources.ts";
 import { confinementProblems, declarationProblems } from "./rules.ts";
 
-const [action, spiffe, login, logout] = resources("tekton/{task,stepaction}/*/*/*.yaml") as [
+const [action, , spiffe, login, logout] = resources("tekton/{task,stepaction}/*/*/*.yaml") as [
+  Resource,
   Resource,
   Resource,
   Resource,

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { parseRequest } from "../../src/login/request.ts";
-import { type Option, optionsOf, outputs, promotionOutputs } from "../../src/options/table.ts";
+import { type OwnOption, optionsOf, outputs, promotionOutputs } from "../../src/options/table.ts";
 import { version } from "../../src/platform/version.ts";
 import { type Resource, resources } from "./resources.ts";
 import { confinementProblems, containersOf, declarationProblems, variablesIn } from "./rules.ts";
@@ -22,14 +22,15 @@ const spiffe = find("Task", "quay-keyless-login-spiffe");
 const logout = find("Task", "quay-keyless-logout");
 const promote = find("Task", "quay-promote");
 const promoteSpiffe = find("Task", "quay-promote-spiffe");
+const federate = find("Task", "quay-federate");
 const action = find("StepAction", "quay-keyless-login");
 
 test("the list is complete", () => {
-  expect(catalog).toEqual([action, spiffe, login, logout, promoteSpiffe, promote]);
+  expect(catalog).toEqual([action, federate, spiffe, login, logout, promoteSpiffe, promote]);
 });
 
 /** The array that each command takes as plain arguments. */
-const words = { login: "robots", logout: undefined, promote: "tags" };
+const words = { login: "robots", logout: undefined, promote: "tags", federate: undefined };
 /** The names that Tekton Chains reads. */
 const outputOf: Readonly<Record<string, string>> = {
   IMAGE_URL: "repository",
@@ -52,7 +53,7 @@ describe.each(catalog.map((resource) => [resource.file, resource] as const))("%s
   });
 
   test("has only known options, each once unless it can be repeated", () => {
-    const known = new Map(optionsOf(command).map((option: Option) => [option.name, option]));
+    const known = new Map<string, OwnOption>(optionsOf(command).map((option) => [option.name, option]));
     const given = args.slice(1).filter((arg) => arg.startsWith("--") && arg !== "--");
     const names = given.map((arg) => /^--([a-z-]+)=/.exec(arg)?.[1] ?? arg);
     expect(names.filter((name) => !known.has(name))).toEqual([]);
