@@ -4,8 +4,9 @@ import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
 import { removeJobs } from "../test/support/action.ts";
 import { kindsIn, type Secret, watch } from "../test/support/leaks.ts";
 import { showJob } from "./show/job.ts";
-import { showPod } from "./show/pod.ts";
+import { showPod, startPod } from "./show/pod.ts";
 import { act, chapter, expect, isInterrupted, quote, say, screen, Unexpected } from "./show/screen.ts";
+import { showTrust } from "./show/trust.ts";
 
 async function tell(peers: Peers): Promise<void> {
   const handedOut = watch(peers);
@@ -14,13 +15,23 @@ async function tell(peers: Peers): Promise<void> {
     plays GitHub. The Action is the one in dist/, run as GitHub's runner runs it. skopeo is the real one.`);
   const { digest, masks } = await showJob(peers);
 
-  act("Act 2. A pod in Kubernetes does the same, with the command line");
-  const identity = await showPod(peers, digest);
+  const pod = await startPod(peers);
+  try {
+    act("Act 2. A robot gets to trust a pod in Kubernetes, with one command");
+    const unused = await showTrust(pod, peers);
 
-  expectNoSecrets([identity, ...masks, ...peers.github.issued, ...handedOut.robot, ...handedOut.registry]);
+    act("Act 3. The pod logs in as that robot");
+    await showPod(pod, peers.registryHost, digest);
+    const { issued } = peers.github;
+    const handed = [...handedOut.robot, ...handedOut.registry];
+    expectNoSecrets([pod.token, unused, peers.oauthToken, ...masks, ...issued, ...handed]);
+  } finally {
+    await pod.remove();
+  }
   chapter("What next");
   say("No secret has been printed: this demo has searched all that you see above for each of them.");
   quote(`README.md               how to use it: set up Quay, write the workflow, all options
+docs/trust.md           how to set trust up, for one robot or an organization
 docs/architecture.md    how it works
 ./script/test           the same and much more, as tests`);
 }

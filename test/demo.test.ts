@@ -14,6 +14,7 @@ describe("the demo goes as it tells, without colours where nobody looks", () => 
   test.each(users)("for %s", { timeout: 120_000 }, async (_user, [program = "", ...args]) => {
     const { stdout, stderr } = await promisify(execFile)(program, args);
     expect(stderr).toBe("");
+    expect(stdout).toContain("Nothing to change: Quay has all of it.");
     expect(stdout).toContain("No secret has been printed");
     expect(stdout).not.toContain("\u001b");
   });

@@ -91,9 +91,10 @@ describe("script/check, of generated text", () => {
     "src",
     "tekton",
     "promote",
+    "federate",
     "action.yml",
     "README.md",
-    "docs/promotion.md",
+    "docs",
     "package-lock.json",
   ];
 

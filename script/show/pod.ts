@@ -1,45 +1,46 @@
-/** The second act: a pod in Kubernetes, with the command line. */
+/** The third act: a pod in Kubernetes, with the command line. */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Peers } from "../../test/quay-stand-in/peers.ts";
-import { addRepository, addRobot } from "../../test/quay-stand-in/quay/store.ts";
 import { differences, readTree } from "../../test/support/leaks.ts";
 import { type Finished, finish, systemPath } from "../../test/support/runner.ts";
 import { chapter, expect, output, prompt, say } from "./screen.ts";
 
-const subject = "system:serviceaccount:acme:deployer";
+export const subject = "system:serviceaccount:acme:deployer";
 
-/**
- * @param digest of the image that exists as acme/app:1.2.3
- * @returns the pod's identity token
- */
-export async function showPod(peers: Peers, digest: string): Promise<string> {
-  const { registryHost: registry, quay } = peers;
-  const cluster = peers.issuer.at("cluster");
-  addRobot(quay.store, "acme+deploy", [{ issuer: cluster.url, subject }]);
-  addRepository(quay.store, "acme/app", { "acme+deploy": "read" });
-  const token = await cluster.sign({ sub: subject, exp: Math.floor(Date.now() / 1000) + 3600 });
-  const pod = await mkdtemp(join(tmpdir(), "quay-keyless-demo-"));
-  try {
-    await furnish(pod, token, peers.authority.ca);
-    await tell(pod, registry, digest);
-  } finally {
-    await rm(pod, { recursive: true, force: true });
-  }
-  return token;
+export interface Pod {
+  readonly folder: string;
+  /** Its identity token. */
+  readonly token: string;
+  /** Shows a command, runs it in the pod and shows what it prints; fails unless it succeeds and `ok` holds. */
+  run(command: string, ok?: (done: Finished) => boolean, env?: Record<string, string>): Promise<void>;
+  remove(): Promise<void>;
 }
 
-async function tell(pod: string, registry: string, digest: string): Promise<void> {
-  const before = await readTree(join(pod, "home"));
-  const run = async (command: string, ok = (_: Finished) => true): Promise<void> => {
-    prompt(command);
-    const finished = await start(pod, command);
-    const text = finished.stderr + finished.stdout;
-    output(text);
-    expect(`this succeeds: ${command}`, finished.code === 0 && ok(finished), { code: finished.code, output: text });
+/** A pod with the identity `subject`. */
+export async function startPod({ issuer, authority }: Peers): Promise<Pod> {
+  const token = await issuer.at("cluster").sign({ sub: subject, exp: Math.floor(Date.now() / 1000) + 3600 });
+  const folder = await mkdtemp(join(tmpdir(), "quay-keyless-demo-"));
+  await furnish(folder, token, authority.ca);
+  return {
+    folder,
+    token,
+    remove: () => rm(folder, { recursive: true, force: true }),
+    async run(command, ok = () => true, env = {}) {
+      prompt(command);
+      const finished = await start(folder, command, env);
+      const text = finished.stderr + finished.stdout;
+      output(text);
+      expect(`this succeeds: ${command}`, finished.code === 0 && ok(finished), { code: finished.code, output: text });
+    },
   };
+}
+
+/** @param digest of the image that exists as acme/app:1.2.3 */
+export async function showPod({ folder: pod, run }: Pod, registry: string, digest: string): Promise<void> {
+  const before = await readTree(join(pod, "home"));
 
   chapter("Who is this pod?");
   say(`The kubelet has put a token of the pod's service account into tokens/, for the audience quay, and renews it.`);
@@ -81,11 +82,11 @@ async function furnish(pod: string, token: string, root: string): Promise<void> 
   await symlink(resolve("dist/cli/index.js"), join(pod, "bin/quay-keyless-login"));
 }
 
-function start(pod: string, command: string): Promise<Finished> {
+function start(pod: string, command: string, more: Record<string, string> = {}): Promise<Finished> {
   const [program = "", ...args] = command.split(" ");
   const path = `${join(pod, "bin")}:${dirname(process.execPath)}:${systemPath}`;
   const home = { HOME: join(pod, "home"), TMPDIR: join(pod, "tmp") };
   // skopeo's cache of where layers are is not ours: for a user who is not root it would be in the home.
-  const env = { PATH: path, ...home, XDG_DATA_HOME: join(pod, "data"), LANG: "C.UTF-8" };
+  const env = { PATH: path, ...home, XDG_DATA_HOME: join(pod, "data"), LANG: "C.UTF-8", ...more };
   return finish(spawn(program, args, { cwd: join(pod, "work"), env, stdio: ["ignore", "pipe", "pipe"] }));
 }

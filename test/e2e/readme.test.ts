@@ -143,6 +143,18 @@ describe("the command line", () => {
     expect(left).toEqual([place.work]);
   });
 
+  test("the command that sets up Quay", async () => {
+    const place = await prepare("setup");
+    const script = substitute(readmeBlock("## Set up Quay, once", "sh"), [
+      ["federate --robot", `federate --registry ${peers.registryHost} --robot`],
+    ]);
+    expect((await bash(script, place, { QUAY_API_TOKEN: peers.oauthToken })).stdout).toContain("1 added");
+    expect(peers.quay.store.robots.get("acme+ci")?.bindings.at(-1)).toMatchObject({
+      issuer: "https://token.actions.githubusercontent.com",
+      subject: "repo:acme/app:ref:refs/heads/main",
+    });
+  });
+
   test("identity prints what the README shows", async () => {
     const place = await prepare("identity");
     await writeFile(join(place.work, "token"), await peers.issuer.sign());

@@ -4,7 +4,6 @@
  * of SPIFFE, which this cluster lacks.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ask } from "../contract/ask.ts";
 import { addOrganization } from "../quay-stand-in/quay/store.ts";
 import {
   CLUSTER_ISSUER,
@@ -14,7 +13,6 @@ import {
   kubectl,
   type Manifest,
   type Namespace,
-  NODE_ADDRESS,
   type QuayForPods,
   SPIRE_ISSUER,
   startQuayForPods,
@@ -23,6 +21,8 @@ import {
 import { caConfigMap, LOGIN_IMAGE, ociArchive, withWorkloadApi } from "./tekton.ts";
 
 const ROBOT = "quay_federation+keyless";
+/** The issuers of this cluster are on the machine itself: no other Quay can reach them, and federate refuses them for any other. */
+const QUAY_NAME = "quay.localhost";
 
 let peers: QuayForPods;
 let namespace: Namespace;
@@ -30,7 +30,7 @@ let socketFolder: string;
 beforeAll(async () => {
   await importImages();
   await kubectl(["delete", "namespace", "quay-keyless", "--ignore-not-found", "--timeout=120s"]);
-  [peers, socketFolder] = await Promise.all([startQuayForPods(), startSpireForPods()]);
+  [peers, socketFolder] = await Promise.all([startQuayForPods({ quay: { name: QUAY_NAME } }), startSpireForPods()]);
   addOrganization(peers.quay.store, "quay_federation", ["admin"]);
 });
 afterAll(async () => {
@@ -39,24 +39,23 @@ afterAll(async () => {
   await clusterScript("spire.sh", "down");
 });
 
-/** What the article does in Quay's pages, through their API. */
-async function inQuay(method: string, path: string, body: unknown): Promise<unknown> {
-  const answer = await ask(`https://${NODE_ADDRESS}:${peers.quay.port}`, peers.authority.ca, {
-    method,
-    path: `/api/v1/${path}`,
-    headers: { authorization: `Bearer ${peers.oauthToken}`, "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  expect(answer.status, answer.body).toBeLessThan(300);
-  return answer.body === "" ? undefined : JSON.parse(answer.body);
-}
-
 /** One command of `oc rsh -n quay-keyless deployment/quay-keyless`. @returns its standard output */
 async function inPod(command: string, input?: Buffer): Promise<string> {
   const run = await namespace.exec("quay-keyless", "quay-keyless", ["sh", "-c", command], input);
   expect(run, run.stderr).toMatchObject({ code: 0 });
   return run.stdout;
 }
+
+/** With the API token of an administrator, which stays on the administrator's machine. */
+async function federate(options: string): Promise<Record<string, unknown>> {
+  const quay = `--registry ${peers.registryHost} --ca-file /tmp/roots.pem --api-token-file -`;
+  const command = `quay-keyless-login federate --robot ${ROBOT} ${options} ${quay} --output json`;
+  const roots = "cat /etc/quay-ca/ca.crt /etc/cluster-ca/ca.crt > /tmp/roots.pem";
+  return JSON.parse(await inPod(`${roots} && ${command}`, Buffer.from(peers.oauthToken)));
+}
+
+/** What Quay has: the robot's bindings. */
+const bindings = () => peers.quay.store.robots.get(ROBOT)?.bindings;
 
 const identify = async (options: string) =>
   JSON.parse(await inPod(`quay-keyless-login identity ${options} --ca-file /etc/cluster-ca/ca.crt --output json`));
@@ -70,13 +69,6 @@ async function useQuay(tag: string): Promise<void> {
   expect(JSON.parse(await inPod(`skopeo list-tags ${certs} ${image}`)).Tags).toContain(tag);
   expect(JSON.parse(await inPod(`skopeo inspect ${certs} ${image}:${tag}`))).toHaveProperty("Digest");
 }
-
-test("creates a robot account", async () => {
-  await inQuay("PUT", "organization/quay_federation/robots/keyless", { description: "" });
-  const repository = { repository: "app", namespace: "quay_federation", visibility: "private", description: "" };
-  await inQuay("POST", "repository", repository);
-  await inQuay("PUT", `repository/quay_federation/app/permissions/user/${ROBOT}`, { role: "write" });
-});
 
 test("creates the namespace, the service account and the workload", async () => {
   namespace = await enterNamespace("quay-keyless", "privileged");
@@ -153,12 +145,15 @@ test("prints issuer and subject, without cut, sed, base64 and python", async () 
   expect(identity.federation).toEqual([{ issuer, subject, audiences: ["openshift"] }]);
 });
 
-test("sets the robot's federation from that output", async () => {
-  const { federation } = await identify(TOKEN_FILE);
-  const answer = await inQuay("POST", "organization/quay_federation/robots/keyless/federation", federation);
+test("creates the robot account with its repository, permission and federation: the pod's own identity", async () => {
+  const options = `--create-robot --permission quay_federation/app=write --create-repository ${TOKEN_FILE}`;
+  expect(await federate(`${options} --dry-run`)).toMatchObject({ drift: true, changed: false, findings: [] });
+  expect(bindings()).toBeUndefined();
+  expect(await federate(options)).toMatchObject({ changed: true });
+  const { issuer, subject } = await identify(TOKEN_FILE);
   // This Quay does not support audiences, and drops them.
-  const [{ issuer, subject }] = federation;
-  expect(answer).toMatchObject([{ issuer, subject }]);
+  expect(bindings()).toEqual([{ issuer, subject }]);
+  expect(await federate(options)).toMatchObject({ drift: false, changed: false });
 });
 
 test("exchanges the token and logs skopeo in with one command, and uses Quay", async () => {
@@ -206,9 +201,10 @@ test("adds the SPIFFE ID to the first binding, and uses Quay", async () => {
     subject: "spiffe://test.example/ns/quay-keyless/sa/quay-keyless",
     acceptable: true,
   });
-  const path = "organization/quay_federation/robots/keyless/federation";
-  const before = await inQuay("POST", path, (await identify(TOKEN_FILE)).federation);
-  await inQuay("POST", path, [...(before as object[]), ...identity.federation]);
+  const [first] = bindings() ?? [];
+  expect(await federate("")).toMatchObject({ changed: true });
+  const { issuer, subject } = identity;
+  expect(bindings()).toEqual([first, { issuer, subject }]);
 
   await inPod(`${LOGIN} --registry ${peers.registryHost}`);
   await useQuay("2");
