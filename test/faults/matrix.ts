@@ -6,8 +6,9 @@ import { machineRows } from "./machine-rows.ts";
 import { networkRows } from "./network-rows.ts";
 import { promotionRows } from "./promotion-rows.ts";
 import type { Fault, Group } from "./row.ts";
+import { trustRows } from "./trust-rows.ts";
 
-export const matrix: readonly Group[] = [...networkRows, ...machineRows, ...promotionRows];
+export const matrix: readonly Group[] = [...networkRows, ...machineRows, ...promotionRows, ...trustRows];
 
 const byId = new Map(matrix.flatMap(({ rows }) => rows).map((each) => [each.id as string, each]));
 

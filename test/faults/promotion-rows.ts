@@ -1,4 +1,4 @@
-/** The fault matrix, last part: what else a promotion meets. */
+/** The fault matrix: what else a promotion meets. */
 import { elsewhere, type Group, row } from "./row.ts";
 
 const states = "e2e/promote/states.test.ts";

@@ -142,18 +142,20 @@ describe.each(of("Pipeline").map((pipeline) => [pipeline.file, pipeline] as cons
     }
   });
 
-  test.runIf(last.length > 0)("login, build and logout share one folder, separate from the source's", () => {
-    const folders = [...tasks, ...last].flatMap(({ workspaces = [] }) =>
-      workspaces.map(({ name, subPath }) => `${name} ${subPath}`),
-    );
-    expect(folders).toEqual([
-      "output source",
-      "dockerconfig dockerconfig",
-      "source source",
-      "dockerconfig dockerconfig",
-      "dockerconfig dockerconfig",
-    ]);
-  });
+  if (last.length > 0) {
+    test("login, build and logout share one folder, separate from the source's", () => {
+      const folders = [...tasks, ...last].flatMap(({ workspaces = [] }) =>
+        workspaces.map(({ name, subPath }) => `${name} ${subPath}`),
+      );
+      expect(folders).toEqual([
+        "output source",
+        "dockerconfig dockerconfig",
+        "source source",
+        "dockerconfig dockerconfig",
+        "dockerconfig dockerconfig",
+      ]);
+    });
+  }
 });
 
 describe("a Task with the StepAction", () => {
