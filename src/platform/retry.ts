@@ -77,7 +77,11 @@ export async function retry<T>(platform: Platform, what: string, attempt: () => 
     let { error } = result;
     let wait = next(result.retry, result.answer);
     if (typeof wait !== "number") {
-      const found = await result.examine?.().catch(() => undefined);
+      const found = await result.examine?.().catch(() => {
+        if (platform.signal.aborted) {
+          throw namingWhat(platform.signal.reason, what, platform, last ?? error);
+        }
+      });
       error = found?.error ?? error;
       wait = found && wait === "enough" ? next(found.retry) : wait;
     }
@@ -112,7 +116,7 @@ function waitMs(
 }
 
 /**
- * When the timeout passes during an attempt, the error says what it was waiting for, and what failed before, if an earlier
+ * When the timeout passes during an attempt or the search after it, the error says what it was waiting for, and what failed before, if an earlier
  * attempt knows.
  */
 function namingWhat(error: unknown, what: string, { signal }: Platform, last: ExplainedError | undefined): unknown {

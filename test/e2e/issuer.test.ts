@@ -117,7 +117,7 @@ describe.concurrent("otherwise", () => {
     const issuer = peers().issuer.at("slow");
     issuer.behave({ discoverySlow: 600 });
     // Three attempts and a look of our own fit in, on a busy machine.
-    const { main } = await logIn(issuer, undefined, { timeout: "15" });
+    const { main } = await logIn(issuer, undefined, { timeout: "8" });
     expect(failure(expect, main, "quay-unavailable")).toMatch(
       /502, and the issuer looks right from here[\s\S]*cannot reach https:\/\/localhost:\d+\/slow/,
     );

@@ -207,6 +207,36 @@ describe("the timeout", () => {
     expect(failed.remedy).toEqual(["Raise it."]);
   });
 
+  test("during a search keeps what an earlier search found, or else the answer", async () => {
+    const better = new ExplainedError("quay-unavailable", "Quay is away, and its issuer is sound.", { remedy: [] });
+    for (const searches of [2, 1]) {
+      const stop = new AbortController();
+      const platform = testPlatform({ clock: fakeClock(), signal: stop.signal });
+      let looks = 0;
+      const examine = async () => {
+        if (++looks === searches) {
+          stop.abort(reason);
+          throw reason;
+        }
+        return { retry: "patient" as const, error: better };
+      };
+      const failed = await failure(retry(platform, "x", failing(99, { retry: "no", error, examine }).run));
+      expect([failed.message, failed.code]).toEqual([(searches === 2 ? better : error).message, "quay-unavailable"]);
+      expect(failed.remedy.join()).toContain("To give it more time");
+    }
+  });
+
+  test("a cancellation during a search is one", async () => {
+    const stop = new AbortController();
+    const cancelled = new ExplainedError("cancelled", "Received SIGTERM, stopping.", { remedy: [] });
+    const examine = async () => {
+      stop.abort(cancelled);
+      throw cancelled;
+    };
+    const platform = testPlatform({ signal: stop.signal });
+    expect(await thrown(retry(platform, "x", failing(9, { retry: "no", error, examine }).run))).toBe(cancelled);
+  });
+
   test("passes on a cancellation and a bug unchanged", async () => {
     const cancelled = new ExplainedError("cancelled", "The job was cancelled.", { remedy: [] });
     const platform = testPlatform({ signal: AbortSignal.abort(cancelled) });
