@@ -33,9 +33,8 @@ export async function resolvePaths(paths: readonly string[], folder: string): Pr
   );
 }
 
-/** Where a checkout without git begins: the nearest folder above with pipelines, or the given one itself. */
-export async function rootWithoutGit(path: string): Promise<string> {
-  const start = (await stat(path)).isDirectory() ? path : dirname(path);
+/** Where a checkout without git begins: the nearest folder above with pipelines, or the given folder itself. */
+export async function rootWithoutGit(start: string): Promise<string> {
   for (let at = start; ; at = dirname(at)) {
     if ((await isThere(join(at, ".github"))) || (await isThere(join(at, ".gitlab-ci.yml")))) {
       return at;
@@ -53,7 +52,7 @@ export async function walk(root: string, at = ""): Promise<readonly string[]> {
     return [at];
   }
   const found: string[] = [];
-  for (const entry of entries.toSorted((one, other) => (one.name < other.name ? -1 : 1))) {
+  for (const entry of entries) {
     const path = at === "" ? entry.name : `${at}/${entry.name}`;
     if (entry.isFile()) {
       found.push(path);
@@ -61,7 +60,7 @@ export async function walk(root: string, at = ""): Promise<readonly string[]> {
       found.push(...(await walk(root, path)));
     }
   }
-  return found;
+  return found.toSorted();
 }
 
 export interface Texts {

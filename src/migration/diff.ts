@@ -59,7 +59,7 @@ function changesOf(lines: readonly string[], edits: readonly Edit[]): readonly C
     }
   }
   return groups.flatMap(({ first, last, edits: own }) => {
-    const base = starts[first] ?? 0;
+    const base = lines.slice(0, first).join("").length;
     const part = lines.slice(first, last + 1);
     const moved = own.map((edit) => ({ ...edit, start: edit.start - base, end: edit.end - base }));
     return trimmed({ first, removed: part, added: linesOf(applyEdits(part.join(""), moved)) });

@@ -43,7 +43,7 @@ export const nameOfRobot = (robot: Robot): string => ("name" in robot ? robot.na
 
 /** Only a robot can log in with an identity: another user's name is not taken over. */
 export function robotOf(username: Value | undefined): Robot {
-  if (username === undefined) {
+  if (username === undefined || (username.kind === "literal" && username.text === "")) {
     return { from: "no user name" };
   }
   if (username.kind === "literal") {

@@ -44,7 +44,7 @@ export function whyNot(registry: Value, robot: Robot, { job, wanted: { registry:
 function matrixOf(registry: Value, { file: { tree }, node }: Job): string {
   const [, key] = /matrix\.([\w-]+)/.exec(registry.kind === "unknown" ? registry.text : "") ?? [];
   const values = key === undefined ? undefined : nodeAt(tree, node, "strategy", "matrix", key);
-  const texts = values ? [...(JSON.stringify(values).matchAll(/"([^"]+)"/g) ?? [])].map(([, text]) => text) : [];
+  const texts = values ? [...JSON.stringify(values).matchAll(/"([^"]+)"/g)].map(([, text]) => text) : [];
   return texts.length > 0 ? ` (${texts.join(", ")})` : "";
 }
 

@@ -1,5 +1,5 @@
 /** Logins with stored passwords in GitHub's workflows and composite actions, each with its change. Pure. */
-import { isScalar } from "yaml";
+import { isScalar, type Node } from "yaml";
 import { anyRobot, type Change, type Finding, federated, listed, robotOf } from "./finding.ts";
 import { type GithubFile, type Job, runnerOf, type Step, type World } from "./github.ts";
 import { type Found, fromStep, inputNotes, type StepAt, secretsOf, type Wanted, whyNot } from "./github-found.ts";
@@ -9,7 +9,7 @@ import { federateFor } from "./github-subjects.ts";
 import { permit } from "./permissions.ts";
 import { changeOf, rewriteAction, type Target } from "./rewrite.ts";
 import { belongs, readValue, secretsIn, type Value } from "./values.ts";
-import { entriesOf, nodeAt, textAt, textOf } from "./yaml-tree.ts";
+import { entriesOf, nodeAt, textOf, textOrEmpty } from "./yaml-tree.ts";
 
 /** All logins of a file. */
 export function githubLogins(file: GithubFile, world: World, wanted: Wanted): readonly Finding[] {
@@ -86,7 +86,7 @@ function actionLogins(at: StepAt, kind: string): readonly Found[] {
     const text = textOf(inputs.get(name)?.value);
     return text === undefined ? undefined : readValue(text, step.env);
   };
-  const line = tree.lineOf(step.entries.get("uses")?.key);
+  const line = tree.lineOf(step.entries.get("uses")?.key as Node);
   const several = textOf(inputs.get("registry-auth")?.value);
   if (several?.includes(wanted.registry)) {
     return [
@@ -127,12 +127,14 @@ function containerLogins(job: Job, world: World, wanted: Wanted): readonly Findi
   const services = [...entriesOf(tree, job.entries.get("services")?.value).values()].map(({ value }) => value);
   return [job.entries.get("container")?.value, ...services].flatMap((node) => {
     const credentials = nodeAt(tree, node, "credentials");
-    const image = readValue(textAt(tree, node, "image") ?? "", new Map());
+    const image = readValue(textOrEmpty(nodeAt(tree, node, "image")), new Map());
     const isOurs = belongs(image, wanted.registry) === "part";
     if (!credentials || !isOurs || isScalar(credentials)) {
       return [];
     }
-    const values = ["username", "password"].map((name) => readValue(textAt(tree, credentials, name) ?? "", new Map()));
+    const values = ["username", "password"].map((name) =>
+      readValue(textOrEmpty(nodeAt(tree, credentials, name)), new Map()),
+    );
     const found: Found = {
       what: "credentials of a container",
       line: tree.lineOf(credentials),

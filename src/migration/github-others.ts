@@ -1,4 +1,5 @@
 /** Steps beside the ones that log in: Actions that take a password themselves, and logins that come later. Pure. */
+import type { Node } from "yaml";
 import { listed, robotOf } from "./finding.ts";
 import type { Job } from "./github.ts";
 import type { Found, StepAt } from "./github-found.ts";
@@ -24,8 +25,8 @@ export function passwordInputs({ job, step, wanted }: StepAt, uses: string): rea
   const user = inputs.find(({ name }) => /user/i.test(name));
   return [
     {
-      what: uses.split("@")[0] ?? uses,
-      line: tree.lineOf(step.entries.get("uses")?.key),
+      what: uses.replace(/@.*$/s, ""),
+      line: tree.lineOf(step.entries.get("uses")?.key as Node),
       robot: robotOf(user?.value),
       secrets: [...new Set(inputs.flatMap(({ text }) => secretsIn(text)))],
       change: listed(

@@ -204,7 +204,10 @@ function hidden(script: Script, known: readonly ShellLogin[], registry: string):
 }
 
 const credentialLogin = ({ words }: Command, text: string, line: number): Found => ({
-  what: `${words[0]?.raw} ${words[1]?.raw ?? ""}`.trim(),
+  what: words
+    .slice(0, 2)
+    .map(({ raw }) => raw)
+    .join(" "),
   line,
   robot: { from: "the options of this command" },
   secrets: secretsIn(text),

@@ -1,9 +1,9 @@
 /** GitHub's workflows and composite actions, as far as a login needs them. Pure. */
 
 import { posix } from "node:path";
-import { isMap, isScalar, type Node, type YAMLMap } from "yaml";
+import { isMap, type Node, type YAMLMap } from "yaml";
 import type { Env } from "./values.ts";
-import { type Entries, entriesOf, itemsOf, nodeAt, type Tree, textAt, textOf } from "./yaml-tree.ts";
+import { type Entries, entriesOf, itemsOf, nodeAt, type Tree, textAt, textOf, textOrEmpty } from "./yaml-tree.ts";
 
 export interface Step {
   readonly node: YAMLMap;
@@ -70,7 +70,9 @@ function triggersOf(tree: Tree, on: Node | undefined): GithubFile["triggers"] {
   return isMap(on)
     ? new Map([...entriesOf(tree, on)].map(([name, { value }]) => [name, value]))
     : new Map(
-        itemsOf(tree, on).flatMap((item) => (textOf(item) === undefined ? [] : [[textOf(item) ?? "", undefined]])),
+        itemsOf(tree, on)
+          .map(textOrEmpty)
+          .map((name) => [name, undefined]),
       );
 }
 
@@ -137,12 +139,12 @@ export const isOnlyCalled = (file: GithubFile): boolean =>
 /** The operating systems of GitHub-hosted runners, where runs-on says it. */
 export function runnerOf({ file: { tree }, entries }: Job): "hosted" | "not Linux" | "unknown" {
   const node = entries.get("runs-on")?.value;
-  const labels = itemsOf(tree, node).map((item) => (isScalar(item) ? (textOf(item) ?? "") : ""));
+  const labels = itemsOf(tree, node).map(textOrEmpty);
   const matrix = nodeAt(tree, entries.get("strategy")?.value, "matrix");
   const isFromMatrix = labels.some((label) => /\bmatrix\b/.test(label));
   const values = isFromMatrix && matrix ? JSON.stringify(matrix) : "";
   if (labels.some((label) => /^(?:windows|macos)/i.test(label)) || /"(?:windows|macos)\b/i.test(values)) {
     return "not Linux";
   }
-  return labels.length === 1 && /^ubuntu-/.test(labels[0] ?? "") ? "hosted" : "unknown";
+  return labels.length === 1 && labels.every((label) => label.startsWith("ubuntu-")) ? "hosted" : "unknown";
 }

@@ -7,7 +7,7 @@ import { type Exchange, exchangeIn, exchangePath, loginsIn } from "./login-comma
 import { sourceOf } from "./script-source.ts";
 import { parseScript } from "./shell.ts";
 import { belongs, type Env, nameOf, type Value } from "./values.ts";
-import { entriesOf, nodeAt, type Tree, textAt, textOf } from "./yaml-tree.ts";
+import { entriesOf, nodeAt, type Tree, textAt, textOf, textOrEmpty } from "./yaml-tree.ts";
 
 export const isGitlabFile = (path: string): boolean =>
   /(?:^|\/)(?:[\w.-]*\.)?gitlab-ci\.ya?ml$/.test(path) || /(?:^|\/)\.gitlab(?:-ci)?\/.*\.ya?ml$/.test(path);
@@ -62,7 +62,7 @@ interface In {
 }
 
 function leafLogins(leaf: Node, at: In): readonly Finding[] {
-  const text = textOf(leaf) ?? "";
+  const text = textOrEmpty(leaf);
   const { tree, env, gitlab } = at;
   const script = parseScript(text);
   const source = isScalar(leaf) && typeof leaf.value === "string" ? sourceOf(tree, leaf as never) : undefined;
@@ -113,7 +113,7 @@ function finding({ tree, gitlab, name }: In, { what, line, registry, username, p
     what,
     robot,
     secrets: [username, password].flatMap((value) =>
-      value?.kind === "unknown" ? [...value.text.matchAll(/\$\{?([A-Za-z_]\w*)/g)].map(([, found]) => found ?? "") : [],
+      value?.kind === "unknown" ? [...value.text.matchAll(/\$\{?([A-Za-z_]\w*)/g)].map(([, found = ""]) => found) : [],
     ),
     notes: [],
     change: listed(

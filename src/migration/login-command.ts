@@ -74,12 +74,12 @@ function verbOf({ words, assignments }: Command, scope: Scope) {
       }
     }
   }
-  const name = textOf(words[at], scope).split("/").at(-1) ?? "";
+  const name = textOf(words[at], scope).replace(/^.*\//s, "");
   if (!tools.includes(name)) {
     return undefined;
   }
   for (at += 1; words[at]?.raw.startsWith("-"); at += 1) {
-    const { raw = "" } = words[at] ?? {};
+    const { raw } = words[at] as Word;
     obstacles.push(`it has the option ${raw.split("=")[0]}`);
     if (!raw.includes("=") && words[at + 1]?.raw !== "login") {
       at += 1;
@@ -181,16 +181,16 @@ export function exchangeIn(script: Script, env: Env): Exchange | undefined {
       const isLiteral = user !== -1 && first?.kind === "text" && colon > 0;
       const whole = user === -1 ? undefined : wordValue(first ? [first] : [], scope);
       return {
-        registry:
-          url.value.kind === "literal"
-            ? { kind: "literal", text: url.value.text.split(exchangePath)[0] ?? "" }
-            : url.value,
+        registry: url.value.kind === "literal" ? { kind: "literal", text: hostBefore(url.value.text) } : url.value,
         robot: isLiteral ? { kind: "literal", text: first.text.slice(0, colon) } : whole,
       };
     }
   }
   return undefined;
 }
+
+/** The address that the path follows, also inside the text of another program. */
+const hostBefore = (text: string): string => text.slice(0, text.indexOf(exchangePath)).replace(/^.*[\s"'(]/s, "");
 
 const shown = (value: Value): string => (value.kind === "secret" ? "" : value.text);
 

@@ -59,7 +59,7 @@ export function hide(text: string, places: readonly Range[]): string {
   const characters = text.split("");
   for (const { start, end } of places) {
     for (let at = start; at < end; at += 1) {
-      characters[at] = /\s/.test(characters[at] ?? " ") ? (characters[at] ?? "") : hidden;
+      characters[at] = /\s/.test(text.charAt(at)) ? text.charAt(at) : hidden;
     }
   }
   return characters.join("");

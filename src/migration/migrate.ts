@@ -105,8 +105,10 @@ async function writeAll(
   files: readonly ChangedFile[],
   reasons: ReadonlyMap<string, string | undefined>,
 ): Promise<readonly string[]> {
-  const refused = files.filter(({ path }) => reasons.get(path) !== undefined);
-  const [first, ...others] = refused.map(({ path }) => notWritten(path, reasons.get(path) ?? ""));
+  const [first, ...others] = files.flatMap(({ path }) => {
+    const why = reasons.get(path);
+    return why === undefined ? [] : [notWritten(path, why)];
+  });
   if (first) {
     const { code, headline, remedy } = first;
     throw new ExplainedError(code, headline, { remedy: [...remedy, "No file was written."], also: others });

@@ -51,10 +51,10 @@ export function addExpression(text: string, into: Passwords): void {
       add([quoted.replaceAll("''", "'").replaceAll(/\{\d\}/g, "")], [quoted], into);
     }
   }
-  for (const [, name, index] of text
+  for (const [, name, index = ""] of text
     .replaceAll(/\bsecrets\s*\[[^\]]*\]/g, "")
     .matchAll(/\b(?:env|matrix|inputs|vars|variables)\s*(?:\.\s*([\w-]+)|\[\s*'([^']+)'\s*\])/g)) {
-    into.names.add(name ?? index ?? "");
+    into.names.add(name ?? index);
   }
 }
 

@@ -6,7 +6,7 @@ import { formsOf, isShort, patternOf } from "./mask.ts";
 import { addText, collectTexts, noPasswords, type Passwords, passwordName } from "./password-texts.ts";
 import { collectFiles, collectPasswords } from "./script-passwords.ts";
 import { secretsIn } from "./values.ts";
-import { type Tree, textOf } from "./yaml-tree.ts";
+import { rangeOf, type Tree, textOrEmpty } from "./yaml-tree.ts";
 
 export interface FoundPasswords {
   /** Long enough to be hidden wherever they are. */
@@ -68,15 +68,15 @@ function placesIn(tree: Tree, names: Names): readonly Place[] {
   visit(tree.root ?? null, {
     // A command as a list of its words.
     Seq: (_, { items, range }) => {
-      const words = items.map((item) => textOf(tree.resolve(item)));
-      if (range && words.every((word) => word !== undefined && !/\s/.test(word))) {
+      const words = items.map((item) => textOrEmpty(tree.resolve(item)));
+      if (range && words.every((word) => !/\s/.test(word))) {
         const found = noPasswords();
-        collectPasswords(words.map((word) => shellWord(word ?? "")).join(" "), found);
+        collectPasswords(words.map(shellWord).join(" "), found);
         places.push({ start: range[0], end: range[1], found });
       }
     },
     Scalar: (key, node) => {
-      const text = textOf(node) ?? "";
+      const text = textOrEmpty(node);
       if (key !== "key" && /\s|[:=]/.test(text)) {
         collectPasswords(text, placeOf(node).found);
       }
@@ -98,7 +98,7 @@ function placesIn(tree: Tree, names: Names): readonly Place[] {
       tree,
       (name) => (wanted.has(name) || passwordName.test(name)) && !names.keys.has(name),
     )) {
-      const text = textOf(node) ?? "";
+      const text = textOrEmpty(node);
       if (!names.secrets.has(text.trim())) {
         addText(text, placeOf(node).found);
         collectTexts(text, placeOf(node).found);
@@ -163,7 +163,7 @@ function commentsIn(text: string): readonly (Range & { readonly text: string })[
 
 /** Without the header of a block. */
 function contentOf(text: string, node: Scalar): Range {
-  const [start = 0, end = 0] = node.range ?? [];
+  const [start = 0, end = 0] = rangeOf(node);
   const isBlock = node.type === "BLOCK_LITERAL" || node.type === "BLOCK_FOLDED";
   return { start: isBlock ? Math.min(text.indexOf("\n", start) + 1, end) : start, end };
 }

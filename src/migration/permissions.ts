@@ -1,8 +1,8 @@
 /** `id-token: write`, added where a job gets it from. Pure. */
-import { isMap, isScalar, type Node } from "yaml";
+import { isMap, type Node, type YAMLMap } from "yaml";
 import { type Edit, endOfLine, lineBreakOf, startOfLine } from "./edits.ts";
 import { type GithubFile, isCalled, isOnlyCalled, type Job, placeOf, usersOf, type World } from "./github.ts";
-import { type Entry, entriesOf, isBlock, startOf, textOf } from "./yaml-tree.ts";
+import { type Entry, endOf, entriesOf, isBlock, startOf, textOf, textOrEmpty } from "./yaml-tree.ts";
 
 export interface FileEdit extends Edit {
   readonly path: string;
@@ -35,13 +35,13 @@ export function permit(job: Job, world: World, seen: ReadonlySet<Job> = new Set(
   if (own.kind === "refused" || !isCalled(file)) {
     return own;
   }
-  return callersPermit(job, world, { own, seen });
+  return callersPermit(job, world, { own: own.edits, seen });
 }
 
 function callersPermit(
   job: Job,
   world: World,
-  { own, seen }: { readonly own: Permit; readonly seen: ReadonlySet<Job> },
+  { own, seen }: { readonly own: readonly FileEdit[]; readonly seen: ReadonlySet<Job> },
 ): Permit {
   const { file } = job;
   const callers = usersOf(world, file);
@@ -51,7 +51,7 @@ function callersPermit(
       "no workflow of this checkout calls this one, and it has no permissions block: its callers must grant id-token: write",
     );
   }
-  const edits = own.kind === "given" ? [...own.edits] : [];
+  const edits = [...own];
   const notes = [
     `${isAction ? "Each job that uses this action" : "Each job that calls this workflow"} from another repository needs id-token: write too.`,
   ];
@@ -77,14 +77,13 @@ const blockOf = ({ entries, file }: Job): { readonly entry: Entry; readonly ofJo
 function grant(job: Job, { entry, ofJob }: { readonly entry: Entry; readonly ofJob: boolean }): Permit {
   const { tree, jobs } = job.file;
   const { raw, value } = entry;
-  const text = textOf(value);
-  if (text === "write-all") {
+  if (textOf(value) === "write-all") {
     return given();
   }
   const line = tree.lineOf(entry.key);
   if (!isMap(value)) {
     return refused(
-      `permissions: ${text ?? ""} (line ${line}) leaves out id-token: name each permission that the job needs`,
+      `permissions: ${textOrEmpty(value)} (line ${line}) leaves out id-token: name each permission that the job needs`,
     );
   }
   const current = entriesOf(tree, value).get("id-token");
@@ -102,28 +101,28 @@ function grant(job: Job, { entry, ofJob }: { readonly entry: Entry; readonly ofJ
 }
 
 /** The line is added behind the last one, or the value of id-token is changed. */
-function addition({ tree: { text } }: GithubFile, value: Node, current: Entry | undefined): Edit {
+function addition({ tree: { text } }: GithubFile, value: YAMLMap, current: Entry | undefined): Edit {
   const line = "id-token: write";
   if (current?.value) {
-    const [start = 0, end = 0] = current.value.range ?? [];
-    return { start, end, text: "write" };
+    return { start: startOf(current.key), end: endOf(text, current.value), text: line };
   }
-  const last = isMap(value) ? value.items.at(-1) : undefined;
+  const last = value.items.at(-1);
   const lastNode = (last?.value ?? last?.key) as Node | undefined;
-  if (!isBlock(value) || !lastNode) {
-    const end = (value.range?.[1] ?? 0) - 1;
-    return lastNode
-      ? { start: lastNode.range?.[1] ?? end, end: lastNode.range?.[1] ?? end, text: `, ${line}` }
-      : { start: value.range?.[0] ?? 0, end: end + 1, text: `{ ${line} }` };
+  if (!lastNode) {
+    return { start: startOf(value), end: endOf(text, value), text: `{ ${line} }` };
+  }
+  const end = endOf(text, lastNode);
+  if (!isBlock(value)) {
+    return { start: end, end, text: `, ${line}` };
   }
   const indent = indentOf(text, startOf(value));
-  const at = endOfLine(text, lastNode.range?.[1] ?? 0);
+  const at = endOfLine(text, end);
   return { start: at, end: at, text: `${lineBreakOf(text)}${indent}${line}` };
 }
 
 /** A block of the job's own: the workflow's permissions, and id-token. The workflow's other jobs keep what they have. */
 function ownBlock({ file: { tree }, entries, node }: Job, common: Node): Permit {
-  const before = entries.get("runs-on") ?? entries.get("uses") ?? entries.get("steps");
+  const before = entries.get("runs-on") ?? entries.get("uses");
   if (!before || !isBlock(node) || tree.isShared(node)) {
     return refused(
       "the job is written in braces or has an anchor: add a permissions block with id-token: write by hand",
@@ -134,7 +133,7 @@ function ownBlock({ file: { tree }, entries, node }: Job, common: Node): Permit 
   const indent = indentOf(text, start);
   const lines = [...entriesOf(tree, common)]
     .filter(([name]) => name !== "id-token")
-    .map(([name, { value }]) => `${name}: ${isScalar(value) ? textOf(value) : ""}`);
+    .map(([name, { value }]) => `${name}: ${textOrEmpty(value)}`);
   const added = ["permissions:", ...[...lines, "id-token: write"].map((line) => `${indent}  ${line}`), indent];
   return given([{ path: tree.path, start, end: start, text: added.join(lineBreakOf(text)) }]);
 }

@@ -117,34 +117,45 @@ function readTrees(texts: ReadonlyMap<string, string>) {
 /** One finding for each place, and the edits that fit together. A step that several jobs share changes only if all of them allow it. */
 function settled(found: readonly Finding[], texts: ReadonlyMap<string, string>) {
   const placeOf = ({ path, line, what }: Finding) => `${path}:${line}:${what}`;
-  const refusals = new Map(
+  const refusals = new Map<string, Finding["change"]>(
     found.flatMap((each) => (each.change.kind === "listed" ? [[placeOf(each), each.change] as const] : [])),
   );
-  let findings = found.map((each) => ({ ...each, change: refusals.get(placeOf(each)) ?? each.change }));
-  const edits = new Map<string, Edit[]>();
-  findings = findings.map((each) => {
-    if (each.change.kind === "listed") {
-      return each;
+  for (;;) {
+    const findings = found.map((each) => ({ ...each, change: refusals.get(placeOf(each)) ?? each.change }));
+    const { edits, misfits } = together(findings, texts);
+    if (misfits.length === 0) {
+      const files = [...edits].map(
+        ([path, own]): ChangedFile => ({ path, text: texts.get(path) ?? "", edits: unique(own) }),
+      );
+      return { findings, files };
     }
-    const paths = new Map(Map.groupBy(each.change.edits, ({ path }) => path));
-    const fits = [...paths].every(([path, own]) =>
-      isSound(texts.get(path) ?? "", [...(edits.get(path) ?? []), ...own]),
-    );
-    if (!fits) {
-      return {
-        ...each,
-        change: listed("the change of another login touches the same lines: run migrate again after that one"),
-      };
+    for (const each of misfits) {
+      refusals.set(
+        placeOf(each),
+        listed(
+          "the change of another login, or of another job with this step, touches the same lines: run migrate again after that one, or replace it by hand",
+        ),
+      );
     }
-    for (const [path, own] of paths) {
-      edits.set(path, [...(edits.get(path) ?? []), ...own]);
+  }
+}
+
+/** The edits by file, and the findings whose edits don't fit to those of the findings before. */
+function together(findings: readonly Finding[], texts: ReadonlyMap<string, string>) {
+  const edits = new Map<string, readonly Edit[]>();
+  const misfits: Finding[] = [];
+  for (const each of findings) {
+    const own = Map.groupBy(each.change.kind === "rewritten" ? each.change.edits : [], ({ path }) => path);
+    const all = [...own].map(([path, more]) => [path, [...(edits.get(path) ?? []), ...more]] as const);
+    if (all.every(([path, some]) => isSound(texts.get(path) ?? "", some))) {
+      for (const [path, some] of all) {
+        edits.set(path, some);
+      }
+    } else {
+      misfits.push(each);
     }
-    return each;
-  });
-  const files = [...edits].map(
-    ([path, own]): ChangedFile => ({ path, text: texts.get(path) ?? "", edits: unique(own) }),
-  );
-  return { findings, files };
+  }
+  return { edits, misfits };
 }
 
 const unique = (edits: readonly Edit[]): readonly Edit[] => [

@@ -6,7 +6,7 @@ import { deleteLines, type Edit, endOfLine, lineBreakOf, startOfLine } from "./e
 import { type Change, listed, type Robot, robotText } from "./finding.ts";
 import type { Job, Step } from "./github.ts";
 import { indentOf } from "./permissions.ts";
-import { type Entry, endOf, entriesOf, isBlock, startOf, type Tree, textOf } from "./yaml-tree.ts";
+import { type Entry, endOf, entriesOf, isBlock, startOf, type Tree, textOf, textOrEmpty } from "./yaml-tree.ts";
 
 export interface Target {
   readonly job: Job;
@@ -49,7 +49,6 @@ function obstacleIn({
   return isShared ? hasAnchor : undefined;
 }
 
-const renamed: Readonly<Record<string, string>> = { username: "robot", auth_file_path: "auth-file" };
 const kept = new Set(["registry", "logout", "username", "password", "auth_file_path"]);
 
 /** `docker/login-action` and `redhat-actions/podman-login`: the address, and the inputs one by one. */
@@ -69,7 +68,7 @@ export function rewriteAction(target: Target): Edits {
   }
   const entries = entriesOf(tree, inputs.value);
   const other = [...entries.keys()].find(
-    (name) => !kept.has(name) && !(name === "ecr" && /^(?:auto|false)$/.test(textOf(entries.get(name)?.value) ?? "")),
+    (name) => !kept.has(name) && !(name === "ecr" && /^(?:auto|false)$/.test(textOrEmpty(entries.get(name)?.value))),
   );
   if (other !== undefined) {
     return `its input ${other} has no counterpart`;
@@ -97,25 +96,25 @@ function inputEdits(target: Target, entries: ReadonlyMap<string, Entry>): Edits 
   const map = step.entries.get("with")?.value;
   const robotEntry = entries.get("username") ?? entries.get("password");
   for (const [name, entry] of entries) {
-    const { key, value } = entry;
+    const { value } = entry;
     if (entry === robotEntry) {
       const more = needsDockerConfig ? [input("docker-config", "true")] : [];
       const hasName = name === "username" && "name" in robot && isScalar(value) && textOf(value) === robot.name;
       edits.push(
         hasName && more.length === 0
-          ? { start: startOf(key), end: key.range?.[1] ?? 0, text: "robot" }
+          ? renameEntry(tree, entry, "robot")
           : replaceEntry(tree, entry, [...more, input("robot", robotText(robot))]),
       );
     } else if (name === "password" || name === "ecr") {
-      const edit = deleteEntry(tree, isMap(map) ? map.items.map((pair) => pair.key as Node) : [], entry);
+      const edit = deleteEntry(tree, keysOf(map), entry);
       if (!edit) {
         return inBraces;
       }
       edits.push(edit);
-    } else if (name === "registry" && /\/|:443/.test(textOf(value) ?? "") && !(textOf(value) ?? "").includes("${{")) {
+    } else if (name === "registry" && /\/|:443/.test(textOrEmpty(value)) && !textOrEmpty(value).includes("${{")) {
       edits.push(replaceEntry(tree, entry, [input("registry", registry)]));
-    } else if (renamed[name] !== undefined) {
-      edits.push({ start: startOf(key), end: key.range?.[1] ?? 0, text: renamed[name] ?? "" });
+    } else if (name === "auth_file_path") {
+      edits.push(renameEntry(tree, entry, "auth-file"));
     }
   }
   return edits;
@@ -130,7 +129,7 @@ export function replaceStep(target: Target, script: string): Edits {
   if (obstacle !== undefined || !run || run.raw !== run.value) {
     return obstacle ?? hasAnchor;
   }
-  const keys = step.node.items.map((pair) => pair.key as Node);
+  const keys = keysOf(step.node);
   const edits: (Edit | undefined)[] = [
     replaceEntry(tree, run, [`uses: ${action}`, "with:", ...inputLines(target).map((line) => `  ${line}`)]),
   ];
@@ -152,16 +151,9 @@ function environmentEdits(tree: Tree, step: Step, script: string): readonly (Edi
     return [];
   }
   if (read.length === entries.size) {
-    return [
-      deleteEntry(
-        tree,
-        step.node.items.map((pair) => pair.key as Node),
-        env,
-      ),
-    ];
+    return [deleteEntry(tree, keysOf(step.node), env)];
   }
-  const keys = isMap(env.value) && isBlock(env.value) ? env.value.items.map((pair) => pair.key as Node) : [];
-  return read.map(([, entry]) => (keys.length > 0 ? deleteEntry(tree, keys, entry) : undefined));
+  return read.map(([, entry]) => (isBlock(env.value) ? deleteEntry(tree, keysOf(env.value), entry) : undefined));
 }
 
 /** A step that logs in, before one that has more to do. */
@@ -172,8 +164,11 @@ export function insertStep(target: Target): Edits {
   const start = startOf(step.node);
   const line = startOfLine(text, start);
   const dash = /^([ \t]*)-[ \t]+$/.exec(text.slice(line, start));
-  if (obstacle !== undefined || !dash || job.file.tree.isShared(step.node)) {
+  if (obstacle !== undefined || job.file.tree.isShared(step.node)) {
     return obstacle ?? hasAnchor;
+  }
+  if (!dash) {
+    return "the step does not begin beside its dash";
   }
   const [lead = "", indent = ""] = dash;
   const inner = " ".repeat(lead.length);
@@ -220,21 +215,32 @@ const inputLines = ({ registry, robot, needsDockerConfig }: Target): readonly st
   input("robot", robotText(robot)),
 ];
 
+const keysOf = (node: Node | undefined): readonly Node[] =>
+  isMap(node) ? node.items.map(({ key }) => key as Node) : [];
+
+const endOfEntry = ({ text }: Tree, { key, raw }: Entry): number => endOf(text, raw ?? key);
+
+const renameEntry = ({ text }: Tree, { key }: Entry, name: OptionName): Edit => ({
+  start: startOf(key),
+  end: endOf(text, key),
+  text: name,
+});
+
 /** Other lines in the place of a key and its value, with the key's indentation. */
-function replaceEntry({ text }: Tree, { key, raw }: Entry, lines: readonly string[]): Edit {
-  const start = startOf(key);
-  const end = raw ? endOf(text, raw) : (key.range?.[1] ?? start);
+function replaceEntry(tree: Tree, entry: Entry, lines: readonly string[]): Edit {
+  const { text } = tree;
+  const [start, end] = [startOf(entry.key), endOfEntry(tree, entry)];
   const blanks = /^[ \t]+(?=\r?\n|$)/.exec(text.slice(end, endOfLine(text, end) + 2))?.[0].length ?? 0;
   return { start, end: end + blanks, text: lines.join(lineBreakOf(text) + indentOf(text, start)) };
 }
 
 /** @returns undefined if it is the only key of a list's item */
-function deleteEntry({ text }: Tree, keys: readonly Node[], { key, raw }: Entry): Edit | undefined {
-  const start = startOf(key);
-  const end = raw ? endOf(text, raw) : (key.range?.[1] ?? start);
+function deleteEntry(tree: Tree, keys: readonly Node[], entry: Entry): Edit | undefined {
+  const { text } = tree;
+  const [start, end] = [startOf(entry.key), endOfEntry(tree, entry)];
   if (text.slice(startOfLine(text, start), start).trim() === "") {
     return deleteLines(text, { start, end });
   }
-  const next = keys[keys.indexOf(key) + 1];
+  const next = keys[keys.indexOf(entry.key) + 1];
   return next ? { start, end: startOf(next), text: "" } : undefined;
 }

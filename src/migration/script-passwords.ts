@@ -170,7 +170,7 @@ const linesOf = (document: string | undefined, delimiter: Written | undefined): 
     };
   });
 
-const fileName = (raw: string): string => raw.replaceAll(/["']/g, "").split("/").at(-1) ?? "";
+const fileName = (raw: string): string => raw.replaceAll(/["']/g, "").replace(/^.*\//s, "");
 
 /** What a command in front of a pipe, or in `$(…)`, gives. */
 function collectOutput(command: Command, into: Passwords): void {

@@ -1,7 +1,7 @@
 /** Which secrets nothing uses any more. Pure. */
 import { lineAt } from "./edits.ts";
 import type { GithubFile } from "./github.ts";
-import { nodeAt, textAt } from "./yaml-tree.ts";
+import { nodeAt, textAt, textOrEmpty } from "./yaml-tree.ts";
 
 export interface SecretUse {
   readonly name: string;
@@ -46,11 +46,12 @@ function passedOn(name: string, files: readonly GithubFile[]): string | undefine
     const inherits = jobs.find(
       ({ node, entries }) =>
         textAt(tree, node, "secrets") === "inherit" &&
-        !(textAt(tree, node, "uses") ?? "").startsWith("./") &&
-        entries.has("uses"),
+        entries.has("uses") &&
+        !textOrEmpty(entries.get("uses")?.value).startsWith("./"),
     );
-    if (declared || inherits) {
-      return `${tree.path}:${tree.lineOf(declared ?? inherits?.node)}${declared ? " (callers pass it)" : " (secrets: inherit)"}`;
+    const node = declared ?? inherits?.node;
+    if (node) {
+      return `${tree.path}:${tree.lineOf(node)}${declared ? " (callers pass it)" : " (secrets: inherit)"}`;
     }
   }
   return undefined;

@@ -18,10 +18,10 @@ export interface Word extends Range {
 export function readWord(text: string, at: number): Word {
   const parts: Part[] = [];
   let position = at;
-  while (position < text.length && !/[ \t\r\n;|&<>()]/.test(text[position] ?? "")) {
+  while (position < text.length && !/[ \t\r\n;|&<>()]/.test(text.charAt(position))) {
     position = readPart(text, position, parts);
   }
-  if (position === at && /[<>]/.test(text[at] ?? "") && text[at + 1] === "(") {
+  if (position === at && /[<>]/.test(text.charAt(at)) && text[at + 1] === "(") {
     position = endOfParentheses(text, at + 1); // <(…)
     parts.push({ kind: "computed", text: text.slice(at, position) });
   }
@@ -54,8 +54,9 @@ function readPart(text: string, at: number, parts: Part[]): number {
       return end;
     }
     default: {
-      const plain = /^[^ \t\r\n;|&<>()\\'"$`]+/.exec(text.slice(at))?.[0] ?? text.slice(at, at + 1);
-      return literal(plain, at + plain.length);
+      const length = text.slice(at).search(/[ \t\r\n;|&<>()\\'"$`]/);
+      const end = length === -1 ? text.length : at + length;
+      return literal(text.slice(at, end), end);
     }
   }
 }
@@ -69,8 +70,8 @@ function readQuoted(text: string, from: number, parts: Part[]): number {
   let at = from;
   parts.push({ kind: "text", text: "" });
   while (at < text.length && text[at] !== '"') {
-    if (text[at] === "\\" && /[\\"$`\n]/.test(text[at + 1] ?? "")) {
-      parts.push({ kind: "text", text: text[at + 1] === "\n" ? "" : (text[at + 1] ?? "") });
+    if (text[at] === "\\" && /[\\"$`\n]/.test(text.charAt(at + 1))) {
+      parts.push({ kind: "text", text: text.charAt(at + 1).trim() }); // a line break goes on
       at += 2;
     } else if (text[at] === "$" || text[at] === "`") {
       at = readPart(text, at, parts);
@@ -92,9 +93,9 @@ function readDollar(text: string, at: number, parts: Part[]): number {
     const end = Math.min(endAt(text, "}}", at) + 2, text.length);
     return add({ kind: "expression", text: text.slice(at, end) }, end);
   }
-  const [whole, braced, bare] = /^\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))/.exec(text.slice(at, at + 256)) ?? [];
+  const [whole, braced, bare = ""] = /^\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))/.exec(text.slice(at, at + 256)) ?? [];
   if (whole !== undefined) {
-    return add({ kind: "variable", name: braced ?? bare ?? "" }, at + whole.length);
+    return add({ kind: "variable", name: braced ?? bare }, at + whole.length);
   }
   if (text[at + 1] === "(") {
     const end = endOfParentheses(text, at + 1);
@@ -108,7 +109,7 @@ function readDollar(text: string, at: number, parts: Part[]): number {
     const end = endAt(text, "'", at + 2);
     return add({ kind: "text", text: text.slice(at + 2, end) }, end + 1);
   }
-  if (/[?#@*!$0-9-]/.test(text[at + 1] ?? "")) {
+  if (/[?#@*!$0-9-]/.test(text.charAt(at + 1))) {
     return add({ kind: "computed", text: text.slice(at, at + 2) }, at + 2);
   }
   return add({ kind: "text", text: "$" }, at + 1);

@@ -106,7 +106,7 @@ function step(state: State): void {
     state.at += blank.length;
     return;
   }
-  const character = text[at] ?? "";
+  const character = text.charAt(at);
   if (character === "\n") {
     // A line break after | goes on with the same pipeline.
     if (state.command !== undefined || state.commands.length === 0) {
@@ -169,7 +169,7 @@ function open(state: State): Open {
 function readRedirect(state: State, token: string): void {
   const command = open(state);
   state.at += token.length;
-  state.at += /^[ \t]*/.exec(state.text.slice(state.at, state.at + 256))?.[0].length ?? 0;
+  state.at += state.text.slice(state.at, state.at + 256).search(/[^ \t]|$/);
   const isFollowed = /^[^ \t\r\n;|&<>()]/.test(state.text.slice(state.at, state.at + 1));
   const target = isFollowed ? readWord(state.text, state.at) : undefined;
   state.at = target?.end ?? state.at;

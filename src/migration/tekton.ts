@@ -5,7 +5,7 @@ import { type Finding, federated, listed, robotOf } from "./finding.ts";
 import { exchangePath, loginsIn } from "./login-command.ts";
 import { parseScript } from "./shell.ts";
 import { belongs, nameOf } from "./values.ts";
-import { entriesOf, itemsOf, nodeAt, type Tree, textAt, textOf } from "./yaml-tree.ts";
+import { entriesOf, itemsOf, nodeAt, type Tree, textAt, textOf, textOrEmpty } from "./yaml-tree.ts";
 
 const kinds = /^(?:Task|ClusterTask|Pipeline|TaskRun|PipelineRun|StepAction)$/;
 
@@ -20,7 +20,7 @@ export function secretHosts(trees: readonly Tree[]): SecretHosts {
     if (textAt(tree, tree.root, "kind") === "Secret" && name !== undefined) {
       const annotations = [...entriesOf(tree, nodeAt(tree, tree.root, "metadata", "annotations"))]
         .filter(([key]) => /^tekton\.dev\/docker-/.test(key))
-        .map(([, { value }]) => textOf(value) ?? "");
+        .map(([, { value }]) => textOrEmpty(value));
       found.set(name, [...annotations, ...hostsOf(tree)]);
     }
   }
@@ -29,7 +29,7 @@ export function secretHosts(trees: readonly Tree[]): SecretHosts {
 
 function hostsOf(tree: Tree): readonly string[] {
   const plain = textAt(tree, tree.root, "stringData", ".dockerconfigjson");
-  const encoded = textAt(tree, tree.root, "data", ".dockerconfigjson") ?? "";
+  const encoded = textOrEmpty(nodeAt(tree, tree.root, "data", ".dockerconfigjson"));
   const text = plain ?? Buffer.from(encoded.replaceAll(/\s/g, ""), "base64").toString("utf8");
   try {
     return Object.keys((JSON.parse(text) as { auths?: object }).auths ?? {});
@@ -56,13 +56,13 @@ export function tektonLogins(tree: Tree, tekton: Tekton): readonly Finding[] {
 }
 
 export const isTekton = (tree: Tree, node: Node | undefined = tree.root): boolean =>
-  /^(?:triggers\.)?tekton\.dev\//.test(textAt(tree, node, "apiVersion") ?? "");
+  /^(?:triggers\.)?tekton\.dev\//.test(textOrEmpty(nodeAt(tree, node, "apiVersion")));
 
 function resourcesIn(tree: Tree, node: Node | undefined): readonly Node[] {
   if (node === undefined || !isTekton(tree, node)) {
     return [];
   }
-  const kind = textAt(tree, node, "kind") ?? "";
+  const kind = textOrEmpty(nodeAt(tree, node, "kind"));
   return kinds.test(kind)
     ? [node]
     : itemsOf(tree, nodeAt(tree, node, "spec", "resourcetemplates")).flatMap((each) => resourcesIn(tree, each));
@@ -95,7 +95,8 @@ interface Context {
 
 function contextOf(tree: Tree, resource: Node, tekton: Tekton): Context {
   const text = tree.text.slice(resource.range?.[0], resource.range?.[1]);
-  const name = textAt(tree, resource, "metadata", "name") ?? textAt(tree, resource, "metadata", "generateName") ?? "";
+  const name =
+    textAt(tree, resource, "metadata", "name") ?? textOrEmpty(nodeAt(tree, resource, "metadata", "generateName"));
   const account =
     textAt(tree, resource, "spec", "taskRunTemplate", "serviceAccountName") ??
     textAt(tree, resource, "spec", "serviceAccountName");
@@ -154,7 +155,7 @@ function login(
 function volumeLogin(at: Context, spec: Node, volume: Node): readonly Finding[] {
   const { tree } = at;
   const secret = textAt(tree, volume, "secret", "secretName");
-  const name = textAt(tree, volume, "name") ?? "";
+  const name = textOrEmpty(nodeAt(tree, volume, "name"));
   if (secret === undefined) {
     return [];
   }
@@ -162,12 +163,14 @@ function volumeLogin(at: Context, spec: Node, volume: Node): readonly Finding[] 
   const mounts = steps
     .flatMap((step) => itemsOf(tree, nodeAt(tree, step, "volumeMounts")))
     .filter((mount) => textAt(tree, mount, "name") === name)
-    .map((mount) => textAt(tree, mount, "mountPath") ?? "");
+    .map((mount) => textOrEmpty(nodeAt(tree, mount, "mountPath")));
   const named = steps
     .flatMap((step) => itemsOf(tree, nodeAt(tree, step, "env")))
-    .filter((entry) => /^(?:DOCKER_CONFIG|REGISTRY_AUTH_FILE)$/.test(textAt(tree, entry, "name") ?? ""))
-    .map((entry) => textAt(tree, entry, "value") ?? "");
-  const keys = itemsOf(tree, nodeAt(tree, volume, "secret", "items")).map((item) => textAt(tree, item, "key") ?? "");
+    .filter((entry) => /^(?:DOCKER_CONFIG|REGISTRY_AUTH_FILE)$/.test(textOrEmpty(nodeAt(tree, entry, "name"))))
+    .map((entry) => textOrEmpty(nodeAt(tree, entry, "value")));
+  const keys = itemsOf(tree, nodeAt(tree, volume, "secret", "items")).map((item) =>
+    textOrEmpty(nodeAt(tree, item, "key")),
+  );
   const isLogin =
     mounts.some(
       (path) => /\.docker|containers|auth/.test(path) || named.some((value) => path !== "" && value.startsWith(path)),
@@ -186,7 +189,7 @@ function volumeLogin(at: Context, spec: Node, volume: Node): readonly Finding[] 
 function workspaceLogin(at: Context, workspace: Node): readonly Finding[] {
   const { tree } = at;
   const secret = textAt(tree, workspace, "secret", "secretName");
-  const name = textAt(tree, workspace, "name") ?? "";
+  const name = textOrEmpty(nodeAt(tree, workspace, "name"));
   if (secret === undefined || !looksLikeLogin.test(`${name} ${secret}`)) {
     return [];
   }
@@ -217,7 +220,7 @@ function scriptLogins(at: Context, step: Node): readonly Finding[] {
     return [found({ line, what: "exchange by hand", robot: { from: "the script" }, secrets: [] }, "")];
   }
   return loginsIn(parseScript(text), env).flatMap(({ tool, registry, username, password, pipeline }) => {
-    const whose = registry ? belongs(registry, tekton.registry) : "other";
+    const whose = registry && belongs(registry, tekton.registry);
     if (registry === undefined || whose === "other") {
       return [];
     }
@@ -247,7 +250,7 @@ function variablesOf(tree: Tree, step: Node) {
   const env = new Map<string, string>();
   const secrets = new Map<string, string>();
   for (const entry of itemsOf(tree, nodeAt(tree, step, "env"))) {
-    const name = textAt(tree, entry, "name") ?? "";
+    const name = textOrEmpty(nodeAt(tree, entry, "name"));
     const value = textAt(tree, entry, "value");
     const secret = textAt(tree, entry, "valueFrom", "secretKeyRef", "name");
     if (value !== undefined) {

@@ -21,12 +21,9 @@ const maxSteps = 8;
 export function readValue(text: string, env: Env, steps = 0): Value {
   const pieces: Value[] = [];
   let at = 0;
-  for (const found of text.matchAll(expression)) {
-    pieces.push(
-      { kind: "literal", text: text.slice(at, found.index) },
-      expressionValue(found[0], found[1] ?? "", { env, steps }),
-    );
-    at = found.index + found[0].length;
+  for (const { 0: whole, 1: inner = "", index } of text.matchAll(expression)) {
+    pieces.push({ kind: "literal", text: text.slice(at, index) }, expressionValue(whole, inner, { env, steps }));
+    at = index + whole.length;
   }
   return together([...pieces, { kind: "literal", text: text.slice(at) }], text);
 }
@@ -134,7 +131,7 @@ export function commandsIn(script: Script, depth = 0): readonly Command[] {
 /** The names of all secrets that a text mentions as `secrets.NAME`. */
 export const secretsIn = (text: string): readonly string[] =>
   [...text.matchAll(/\bsecrets\s*(?:\.\s*([\w-]+)|\[\s*['"]([^'"]+)['"]\s*\])/gi)].map(
-    ([, name, index]) => name ?? index ?? "",
+    ([, name, index = ""]) => name ?? index,
   );
 
 export type Belongs = "ours" | "part" | "other" | "unknown";

@@ -62,7 +62,7 @@ function assertSame({ path, text }: ChangedFile, bytes: Buffer): void {
   }
 }
 
-const reasonOf = (error: unknown): string => codeOf(error) || (error instanceof Error ? error.message : String(error));
+const reasonOf = (error: unknown): string => codeOf(error) || (error as Error).message;
 
 export const notWritten = (path: string, why: string, cause?: unknown): ExplainedError =>
   new ExplainedError("file-not-written", `${path} was not written: ${why}.`, {

@@ -34,7 +34,7 @@ export interface Tree {
   readonly resolve: (node: unknown) => Node | undefined;
   /** Whether the node has a name that an alias uses. */
   readonly isShared: (node: Node) => boolean;
-  readonly lineOf: (node: { readonly range?: readonly number[] | null | undefined } | undefined) => number;
+  readonly lineOf: (node: Node) => number;
 }
 
 /** @returns undefined if the text is not YAML, or beyond the bounds of src/platform/yaml.ts */
@@ -87,7 +87,7 @@ function treeOf(path: string, text: string, document: Document): Tree {
     root: resolve(document.contents),
     resolve,
     isShared: (node) => used.has(node),
-    lineOf: (node) => lineAt(text, node?.range?.[0] ?? 0),
+    lineOf: (node) => lineAt(text, startOf(node)),
   };
 }
 
@@ -99,7 +99,7 @@ export function entriesOf(tree: Tree, node: Node | undefined): Entries {
       const name = tree.resolve(key);
       if (isScalar(name)) {
         const raw = (value ?? undefined) as Node | undefined;
-        found.set(String(name.source ?? name.value), { key: name, raw, value: tree.resolve(raw) });
+        found.set(String(name.source), { key: name, raw, value: tree.resolve(raw) });
       }
     }
   }
@@ -115,8 +115,11 @@ export function textOf(node: Node | undefined): string | undefined {
   if (!isScalar(node) || node.value === null) {
     return undefined;
   }
-  return typeof node.value === "string" ? node.value : (node.source ?? String(node.value));
+  return typeof node.value === "string" ? node.value : String(node.source);
 }
+
+/** The same with "" for what has none. */
+export const textOrEmpty = (node: Node | undefined): string => textOf(node) ?? "";
 
 /** The text at a path of keys. */
 export const textAt = (tree: Tree, node: Node | undefined, ...keys: readonly string[]): string | undefined =>
@@ -128,10 +131,13 @@ export const nodeAt = (tree: Tree, node: Node | undefined, ...keys: readonly str
 /** A map whose keys stand one below the other. */
 export const isBlock = (node: Node | undefined): node is YAMLMap => isMap(node) && node.flow !== true;
 
-export const startOf = (node: Node): number => node.range?.[0] ?? 0;
+/** Every node of a parsed text has a range: its start, the position behind its value, and the one behind its comment. */
+export const rangeOf = (node: Node): readonly number[] => node.range as readonly number[];
+
+export const startOf = (node: Node): number => Number(rangeOf(node)[0]);
 
 /** The position behind the node's last visible character. */
 export function endOf(text: string, node: Node): number {
-  const [start = 0, end = 0] = node.range ?? [];
+  const [start = 0, end = 0] = rangeOf(node);
   return start + text.slice(start, end).trimEnd().length;
 }

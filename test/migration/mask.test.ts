@@ -153,6 +153,10 @@ describe("whatever is written where a password is taken", () => {
     ["an address", ours(`curl https://acme+ci:${part}@quay.io/v2/auth`)],
     ["an expression of a matrix", withSteps(other.replace("secrets.T", "matrix.key")).replace("    steps:", `    strategy: {matrix: {key: [${part}, b]}}\n    steps:`)],
     ["an input's default", ours("make").replace("on:", "on:\n  workflow_call: {inputs: {password: {default: S3CRETpart}}}\nx-on:")],
+    ["an input that is a variable", withSteps(`uses: a/b@v1\nenv:\n  X: ${part}\nwith:\n  password: $X`, other)],
+    ["a variable in brackets", withSteps(`uses: a/b@v1\nenv:\n  X: ${part}\nwith:\n  password: \${{ env['X'] }}`, other)],
+    ["a here-string of a command", ours(`docker login -u acme+ci --password-stdin quay.io <<< "$(echo ${part})"`)],
+    ["read, also from a file", ours("read Y < file", `read X <<< ${part}`, 'docker login -p "$X" quay.io')],
     ["env of another Action", withSteps(`uses: a/b@v1\nenv:\n  QUAY_PASSWORD: ${part}`, other)],
   ])("%s", (_, text) => {
     const result = shown(text);
@@ -167,6 +171,7 @@ describe("whatever is written where a password is taken", () => {
     ["a header", ours(`curl -H "Authorization: Basic ${encoded(`a:${part}`)}" x`), encoded(`a:${part}`)],
     ["base64 in a pipe", ours(`echo ${encoded(part)} | base64 -d | docker login --password-stdin quay.io`), encoded(part)],
     ["base64 elsewhere", ours(`docker login -p ${part} quay.io`, `echo ${encoded(`x:${part}`)}`), encoded(`x:${part}`)],
+    ["a sign that no address has", ours("docker login -p 'S3CRET%part' quay.io", "echo S3CRET%part"), "S3CRET%part"],
     ["an address's form", ours(`docker login -p 'S3/CRET+part' quay.io`, "curl x?y=S3%2FCRET%2Bpart"), "S3%2FCRET%2Bpart"],
     ["a static token as the user", ours(`docker login -u ${"A1B2".repeat(16)} -p x quay.io`), "A1B2A1B2"],
   ])("%s", (_, text, form) => {
