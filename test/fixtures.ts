@@ -1,8 +1,9 @@
 /** What the tests of our own side share: a reporter that remembers, a clock that a test owns, platforms, fake tools, entries. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import { workflowSyntax } from "../src/github/syntax.ts";
@@ -132,6 +133,18 @@ export function expectNoSecret(text: string, secrets: readonly string[]): void {
   for (const secret of secrets) {
     expect(text.includes(secret), `a secret of ${secret.length} characters in: ${text.slice(0, 200)}`).toBe(false);
   }
+}
+
+/** Gives this process a pipe from a shell's command as standard input, for one test. */
+export function withStandardInput(command: string): Readable {
+  const child = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "ignore"] });
+  const own = Object.getOwnPropertyDescriptor(process, "stdin") as PropertyDescriptor;
+  Object.defineProperty(process, "stdin", { value: child.stdout, configurable: true });
+  onTestFinished(() => {
+    Object.defineProperty(process, "stdin", own);
+    child.kill();
+  });
+  return child.stdout;
 }
 
 /** A folder for one test. */

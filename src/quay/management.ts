@@ -2,7 +2,6 @@
  * A client of Quay's management API, `/api/v1`. Small operations, plain data. It follows no redirect, asks at most 8 things at the same
  * time, retries what can be repeated, and never asks for a robot's static token where a query leaves it out.
  */
-import { unreachable } from "../platform/errors.ts";
 import { isObject } from "../platform/json.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Binding } from "./binding.ts";
@@ -151,16 +150,7 @@ async function assertKnown(ask: Ask, name: string): Promise<void> {
   });
 }
 
-const needOf = ({ kind, name }: Owner): Need => {
-  switch (kind) {
-    case "organization":
-      return { scope: "org:admin", owner: name };
-    case "user":
-      return { scope: "user:admin", owner: name };
-    default:
-      return unreachable(kind);
-  }
-};
+const needOf = ({ kind, name }: Owner): Need => ({ scope: kind === "user" ? "user:admin" : "org:admin", owner: name });
 
 const pathOf = ({ kind, name }: Owner): string =>
   kind === "user" ? "user/robots" : `organization/${part(name)}/robots`;

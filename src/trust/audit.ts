@@ -135,12 +135,9 @@ async function findRoles(management: Management, owner: Owner, robots: readonly 
     return new Map<never, never>();
   }
   try {
+    const read = async (repository: string) => [repository, await management.permissions(repository)] as const;
     // One alone tells whether the scope is there.
-    const found = [await management.permissions(first)];
-    found.push(...(await mapLimit(others, atOnce, (repository) => management.permissions(repository))));
-    return new Map(
-      [first, ...others].map((repository, index) => [repository, found[index] ?? new Map<never, never>()]),
-    );
+    return new Map([await read(first), ...(await mapLimit(others, atOnce, read))]);
   } catch (error) {
     if (error instanceof ExplainedError && error.code === "api-rights-missing") {
       return undefined;
@@ -151,9 +148,9 @@ async function findRoles(management: Management, owner: Owner, robots: readonly 
 
 async function findTeamPermissions(management: Management, owner: Owner, robots: readonly RobotWithRights[]) {
   const teams = [...new Set(robots.flatMap((robot) => robot.teams))].sort();
-  const found = await mapLimit(teams, atOnce, async (team): Promise<readonly Permission[]> => {
+  const found = await mapLimit(teams, atOnce, async (team): Promise<readonly [string, readonly Permission[]]> => {
     const permissions = await management.teamPermissions(owner, team);
-    return permissions.map((permission) => ({ ...permission, team }));
+    return [team, permissions.map((permission) => ({ ...permission, team }))];
   });
-  return new Map(teams.map((team, index) => [team, found[index] ?? []]));
+  return new Map(found);
 }

@@ -197,13 +197,13 @@ function issuerOf(form: Form, head: Head, { wrong, name }: FormWriter): string {
 function subjectOf(form: Form, head: Head, part: PartKey | undefined): string {
   switch (head) {
     case "github":
-      return `repo:${form.github}:${part ? contextOf(part, form[part] ?? "") : ""}`;
+      return `repo:${form.github}:${part ? contextOf(part, String(form[part])) : ""}`;
     case "gitlab":
       return `project_path:${form.gitlab}:ref_type:${part}:ref:${part && form[part]}`;
     case "service-account":
       return `system:serviceaccount:${form["service-account"]?.replace("/", ":")}`;
     default:
-      return form.subject ?? "";
+      return String(form.subject);
   }
 }
 
@@ -268,6 +268,6 @@ export function idsNote({ issuer, subject }: IssuerAndSubject): Words | undefine
   if (repository === undefined || !/^https:\/\/token\.actions\./.test(issuer) || problemOfGithub(repository)) {
     return undefined;
   }
-  const [owner, name] = repository.split("/");
-  return text`If ${repository} was made, renamed or transferred since 2026-07-15, its subjects hold GitHub's ids: ${owner ?? ""}@OWNER_ID/${name ?? ""}@ID. This prints both: gh api repos/${repository} --jq '"\\(.owner.id) \\(.id)"'`;
+  const withIds = `${repository.replace("/", "@OWNER_ID/")}@ID`;
+  return text`If ${repository} was made, renamed or transferred since 2026-07-15, its subjects hold GitHub's ids: ${withIds}. This prints both: gh api repos/${repository} --jq '"\\(.owner.id) \\(.id)"'`;
 }

@@ -38,26 +38,28 @@ export async function findTrust(management: Management, trust: Trust, prune: boo
     ? await management.robotsWithRights(owner)
     : await management.robots(owner);
   const wanted = new Map(trust.robots.map((robot) => [robot.name, robot]));
-  const present = listed.flatMap((robot) => {
+  const known = listed.flatMap((robot) => {
     const want = wanted.get(robot.name);
     return want ? [{ robot, want }] : [];
   });
-  const bindings = await mapLimit(present, atOnce, async ({ robot, want }) =>
-    isCompared(want, "bindings", prune) ? management.federation(owner, robot.name) : [],
-  );
+  const present = await mapLimit(known, atOnce, async ({ robot, want }) => ({
+    ...{ robot, want },
+    bindings: isCompared(want, "bindings", prune) ? await management.federation(owner, robot.name) : [],
+  }));
   const mentioned = [...wanted.values()].flatMap(({ permissions }) => permissions.map(({ repository }) => repository));
   const { roles, missing } = await findRoles(management, mentioned, [
     ...present.filter(({ want }) => isCompared(want, "permissions", prune)).flatMap(({ robot }) => ownOf(robot, owner)),
     ...mentioned,
   ]);
-  const robots = present.map(({ robot, want }, index): [string, FoundRobot] => {
+  const robots = present.map(({ robot, want, bindings }): [string, FoundRobot] => {
     const permissions = isCompared(want, "permissions", prune) ? permissionsOf(robot.name, roles) : [];
-    return [robot.name, foundOf(robot, bindings[index] ?? [], permissions)];
+    return [robot.name, foundOf(robot, bindings, permissions)];
   });
+  const bindings = present.flatMap((each) => each.bindings);
   return {
     owner,
     // A Quay that does not say is known by what it keeps.
-    keepsAudiences: says ?? (bindings.flat().some(({ audiences }) => audiences !== undefined) || undefined),
+    keepsAudiences: says ?? (bindings.some(({ audiences }) => audiences !== undefined) || undefined),
     robots: new Map(robots),
     missingRepositories: missing,
   };
@@ -67,13 +69,16 @@ export async function findTrust(management: Management, trust: Trust, prune: boo
 export async function findOrganization(management: Management, organization: string): Promise<FoundOrganization> {
   const owner = await management.owner(organization);
   const listed = await management.robotsWithRights(owner);
-  const bindings = await mapLimit(listed, atOnce, ({ name }) => management.federation(owner, name));
+  const present = await mapLimit(listed, atOnce, async (robot) => ({
+    robot,
+    bindings: await management.federation(owner, robot.name),
+  }));
   const { roles } = await findRoles(
     management,
     [],
     listed.flatMap((robot) => ownOf(robot, owner)),
   );
-  const robots = listed.map((robot, index) => foundOf(robot, bindings[index] ?? [], permissionsOf(robot.name, roles)));
+  const robots = present.map(({ robot, bindings }) => foundOf(robot, bindings, permissionsOf(robot.name, roles)));
   return { registry: management.registry, organization, robots };
 }
 
@@ -86,8 +91,12 @@ async function findRoles(
   all: readonly string[],
 ): Promise<{ readonly roles: Roles; readonly missing: ReadonlySet<string> }> {
   const repositories = [...new Set(all)].sort();
-  const found = await mapLimit(repositories, atOnce, (repository) => management.permissions(repository));
-  const roles = new Map(repositories.map((repository, index) => [repository, found[index] ?? new Map()]));
+  const found = await mapLimit(
+    repositories,
+    atOnce,
+    async (repository) => [repository, await management.permissions(repository)] as const,
+  );
+  const roles = new Map(found);
   const doubtful = [...new Set(mentioned)].filter((repository) => roles.get(repository)?.size === 0);
   const exist = await mapLimit(doubtful, atOnce, (repository) => management.hasRepository(repository));
   return { roles, missing: new Set(doubtful.filter((_, index) => !exist[index])) };

@@ -135,13 +135,13 @@ function sum(uses: readonly Use[]): Uses | undefined {
   if (uses.length === 0) {
     return undefined;
   }
-  const times = uses.map(({ at }) => at).sort((a, b) => a - b);
+  const times = uses.map(({ at }) => at);
   const byKind = Map.groupBy(uses, ({ use, isUnlogged }) => (isUnlogged ? "unlogged" : use));
   const repositories = new Set(uses.flatMap(({ repository }) => repository ?? []));
   return {
     count: uses.length,
-    first: times[0] ?? 0,
-    last: times.at(-1) ?? 0,
+    first: times.reduce((a, b) => Math.min(a, b)),
+    last: times.reduce((a, b) => Math.max(a, b)),
     kinds: Object.fromEntries([...byKind].map(([kind, { length }]) => [kind, length])),
     repositories: [...repositories].sort(),
   };

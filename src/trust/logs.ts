@@ -70,7 +70,7 @@ export async function readLog(source: LogSource, window: Window): Promise<ReadLo
     gaps: found.flatMap((each) =>
       gapsOf(each, counts && (counts.get(each.day) ?? new Map()), each.day + dayMs > window.to),
     ),
-    readFrom: days[0] ?? window.from,
+    readFrom: Math.min(...days),
     entries: read,
     oldest: found.find(({ oldest }) => oldest !== undefined)?.oldest,
   };
@@ -122,13 +122,14 @@ async function countDays({ management, owner }: LogSource, days: readonly number
     days.slice(index * maxDaysCounted, (index + 1) * maxDaysCounted),
   );
   const counted = await mapLimit(parts, concurrentDays, (part) =>
-    management.logCounts(owner, windowOf(part[0] ?? 0, part.at(-1) ?? 0)).catch(asUncounted),
+    management.logCounts(owner, windowOf(Math.min(...part), Math.max(...part))).catch(asUncounted),
   );
-  if (counted.includes(undefined)) {
+  const known = counted.filter((counts) => counts !== undefined);
+  if (known.length < counted.length) {
     return undefined;
   }
   const byDay = new Map<number, Map<string, number>>();
-  for (const { day, kind, count } of counted.flatMap((counts) => counts ?? [])) {
+  for (const { day, kind, count } of known.flat()) {
     const kinds = byDay.get(day) ?? new Map<string, number>();
     byDay.set(day, kinds.set(kind, (kinds.get(kind) ?? 0) + count));
   }
@@ -189,7 +190,8 @@ async function readDay(source: LogSource, { day, counted }: Day, onEntries: (mor
     assertUsable(page, day, source);
     const { entries } = page;
     // The newest come first. Quay gives the first page again for a token of a page that it does not know.
-    if (oldest !== undefined && entries.some(({ at }) => at > (oldest ?? at))) {
+    const atMost = oldest ?? Number.POSITIVE_INFINITY;
+    if (entries.some(({ at }) => at > atMost)) {
       return { day, events: events.reverse(), kinds, oldest, isWhole: false };
     }
     for (const entry of entries) {

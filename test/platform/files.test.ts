@@ -11,9 +11,10 @@ import {
   readFileOrPipeWithin,
   readFileWithin,
   readOwnFile,
+  readStandardInputWithin,
   readTextWithin,
 } from "../../src/platform/files.ts";
-import { asNobody, makeFolder } from "../fixtures.ts";
+import { asNobody, makeFolder, withStandardInput } from "../fixtures.ts";
 
 const mebibyte = 1024 * 1024;
 let folder: string;
@@ -167,4 +168,36 @@ describe("reading a file or a pipe", () => {
     await writeFile(at("file"), "text");
     expect(String(await readFileOrPipeWithin(at("file"), mebibyte, signal()))).toBe("text");
   });
+});
+
+describe("standard input", () => {
+  const never = new AbortController().signal;
+
+  test("is read to its end", async () => {
+    withStandardInput("printf 'one\\n'; sleep 0.1; printf two");
+    expect(String(await readStandardInputWithin(mebibyte, never))).toBe("one\ntwo");
+  });
+
+  test("that is larger is rejected before its end, which may never come", async () => {
+    withStandardInput("cat /dev/zero");
+    expect(await messageOf(readStandardInputWithin(mebibyte, never))).toBe("is larger than 1 MiB");
+  });
+
+  test("that never ends is left once the signal aborts", async () => {
+    withStandardInput("exec sleep 60");
+    const reason = new Error("the end");
+    const ended = new AbortController();
+    setTimeout(() => ended.abort(reason), 50);
+    await expect(readStandardInputWithin(mebibyte, ended.signal)).rejects.toBe(reason);
+    expect(process.stdin.destroyed).toBe(true);
+  });
+
+  test("that is a terminal is not waited for", async () => {
+    Object.assign(withStandardInput("exec sleep 60"), { isTTY: true });
+    expect(await messageOf(readStandardInputWithin(mebibyte, never))).toBe("is a terminal, not a pipe or a file");
+  });
+});
+
+test("a path that the system refuses for another reason has the system's code", async () => {
+  expect(await messageOf(readFileWithin("x".repeat(5000), mebibyte))).toBe("cannot be read (ENAMETOOLONG)");
 });

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { readOptions } from "../../src/options/reader.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { parseApiTokenSource, readApiToken } from "../../src/quay/api-token.ts";
-import { failureText, makeFolder, testPlatform, unsignedJwt } from "../fixtures.ts";
+import { failureText, makeFolder, testPlatform, unsignedJwt, withStandardInput } from "../fixtures.ts";
 
 const token = "A1".repeat(20);
 
@@ -22,6 +22,26 @@ test("comes from QUAY_API_TOKEN, from the variable that is named, or from a file
   expect(await read({}, { QUAY_API_TOKEN: ` ${token}\n` })).toBe(token);
   expect(await read({ "api-token-env": "MINE" }, { MINE: token })).toBe(token);
   expect(await read({ "api-token-file": file }, { QUAY_API_TOKEN: "x" })).toBe(token);
+});
+
+test("comes from standard input", async () => {
+  withStandardInput(`echo ${token}`);
+  expect(await read({ "api-token-file": "-" })).toBe(token);
+});
+
+test("of standard input that is a terminal, or empty, is an error that names it", async () => {
+  Object.assign(withStandardInput("exec sleep 60"), { isTTY: true });
+  const output = await failureText("api-token-unusable", read({ "api-token-file": "-" }));
+  expect(output).toContain("standard input is a terminal, not a pipe or a file");
+  withStandardInput("true");
+  expect(await failureText("api-token-unusable", read({ "api-token-file": "-" }))).toContain("standard input is empty");
+});
+
+test("is waited for no longer than the signal allows", async () => {
+  withStandardInput("exec sleep 60");
+  const reason = new Error("the end");
+  const platform = testPlatform({ signal: AbortSignal.abort(reason) });
+  await expect(readApiToken({ kind: "file", path: "-" }, platform)).rejects.toBe(reason);
 });
 
 test("is missing: says how to make one, and where it goes", async () => {

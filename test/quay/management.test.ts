@@ -12,6 +12,7 @@ import {
   addOrganization,
   addRepository,
   addRobot,
+  addTeam,
   addUser,
   revokeApiToken,
 } from "../quay-stand-in/quay/store.ts";
@@ -27,7 +28,12 @@ afterAll(() => peers.close());
 afterEach(() => {
   peers.quay.managementScript.clear();
   peers.quay.requests.length = 0;
-  Object.assign(peers.quay.settings, { release: "main", readOnly: false, robotsDisallowed: false });
+  Object.assign(peers.quay.settings, {
+    release: "main",
+    readOnly: false,
+    robotsDisallowed: false,
+    searchUnavailable: false,
+  });
 });
 
 const acme: Owner = { kind: "organization", name: "acme" };
@@ -176,6 +182,55 @@ describe("explains", () => {
       ({ robots }) => robots(acme),
       "quay-answer-unusable",
       "a page with the status 404",
+    ],
+    [
+      "a list in place of an object",
+      answer(200, []),
+      ({ robots }) => robots(acme),
+      "quay-answer-unusable",
+      "its JSON is no object",
+    ],
+    [
+      "an organization without teams",
+      answer(200, { is_admin: true }),
+      ({ teamRoles }) => teamRoles(acme),
+      "quay-answer-unusable",
+      "the teams of acme",
+    ],
+    [
+      "a repository without permissions",
+      answer(200, {}),
+      ({ permissions }) => permissions("acme/app"),
+      "quay-answer-unusable",
+      "the permissions on acme/app",
+    ],
+    [
+      "a role that Quay does not have",
+      answer(200, { role: "owner" }),
+      ({ permission }) => permission("acme/app", "acme+ci"),
+      "quay-answer-unusable",
+      "a role other than read, write, admin",
+    ],
+    [
+      "a page of the log without a time",
+      answer(200, { start_time: "soon", end_time: "later", logs: [] }),
+      ({ logPage }) => logPage(acme, { from: "2026-11-01", to: "2026-11-01" }),
+      "quay-answer-unusable",
+      "the usage log of acme from 2026-11-01 to 2026-11-01",
+    ],
+    [
+      "a redirect to nowhere",
+      redirect("https://"),
+      reads,
+      "quay-answer-unusable",
+      "a redirect to another path",
+      "the API token would go there",
+    ],
+    [
+      "a read-only Quay that allows no method",
+      answer(405, { detail: "Registry is read-only" }),
+      writes,
+      "quay-read-only",
     ],
     ["a read-only Quay", page(READ_ONLY), writes, "quay-read-only", "end the maintenance"],
     [
@@ -360,6 +415,40 @@ test("sends at most 8 requests at the same time", async () => {
   expect(most).toBe(8);
 });
 
+test("sends nothing once it has ended, and ends with the reason", async () => {
+  const reason = new Error("the end");
+  const platform = testPlatform({ roots: peers.authority.ca, signal: AbortSignal.abort(reason) });
+  await expect(reads(open({ platform }))).rejects.toBe(reason);
+  expect(peers.quay.requests).toEqual([]);
+});
+
+describe("teams", () => {
+  test("have roles, and permissions on repositories", async () => {
+    addOrganization(peers.quay.store, "teams", ["admin"]);
+    addRepository(peers.quay.store, "teams/app");
+    addTeam(peers.quay.store, "teams", "makers", { role: "creator", permissions: { "teams/app": "read" } });
+    const owner: Owner = { kind: "organization", name: "teams" };
+    const { teamRoles, teamPermissions } = open();
+    expect(await teamRoles(owner)).toEqual(
+      new Map([
+        ["owners", "admin"],
+        ["makers", "creator"],
+      ]),
+    );
+    expect(await teamPermissions(owner, "makers")).toEqual([{ repository: "teams/app", role: "read" }]);
+  });
+
+  test("are none of a user's, which needs no request", async () => {
+    expect(await open().teamRoles({ kind: "user", name: "dev" })).toEqual(new Map());
+    expect(asked()).toEqual([]);
+  });
+
+  test("may be missing from the list of robots", async () => {
+    peers.quay.managementScript.next(answer(200, { robots: [{ name: "acme+ci", repositories: ["b", "a"] }] }));
+    expect(await open().robotsWithRights(acme)).toMatchObject([{ repositories: ["a", "b"], teams: [] }]);
+  });
+});
+
 describe("repositories and permissions", () => {
   test("all pages", async () => {
     addOrganization(peers.quay.store, "many", ["admin"]);
@@ -406,7 +495,9 @@ test("a Quay without federation says so before anything is written", async () =>
   await failureText("quay-without-federation", open().keepsAudiences(acme));
 });
 
-test.each([answer(404, "<html>"), answer(308, "")])(
+const routes = { "/api/v1/organization/{orgname}/robots/{robot_shortname}/federation": {} };
+
+test.each([answer(404, "<html>"), answer(308, ""), answer(200, { paths: routes, definitions: {} })])(
   "a Quay that does not describe its API is asked on",
   async (scripted) => {
     peers.quay.managementScript.next(scripted);
@@ -430,5 +521,34 @@ describe("the usage log", () => {
     expect([first.entries.length, second.entries.length, second.nextPage]).toEqual([20, 5, undefined]);
     expect(first.entries[0]).toMatchObject({ kind: "login_success", at: time.getTime() + 24_000 });
     expect(await logCounts(owner, window)).toEqual([{ kind: "login_success", count: 25, day: Date.UTC(2026, 10, 1) }]);
+  });
+
+  const window = { from: "2026-11-02", to: "2026-11-02" };
+  const time = new Date("2026-11-02T10:00:00Z");
+
+  test("of a user", async () => {
+    addLogEntry(peers.quay.store, { ...used.login("dev+logged"), time });
+    const dev: Owner = { kind: "user", name: "dev" };
+    const { logPage, logCounts } = open({ token: tokenOf("dev", "user:admin") });
+    expect((await logPage(dev, window)).entries).toMatchObject([{ kind: "login_success", at: time.getTime() }]);
+    expect(await logCounts(dev, window)).toMatchObject([{ count: 1 }]);
+    expect(asked().map((line) => line.split("?")[0])).toEqual(["GET /user/logs", "GET /user/aggregatelogs"]);
+  });
+
+  test("that can't be searched", async () => {
+    peers.quay.settings.searchUnavailable = true;
+    const { logPage, logCounts } = open();
+    expect(await logPage(acme, window)).toMatchObject({ unavailable: true, entries: [] });
+    expect(await logCounts(acme, window)).toBeUndefined();
+  });
+
+  test("with an entry that has no details", async () => {
+    const [start_time, end_time] = ["Mon, 02 Nov 2026 00:00:00 -0000", "Tue, 03 Nov 2026 00:00:00 -0000"];
+    const entry = { kind: "new_kind", datetime: "Mon, 02 Nov 2026 10:00:00 -0000", metadata: null };
+    const byAdmin = { ...entry, performer: { kind: "user", name: "admin" } };
+    peers.quay.managementScript.next(answer(200, { start_time, end_time, logs: [entry, byAdmin] }));
+    const { entries } = await open().logPage(acme, window);
+    const read = { kind: "new_kind", at: time.getTime(), metadata: {} };
+    expect(entries).toEqual([read, { ...read, performer: "admin" }]);
   });
 });

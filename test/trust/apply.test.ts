@@ -146,6 +146,14 @@ test.each<[Binding[], boolean | undefined]>([
   expect((await federate([want(name, ["a", "b"])])).plan.keepsAudiences).toBe(keeps);
 });
 
+test("what another entered since the plan is not written again", async () => {
+  const name = newName();
+  const robot = addRobot(peers.quay.store, name);
+  const between = () => robot.bindings.push({ issuer, subject: "a" });
+  expect(await federate([want(name, ["a"])], { between })).toMatchObject({ failure: undefined, done: new Set([name]) });
+  expect([subjectsOf(name), posts(name)]).toEqual([["a"], []]);
+});
+
 describe("a lost race", () => {
   /** Another program, which overwrites our first `times` writes with what it has read before. */
   const overwriting = (name: string, times: number) => {
@@ -194,6 +202,23 @@ describe("a lost race", () => {
     const permissions = [{ repository, role: "write", create: false, from: "" }] as const;
     expect(await federate([want(name, [], { permissions })], { instead })).toMatchObject({ failure: undefined });
     expect(stored.get(name)).toBe("write");
+  });
+
+  test("a permission that another takes away twice: says that it is missing", async () => {
+    const name = newName();
+    const repository = `acme/${name.slice(5)}`;
+    addRobot(peers.quay.store, name);
+    const { permissions: stored } = addRepository(peers.quay.store, repository);
+    const instead = ({ setPermission }: Management): Partial<Management> => ({
+      async setPermission(...args) {
+        await setPermission(...args);
+        stored.delete(name);
+      },
+    });
+    const permissions = [{ repository, role: "write", create: false, from: "" }] as const;
+    const { failure } = await federate([want(name, [], { permissions })], { instead });
+    expect(failure).toMatchObject({ code: "trust-overwritten" });
+    expect(failure?.message).toContain(`the permission on ${repository} is missing`);
   });
 
   test("to a program that read before our write and writes 200 ms after it", async () => {
@@ -251,6 +276,15 @@ describe("a failure", () => {
     const again = await federate(robots);
     expect([[...again.done], again.failure]).toEqual([[bad], undefined]);
     expect([subjectsOf(bad), subjectsOf(good)]).toEqual([["a"], ["a"]]);
+  });
+
+  test("of a robot whose new bindings Quay refuses is its own, and nothing is read back", async () => {
+    const name = newName();
+    addRobot(peers.quay.store, name);
+    peers.quay.managementScript.always(answer(400, { detail: "too long" }), federationOf(name, ["POST"]));
+    const { done, failure } = await federate([want(name, ["a"])]);
+    expect([[...done], failure?.code]).toEqual([[], "quay-refused"]);
+    expect(failure?.message).toContain("too long");
   });
 
   const needing = (name: string, repository: string) =>

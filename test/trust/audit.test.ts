@@ -15,7 +15,15 @@ import { failureText, fakeClock, testPlatform } from "../fixtures.ts";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { addLogEntry, used } from "../quay-stand-in/quay/log.ts";
-import { addOrganization, addRepository, addRobot, addTeam, removeRobot } from "../quay-stand-in/quay/store.ts";
+import {
+  addApiToken,
+  addOrganization,
+  addRepository,
+  addRobot,
+  addTeam,
+  removeRobot,
+} from "../quay-stand-in/quay/store.ts";
+import { answer } from "../quay-stand-in/scripted.ts";
 
 let peers: Peers;
 beforeAll(async () => {
@@ -94,6 +102,16 @@ describe("an entry of the log", () => {
       "a new static token",
       entry("regenerate_robot_token", { robot: "ci" }, "admin"),
       { kind: "regenerated", at: time, robot },
+    ],
+    [
+      "new bindings of another form",
+      entry("create_robot_federation", { config: "none", robot: "ci" }, "admin"),
+      { kind: "bindings", at: time, robot, bindings: [] },
+    ],
+    [
+      "a push whose repository has no organization: the log's own",
+      entry("push_repo", { repo: "app", username: robot, is_robot: true }, robot),
+      { kind: "use", use: "push", at: time, robot, repository: "acme/app" },
     ],
     ["a deleted robot", entry("delete_robot", { robot: "ci" }, "admin"), { kind: "deleted", at: time, robot }],
     ["an anonymous pull", entry("pull_repo", manifest), undefined],
@@ -228,12 +246,53 @@ describe("reads", () => {
     expect(failureOf({ ...found, robots: [] }, ["static-token"])).toBeUndefined();
   });
 
+  test("without the scope repo:admin: the permissions are unknown", async () => {
+    const { store } = peers.quay;
+    addOrganization(store, "scope", ["admin"]);
+    addRobot(store, "scope+ci");
+    addRepository(store, "scope/app", { "scope+ci": "admin" });
+    const token = addApiToken(store, { user: "admin", scopes: ["org:admin"] });
+    const found = await auditOf("scope", platformHere({ QUAY_API_TOKEN: token }));
+    expect(found).toMatchObject({ knowsPermissions: false, robots: [{ name: "scope+ci", adminOf: [], wide: [] }] });
+  });
+
+  test("a robot of another organization, and when a robot logged in last", async () => {
+    const { store } = peers.quay;
+    addOrganization(store, "host", ["admin"]);
+    addRobot(store, "host+ci").lastAccessed = new Date(time);
+    addLogEntry(store, used.pull("acme+ci", "host/app"));
+    const found = await auditOf("host");
+    expect(found).toMatchObject({ guests: ["acme+ci"], robots: [{ name: "host+ci", lastAccessed: time }] });
+  });
+
+  test("an empty log, of which Quay may have removed all", async () => {
+    addOrganization(peers.quay.store, "empty", ["admin"]);
+    const platform = platformHere();
+    const open: typeof platform.http.open = (url, ...rest) =>
+      platform.http.open(url.pathname === "/config" ? new URL("https://localhost:1/") : url, ...rest);
+    const { log, window } = await auditOf("empty", { ...platform, http: { ...platform.http, open } });
+    expect(log).toMatchObject({ entries: 0, keptSince: window.to });
+  });
+
   test("/config without the API token, and takes any other answer for a log that is not kept", async () => {
     const before = peers.quay.requests.length;
     expect(await keepsWholeLog(peers.registryHost, platformHere())).toBe(true);
     const asked = peers.quay.requests.slice(before).filter(({ path }) => path === "/config");
     expect(asked).toEqual([expect.objectContaining({ scheme: undefined })]);
     expect(await keepsWholeLog("localhost:1", platformHere())).toBe(false);
+  });
+
+  test.for(["/robots/ci/federation", "/permissions/user/"])("nothing if Quay fails at %s", async (path) => {
+    const { store } = peers.quay;
+    const name = `bad${path.length}`;
+    addOrganization(store, name, ["admin"]);
+    addRobot(store, `${name}+ci`);
+    addRepository(store, `${name}/app`, { [`${name}+ci`]: "read" });
+    const undo = peers.quay.managementScript.always(answer(400, { detail: "broken" }), ({ url = "" }) =>
+      url.includes(path),
+    );
+    expect(await failureText("quay-refused", auditOf(name))).toContain("broken");
+    undo();
   });
 });
 
@@ -287,6 +346,32 @@ describe("options", () => {
     const text = await failureText("invalid-input", () => parseAuditRequest({ ...quiet, "fail-on": failOn }));
     expect(text).toContain("it names no finding");
     expect(text).toContain("fail-on: static-token,no-binding");
+  });
+
+  test.for([
+    ["Acme", "organization: acme", "not the name of an organization"],
+    ["acme+ci", "organization: acme", "it is a robot's name"],
+    ["UMBRELLA+ci", "organization: umbrella", "it is a robot's name"],
+    ["!", "organization: acme", "not the name of an organization"],
+  ] as const)("not the organization %s", async ([organization, ...says]) => {
+    const text = await failureText("invalid-input", () => parseAuditRequest({ organization }));
+    for (const words of says) expect(text).toContain(words);
+  });
+
+  test.for([
+    ["admn", "fail-on: admin"],
+    ["everything", "fail-on: static-token"],
+  ] as const)("no finding %s", async ([name, example]) => {
+    const text = await failureText("invalid-input", () => parseAuditRequest({ ...quiet, "fail-on": name }));
+    expect(text).toContain(`the findings are ${findingNames.join(", ")}`);
+    expect(text).toContain(example);
+  });
+
+  test.for<[OptionValues, string]>([
+    [{ robot: "acme+ci\nacme+cd" }, "one robot is retired at a time"],
+    [{ robot: "acme+ci", yes: "acme+cd" }, "it must be the robot once more, acme+ci"],
+  ])("no robot to retire: %j", async ([values, says]) => {
+    expect(await failureText("invalid-input", () => parseRetireRequest(values))).toContain(says);
   });
 
   test.for<[OptionValues, object]>([
@@ -387,6 +472,72 @@ describe("the report", () => {
       log: { complete: false, gaps: [{ day: "2026-11-19", kind: "push_repo", read: 3, counted: 5 }] },
       robots: [{ "admin-of": null, "wide-permissions": null }],
       findings: [{ finding: "no-binding", robot: "acme+ci" }],
+    });
+  });
+
+  test("shortens long lists of guests, deleted robots, gaps and found robots", async () => {
+    const names = Array.from({ length: 12 }, (_, index) => `r${String(index).padStart(2, "0")}`);
+    const found = auditWith(
+      names.map((name) => ({ ...usage, name: `acme+${name}` })),
+      {
+        guests: names.map((name) => `dev+${name}`),
+        deleted: names.map((name) => ({
+          ...{ name: `acme+${name}`, static: undefined },
+          unknown: { ...uses, doubts: ["log-incomplete"] },
+        })),
+        log: {
+          ...auditWith([]).log,
+          gaps: names.map((_, index) => ({
+            ...{ day: Date.parse("2026-11-01") + index * 86_400_000, kind: undefined, read: 1, counted: undefined },
+          })),
+          keptSince: time - 86_400_000,
+        },
+      },
+    );
+    const pairs = Object.fromEntries(reportOf(found).pairs);
+    expect(pairs["other-robots"]).toMatch(/dev\+r09 and 2 more: /);
+    expect([pairs["deleted-robots"]?.length, pairs["deleted-robots"]?.at(-1)]).toEqual([11, "and 2 more"]);
+    expect(pairs["usage-log"]?.slice(1, 2)).toEqual(["2026-11-01, all kinds: 1 entry read, Quay does not count them"]);
+    expect(pairs["usage-log"]?.slice(-2)).toEqual([
+      "and 2 more gaps",
+      "begins 2026-11-19T10:00:00Z: Quay may have removed what was before",
+    ]);
+    expect(objectOf(found)).toMatchObject({
+      log: { "kept-since": "2026-11-19T10:00:00Z", gaps: names.map(() => ({ kind: null, counted: null })) },
+    });
+    const text = await failureText("audit-finding", Promise.reject(failureOf(found, ["no-binding"])));
+    expect(text).toContain("acme+r04 and 7 more.");
+  });
+
+  test("for programs has times and teams, and null where there are none", () => {
+    const full: RobotUsage = {
+      ...{ ...usage, regenerated: time, lastAccessed: time },
+      exchanges: [{ issuer, subject: "s", count: 2, last: time, isBound: true }],
+      adminOf: [{ repository: "acme/b", role: "admin" }],
+      bindings: [
+        { issuer, subject: "s", lastUsed: time, since: time },
+        { issuer, subject: "t", lastUsed: "never", since: undefined },
+      ],
+      wide: [
+        { repository: "acme/a", role: "write", enough: "read" },
+        { repository: "acme/a", role: "admin", team: "makers", enough: "none" },
+      ],
+    };
+    const at = "2026-11-20T10:00:00Z";
+    expect(objectOf(auditWith([full]))).toMatchObject({
+      robots: [
+        {
+          "token-replaced": at,
+          "last-login": at,
+          "admin-of": ["acme/b"],
+          keyless: [{ issuer, subject: "s", exchanges: 2, "last-used": at, bound: true }],
+          bindings: [
+            { "last-used": at, since: at },
+            { "last-used": "never", since: null },
+          ],
+          "wide-permissions": [{ team: null }, { team: "makers" }],
+        },
+      ],
     });
   });
 

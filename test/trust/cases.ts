@@ -349,6 +349,12 @@ export const badFiles: readonly BadFile[] = [
     write("- { github: acme/app, tag: b }"),
   ),
   badBinding(
+    "{ pull-request: true }",
+    "pull-request",
+    "is true: it needs github",
+    write("- { github: acme/app, pull-request: true }"),
+  ),
+  badBinding(
     "{ github: acme/app, pull-request: false, branch: a }",
     "pull-request",
     "is false",

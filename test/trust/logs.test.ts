@@ -23,7 +23,7 @@ interface Fake {
   /** By the beginning of the day. */
   entries?: ReadonlyMap<number, readonly LogEntry[]>;
   /** Instead of the true ones; "none": this Quay does not count. */
-  counts?: readonly { kind: string; count: number; day: number }[] | "none" | "no-route";
+  counts?: readonly { kind: string; count: number; day: number }[] | "none" | "no-route" | ExplainedError;
   page?: (page: LogPage, number: number) => LogPage | Promise<LogPage>;
   timeoutMs?: number;
   /** The window's end. */
@@ -46,6 +46,7 @@ async function read(
       if (counts === "no-route") {
         throw new ExplainedError("quay-answer-unusable", "no such route", { remedy: [] });
       }
+      if (counts instanceof ExplainedError) throw counts;
       const isIn = ({ day }: { day: number }) => day >= Date.parse(from) && day <= Date.parse(to);
       return counts === "none" ? undefined : (counts ?? all).filter(isIn);
     },
@@ -221,6 +222,22 @@ describe("ends", () => {
     expect(says).toContain("The timeout passed when 40 of 45 entries of the usage log of acme were read.");
     expect(says).toContain("timeout: 600");
     expect(says).not.toContain("since");
+  });
+});
+
+describe("ends, too,", () => {
+  test("if the counts fail for another reason than that Quay has none", async () => {
+    const refused = new ExplainedError("api-rights-missing", "no", { remedy: [] });
+    await expect((await read(1, { counts: refused })).log).rejects.toBe(refused);
+  });
+
+  test("if the timeout passes where Quay does not count", async () => {
+    const page = () => {
+      throw new ExplainedError("timeout", "The audit did not finish.", { remedy: [] });
+    };
+    const says = await failureText("timeout", (await read(1, { counts: "none", page })).log);
+    expect(says).toContain("The timeout passed when 0 entries of the usage log of acme were read.");
+    expect(says).toContain("timeout: 600");
   });
 });
 

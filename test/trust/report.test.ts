@@ -116,3 +116,33 @@ test("a Quay of which it is unknown whether it keeps audiences: null", () => {
   const unknown = { ...federation, plan: plan([], { keepsAudiences: undefined }) };
   expect(objectOf(unknown, inWorkflow)).toMatchObject({ "keeps-audiences": null });
 });
+
+test("permissions that are removed or stay say no earlier role; programs get the findings", () => {
+  const permission = { repository: "acme/app", role: "write" } as const;
+  const permissions = [
+    { ...permission, change: "removed" },
+    { ...permission, change: "kept" },
+  ] as const;
+  const shown = { ...federation, plan: plan([robot("acme+a", { permissions })]) };
+  expect(reportOf(shown, inWorkflow).slice(2, 4)).toEqual([
+    "-   permission acme/app write",
+    "    permission acme/app write (kept)",
+  ]);
+  const finding = {
+    rule: "wildcard",
+    level: "warning",
+    robot: "acme+a",
+    says: "It has a *.",
+    remedy: [],
+    from: "",
+  } as const;
+  expect(objectOf({ ...shown, findings: [finding] }, inWorkflow).findings).toEqual([
+    { rule: "wildcard", level: "warning", robot: "acme+a", message: "It has a *." },
+  ]);
+});
+
+test("after a failure of which all is known, no line is empty", () => {
+  const failure = new ExplainedError("timeout", "too slow", { remedy: [] });
+  const shown = { ...federation, plan: plan([robot("acme+a", { change: "added" })]), failure };
+  expect(reportOf(shown, inWorkflow).slice(-2)).toEqual(["Not changed: acme+a", "0 of 1 robot changed and read back."]);
+});

@@ -33,6 +33,7 @@ describe("rejects", () => {
     [`${bound} --permission app=write`, "--permission acme/app=write"],
     [`${bound} --permission other/app=write`, "belongs to acme"],
     [`${bound} --permission acme/app`, "no role"],
+    [`${bound} --permission App=write`, "organization/repository=role", "--permission acme/app=write"],
     [`${bound} --prune`, "--prune", "--file"],
     [`${bound} --check --dry-run`, "--check", "Set only one of the two."],
     [`${bound} --organization acme`, "--organization", "--export"],

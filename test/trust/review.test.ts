@@ -1,9 +1,15 @@
-/** The difference between two versions of a file. test/e2e/federate-action.test.ts has the whole story. */
+/** The difference between two versions of a file. test/e2e/federate-action.test.ts has the Action. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as yaml from "yaml";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { isDifferent } from "../../src/trust/plan.ts";
-import { compareTrusts } from "../../src/trust/review.ts";
+import { reportOf } from "../../src/trust/report.ts";
+import { isOfFile, parseFederateRequest } from "../../src/trust/request.ts";
+import { compareTrusts, review } from "../../src/trust/review.ts";
 import { parseTrustFile } from "../../src/trust/trust-file.ts";
+import { failureText, inWorkflow, makeFolder, testPlatform } from "../fixtures.ts";
 
 const parse = (text: string) =>
   parseTrustFile(yaml, text, "quay-trust.yaml", {
@@ -78,4 +84,86 @@ describe("warns of what a federation does not do", () => {
       expect(warnings).toEqual([expect.stringMatching(/^The file was about acme on quay\.io, and is about .*new\.$/)]);
     }
   });
+});
+
+describe("a review, which asks Quay nothing", () => {
+  async function reviewed(before: string | undefined, after: string) {
+    const file = join(await makeFolder(), "quay-trust.yaml");
+    await writeFile(file, after);
+    const request = parseFederateRequest({ file, offline: "true" });
+    if (!isOfFile(request)) throw new Error("not of a file");
+    const platform = testPlatform();
+    const found = await review(request, async () => before, platform);
+    return { found, warnings: platform.reporter.warnings, lines: reportOf(found, inWorkflow) };
+  }
+  const trusting = (issuer: string) => ci(`{ bindings: [{ issuer: "${issuer}", subject: main }] }`);
+  const good = trusting("https://ci.example.com");
+
+  test("of a new file shows all of it as new", async () => {
+    const { found, lines, warnings } = await reviewed(undefined, good);
+    expect(found).toMatchObject({ mode: "review", failure: undefined, findings: [] });
+    expect(lines.slice(1, 3)).toEqual(["+ robot acme+ci", "+   binding main of https://ci.example.com for quay"]);
+    expect(lines.at(-1)).toBe("In the file: 2 added, 0 changed, 0 removed. Quay was not asked.");
+    expect(warnings).toEqual([]);
+  });
+
+  test("of an unchanged file counts its robots", async () => {
+    const two = "organization: acme\nrobots: { ci: {}, cd: {} }\n";
+    expect((await reviewed(two, two)).lines).toEqual([
+      "acme on quay.io",
+      "  2 robots unchanged",
+      "In the file: 0 added, 0 changed, 0 removed. Quay was not asked.",
+    ]);
+  });
+
+  test("of a risk shows the difference and the error", async () => {
+    const { found, lines } = await reviewed(good, trusting("http://ci.example.com"));
+    expect(found.failure?.code).toBe("trust-risky");
+    expect(lines).toContain("-   binding main of https://ci.example.com for quay");
+  });
+
+  test("of a risk that was there before warns", async () => {
+    const risky = trusting("http://ci.example.com");
+    const { found, warnings } = await reviewed(risky, risky);
+    expect([found.failure, isDifferent(found.plan)]).toEqual([undefined, false]);
+    expect(warnings).toEqual([expect.stringContaining("http://ci.example.com")]);
+  });
+
+  test("of a file that mends one that was not valid shows all of it as new, and says why", async () => {
+    const { found, warnings } = await reviewed("organization: acme\nrobot: {}\n", good);
+    expect([found.failure, isDifferent(found.plan)]).toEqual([undefined, true]);
+    expect(warnings).toEqual([expect.stringMatching(/^The file in the base branch is not valid, .* as new: /)]);
+  });
+
+  test("of a file that is not valid ends with its error", async () => {
+    await failureText("invalid-input", reviewed(good, "organization: acme\nrobot: {}\n"));
+  });
+
+  test("ends with the error of what reads the file before", async () => {
+    const file = join(await makeFolder(), "quay-trust.yaml");
+    await writeFile(file, good);
+    const request = parseFederateRequest({ file, offline: "true" });
+    const gone = new Error("no such commit");
+    const work = isOfFile(request) && review(request, () => Promise.reject(gone), testPlatform());
+    await expect(work).rejects.toBe(gone);
+  });
+});
+
+test("a review that has ended ends with the reason, and not with a difference", async () => {
+  const file = join(await makeFolder(), "quay-trust.yaml");
+  await writeFile(file, ci(`{ bindings: [${binding()}] }`));
+  const request = parseFederateRequest({ file });
+  const ended = new AbortController();
+  const reason = new ExplainedError("timeout", "The review did not finish.", { remedy: [] });
+  const before = async () => {
+    ended.abort(reason);
+    return undefined;
+  };
+  const work = isOfFile(request) && review(request, before, testPlatform(ended));
+  await expect(work).rejects.toBe(reason);
+});
+
+test("only a federation of a file is one that can be reviewed", () => {
+  expect(isOfFile(parseFederateRequest({ robot: "acme+ci" }))).toBe(false);
+  expect(isOfFile(parseFederateRequest({ export: "true", organization: "acme" }))).toBe(false);
 });
