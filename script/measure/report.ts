@@ -123,7 +123,7 @@ async function others(results: readonly Result[], { memory, post, watch, promoti
         `| promoting 20 small images at ${30 * index} ms; \`skopeo copy\` of them, four at a time | ${typical(ours).toFixed(0)}, ${typical(shell).toFixed(0)} ms |`,
     ),
     `| the same at 0 ms: CPU; largest process | ${near.ours.cpu.toFixed(0)}, ${near.shell.cpu.toFixed(0)} ms; ${near.memory.ours.toFixed(0)}, ${near.memory.shell.toFixed(0)} MB |`,
-    `| bundle: main, post, command line, promote | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
+    `| bundle: main, post, command line, its other commands | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
     `| of it the SPIFFE client; with addresses and error texts | ${kilobytes(spiffe.client)}, ${kilobytes(spiffe.all)} kB |`,
   ].join("\n");
 }
