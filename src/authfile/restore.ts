@@ -1,6 +1,8 @@
 /** Removes a login from an auth file and restores the file's earlier content, in whatever order several sessions log out. */
+
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { dayMs } from "../platform/clock.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { isThere, removeFolders } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
@@ -75,8 +77,6 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
     });
   }
 }
-
-const dayMs = 24 * 3_600_000;
 
 interface LogoutPlan {
   readonly result: Result;

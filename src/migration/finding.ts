@@ -1,5 +1,6 @@
 /** What is found: a login with a stored password, and what becomes of it. */
 
+import { defaultOf } from "../options/reader.ts";
 import { oneLine } from "../platform/text.ts";
 import { type Mention, mention } from "../platform/wording.ts";
 import type { FileEdit } from "./permissions.ts";
@@ -30,7 +31,7 @@ export type Change =
 
 /** The registry of `federate`, where it is not the default one; and the robot. */
 export const federated = (registry: string, robot: Robot): readonly Mention[] => [
-  ...(registry === "quay.io" ? [] : [mention("registry", registry)]),
+  ...(registry === defaultOf("registry") ? [] : [mention("registry", registry)]),
   mention("robot", nameOfRobot(robot)),
 ];
 

@@ -1,6 +1,6 @@
-/** What git knows of a checkout. */
+/** What git knows of a checkout. It is asked by its own program, which gets no secret and none of this process's variables for git. */
 import type { Environment } from "../platform/environment.ts";
-import { findGit } from "../platform/git.ts";
+import { start, which } from "../platform/exec.ts";
 import { oneLine } from "../platform/text.ts";
 import type { Remote } from "./plan.ts";
 
@@ -23,18 +23,39 @@ export interface GitPlace {
 
 /** @returns text: why there is none */
 export async function openGit({ folder, env, signal }: GitPlace): Promise<Git | string> {
-  const git = await findGit({ env, signal });
-  if (git === undefined) {
+  const file = await which("git", env);
+  if (file === undefined) {
     return "git is not on PATH";
   }
-  const top = await git.ask(folder, "rev-parse", "--show-toplevel");
-  if (top.exitCode !== 0) {
-    return `git does not know ${folder}: ${oneLine(top.stderr.trim(), 300)}`;
+  const kept = ["PATH", "HOME", "XDG_CONFIG_HOME"].flatMap((name) =>
+    env[name] === undefined ? [] : [[name, env[name]]],
+  );
+  const own: Environment = {
+    ...Object.fromEntries(kept),
+    LC_ALL: "C",
+    GIT_OPTIONAL_LOCKS: "0",
+    GIT_TERMINAL_PROMPT: "0",
+  };
+  const ask = async (at: string, ...args: readonly string[]) => {
+    let output = "";
+    // A setting of the repository can name a program for these; none is needed to read.
+    const safe = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+    const running = start({ file, args: ["-C", at, ...safe, ...args], env: own }, signal, {
+      onOutput: (text) => {
+        output += text;
+      },
+    });
+    const { exitCode } = await running.finish("");
+    return { isDone: exitCode === 0, output };
+  };
+  const top = await ask(folder, "rev-parse", "--show-toplevel");
+  if (!top.isDone) {
+    return `git does not know ${folder}: ${oneLine(top.output.trim(), 300)}`;
   }
-  const root = top.stdout.replace(/\n$/, "");
+  const root = top.output.replace(/\n$/, "");
   const one = async (...args: readonly string[]): Promise<string | undefined> => {
-    const { exitCode, stdout } = await git.ask(root, ...args);
-    return exitCode === 0 && stdout.trim() !== "" ? stdout.trim() : undefined;
+    const { isDone, output } = await ask(root, ...args);
+    return isDone && output.trim() !== "" ? output.trim() : undefined;
   };
   const branch = await one("symbolic-ref", "--short", "refs/remotes/origin/HEAD");
   return {
@@ -42,23 +63,23 @@ export async function openGit({ folder, env, signal }: GitPlace): Promise<Git | 
     remote: remoteOf((await one("config", "--get", "remote.origin.url")) ?? ""),
     defaultBranch: branch?.replace(/^origin\//, ""),
     listFiles: async () =>
-      (await git.ask(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")).stdout
+      (await ask(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")).output
         .split("\0")
         .filter(Boolean),
     whyNotClean: async (path) => {
       const [index, commit, hash] = await Promise.all([
-        git.ask(root, "ls-files", "--stage", "-z", "--", `:(literal)${path}`),
-        git.ask(root, "rev-parse", "--verify", "-q", `HEAD:./${path}`),
-        git.ask(root, "hash-object", "--", path),
+        ask(root, "ls-files", "--stage", "-z", "--", `:(literal)${path}`),
+        ask(root, "rev-parse", "--verify", "-q", `HEAD:./${path}`),
+        ask(root, "hash-object", "--", path),
       ]);
-      const [, staged] = /^100(?:644|755) ([0-9a-f]+) 0\t[^\0]*\0$/.exec(index.stdout) ?? [];
-      if (index.stdout === "") {
+      const [, staged] = /^100(?:644|755) ([0-9a-f]+) 0\t[^\0]*\0$/.exec(index.output) ?? [];
+      if (index.output === "") {
         return "git does not track it";
       }
-      if (commit.exitCode !== 0) {
+      if (!commit.isDone) {
         return "it is in no commit yet";
       }
-      const isClean = hash.exitCode === 0 && staged === hash.stdout.trim() && staged === commit.stdout.trim();
+      const isClean = hash.isDone && staged === hash.output.trim() && staged === commit.output.trim();
       return isClean ? undefined : "it has changes that are not committed";
     },
   };

@@ -1,5 +1,6 @@
 /** Logins in the scripts of GitHub's steps: the step becomes the Action, or gets it before it. Pure. */
 import { isScalar, type Scalar } from "yaml";
+import { asPattern } from "../platform/text.ts";
 import { lineAt } from "./edits.ts";
 import { type Change, listed, robotOf } from "./finding.ts";
 import { type Job, runnerOf, type Step } from "./github.ts";
@@ -94,7 +95,7 @@ function loginOf(at: StepAt, { script, login, shell, lineOf, isOnlyLogin, count 
 /** The variables of the step's own env that a command reads. */
 const variablesOf = (tree: Tree, { entries }: Step, command: string): readonly string[] =>
   [...entriesOf(tree, entries.get("env")?.value).keys()].filter((name) =>
-    new RegExp(`\\$\\{?${name.replaceAll(/\W/g, "\\$&")}\\b`).test(command),
+    new RegExp(`\\$\\{?${asPattern(name)}\\b`).test(command),
   );
 
 function targetOf({ job, step, wanted }: StepAt, { tool, username }: ShellLogin): Target {

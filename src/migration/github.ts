@@ -2,6 +2,7 @@
 
 import { posix } from "node:path";
 import { isMap, type Node, type YAMLMap } from "yaml";
+import { asPattern } from "../platform/text.ts";
 import type { Env } from "./values.ts";
 import { type Entries, entriesOf, itemsOf, nodeAt, type Tree, textAt, textOf, textOrEmpty } from "./yaml-tree.ts";
 
@@ -84,7 +85,7 @@ function jobOf(file: GithubFile, id: string, node: YAMLMap): Job {
   const outer = [file.entries, entries].flatMap((each) => envOf(tree, each));
   // A step can change the variable for those after it.
   const isChanged = (name: string) =>
-    new RegExp(`(?:^|[\\s"'])${name.replaceAll(/\W/g, "\\$&")}=[^\\n]*GITHUB_ENV`, "m").test(scripts);
+    new RegExp(`(?:^|[\\s"'])${asPattern(name)}=[^\\n]*GITHUB_ENV`, "m").test(scripts);
   const known = outer.filter(([name]) => !isChanged(name));
   const steps = nodes.map((step): Step => {
     const own = entriesOf(tree, step);

@@ -1,5 +1,6 @@
 /** Logins in the scripts of GitLab's jobs. They are listed: the image of such a job lacks this program. Pure. */
 import { isMap, isScalar, isSeq, type Node } from "yaml";
+import { defaultOf } from "../options/reader.ts";
 import { mention } from "../platform/wording.ts";
 import { lineAt } from "./edits.ts";
 import { type Finding, federated, listed, nameOfRobot, robotOf } from "./finding.ts";
@@ -99,7 +100,7 @@ function finding({ tree, gitlab, name }: In, { what, line, registry, username, p
   const robot = robotOf(username);
   const shown = nameOfRobot(robot);
   const login =
-    gitlab.registry === "quay.io"
+    gitlab.registry === defaultOf("registry")
       ? `: quay-keyless-login login --robot ${shown} --token-env QUAY_ID_TOKEN`
       : `: quay-keyless-login login --registry ${gitlab.registry} --robot ${shown} --token-env QUAY_ID_TOKEN`;
   const known =

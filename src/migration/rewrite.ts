@@ -2,6 +2,7 @@
 
 import { isMap, isScalar, type Node, visit } from "yaml";
 import type { OptionName } from "../options/table.ts";
+import { asPattern } from "../platform/text.ts";
 import { deleteLines, type Edit, endOfLine, lineBreakOf, startOfLine } from "./edits.ts";
 import { type Change, listed, type Robot, robotText } from "./finding.ts";
 import type { Job, Step } from "./github.ts";
@@ -146,7 +147,7 @@ export function replaceStep(target: Target, script: string): Edits {
 function environmentEdits(tree: Tree, step: Step, script: string): readonly (Edit | undefined)[] {
   const env = step.entries.get("env");
   const entries = entriesOf(tree, env?.value);
-  const read = [...entries].filter(([name]) => new RegExp(`\\b${name.replaceAll(/\W/g, "\\$&")}\\b`).test(script));
+  const read = [...entries].filter(([name]) => new RegExp(`\\b${asPattern(name)}\\b`).test(script));
   if (!env || read.length === 0) {
     return [];
   }

@@ -1,4 +1,5 @@
 /** Which secrets nothing uses any more. Pure. */
+import { asPattern } from "../platform/text.ts";
 import { lineAt } from "./edits.ts";
 import type { GithubFile } from "./github.ts";
 import { nodeAt, textAt, textOrEmpty } from "./yaml-tree.ts";
@@ -20,7 +21,7 @@ export const secretUses = (names: readonly string[], remaining: Remaining): read
 
 /** GitHub compares names of secrets without regard to case. A name that is made when the job runs may be any. */
 function useOf(name: string, { files, texts }: Remaining): string | undefined {
-  const escaped = name.replaceAll(/[^\w]/g, "\\$&");
+  const escaped = asPattern(name);
   const inGithub = new RegExp(
     `\\bsecrets\\s*(?:\\.\\s*${escaped}\\b(?!-)|\\[\\s*['"]${escaped}['"])|\\btoJSON\\(\\s*secrets\\s*\\)|\\bsecrets\\s*\\[(?!\\s*(?:'[^']*'|"[^"]*")\\s*\\])`,
     "i",

@@ -1,3 +1,6 @@
+/** Milliseconds. */
+export const dayMs = 86_400_000;
+
 /** Time and randomness as parameters, so a test can control both. */
 export interface Clock {
   /** Milliseconds since 1970. */

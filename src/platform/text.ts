@@ -106,3 +106,6 @@ function withoutRandom(run: string, at: number, text: string): string {
   const isPath = run.startsWith("/") || /[.~]$/.test(before);
   return isPath ? parts.map((part) => (isRandom(part) ? "…" : part)).join("/") : isRandom(parts.join("")) ? "…" : run;
 }
+
+/** A text as a part of a regular expression that stands for itself. */
+export const asPattern = (text: string): string => text.replaceAll(/\W/g, "\\$&");

@@ -20,7 +20,8 @@ import { createRepositories, type Repositories } from "./management/repositories
 import { createTeams, type Teams } from "./management/teams.ts";
 
 export type { LogEntry, LogPage, LogWindow } from "./management/logs.ts";
-export type { ManagementOptions, Owner } from "./management/questions.ts";
+export { type ManagementOptions, maxConcurrentRequests, type Owner } from "./management/questions.ts";
+export { type Role, roles } from "./management/repositories.ts";
 
 export interface Robot {
   /** `acme+ci` */

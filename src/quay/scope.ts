@@ -138,6 +138,22 @@ export const isRepository = (path: string): boolean =>
 export const quayName = /^(?=.{2,255}$)[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
 /**
+ * The option organization.
+ * @throws ExplainedError `invalid-input`
+ */
+export function parseOrganization(organization: string): string {
+  if (!quayName.test(organization)) {
+    const problem = organization.includes("+")
+      ? "it is a robot's name, and the organization is the part before the +"
+      : "it is not the name of an organization or a user in Quay";
+    const before = organization.toLowerCase().split("+")[0] ?? "";
+    const example = mention("organization", quayName.test(before) ? before : "acme");
+    throw invalidInput("organization", organization, problem, example);
+  }
+  return organization;
+}
+
+/**
  * @param option the option that names the robot
  * @throws ExplainedError `invalid-input`
  */

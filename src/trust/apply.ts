@@ -3,7 +3,7 @@ import { mapLimit } from "../platform/concurrency.ts";
 import { asExplainedError, ExplainedError, withOthers } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { counted } from "../platform/text.ts";
-import type { Management } from "../quay/management.ts";
+import { type Management, maxConcurrentRequests } from "../quay/management.ts";
 import { differs, mergeBindings } from "./bindings.ts";
 import type { Found } from "./find.ts";
 import { isRobotDifferent, type Plan, type PlannedRobot } from "./plan.ts";
@@ -47,7 +47,6 @@ interface Running extends Application {
   readonly failures: Map<string, ExplainedError>;
 }
 
-const atOnce = 8;
 const rounds = 2;
 
 /**
@@ -78,7 +77,7 @@ export async function applyPlan(application: Application): Promise<Applied> {
 /** One repository's failure stops neither the others nor the robots. */
 async function makeRepositories(running: Running): Promise<void> {
   const { management, platform, plan, done, failures } = running;
-  await mapLimit(plan.repositories, atOnce, async (repository) => {
+  await mapLimit(plan.repositories, maxConcurrentRequests, async (repository) => {
     const failed = await errorOf(
       () => send(repository, () => management.createRepository(repository), running),
       platform,
@@ -136,9 +135,9 @@ interface Result {
 /** One robot's failure does not stop the others. */
 async function writeAndReadBack(jobs: readonly Job[], running: Running): Promise<readonly Result[]> {
   const { platform, done } = running;
-  const written = await mapLimit(jobs, atOnce, (job) => errorOf(() => write(job, running), platform));
+  const written = await mapLimit(jobs, maxConcurrentRequests, (job) => errorOf(() => write(job, running), platform));
   await platform.clock.sleep(settleMs, platform.signal);
-  return mapLimit(jobs, atOnce, async (job, index) => {
+  return mapLimit(jobs, maxConcurrentRequests, async (job, index) => {
     const failed = written[index];
     if (failed && !isUncertain(failed)) {
       return { job, error: failed, again: false };

@@ -1,5 +1,7 @@
 /** What `audit` reports, for readers, for a job's summary and for programs; and what it fails on. Pure. */
+
 import { isoTime } from "../identity/token.ts";
+import { dayMs } from "../platform/clock.ts";
 import { ExplainedError, reworded } from "../platform/errors.ts";
 import { cell, table } from "../platform/markdown.ts";
 import { counted } from "../platform/text.ts";
@@ -7,8 +9,6 @@ import { mention, text } from "../platform/wording.ts";
 import type { Audit } from "./audit.ts";
 import { type FindingName, findingNames, type Row, rowsOf, staticSays, timeOf, unknownSays } from "./findings.ts";
 import type { Gap, JudgedUses, Uses, Window } from "./judge.ts";
-
-const dayMs = 86_400_000;
 
 type Pair = readonly [name: string, value: string | readonly string[]];
 

@@ -5,7 +5,7 @@ import type { OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { mention, text } from "../platform/wording.ts";
 import { type ApiTokenSource, parseApiTokenSource } from "../quay/api-token.ts";
-import { parseRegistry, parseRobot, quayName } from "../quay/scope.ts";
+import { parseOrganization, parseRegistry, parseRobot } from "../quay/scope.ts";
 import { type FindingName, findingNames } from "./findings.ts";
 
 export interface UsageRequest {
@@ -34,15 +34,7 @@ export interface RetireRequest extends UsageRequest {
 export function parseAuditRequest(values: OptionValues): AuditRequest {
   const reader = readOptions(values);
   requireOptions(reader, { organization: "acme" });
-  const organization = reader.text("organization");
-  if (!quayName.test(organization)) {
-    const problem = organization.includes("+")
-      ? "it is a robot's name, and the organization is the part before the +"
-      : "it is not the name of an organization or a user in Quay";
-    const before = organization.toLowerCase().split("+")[0] ?? "";
-    const example = mention("organization", quayName.test(before) ? before : "acme");
-    throw invalidInput("organization", organization, problem, example);
-  }
+  const organization = parseOrganization(reader.text("organization"));
   return { ...parseUsage(reader, values), organization, failOn: parseFailOn(values["fail-on"]) };
 }
 

@@ -1,10 +1,17 @@
 /** The story of an audit: reads an organization's robots, bindings, permissions and usage log, and changes nothing. */
+import { dayMs } from "../platform/clock.ts";
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { readApiToken } from "../quay/api-token.ts";
 import { keepsWholeLog } from "../quay/log-retention.ts";
-import { type Management, type Owner, openManagement, type RobotWithRights } from "../quay/management.ts";
+import {
+  type Management,
+  maxConcurrentRequests,
+  type Owner,
+  openManagement,
+  type RobotWithRights,
+} from "../quay/management.ts";
 import type { AuditRequest, UsageRequest } from "./audit-request.ts";
 import { type DeletedUsage, usageOfDeleted } from "./deleted-robots.ts";
 import type { UsageLog, Window } from "./judge.ts";
@@ -75,20 +82,17 @@ interface Reading {
 export async function readUsage(reading: Reading, days: number) {
   const { management, platform } = reading;
   const to = management.quaysTime();
-  const window = { from: to - days * 86_400_000, to };
+  const window = { from: to - days * dayMs, to };
   const [read, keepsAll] = await Promise.all([readLog(reading, window), keepsWholeLog(management.registry, platform)]);
   const keptSince = keepsAll ? Number.NEGATIVE_INFINITY : (read.oldest ?? to);
   return { log: { ...read, keptSince }, window };
 }
 
-/** As many as the client sends at the same time. */
-const atOnce = 8;
-
 /** Quay has no list of bindings, and none of roles: one request for each robot, and one for each repository. */
 async function findRobots(management: Management, owner: Owner) {
   const [listed, teamRoles] = await Promise.all([management.robotsWithRights(owner), management.teamRoles(owner)]);
   const [bindings, roles, ofTeams] = await Promise.all([
-    mapLimit(listed, atOnce, ({ name }) => management.federation(owner, name).catch(asGone)),
+    mapLimit(listed, maxConcurrentRequests, ({ name }) => management.federation(owner, name).catch(asGone)),
     findRoles(management, owner, listed),
     findTeamPermissions(management, owner, listed),
   ]);
@@ -137,7 +141,7 @@ async function findRoles(management: Management, owner: Owner, robots: readonly 
   try {
     const read = async (repository: string) => [repository, await management.permissions(repository)] as const;
     // One alone tells whether the scope is there.
-    return new Map([await read(first), ...(await mapLimit(others, atOnce, read))]);
+    return new Map([await read(first), ...(await mapLimit(others, maxConcurrentRequests, read))]);
   } catch (error) {
     if (error instanceof ExplainedError && error.code === "api-rights-missing") {
       return undefined;
@@ -148,9 +152,13 @@ async function findRoles(management: Management, owner: Owner, robots: readonly 
 
 async function findTeamPermissions(management: Management, owner: Owner, robots: readonly RobotWithRights[]) {
   const teams = [...new Set(robots.flatMap((robot) => robot.teams))].sort();
-  const found = await mapLimit(teams, atOnce, async (team): Promise<readonly [string, readonly Permission[]]> => {
-    const permissions = await management.teamPermissions(owner, team);
-    return [team, permissions.map((permission) => ({ ...permission, team }))];
-  });
+  const found = await mapLimit(
+    teams,
+    maxConcurrentRequests,
+    async (team): Promise<readonly [string, readonly Permission[]]> => {
+      const permissions = await management.teamPermissions(owner, team);
+      return [team, permissions.map((permission) => ({ ...permission, team }))];
+    },
+  );
   return new Map(found);
 }

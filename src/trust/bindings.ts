@@ -1,5 +1,5 @@
 /** The bindings of a robot: what is there, what is wanted, and what to write. Pure. */
-import type { Binding } from "../quay/binding.ts";
+import { type Binding, isSameBinding } from "../quay/binding.ts";
 import { defaultAudience, type WantedBinding } from "./trust.ts";
 
 /** What happens to an entry. `kept`: it is there and nothing is said about it. */
@@ -34,7 +34,7 @@ export function mergeBindings(
   const planned: PlannedBinding[] = [];
   for (const binding of found) {
     const { issuer, subject } = binding;
-    const want = wanted.find((candidate) => isSamePair(candidate, binding));
+    const want = wanted.find((candidate) => isSameBinding(candidate, binding));
     const before = audiencesOf(binding);
     const audiences = want && keepsAudiences ? mergeAudiences(before, want, prune) : before;
     const isChanged = !isSameSet(before, audiences);
@@ -44,7 +44,7 @@ export function mergeBindings(
       next.push(isChanged ? { ...binding, audiences } : binding);
     }
   }
-  for (const want of wanted.filter((candidate) => !found.some((binding) => isSamePair(candidate, binding)))) {
+  for (const want of wanted.filter((candidate) => !found.some((binding) => isSameBinding(candidate, binding)))) {
     const { issuer, subject } = want;
     const audiences = mergeAudiences([], want, false);
     planned.push({ change: "added", issuer, subject, audiences });
@@ -56,9 +56,6 @@ export function mergeBindings(
 /** Whether there is something to write. */
 export const differs = (planned: readonly { readonly change: Change }[]): boolean =>
   planned.some(({ change }) => change !== "unchanged" && change !== "kept");
-
-const isSamePair = (a: Pick<Binding, "issuer" | "subject">, b: Pick<Binding, "issuer" | "subject">): boolean =>
-  a.issuer === b.issuer && a.subject === b.subject;
 
 /** What others entered stays, unless the audiences are named and `prune` removes the others. */
 function mergeAudiences(before: readonly string[], { audiences }: WantedBinding, prune: boolean): readonly string[] {

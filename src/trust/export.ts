@@ -1,8 +1,9 @@
 /** Writes what an organization trusts today as a quay-trust.yaml. Pure. */
 import { fileUrl } from "../platform/project.ts";
 import type { Binding } from "../quay/binding.ts";
+import type { Role } from "../quay/management.ts";
 import { formKeys, formOf } from "./binding-forms.ts";
-import { defaultAudience, type Role } from "./trust.ts";
+import { defaultAudience } from "./trust.ts";
 import { escapedJson, yamlPair, yamlText } from "./yaml-text.ts";
 
 /** A robot as Quay has it. */

@@ -3,7 +3,6 @@ import { chooseIdentity, fetchFacts } from "../identity/index.ts";
 import type { IdentityRequest } from "../identity/source.ts";
 import { lastingInstead } from "../identity/subject.ts";
 import { asIdentity, audienceToEnter, audienceWarning } from "../identity/token.ts";
-import type { OptionValues } from "../options/table.ts";
 import { ExplainedError, withOthers } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { joined, mention, text, type Words } from "../platform/wording.ts";
@@ -18,7 +17,7 @@ import { isDifferent, type Plan, planTrust } from "./plan.ts";
 import type { ExportRequest, FederationRequest, Mode, TrustSource } from "./request.ts";
 import type { Trust, WantedBinding } from "./trust.ts";
 import { readTrustFile } from "./trust-file.ts";
-import { asOptions, trustOfOptions } from "./trust-of-options.ts";
+import { asOptions } from "./trust-of-options.ts";
 
 export interface Federation extends Progress {
   readonly plan: Plan;
@@ -98,15 +97,12 @@ async function readTrust(source: TrustSource, platform: Platform): Promise<Trust
     case "file":
       return readTrustFile(source.path, source, platform.signal);
     case "options":
-      return withBindings(source.values, source.bindings);
-    case "place":
-      return withBindings(source.values, [await bindingOfPlace(source.identity, platform)]);
+      return source.trust;
+    case "place": {
+      const bindings = [await bindingOfPlace(source.identity, platform)];
+      return { ...source.trust, robots: source.trust.robots.map((robot) => ({ ...robot, bindings })) };
+    }
   }
-}
-
-function withBindings(values: OptionValues, bindings: readonly WantedBinding[]): Trust {
-  const trust = trustOfOptions(values, undefined);
-  return { ...trust, robots: trust.robots.map((robot) => ({ ...robot, bindings })) };
 }
 
 /** The identity that a login would use here. */

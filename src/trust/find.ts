@@ -1,8 +1,15 @@
 /** Reads from Quay what a trust is compared with. */
 import { mapLimit } from "../platform/concurrency.ts";
-import type { Management, Owner, Robot, RobotWithRights } from "../quay/management.ts";
+import type { Role } from "../quay/management.ts";
+import {
+  type Management,
+  maxConcurrentRequests,
+  type Owner,
+  type Robot,
+  type RobotWithRights,
+} from "../quay/management.ts";
 import type { FoundOrganization, FoundRobot } from "./export.ts";
-import type { Role, Trust, WantedRobot } from "./trust.ts";
+import type { Trust, WantedRobot } from "./trust.ts";
 
 export interface Found {
   readonly owner: Owner;
@@ -13,9 +20,6 @@ export interface Found {
   /** Wanted repositories that do not exist. */
   readonly missingRepositories: ReadonlySet<string>;
 }
-
-/** As many as the client sends at the same time. */
-const atOnce = 8;
 
 /** Whether a list of the robot is compared at all: otherwise, its permissions need no further scope. */
 const isCompared = (robot: WantedRobot, list: "bindings" | "permissions", prune: boolean): boolean =>
@@ -42,7 +46,7 @@ export async function findTrust(management: Management, trust: Trust, prune: boo
     const want = wanted.get(robot.name);
     return want ? [{ robot, want }] : [];
   });
-  const present = await mapLimit(known, atOnce, async ({ robot, want }) => ({
+  const present = await mapLimit(known, maxConcurrentRequests, async ({ robot, want }) => ({
     ...{ robot, want },
     bindings: isCompared(want, "bindings", prune) ? await management.federation(owner, robot.name) : [],
   }));
@@ -69,7 +73,7 @@ export async function findTrust(management: Management, trust: Trust, prune: boo
 export async function findOrganization(management: Management, organization: string): Promise<FoundOrganization> {
   const owner = await management.owner(organization);
   const listed = await management.robotsWithRights(owner);
-  const present = await mapLimit(listed, atOnce, async (robot) => ({
+  const present = await mapLimit(listed, maxConcurrentRequests, async (robot) => ({
     robot,
     bindings: await management.federation(owner, robot.name),
   }));
@@ -93,12 +97,12 @@ async function findRoles(
   const repositories = [...new Set(all)].sort();
   const found = await mapLimit(
     repositories,
-    atOnce,
+    maxConcurrentRequests,
     async (repository) => [repository, await management.permissions(repository)] as const,
   );
   const roles = new Map(found);
   const doubtful = [...new Set(mentioned)].filter((repository) => roles.get(repository)?.size === 0);
-  const exist = await mapLimit(doubtful, atOnce, (repository) => management.hasRepository(repository));
+  const exist = await mapLimit(doubtful, maxConcurrentRequests, (repository) => management.hasRepository(repository));
   return { roles, missing: new Set(doubtful.filter((_, index) => !exist[index])) };
 }
 

@@ -5,6 +5,7 @@
  * and the registry's bearer that was got with it in its last second 3600 s more (Quay allows 30 s of leeway for each). A use
  * without an exchange in that time was made with the static token. A use with one could have been made with either.
  */
+import { dayMs } from "../platform/clock.ts";
 import { kindsOf, type UsageEvent, type UseKind } from "./usage-events.ts";
 
 /** The log, as far as it could be read. */
@@ -146,8 +147,6 @@ function sum(uses: readonly Use[]): Uses | undefined {
     repositories: [...repositories].sort(),
   };
 }
-
-const dayMs = 86_400_000;
 
 /** @param kinds undefined: of any kind */
 export function hasGap(log: UsageLog, kinds: readonly string[] | undefined, { from, to }: Window): boolean {

@@ -2,11 +2,18 @@
  * Reads an organization's usage log. Quay gives 20 entries a page, filters by no kind, and loses entries where two pages meet at
  * entries of the same time. The log is therefore read day by day and compared with Quay's own counts.
  */
+import { dayMs } from "../platform/clock.ts";
 import { mapLimit } from "../platform/concurrency.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { joined, mention, text, type Words } from "../platform/wording.ts";
-import type { LogPage, LogWindow, Management, Owner } from "../quay/management.ts";
+import {
+  type LogPage,
+  type LogWindow,
+  type Management,
+  maxConcurrentRequests,
+  type Owner,
+} from "../quay/management.ts";
 import type { Gap, UsageLog, Window } from "./judge.ts";
 import { eventOf, type UsageEvent } from "./usage-events.ts";
 
@@ -31,12 +38,9 @@ export interface LogSource {
   readonly onProgress: (progress: LogProgress) => void;
 }
 
-const dayMs = 86_400_000;
 const pageSize = 20;
 /** The most that Quay counts at once, the last day included. */
 const maxDaysCounted = 31;
-/** The management API is asked at most 8 things at the same time. */
-const concurrentDays = 8;
 /** Pages beyond those that the counts make necessary, before a day's log is given up as endless. */
 const sparePages = 20;
 /** Entries beyond the window's end: what is written while the log is read, and by a part of Quay whose clock is ahead. */
@@ -121,7 +125,7 @@ async function countDays({ management, owner }: LogSource, days: readonly number
   const parts = Array.from({ length: Math.ceil(days.length / maxDaysCounted) }, (_, index) =>
     days.slice(index * maxDaysCounted, (index + 1) * maxDaysCounted),
   );
-  const counted = await mapLimit(parts, concurrentDays, (part) =>
+  const counted = await mapLimit(parts, maxConcurrentRequests, (part) =>
     management.logCounts(owner, windowOf(Math.min(...part), Math.max(...part))).catch(asUncounted),
   );
   const known = counted.filter((counts) => counts !== undefined);
@@ -149,7 +153,7 @@ const windowOf = (from: number, to: number): LogWindow => ({ from: nameOf(from),
 /** The first failure ends it: each day would say the same. */
 async function eachDay<T>(days: readonly number[], work: (day: number) => Promise<T>): Promise<readonly T[]> {
   const failures: unknown[] = [];
-  const found = await mapLimit(days, concurrentDays, async (day) => {
+  const found = await mapLimit(days, maxConcurrentRequests, async (day) => {
     try {
       return failures.length > 0 ? undefined : await work(day);
     } catch (error) {
@@ -249,7 +253,7 @@ function gapsOf({ day, kinds, isWhole }: DayLog, counts: Kinds | undefined, isTo
 function warnIfLong({ owner, platform }: LogSource, counts: Counts | undefined, window: Window): void {
   const entries = [...(counts?.values() ?? [])].map(total);
   const pages = entries.map((each) => Math.ceil(each / pageSize));
-  const seconds = Math.ceil((Math.max(sum(pages) / concurrentDays, ...pages) * pageMs) / 1000);
+  const seconds = Math.ceil((Math.max(sum(pages) / maxConcurrentRequests, ...pages) * pageMs) / 1000);
   if (platform.clock.now() + seconds * 1000 < platform.deadline) {
     return;
   }

@@ -1,11 +1,12 @@
 /** Compares a trust with what Quay has. Pure. */
 import { ExplainedError, withOthers } from "../platform/errors.ts";
 import { mention, text, type Words } from "../platform/wording.ts";
+import type { Role } from "../quay/management.ts";
 import { idsNote } from "./binding-forms.ts";
 import { type Change, differs, mergeBindings, type PlannedBinding } from "./bindings.ts";
 import type { FoundRobot } from "./export.ts";
 import type { Found } from "./find.ts";
-import { defaultAudience, type Role, type Trust, type WantedRobot } from "./trust.ts";
+import { defaultAudience, type Trust, type WantedRobot } from "./trust.ts";
 
 /** What a trust is compared with. */
 type Compared = Omit<Found, "owner">;

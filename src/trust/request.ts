@@ -6,9 +6,9 @@ import { invalidInput, oneOfTheTwo } from "../platform/errors.ts";
 import { asGiven } from "../platform/text.ts";
 import { mention, text, type Words } from "../platform/wording.ts";
 import { type ApiTokenSource, parseApiTokenSource } from "../quay/api-token.ts";
-import { parseRegistry, quayName } from "../quay/scope.ts";
+import { parseOrganization, parseRegistry } from "../quay/scope.ts";
 import { formKeys } from "./binding-forms.ts";
-import type { WantedBinding } from "./trust.ts";
+import type { Trust } from "./trust.ts";
 import type { TrustFileWanted } from "./trust-file.ts";
 import { bindingsOfOptions, trustOfOptions } from "./trust-of-options.ts";
 
@@ -18,9 +18,9 @@ export type Mode = "apply" | "dry-run" | "check";
 /** Where the trust comes from. */
 export type TrustSource =
   | ({ readonly kind: "file"; readonly path: string } & TrustFileWanted)
-  | { readonly kind: "options"; readonly values: OptionValues; readonly bindings: readonly WantedBinding[] }
-  /** No option names a binding: this place's own identity is bound. */
-  | { readonly kind: "place"; readonly values: OptionValues; readonly identity: IdentityRequest };
+  | { readonly kind: "options"; readonly trust: Trust }
+  /** No option names a binding: this place's own identity is bound to the robots of `trust`. */
+  | { readonly kind: "place"; readonly trust: Trust; readonly identity: IdentityRequest };
 
 type FileSource = Extract<TrustSource, { readonly kind: "file" }>;
 
@@ -89,19 +89,10 @@ export function parseFederateRequest(values: OptionValues): FederateRequest {
 function parseExport(values: OptionValues, reader: OptionReader): Pick<ExportRequest, "registry" | "organization"> {
   refuse(values, ["file", ...ofOptions, ...ofPlans], text`${mention("export")} does not use it`);
   const organization = reader.optional("organization");
-  const example = mention("organization", "acme");
   if (organization === undefined) {
-    throw invalidInput("export", "true", text`it needs ${mention("organization")}`, example);
+    throw invalidInput("export", "true", text`it needs ${mention("organization")}`, mention("organization", "acme"));
   }
-  if (!quayName.test(organization)) {
-    throw invalidInput(
-      "organization",
-      organization,
-      "it is not the name of an organization or a user in Quay",
-      example,
-    );
-  }
-  return { registry: parseRegistry(reader.text("registry")), organization };
+  return { registry: parseRegistry(reader.text("registry")), organization: parseOrganization(organization) };
 }
 
 function parseMode({ boolean }: OptionReader): Mode {
@@ -126,12 +117,12 @@ function parseSource(values: OptionValues, reader: OptionReader): TrustSource {
     };
   }
   const bindings = bindingsOfOptions(values);
-  trustOfOptions(values, undefined); // for its errors, before an identity is asked for
+  const trust = trustOfOptions(values, bindings);
   if (bindings.length > 0) {
     refuse(values, ofIdentity, "the binding is named by other options, so no identity token is read");
-    return { kind: "options", values, bindings };
+    return { kind: "options", trust };
   }
-  return { kind: "place", values, identity: parseIdentityRequest(reader) };
+  return { kind: "place", trust, identity: parseIdentityRequest(reader) };
 }
 
 /** @throws ExplainedError `invalid-input` if one of the options is set */

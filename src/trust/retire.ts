@@ -1,5 +1,7 @@
 /** The story of `retire-static-token`: the last step of a migration. */
+
 import { closest } from "../options/closest.ts";
+import { dayMs } from "../platform/clock.ts";
 import { codeOf, type ErrorCode, ExplainedError, reworded, withOthers } from "../platform/errors.ts";
 import { HttpFailure } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -11,8 +13,6 @@ import { daysWithoutGaps, incomplete } from "./audit-report.ts";
 import type { RetireRequest } from "./audit-request.ts";
 import { staticSays, timeOf, unknownSays } from "./findings.ts";
 import { type AuditedRobot, type RobotUsage, usageOf } from "./usage.ts";
-
-const dayMs = 86_400_000;
 
 export interface Retired {
   readonly robot: string;
@@ -174,8 +174,9 @@ function inUse({ robot, days }: RetireRequest, usage: RobotUsage): ExplainedErro
     : `Quay's log does not tell whether ${robot} was used with its static token ${inDays}.`;
   return new ExplainedError("static-token-in-use", `${known}${unknown ? ` Unknown: ${unknownSays(unknown)}.` : ""}`, {
     remedy: [
-      ...(certain ? ["Log in with quay-keyless-login where the static token is used, then look again."] : []),
-      ...(certain ? [] : ["Robots that are only used keyless look like that too."]),
+      certain
+        ? "Log in with quay-keyless-login where the static token is used, then look again."
+        : "Robots that are only used keyless look like that too.",
     ],
   });
 }

@@ -3,9 +3,10 @@ import { closest } from "../options/closest.ts";
 import { readOptions } from "../options/reader.ts";
 import { mention, text } from "../platform/wording.ts";
 import { readYamlText, type Yaml, type YamlKind } from "../platform/yaml.ts";
+import { roles } from "../quay/management.ts";
 import { isHost, isRepository, quayName } from "../quay/scope.ts";
 import { readBindings } from "./bindings-in-file.ts";
-import { roles, type Trust, type WantedPermission, type WantedRobot } from "./trust.ts";
+import type { Trust, WantedPermission, WantedRobot } from "./trust.ts";
 import { assertKnown, lastKey, type Nodes, readNodes, type Spot, shown } from "./yaml-nodes.ts";
 import { yamlPair, yamlText } from "./yaml-text.ts";
 

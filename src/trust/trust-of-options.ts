@@ -5,9 +5,10 @@ import { type OptionReader, readOptions, requireOptions } from "../options/reade
 import type { OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { joined, mention, text } from "../platform/wording.ts";
+import { type Role, roles } from "../quay/management.ts";
 import { isRepository, parseRegistry, parseRobot } from "../quay/scope.ts";
 import { bindingOfForm, type Form, type FormKey, type FormWriter, formKeys } from "./binding-forms.ts";
-import { type Role, roles, type Trust, type WantedBinding, type WantedPermission } from "./trust.ts";
+import type { Trust, WantedBinding, WantedPermission } from "./trust.ts";
 
 /**
  * The binding that the options name.
@@ -63,10 +64,10 @@ const writerOf = (form: Form): FormWriter => ({
 
 /**
  * The trust that options describe, without `file`: one robot or several, each with the same binding and permissions.
- * @param binding of `bindingOfOptions`, or this place's own; undefined: permissions alone
+ * @param bindings of `bindingsOfOptions`; empty: this place's own comes later
  * @throws ExplainedError `invalid-input`
  */
-export function trustOfOptions(values: OptionValues, binding: WantedBinding | undefined): Trust {
+export function trustOfOptions(values: OptionValues, bindings: readonly WantedBinding[]): Trust {
   const reader = readOptions(values);
   if (reader.boolean("prune")) {
     throw invalidInput("prune", "true", text`it needs ${mention("file")}`, mention("file", "quay-trust.yaml"));
@@ -99,7 +100,7 @@ export function trustOfOptions(values: OptionValues, binding: WantedBinding | un
       ...(description !== undefined && { description }),
       create: reader.boolean("create-robot"),
       promotes: false,
-      bindings: binding ? [binding] : [],
+      bindings,
       permissions,
       from: mention("robot", name),
     })),

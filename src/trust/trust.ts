@@ -1,9 +1,6 @@
 /** What an organization shall trust: robots, who may log in as each of them, and what each may do. */
 import type { Words } from "../platform/wording.ts";
-
-/** Quay's roles of a permission on a repository, the lowest first. */
-export const roles = ["read", "write", "admin"] as const;
-export type Role = (typeof roles)[number];
+import type { Role } from "../quay/management.ts";
 
 /** Of a binding that names none: older Quays accept every audience, newer ones demand this one unless told otherwise. */
 export const defaultAudience = "quay";

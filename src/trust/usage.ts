@@ -1,9 +1,10 @@
 /**
  * How a robot was used: what its bindings, its permissions and the usage log show. Pure.
  */
-import type { Binding } from "../quay/binding.ts";
+import { type Binding, isSameBinding } from "../quay/binding.ts";
+import type { Role } from "../quay/management.ts";
 import { hasGap, type JudgedUses, judged, type UsageLog, type Use, type Window } from "./judge.ts";
-import type { Role } from "./trust.ts";
+
 import { kindsOf, type UsageEvent } from "./usage-events.ts";
 
 /** A robot as Quay has it now. */
@@ -125,9 +126,6 @@ function lastBound(log: UsageLog): number {
 const isWhole = (log: UsageLog, kinds: readonly string[] | undefined, window: Window): boolean =>
   !hasGap(log, kinds, { from: window.from, to: Number.POSITIVE_INFINITY }) && log.keptSince <= window.from;
 
-const isSame = (a: Pick<Binding, "issuer" | "subject">) => (b: Pick<Binding, "issuer" | "subject">) =>
-  a.issuer === b.issuer && a.subject === b.subject;
-
 function exchangesBy(exchanges: readonly Exchange[], { bindings }: AuditedRobot): readonly Exchanges[] {
   const groups = Map.groupBy(exchanges, ({ issuer, subject }) => JSON.stringify([issuer, subject]));
   return [...groups.values()].flatMap((group) => {
@@ -140,7 +138,7 @@ function exchangesBy(exchanges: readonly Exchange[], { bindings }: AuditedRobot)
             subject: last.subject,
             count: group.length,
             last: last.at,
-            isBound: bindings.some(isSame(last)),
+            isBound: bindings.some((binding) => isSameBinding(binding, last)),
           },
         ];
   });
@@ -149,14 +147,14 @@ function exchangesBy(exchanges: readonly Exchange[], { bindings }: AuditedRobot)
 function bindingUse(binding: Binding, exchanges: readonly Exchange[], log: UsageLog, window: Window): BindingUse {
   const { issuer, subject } = binding;
   const changes = log.events.filter((event) => event.kind === "bindings");
-  const without = changes.findLastIndex(({ bindings }) => !bindings.some(isSame(binding)));
+  const without = changes.findLastIndex(({ bindings }) => !bindings.some((other) => isSameBinding(other, binding)));
   // If the first change that the log shows has it, it may have been there before.
   const entered = without < 0 ? undefined : changes[without + 1];
   const never = isWhole(log, kindsOf.exchange, window) ? "never" : "unknown";
   return {
     issuer,
     subject,
-    lastUsed: exchanges.findLast(isSame(binding))?.at ?? never,
+    lastUsed: exchanges.findLast((exchange) => isSameBinding(exchange, binding))?.at ?? never,
     since: entered?.at,
   };
 }

@@ -6,7 +6,7 @@ import { flagSyntax } from "../../src/cli/syntax.ts";
 import type { OptionValues } from "../../src/options/table.ts";
 import { written } from "../../src/platform/wording.ts";
 import { type Form, formOf, idsNote } from "../../src/trust/binding-forms.ts";
-import { bindingOfOptions, trustOfOptions } from "../../src/trust/trust-of-options.ts";
+import { bindingOfOptions, bindingsOfOptions, trustOfOptions } from "../../src/trust/trust-of-options.ts";
 import { failure, inWorkflow, thrown } from "../fixtures.ts";
 import { forAll } from "../fuzz/property.ts";
 import { goodBindings } from "./cases.ts";
@@ -187,7 +187,7 @@ describe("options", () => {
 });
 
 describe("the trust of options", () => {
-  const binding = bindingOfOptions({ github: "acme/app", environment: "release" });
+  const bindings = bindingsOfOptions({ github: "acme/app", environment: "release" });
 
   test("has robots with the same binding and permissions", () => {
     const trust = trustOfOptions(
@@ -195,12 +195,12 @@ describe("the trust of options", () => {
         ...{ registry: "Quay.example.com", robot: "acme+ci\nacme+other", description: "Builds" },
         ...{ "create-robot": "true", permission: "acme/app=write\nacme/a/b=read" },
       },
-      binding,
+      bindings,
     );
     expect(trust).toMatchObject({ registry: "quay.example.com", organization: "acme" });
     expect(trust.robots.map(({ name }) => name)).toEqual(["acme+ci", "acme+other"]);
     expect(trust.robots[1]).toMatchObject({
-      ...{ description: "Builds", create: true, promotes: false, bindings: [binding] },
+      ...{ description: "Builds", create: true, promotes: false, bindings },
       permissions: [
         { repository: "acme/app", role: "write", create: false },
         { repository: "acme/a/b", role: "read", create: false },
@@ -210,11 +210,11 @@ describe("the trust of options", () => {
 
   test("has no binding, and repositories to make, where that is said", () => {
     const values = { robot: "acme+ci", permission: "acme/app=write", "create-repository": "true" };
-    expect(trustOfOptions(values, undefined).robots[0]).toMatchObject({
+    expect(trustOfOptions(values, []).robots[0]).toMatchObject({
       bindings: [],
       permissions: [{ create: true }],
     });
-    expect(trustOfOptions({ robot: "acme+ci" }, binding).robots[0]).not.toHaveProperty("description");
+    expect(trustOfOptions({ robot: "acme+ci" }, bindings).robots[0]).not.toHaveProperty("description");
   });
 
   test.each<[OptionValues, string, string]>([
@@ -270,7 +270,7 @@ describe("the trust of options", () => {
       "Write, for example, file: quay-trust.yaml",
     ],
   ])("rejects %j", async (values, message, remedy) => {
-    const error = await failure(() => trustOfOptions(values, binding));
+    const error = await failure(() => trustOfOptions(values, bindings));
     expect(error.message).toBe(message);
     expect(error.remedy).toEqual([remedy]);
   });

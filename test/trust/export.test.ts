@@ -2,8 +2,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as yaml from "yaml";
+import { roles } from "../../src/quay/management.ts";
 import { type FoundOrganization, type FoundRobot, schemaUrl, writeTrustFile } from "../../src/trust/export.ts";
-import { roles } from "../../src/trust/trust.ts";
+
 import { parseTrustFile } from "../../src/trust/trust-file.ts";
 import { yamlText } from "../../src/trust/yaml-text.ts";
 import { forAll } from "../fuzz/property.ts";

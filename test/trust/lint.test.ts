@@ -1,8 +1,9 @@
 /** Each rule of the lint, where it speaks and where it does not; the look at issuers over real TLS. */
 import { createServer } from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Role } from "../../src/quay/management.ts";
 import { type Finding, lintIssuers, lintTrust, type Rule } from "../../src/trust/lint.ts";
-import { defaultAudience, type Role, type Trust, type WantedBinding, type WantedRobot } from "../../src/trust/trust.ts";
+import { defaultAudience, type Trust, type WantedBinding, type WantedRobot } from "../../src/trust/trust.ts";
 import { inWorkflow, testPlatform } from "../fixtures.ts";
 import { type Behaviour, type IssuerServer, startIssuer } from "../quay-stand-in/issuer.ts";
 import { listen } from "../quay-stand-in/listen.ts";

@@ -68,7 +68,7 @@ describe("rejects", () => {
 
 test("an option that is given several times is several bindings", () => {
   const { source } = parse(`${bound} --environment staging`) as FederationRequest;
-  const subjects = source.kind === "options" ? source.bindings.map(({ subject }) => subject) : [];
+  const subjects = source.kind === "options" ? source.trust.robots[0]?.bindings.map(({ subject }) => subject) : [];
   expect(subjects).toEqual(["repo:acme/app:environment:release", "repo:acme/app:environment:staging"]);
 });
 

@@ -8,8 +8,6 @@ export interface LogWindow {
   /** `2026-11-01` */
   readonly from: string;
   readonly to: string;
-  /** The exact name of a user or robot that exists: Quay answers 500 for another. */
-  readonly performer?: string;
 }
 
 export interface LogEntry {
@@ -57,7 +55,6 @@ export function createLogs(ask: Ask, registry: string): Logs {
       query: {
         starttime: american(window.from),
         endtime: american(window.to),
-        performer: window.performer,
         next_page: nextPage,
       },
       needs: { scope: isUser ? "user:admin" : "org:admin", owner: owner.name },

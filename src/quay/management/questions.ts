@@ -1,7 +1,7 @@
 /** Requests to Quay's management API: where the token goes, what is retried, how an answer is read. */
 import { createLimit } from "../../platform/concurrency.ts";
 import { type HttpAnswer, HttpFailure, type Limits, type Method } from "../../platform/http.ts";
-import { parseExactly } from "../../platform/json.ts";
+import { isObject, parseExactly } from "../../platform/json.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { type Attempt, persistenceOf, retry } from "../../platform/retry.ts";
 import { explainFailure } from "../explain.ts";
@@ -48,7 +48,7 @@ export interface Answered {
 export type Ask = (question: Question) => Promise<Answered>;
 
 /** The bulk of a plan is one small request for each robot: Quay answers 20 at the same time as quickly as one. */
-const maxConcurrentRequests = 8;
+export const maxConcurrentRequests = 8;
 
 /** The list of 5,000 robots with their teams and repositories, and a federation of 5,000 bindings, have less than that. */
 const limits: Limits = { timeoutMs: 30_000, maxBytes: 8 * 1024 * 1024 };
@@ -161,10 +161,10 @@ export const part = (text: string): string => encodeURIComponent(text);
 
 /** @throws ExplainedError `quay-answer-unusable` */
 export function objectIn({ value }: Answered, what: string, registry: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw unusable(registry, what, "its JSON is no object");
   }
-  return value as Readonly<Record<string, unknown>>;
+  return value;
 }
 
 /** @throws ExplainedError `quay-answer-unusable` */

@@ -1,24 +1,23 @@
-/** Repositories of a namespace, and who has which permission on them. */
+/** Repositories, and who has which permission on them. */
 import { isObject } from "../../platform/json.ts";
-import { type Ask, listIn, objectIn, part } from "./questions.ts";
+import { type Ask, objectIn, part } from "./questions.ts";
 import { unusable } from "./refusals.ts";
 
-/** Quay's roles of a permission on a repository. */
-export type QuayRole = "read" | "write" | "admin";
+/** Quay's roles of a permission on a repository, the lowest first. */
+export const roles = ["read", "write", "admin"] as const;
+export type Role = (typeof roles)[number];
 
 export interface Repositories {
-  /** The names of all repositories of a namespace, without it. Needs no particular scope. */
-  repositories(namespace: string): Promise<readonly string[]>;
   /** Whether there is such a repository (`acme/app`). */
   hasRepository(repository: string): Promise<boolean>;
   /** A private one. @returns false: there is one already, which is unchanged */
   createRepository(repository: string): Promise<boolean>;
   /** The direct permissions on a repository (`acme/app`), by the name of the user or robot. A missing repository has none. */
-  permissions(repository: string): Promise<ReadonlyMap<string, QuayRole>>;
+  permissions(repository: string): Promise<ReadonlyMap<string, Role>>;
   /** undefined: it has none there, or one of the two does not exist */
-  permission(repository: string, robot: string): Promise<QuayRole | undefined>;
+  permission(repository: string, robot: string): Promise<Role | undefined>;
   /** The repository must exist: Quay answers 500 otherwise. */
-  setPermission(repository: string, robot: string, role: QuayRole): Promise<void>;
+  setPermission(repository: string, robot: string, role: Role): Promise<void>;
   removePermission(repository: string, robot: string): Promise<void>;
 }
 
@@ -29,7 +28,6 @@ const pathOf = (repository: string): string => `repository/${repository.split("/
 const needing = (repository: string) => ({ scope: "repo:admin", owner: ownerOf(repository) }) as const;
 
 export const createRepositories = (ask: Ask, registry: string): Repositories => ({
-  repositories: (namespace) => allRepositories(ask, registry, namespace),
   async hasRepository(repository) {
     const { status } = await ask({
       what: `the repository ${repository}`,
@@ -103,34 +101,10 @@ function permissionOperations(ask: Ask, registry: string): PermissionOperations 
 const ownerOf = (repository: string): string => repository.slice(0, repository.indexOf("/"));
 
 /** @throws ExplainedError `quay-answer-unusable` */
-export function roleIn(role: unknown, what: string, registry: string): QuayRole {
-  if (role !== "read" && role !== "write" && role !== "admin") {
+export function roleIn(role: unknown, what: string, registry: string): Role {
+  const known = roles.find((candidate) => candidate === role);
+  if (known === undefined) {
     throw unusable(registry, what, "it holds a role other than read, write, admin");
   }
-  return role;
-}
-
-/** 100 a page. A page that comes again would be a loop: Quay gives the first page for a wrong token of one. */
-async function allRepositories(ask: Ask, registry: string, namespace: string): Promise<readonly string[]> {
-  const what = `the repositories of ${namespace}`;
-  const names = new Set<string>();
-  let page: string | undefined;
-  do {
-    const before = names.size;
-    const answered = await ask({
-      what,
-      path: "repository",
-      query: { namespace, next_page: page },
-      needs: { scope: "any", owner: namespace },
-    });
-    const { repositories, next_page } = objectIn(answered, what, registry);
-    for (const { name } of listIn(repositories, what, registry)) {
-      names.add(String(name));
-    }
-    if (page !== undefined && names.size === before) {
-      throw unusable(registry, what, "a page of them comes again");
-    }
-    page = typeof next_page === "string" ? next_page : undefined;
-  } while (page !== undefined);
-  return [...names];
+  return known;
 }

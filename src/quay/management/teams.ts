@@ -2,16 +2,13 @@
 import { isObject } from "../../platform/json.ts";
 import { type Ask, listIn, type Owner, objectIn, part } from "./questions.ts";
 import { unusable } from "./refusals.ts";
-import { type QuayRole, roleIn } from "./repositories.ts";
+import { type Role, roleIn } from "./repositories.ts";
 
 export interface Teams {
   /** The role of each team in the organization, by its name: member, creator or admin. A user has no teams. */
   teamRoles(owner: Owner): Promise<ReadonlyMap<string, string>>;
   /** The permissions of a team; `repository` as `acme/app`. */
-  teamPermissions(
-    owner: Owner,
-    team: string,
-  ): Promise<readonly { readonly repository: string; readonly role: QuayRole }[]>;
+  teamPermissions(owner: Owner, team: string): Promise<readonly { readonly repository: string; readonly role: Role }[]>;
 }
 
 export function createTeams(ask: Ask, registry: string): Teams {
