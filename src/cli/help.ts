@@ -22,6 +22,12 @@ const about: Readonly<Record<Topic, About>> = {
       ["login --robot acme+ci --registry quay.example.com", "--ca-file root.pem --auth-file /run/login/auth.json"],
     ],
   },
+  configure: {
+    line: "let tools ask a credential helper for the login, at the moment of use",
+    usage: "configure --robot ORGANIZATION+NAME [OPTIONS] | configure --remove [OPTIONS]",
+    more: "Enters docker-credential-quay-keyless in the files that the tools read. Sends nothing. Nothing needs to be renewed, and no login is in any file.",
+    examples: [["configure --robot acme+ci"], ["configure --remove"]],
+  },
   logout: {
     line: "remove a login",
     usage: "logout [OPTIONS]",

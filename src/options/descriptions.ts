@@ -6,7 +6,7 @@ import type { EntryPoint } from "./option.ts";
 import type { OptionName } from "./table.ts";
 
 /** The groups of readers that share descriptions. */
-type Readers = "actions" | "tekton" | "promotions" | "federations" | "trust";
+type Readers = "actions" | "tekton" | "promotions" | "federations" | "trust" | "helpers";
 
 /** One line: what it means, with units. Values, defaults and "several" are added where the entry point needs them. */
 type Description = string | ({ readonly all: string } & Readonly<Partial<Record<EntryPoint | Readers, string>>>);
@@ -19,34 +19,42 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
     migrate: "Host of Quay whose stored passwords are looked for, with the port if it is not 443.",
   },
   robot: {
-    all: "Robot account, [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization.",
+    all: "Robot account, [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization; beside one with @push or @pull, for the whole registry. docker's builder alone knows registry/organization/repository@push.",
     tekton:
       "Robot accounts, each [SCOPE=]organization+name. Without a SCOPE, a single robot logs in for the whole registry, and each of several for registry/organization: buildah and skopeo read that, docker does not.",
     federate: "Robot account that gets the binding and the permissions, organization+name.",
+    helpers: "Robot account that the credential helper logs in for the whole registry, organization+name.",
     "retire-static-token": "Robot account whose static token is replaced, organization+name.",
   },
-  identity: "Source of the identity token: github, file, spiffe or environment. auto takes the first one found.",
+  identity:
+    "Source of the identity token: github, file, spiffe, environment or command. auto takes the first one found.",
   audience: {
-    all: "Audience of the identity token. GitHub and SPIFFE are asked for it; a token from a file or variable should have it.",
+    all: "Audience of the identity token. GitHub and SPIFFE are asked for it; a token from a file, a variable or a command should have it.",
     tekton: "Audience of the identity token. The robot's federation in Quay may require it.",
     federate: "Audience that the binding requires of identity tokens. Older Quays accept any.",
   },
   "token-file":
     "File that holds the identity token. It is read again for each exchange. If not set, /var/run/secrets/tokens/quay-token is tried.",
   "token-env": "Name of the environment variable that holds the identity token. Give the name, not the token.",
+  "token-command":
+    "Command that prints the identity token, such as buildkite-agent oidc request-token --audience quay. It runs without a shell, anew for each exchange.",
   "spiffe-socket":
     "Address of the SPIFFE Workload API, unix:///path or tcp://ip:port. Default: the value of SPIFFE_ENDPOINT_SOCKET.",
   "spiffe-id": "Identity to use if SPIFFE issues several: its SPIFFE ID or its hint.",
-  tool: "Tool to log in: skopeo, buildah, podman, docker. auto takes the first one installed.",
+  tool: "Tool to log in: skopeo, buildah, podman, docker, or none, which needs no tool: this program checks the robot token and writes the login itself. auto takes the first one installed, or none.",
   "auth-file": {
     all: "File that holds the login. Its other entries stay. Default: the file that the tool reads.",
     actions:
       "File that holds the login. Its other entries stay. Default: a private file of the job, which starts with the existing logins.",
+    configure:
+      "Auth file in which the credential helper is entered. Its other entries stay. Default: the file that skopeo, buildah and podman read.",
   },
   "docker-config": {
-    all: "Write the login to docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true if the tool that logs in reads it.",
+    all: "Write the login to docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true if the tool that logs in reads it, and without a tool (none), unless auth-file names a file.",
     actions:
-      "Write the login to docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true if the tool that logs in reads it, and on a GitHub-hosted runner, with a warning if it is not possible there.",
+      "Write the login to docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true if the tool that logs in reads it, without a tool (none) unless auth-file names a file, and on a GitHub-hosted runner, with a warning if it is not possible there.",
+    configure:
+      "Enter the credential helper in docker's config.json too, for docker, cosign, crane, oras and helm: true, false or auto. auto means true.",
   },
   "auth-file-mode": {
     all: "Permissions of the auth file, octal, for programs of another user. Default: 0600 for a new file; an existing file keeps its own.",
@@ -59,6 +67,7 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
     all: "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools. With session, the tools trust them until logout.",
     actions:
       "PEM file with root certificates to trust besides the system's, for Quay, the issuer and the tools. Later steps trust them until the end of the job.",
+    helper: "PEM file with root certificates to trust besides the system's, for Quay and the issuer.",
     identity: "PEM file with root certificates to trust besides the system's, for the issuer.",
     trust: "PEM file with root certificates to trust besides the system's, for Quay and the issuers.",
     promotions:
@@ -75,10 +84,14 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
     "Access that you need to a repository, organization/repository:pull,push. The login fails if Quay does not grant it. No repository is created.",
   timeout: {
     all: "Seconds for the whole login, retries included.",
+    helpers: "Seconds for each exchange of the credential helper, retries included.",
     identity: "Seconds for the whole command, retries included.",
     trust: "Seconds for the whole command, retries included.",
     promotions: "Seconds for each login and each request to a registry, retries included. A copy may take longer.",
   },
+  "credential-helper":
+    "Enter a credential helper for the registry instead of a login: tools ask it for a robot token when they need one, however long the job runs. It takes a single robot without a scope.",
+  remove: "Remove the credential helper, and restore what was there before.",
   refresh: "Renew the login in the background until the end of the job.",
   logout: "Remove the login at the end of the job. The root certificates of ca-file are removed in any case.",
   "without-identity":
@@ -88,14 +101,17 @@ export const descriptions: Readonly<Record<OptionName, Description>> = {
     actions: "Set the output token to the robot token, masked.",
   },
   "workflow-ref": "Set by GitHub: leave it alone. It lets error messages name the workflow that lacks the permission.",
-  session:
-    "Folder, created by login, for what logout needs to restore everything as it was. An earlier login recorded there is removed first.",
+  session: {
+    all: "Folder, created by login, for what logout needs to restore everything as it was. An earlier login recorded there is removed first.",
+    configure:
+      "Folder, created by configure, for what logout needs to restore everything as it was. By default, the record is beside the configuration, for remove.",
+  },
   watch: "Keep running, and renew the login in time and when the token file changes.",
   "on-lapse":
     "With watch: what to do when the login has expired and could not be renewed: exit (exit code 75), or retry.",
   "logout-on-exit": "With watch: remove the login at the end.",
   scope:
-    "Scope of the login: host, host/organization or host/organization/repository. Default: all of registry in status, the host alone in logout.",
+    "Scope of the login: host, host/organization or host/organization/repository, for docker's builder also with @push or @pull. Default: all of registry in status, the host alone in logout.",
   for: "Time for which the login must still be valid, such as 90s, 10m or 1h. Less is a failure.",
   source:
     "Image to promote, [registry/]organization/repository@sha256:… or :tag. A tag is resolved once; the digest is logged.",
@@ -197,6 +213,8 @@ const readersOf: Readonly<Partial<Record<EntryPoint, readonly Readers[]>>> = {
   action: ["actions"],
   "promote-action": ["promotions", "actions"],
   promote: ["promotions"],
+  configure: ["helpers"],
+  helper: ["helpers"],
   "login-task": ["tekton"],
   "login-step": ["tekton"],
   "promote-task": ["tekton", "promotions"],

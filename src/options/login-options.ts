@@ -1,14 +1,24 @@
 /** The options of a login; promotions share those about registry, identity and network. */
-import { exchanges, federates, loginTasks, managers, type Option, promotes } from "./option.ts";
+import { exchanges, federates, helpers, loginTasks, managers, type Option, promotes } from "./option.ts";
 
-/** In the order in which auto looks for them; src/tools/tools.ts has a row for each. */
-export const toolNames = ["skopeo", "buildah", "podman", "docker"] as const;
+/** In the order in which auto looks for them; src/tools/tools.ts has a row for each. The last one is no program: it is always there. */
+export const toolNames = ["skopeo", "buildah", "podman", "docker", "none"] as const;
 
 export const loginOptions = [
   {
     name: "registry",
     group: "login",
-    entryPoints: ["action", "login", "logout", "status", ...loginTasks, ...promotes, ...managers, "migrate"],
+    entryPoints: [
+      "action",
+      "login",
+      ...helpers,
+      "logout",
+      "status",
+      ...loginTasks,
+      ...promotes,
+      ...managers,
+      "migrate",
+    ],
     default: "quay.io",
     withoutDefault: federates,
     value: "HOST",
@@ -16,11 +26,11 @@ export const loginOptions = [
   {
     name: "robot",
     group: "login",
-    entryPoints: ["action", "login", ...loginTasks, "federate", "retire-static-token"],
-    required: ["action", "login", ...loginTasks, "retire-static-token"],
+    entryPoints: ["action", "login", ...helpers, ...loginTasks, "federate", "retire-static-token"],
+    required: ["action", "login", "helper", ...loginTasks, "retire-static-token"],
     takes: "list",
     value: "ROBOT",
-    argumentsOf: ["login", "retire-static-token"],
+    argumentsOf: ["login", "configure", "retire-static-token"],
     array: "robots",
   },
   {
@@ -50,6 +60,12 @@ export const loginOptions = [
     value: "NAME",
   },
   {
+    name: "token-command",
+    group: "identity",
+    entryPoints: [...exchanges, "federate"],
+    value: "COMMAND",
+  },
+  {
     name: "spiffe-socket",
     group: "identity",
     entryPoints: [...exchanges, "federate"],
@@ -71,13 +87,13 @@ export const loginOptions = [
   {
     name: "auth-file",
     group: "files",
-    entryPoints: ["action", "login", "logout", "status"],
+    entryPoints: ["action", "login", "configure", "logout", "status"],
     value: "FILE",
   },
   {
     name: "docker-config",
     group: "files",
-    entryPoints: ["action", "login"],
+    entryPoints: ["action", "login", "configure"],
     default: "auto",
     value: "WHETHER",
   },
@@ -96,7 +112,7 @@ export const loginOptions = [
   {
     name: "token-host",
     group: "network",
-    entryPoints: ["action", "login", ...loginTasks],
+    entryPoints: ["action", "login", ...helpers, ...loginTasks],
     value: "HOST",
   },
   {
@@ -112,6 +128,19 @@ export const loginOptions = [
     entryPoints: [...exchanges, ...loginTasks, "promote-task", ...managers],
     default: "120",
     value: "SECONDS",
+  },
+  {
+    name: "credential-helper",
+    group: "login",
+    entryPoints: ["action"],
+    default: "false",
+  },
+  {
+    name: "remove",
+    group: "lifetime",
+    entryPoints: ["configure"],
+    default: "false",
+    takes: "flag",
   },
   {
     name: "refresh",
@@ -149,7 +178,7 @@ export const loginOptions = [
   {
     name: "session",
     group: "files",
-    entryPoints: ["login", "logout"],
+    entryPoints: ["login", "configure", "logout"],
     value: "FOLDER",
   },
   {

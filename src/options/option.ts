@@ -2,6 +2,7 @@
 
 export const commands = [
   "login",
+  "configure",
   "logout",
   "status",
   "identity",
@@ -13,16 +14,22 @@ export const commands = [
 ] as const;
 export type Command = (typeof commands)[number];
 
-/** An input of one of the Actions, a flag of a command, or a parameter of the Tekton Tasks and of the StepAction. */
+/**
+ * An input of one of the Actions, a flag of a command, a parameter of the Tekton Tasks and of the StepAction, or a variable and a key
+ * of the credential helper's configuration.
+ */
 export type EntryPoint =
   | ("action" | "promote-action" | "federate-action")
   | Command
-  | ("login-task" | "login-step" | "promote-task" | "federate-task");
+  | ("login-task" | "login-step" | "promote-task" | "federate-task")
+  | "helper";
 
 export const loginTasks = ["login-task", "login-step"] as const;
 export const promotes = ["promote-action", "promote", "promote-task"] as const;
+/** What the credential helper is told: by its variables, or by `configure` in its file. */
+export const helpers = ["configure", "helper"] as const;
 /** Where an identity token is exchanged, and you can choose which one. */
-export const exchanges = ["action", "promote-action", "login", "identity", "promote"] as const;
+export const exchanges = ["action", "promote-action", "login", "identity", "promote", ...helpers] as const;
 export const federates = ["federate-action", "federate", "federate-task"] as const;
 /** Where Quay's management API is called. */
 export const managers = [...federates, "audit", "retire-static-token"] as const;

@@ -38,7 +38,11 @@ export const outputs = [
   { name: "registry", description: "Host of Quay that the login is for." },
   { name: "robot", description: "Robot account that is logged in. Several: one per line." },
   { name: "expires-at", description: "When the login expires (ISO 8601, UTC). Several: the first to expire." },
-  { name: "auth-file", description: "File that holds the login. REGISTRY_AUTH_FILE names it for later steps." },
+  {
+    name: "auth-file",
+    description:
+      "File that holds the login. REGISTRY_AUTH_FILE names it for later steps, unless only docker's builder reads it.",
+  },
   { name: "issuer", description: "Issuer of the job's identity token, as you enter it in Quay." },
   { name: "subject", description: "Subject of the job's identity token, as you enter it in Quay." },
   { name: "audience", description: "Audience of the job's identity token. Several: separated by a blank." },

@@ -191,12 +191,16 @@ describe("wrong use suggests what was meant, and names the help", () => {
     // An option of another command.
     ["login --for 10m", "login has no option --for.", "It belongs to status."],
     ["login --scope quay.io", "login has no option --scope.", "It belongs to logout, status."],
-    ["logout --robot acme+ci", "logout has no option --robot.", "It belongs to login, federate, retire-static-token."],
-    ["status --session /s", "status has no option --session.", "It belongs to login, logout."],
+    [
+      "logout --robot acme+ci",
+      "logout has no option --robot.",
+      "It belongs to login, configure, federate, retire-static-token.",
+    ],
+    ["status --session /s", "status has no option --session.", "It belongs to login, configure, logout."],
     [
       "logout --timeout 5",
       "logout has no option --timeout.",
-      "It belongs to login, identity, promote, federate, audit, retire-static-token.",
+      "It belongs to login, configure, identity, promote, federate, audit, retire-static-token.",
     ],
     // An option that only the Action has.
     ["login --without-identity skip", "login has no option --without-identity.", "Its options are "],

@@ -5,12 +5,14 @@ import { expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { status } from "../../src/cli/commands/status.ts";
 import { createTerminal } from "../../src/cli/terminal.ts";
+import { wordsOf } from "../../src/identity/command-words.ts";
 import { parseIdentityRequest } from "../../src/identity/source.ts";
 import { parseEndpoint } from "../../src/identity/spiffe/endpoint.ts";
 import { parseRequest } from "../../src/login/request.ts";
 import { readOptions } from "../../src/options/reader.ts";
 import { type Command, type OptionName, type OptionValues, options, optionsOf } from "../../src/options/table.ts";
 import { ExplainedError } from "../../src/platform/errors.ts";
+import { shellWord } from "../../src/platform/text.ts";
 import { parseScopes, robotFor } from "../../src/quay/scope.ts";
 import { scopedTools } from "../../src/tools/tools.ts";
 import { makeFolder } from "../fixtures.ts";
@@ -21,10 +23,14 @@ import { endless, hostile, like, nearly, quayName, registryHost, secret } from "
 const good: Partial<Record<OptionName, readonly string[]>> = {
   registry: ["quay.io", "QUAY.io", "quay.example.com:8443", "[::1]:8443", "localhost:5000"],
   robot: ["acme+ci", "quay.io/acme=acme+ci\nquay.io/acme/app=acme+release", "acme+ci\nbolt+ci", "quay.io=acme+ci"],
-  identity: ["auto", "github", "file", "spiffe", "environment"],
+  identity: ["auto", "github", "file", "spiffe", "environment", "command"],
   audience: ["quay", "https://quay.io"],
   "token-file": ["/var/run/secrets/tokens/quay-token"],
   "token-env": ["QUAY_ID_TOKEN"],
+  "token-command": [
+    "aws sts get-web-identity-token --audience quay",
+    `circleci run oidc get --claims '{"aud":"quay"}'`,
+  ],
   "spiffe-socket": ["unix:///run/spire/agent.sock", "tcp://127.0.0.1:8081", "tcp://[::1]:8081"],
   "spiffe-id": ["spiffe://example.org/ci", "internal"],
   tool: ["auto", "skopeo", "docker"],
@@ -126,7 +132,7 @@ test("a request has its options' values, in any notation", () => {
     for (const { repository } of request.access) {
       const holding = expected.filter(({ scope }) => `${registry}/${repository}/`.startsWith(`${scope}/`));
       const longest = Math.max(...holding.map(({ scope }) => scope.length));
-      expect(robotFor(repository, registry, request.robots)?.scope.length).toBe(longest);
+      expect(robotFor(repository, request.robots, ["pull"])?.scope.length).toBe(longest);
     }
   });
 });
@@ -292,4 +298,18 @@ test("any text is a duration of a login, or an error", async () => {
     },
     200,
   );
+});
+
+test("the words of a command, quoted for a shell, are read as they were; any other text gives words or a problem on one line", () => {
+  const word = fc
+    .oneof(hostile, nearly("--audience", "quay", "$HOME", "it's"))
+    .map((text) => text.replaceAll("\0", ""));
+  forAll(fc.array(word, { maxLength: 5 }), (args) => {
+    const quoted = ["/bin/true", ...args].map((each) => (each === "" ? "''" : shellWord(each))).join(" ");
+    expect(wordsOf(quoted)).toEqual({ ok: true, words: ["/bin/true", ...args] });
+  });
+  forAll(fc.oneof(hostile, endless, nearly(`a 'b' "c" \\d`, "a | b", "a=b c")), (text) => {
+    const read = wordsOf(text);
+    expect(read.ok ? "" : read.problem).not.toContain("\n");
+  });
 });

@@ -28,18 +28,18 @@ const written = (pattern: string, others = /^$/) =>
     .map(({ file, text }) => `${file}: ${text}`);
 
 describe("no text writes by hand", () => {
-  // A whole command, which only the command line has.
+  // A whole command, which only the command line has; options of other programs.
   const commandLines =
-    /: quay-keyless-login (?:login|federate|audit)|^--output$|apt-get install --yes|\$\{login\} --token-env/;
+    /(?:: |^)quay-keyless-login (?:login|logout|configure|federate|audit) |^--output$|apt-get install --yes|\$\{login\} --token-env|buildkite-agent|^--query \w+ --output \w+$/;
 
   test("an option as a flag", () => {
     expect(written(`(?<![\\w-])--(?:${names})(?![\\w-])`, commandLines)).toEqual([]);
   });
 
   test("an option with a value", () => {
-    // English words, a command, a field of Kubernetes, and a job of a workflow.
+    // English words, a command, a field of Kubernetes, a job of a workflow, and the protocol of credential helpers.
     const others =
-      /\b(?:For this check|at the usual path|in the organization|then write id_tokens|in its place|^yes|^organization): |\bGive the job an environment: |^ {2}environment: release$|\blooked for: |\bfile: (?:\$|where|skopeo)|audience: \$\{audience\} of its serviceAccountToken/i;
+      /\b(?:For this check|at the usual path|in the organization|then write id_tokens|in its place|^yes|^organization): |\bGive the job an environment: |^ {2}environment: release$|\blooked for: |: unknown action: |\bfile: (?:\$|where|skopeo)|audience: \$\{audience\} of its serviceAccountToken/i;
     expect(written(`(?<![\\w-])(?:${names}): (?=\\S)`, others)).toEqual([]);
   });
 

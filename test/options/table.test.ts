@@ -94,7 +94,7 @@ describe("descriptions", () => {
 describe("each entry point has its options", () => {
   const namesOf = (entryPoint: EntryPoint): string[] => optionsOf(entryPoint).map(({ name }) => name);
   const everywhere = ["output", "verbose", "quiet"];
-  const source = ["identity", "token-file", "token-env", "spiffe-socket", "spiffe-id"];
+  const source = ["identity", "token-file", "token-env", "token-command", "spiffe-socket", "spiffe-id"];
   const shared = ["registry", "robot", "audience", "auth-file-mode", "ca-file", "token-host", "access", "timeout"];
 
   test.each<[EntryPoint, string[]]>([
@@ -103,7 +103,7 @@ describe("each entry point has its options", () => {
     [
       "identity",
       [
-        ...["identity", "audience", "token-file", "token-env", "spiffe-socket", "spiffe-id"],
+        ...["identity", "audience", "token-file", "token-env", "token-command", "spiffe-socket", "spiffe-id"],
         ...["ca-file", "timeout", ...everywhere],
       ],
     ],
@@ -146,7 +146,7 @@ describe("each entry point has its options", () => {
   });
 
   test("login has those of the Action except GitHub's own, and some of its own", () => {
-    const github = ["refresh", "logout", "without-identity", "workflow-ref"];
+    const github = ["credential-helper", "refresh", "logout", "without-identity", "workflow-ref"];
     const common = namesOf("action").filter((name) => !github.includes(name));
     expect(namesOf("action")).toEqual(expect.arrayContaining(github));
     expect(namesOf("login")).toEqual([
