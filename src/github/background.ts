@@ -1,13 +1,12 @@
 /** The process that renews a login between main and post: its start, its end, and the files that post shows. */
-import { spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { RenewalOptions } from "../login/renewal.ts";
 import type { OptionValues } from "../options/table.ts";
+import { toolEnvironment } from "../platform/child-environment.ts";
 import type { Environment } from "../platform/environment.ts";
 import { FileFailure, maxSize, readTextWithin } from "../platform/files.ts";
 import { replaceFile } from "../platform/replace.ts";
-import { toolEnvironment } from "../tools/tool-environment.ts";
 
 /** What it gets on its standard input, because GitHub's request token is in it. */
 export interface Order {
@@ -37,6 +36,7 @@ export async function startBackground(order: Order, isSecret: (text: string) => 
     };
     // It sleeps nearly all the time, and needs 3 MB less without compiled code.
     const args = ["--jitless", join(import.meta.dirname, `..${script}`), order.sessionFolder];
+    const { spawn } = process.getBuiltinModule("node:child_process"); // most logins are not renewed
     const child = spawn(process.execPath, args, { detached: true, stdio: ["pipe", output, output], env });
     await new Promise<void>((resolve, reject) => {
       child.on("error", reject);

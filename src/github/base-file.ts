@@ -1,11 +1,8 @@
 /** The version of a file in the base branch, by git, from the commits that the checkout has. */
-import { execFile } from "node:child_process";
 import { realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { promisify } from "node:util";
-import type { Environment } from "../platform/environment.ts";
-import { codeOf, ExplainedError } from "../platform/errors.ts";
-import { which } from "../platform/exec.ts";
+import { ExplainedError } from "../platform/errors.ts";
+import { findGit, type GitAnswer } from "../platform/git.ts";
 import type { Platform } from "../platform/platform.ts";
 import { oneLine } from "../platform/text.ts";
 import type { Base } from "./stage.ts";
@@ -62,8 +59,8 @@ interface Git {
 }
 
 async function openGit(folder: string, { env, signal }: Platform): Promise<Git> {
-  const program = await which("git", env);
-  if (program === undefined) {
+  const git = await findGit({ env, signal, maxBytes });
+  if (git === undefined) {
     throw new ExplainedError(
       "run-refused",
       "git is not installed, so the file can't be compared with the base branch.",
@@ -72,51 +69,36 @@ async function openGit(folder: string, { env, signal }: Platform): Promise<Git> 
       },
     );
   }
-  // src/platform/exec.ts keeps only the end of a long output, and has both streams in it.
-  const run = (args: readonly string[]) =>
-    promisify(execFile)(program, ["-C", folder, ...args], { env: ofGit(env), maxBuffer: maxBytes, signal });
-  const failed = (error: unknown): ExplainedError => {
-    signal.throwIfAborted();
-    const { stderr = "" } = Object(error) as { readonly stderr?: string };
-    const why =
-      codeOf(error) === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER" ? "it is larger than 1 MiB" : oneLine(stderr.trim());
+  const run = (...args: readonly string[]) => git.ask(folder, ...args);
+  const failed = ({ stderr, isTooLarge }: GitAnswer): ExplainedError => {
+    const why = isTooLarge ? "it is larger than 1 MiB" : oneLine(stderr.trim());
     return new ExplainedError("run-refused", `The file in the base branch can't be read: ${why || "git failed"}.`, {
       remedy: ["Check the file out before this step: uses: actions/checkout, with: fetch-depth: 0"],
-      cause: error,
     });
   };
-  const exitOf = (error: unknown) => (Object(error) as { readonly code?: unknown }).code;
+  const need = async (...args: readonly string[]) => {
+    const answer = await run(...args);
+    if (answer.exitCode !== 0) {
+      throw failed(answer);
+    }
+    return answer.stdout;
+  };
   return {
-    find: (revision) =>
-      run(["rev-parse", "--verify", "-q", `${revision}^{commit}`]).then(
-        ({ stdout }) => stdout.trim(),
-        (error) => {
-          // With -q, 1 means that there is none.
-          if (exitOf(error) === 1) {
-            return undefined;
-          }
-          throw failed(error);
-        },
-      ),
-    ask: (...args) =>
-      run(args).then(
-        ({ stdout }) => stdout.trim(),
-        () => undefined,
-      ),
-    need: (...args) =>
-      run(args).then(
-        ({ stdout }) => stdout,
-        (error) => {
-          throw failed(error);
-        },
-      ),
+    async find(revision) {
+      const answer = await run("rev-parse", "--verify", "-q", `${revision}^{commit}`);
+      if (answer.exitCode === 0) {
+        return answer.stdout.trim();
+      }
+      // With -q, 1 means that there is none.
+      if (answer.exitCode === 1) {
+        return undefined;
+      }
+      throw failed(answer);
+    },
+    async ask(...args) {
+      const { exitCode, stdout } = await run(...args);
+      return exitCode === 0 ? stdout.trim() : undefined;
+    },
+    need,
   };
 }
-
-/** git gets no secret of the job. */
-const ofGit = ({ PATH, HOME }: Environment): NodeJS.ProcessEnv => ({
-  ...(PATH !== undefined && { PATH }),
-  ...(HOME !== undefined && { HOME }),
-  LC_ALL: "C",
-  GIT_TERMINAL_PROMPT: "0",
-});

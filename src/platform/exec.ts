@@ -1,9 +1,10 @@
 /** Child processes: a secret goes to standard input, the output is bounded, and only the given environment is inherited. */
-import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import type { ChildProcess, ChildProcessByStdio } from "node:child_process";
 import { constants, readFileSync } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { systemClock } from "./clock.ts";
 import type { Environment } from "./environment.ts";
 
 export interface Command {
@@ -16,13 +17,22 @@ export interface Command {
 export interface Finished {
   /** undefined if a signal ended it or it could not be started */
   readonly exitCode: number | undefined;
-  /** stdout and stderr as they came. Beyond 64 KiB only the last whole lines are kept: a secret that is cut would not be masked */
+  /**
+   * stdout and stderr as they came; with `maxStdout` stderr alone. Beyond 64 KiB only the last whole lines are kept: a secret that is
+   * cut would not be masked.
+   */
   readonly output: string;
+  /** With `maxStdout`: standard output, up to that. */
+  readonly stdout?: string;
+  /** It wrote more than `maxStdout` to standard output, and was killed. */
+  readonly isTooLong?: true;
   /** It was idle for longer than `idleMs`, and was killed. */
   readonly wasIdle?: true;
 }
 
 export interface StartOptions {
+  /** Bytes. Keeps standard output apart, as a result. The process is killed when it writes more. */
+  readonly maxStdout?: number;
   /** Called with each piece of output as it arrives. */
   readonly onOutput?: (text: string) => void;
   /** Called twice a second with the bytes sent so far (0 if the system does not count them). */
@@ -54,13 +64,15 @@ const maxIdleBytes = 1_000;
 /** Starts `command`, which waits for its standard input: its start-up then costs no time later. */
 export function start(command: Command, signal: AbortSignal, options: StartOptions = {}): Running {
   signal.throwIfAborted();
+  // Loaded with the first process: a login without a tool starts none.
+  const { spawn } = process.getBuiltinModule("node:child_process");
   const child = spawn(command.file, command.args, {
     env: command.env as NodeJS.ProcessEnv,
     stdio: ["pipe", "pipe", "pipe"],
     // A process group of its own: killing it also kills what a wrapper started. And no terminal that could ask for a password.
     detached: true,
   });
-  const outputOf = collectOutput(child, options.onOutput);
+  const outputOf = collectOutput(child, options, () => void kill());
   // A tool that exits before it has read everything breaks the pipe; its exit code is what counts.
   child.stdin.on("error", () => {});
   child.on("exit", () => {
@@ -71,7 +83,7 @@ export function start(command: Command, signal: AbortSignal, options: StartOptio
   const ended = new Promise<Finished>((resolve) => {
     child.on("error", (error) => resolve({ exitCode: undefined, output: error.message }));
     child.on("close", (exitCode) =>
-      resolve({ exitCode: exitCode ?? undefined, output: outputOf(), ...(traffic.wasIdle() && { wasIdle: true }) }),
+      resolve({ exitCode: exitCode ?? undefined, ...outputOf(), ...(traffic.wasIdle() && { wasIdle: true }) }),
     );
   });
   /** A process that left the group may still hold them open. */
@@ -105,8 +117,9 @@ export function start(command: Command, signal: AbortSignal, options: StartOptio
 /** @returns a function that gives the output so far */
 function collectOutput(
   { stdout, stderr }: ChildProcessByStdio<Writable, Readable, Readable>,
-  onOutput: StartOptions["onOutput"],
-): () => string {
+  { onOutput, maxStdout }: StartOptions,
+  kill: () => void,
+): () => Pick<Finished, "output" | "stdout" | "isTooLong"> {
   let output = "";
   let isCut = false;
   const collect = (text: string) => {
@@ -117,9 +130,29 @@ function collectOutput(
     }
     onOutput?.(text);
   };
-  stdout.setEncoding("utf8").on("data", collect);
+  const result = maxStdout === undefined ? undefined : collectResult(stdout, maxStdout, kill);
+  if (result === undefined) {
+    stdout.setEncoding("utf8").on("data", collect);
+  }
   stderr.setEncoding("utf8").on("data", collect);
-  return () => (isCut ? output.replace(/^.*\n?/, "") : output);
+  return () => ({ output: isCut ? output.replace(/^.*\n?/, "") : output, ...result?.() });
+}
+
+function collectResult(
+  stdout: Readable,
+  maxBytes: number,
+  kill: () => void,
+): () => Pick<Finished, "stdout" | "isTooLong"> {
+  const pieces: Buffer[] = [];
+  let left = maxBytes;
+  stdout.on("data", (piece: Buffer) => {
+    pieces.push(piece.subarray(0, Math.max(0, left)));
+    left -= piece.length;
+    if (left < 0) {
+      kill();
+    }
+  });
+  return () => ({ stdout: Buffer.concat(pieces).toString("utf8"), ...(left < 0 && { isTooLong: true }) });
 }
 
 /** @returns `wasIdle`: whether it was killed for being idle */
@@ -129,11 +162,11 @@ function watchTraffic(
   kill: () => Promise<void>,
 ): { wasIdle(): boolean; stop(): void } {
   let wasIdle = false;
-  let last = { bytes: 0, at: performance.now() };
+  let last = { bytes: 0, at: systemClock.elapsed() };
   const look = () => {
     const { sent, bytes } = trafficOf(pid);
     onSent?.(sent);
-    const at = performance.now();
+    const at = systemClock.elapsed();
     if (bytes - last.bytes > maxIdleBytes || bytes === 0) {
       last = { bytes, at };
     } else if (idleMs !== undefined && at - last.at > idleMs) {

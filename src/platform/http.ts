@@ -6,6 +6,7 @@ import http from "node:http";
 import https from "node:https";
 import tls from "node:tls";
 import { orAborted } from "./abort.ts";
+import { systemClock } from "./clock.ts";
 import type { Environment } from "./environment.ts";
 import { codeOf, invalidInput } from "./errors.ts";
 import { variable } from "./wording.ts";
@@ -98,29 +99,35 @@ export function createHttp(options: HttpOptions): Http {
     open(address, limits, method = "GET", trust = "extra-roots") {
       const url = withoutUserinfo(address);
       const ends = limits.signal ? AbortSignal.any([signal, limits.signal]) : signal;
-      const request = begin(url, method, trust, ends);
-      request.setHeader("user-agent", "quay-keyless-login");
-      // A failure before `send` is kept until `send`, not left as an unhandled error.
-      const opened = Promise.withResolvers<never>();
-      opened.promise.catch(() => {});
-      request.on("error", opened.reject);
+      let current = openRequest(() => begin(url, method, trust, ends));
       return {
-        abandon: () => void request.destroy(),
+        abandon: () => void current.request.destroy(),
         async send(headers = {}, body) {
-          for (const [name, value] of Object.entries(headers)) {
-            request.setHeader(name, value);
-          }
+          let isOver = false;
           const late = Promise.withResolvers<never>();
           const timer = setTimeout(
             () => late.reject(new HttpFailure("timeout", `no answer within ${limits.timeoutMs / 1000} s`)),
             limits.timeoutMs,
           );
-          const began = performance.now();
+          const began = systemClock.elapsed();
           const note = (how: string) =>
-            debug(`${method} ${url.host}${url.pathname}: ${how}, ${Math.round(performance.now() - began)} ms`);
+            debug(`${method} ${url.host}${url.pathname}: ${how}, ${Math.round(systemClock.elapsed() - began)} ms`);
           try {
-            const received = receive(request, body, limits.maxBytes);
-            const answer = await orAborted(Promise.race([opened.promise, late.promise, received]), ends);
+            const sent = (): Promise<HttpAnswer> => {
+              const { request, failed } = current;
+              for (const [name, value] of Object.entries(headers)) {
+                request.setHeader(name, value);
+              }
+              const received = receive(request, body, limits.maxBytes);
+              return Promise.race([failed, received]).catch((error) => {
+                if (isOver || !wasIdle(request, error) || !(method === "GET" || method === "HEAD")) {
+                  throw error;
+                }
+                current = openRequest(() => begin(url, method, trust, ends));
+                return sent();
+              });
+            };
+            const answer = await orAborted(Promise.race([late.promise, sent()]), ends);
             note(`${answer.status}${requestId(answer)}`);
             return answer;
           } catch (error) {
@@ -129,14 +136,28 @@ export function createHttp(options: HttpOptions): Http {
             note(failure.message);
             throw failure;
           } finally {
+            isOver = true;
             clearTimeout(timer);
-            request.destroy();
+            current.request.destroy();
           }
         },
       };
     },
   };
 }
+
+/** A request and its failure, which is kept until it is sent, not left as an unhandled error. */
+function openRequest(begin: () => http.ClientRequest) {
+  const request = begin();
+  request.setHeader("user-agent", "quay-keyless-login");
+  const failed = new Promise<never>((_, reject) => request.on("error", reject));
+  failed.catch(() => {});
+  return { request, failed };
+}
+
+/** Whether the server has closed a connection that was open from an earlier request, as it may at any time (RFC 9112, 9.5). */
+const wasIdle = ({ reusedSocket }: http.ClientRequest, error: unknown): boolean =>
+  reusedSocket && ["ECONNRESET", "EPIPE"].includes(codeOf(error));
 
 /** An address may come from a registry or an issuer. Its user and password are never sent, and a malformed one (`%zz`) is harmless. */
 function withoutUserinfo(address: URL): URL {

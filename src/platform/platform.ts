@@ -21,6 +21,9 @@ export interface Platform {
 /** The part without a network: enough for a logout. */
 export type LocalPlatform = Pick<Platform, "clock" | "reporter" | "signal">;
 
+/** The same, where the environment names files. */
+export type LocalMachine = LocalPlatform & Pick<Platform, "env">;
+
 export interface PlatformOptions {
   readonly env: Environment;
   readonly reporter: Reporter;
@@ -59,8 +62,6 @@ export function createPlatform(options: PlatformOptions): Platform & { close(): 
 
 function timedOut(work: string, seconds: number): ExplainedError {
   return new ExplainedError("timeout", `${work} did not finish within ${seconds} seconds.`, {
-    remedy: [
-      text`If it needs longer, raise the option ${mention("timeout")}. The log above shows what happened before.`,
-    ],
+    remedy: [text`If it needs longer, raise the option ${mention("timeout")}.`],
   });
 }

@@ -59,6 +59,12 @@ export const withoutSecrets = (text: string): string =>
     .replaceAll(userAndPassword, withoutPassword)
     .replaceAll(/[\w+/=~-]{16,}/g, withoutRandom);
 
+/** The text without tokens and without what is as random as a key. Unlike `withoutSecrets` it keeps `arn:aws:…` and `sts:GetCallerIdentity`. */
+export const withoutKeys = (text: string): string =>
+  withoutTokens(text).replaceAll(/[\w+/=~-]{16,}/g, (run: string, at: number, whole: string) =>
+    /^[a-z]*(?:[A-Z][a-z]+)+$/.test(run) ? run : withoutRandom(run, at, whole),
+  );
+
 /** A word for a POSIX shell (XCU, 2.2): in single quotes, unless no character needs them. */
 export const shellWord = (value: string): string =>
   /^[^\s"'`$\\!*?#~<>|&;(){}[\]^]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;

@@ -28,7 +28,8 @@ describe.concurrent("Quay", () => {
     const answers = [answer(503, "<html>"), reset(), answer(429, "", { "retry-after": "1" }), cut()];
     for (const each of answers) peers().quay.exchangeScript.always(each, once(of(robot)));
     const { shown } = await logIn(expect, row, robot);
-    expect(shown.match(/Retrying/g)).toHaveLength(answers.length);
+    // The reset is of a connection that was open from the request before: nothing is wrong with the server.
+    expect(shown.match(/Retrying/g)).toHaveLength(answers.length - 1);
   });
 
   fault("F222", async ({ expect, row }) => {
@@ -45,7 +46,7 @@ describe.concurrent("GitHub's endpoint", () => {
     const robot = newRobot(peers());
     for (const each of [answer(503, ""), reset()]) peers().github.script.always(each, once(asking(robot)));
     const { shown } = await logIn(expect, row, robot);
-    expect(shown.match(/Retrying/g)).toHaveLength(2);
+    expect(shown.match(/Retrying/g)).toHaveLength(1); // not for the reset of a connection that was open before
   });
 
   fault("F226", async ({ expect, row }) => {

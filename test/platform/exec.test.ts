@@ -45,6 +45,28 @@ test("drops a line that is longer, and keeps what follows", async () => {
   expect((await shell("head -c 100000 /dev/zero | tr '\\0' x").finish("")).output).toBe("");
 });
 
+describe("standard output as a result", () => {
+  const run = (script: string, maxStdout: number) =>
+    start({ file: "/bin/sh", args: ["-c", script], env }, never, { maxStdout }).finish("");
+
+  test("is kept apart from standard error", async () => {
+    expect(await run("echo out; echo err >&2; exit 3", 100)).toEqual({ exitCode: 3, stdout: "out\n", output: "err\n" });
+  });
+
+  test("may be as long as its limit, in characters of several bytes too", async () => {
+    expect(await run("printf 'ä€𝒳'", 9)).toMatchObject({ exitCode: 0, stdout: "ä€𝒳" });
+  });
+
+  test("kills a process that writes more, and its children", async () => {
+    const { isTooLong, exitCode, stdout } = await run("cat /dev/zero | tr '\\0' x", 1000);
+    expect([isTooLong, exitCode, stdout]).toEqual([true, undefined, "x".repeat(1000)]);
+  });
+
+  test("is an error if a process that has ended wrote more", async () => {
+    expect(await run("printf 123", 2)).toMatchObject({ isTooLong: true, stdout: "12" });
+  });
+});
+
 test("reports output as it arrives, and the process id", async () => {
   const heard: string[] = [];
   const command = { file: "/bin/sh", args: ["-c", "echo $$; read -r line; echo $line"], env: process.env };

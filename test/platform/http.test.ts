@@ -261,6 +261,50 @@ describe("the connection", () => {
     expect(server.connections).toBe(1);
   });
 
+  describe("that the server closes once it is idle, as it may at any time", () => {
+    /** A server that answers the first request of each connection, and treats a further one as told. */
+    async function impatient(further: (socket: Socket) => void) {
+      const seen: string[] = [];
+      const used = new WeakSet<object>();
+      const server = createHttpsServer(await authority.issue(), ({ method = "", socket }, response) => {
+        const isFirst = !used.has(socket);
+        seen.push(`${method} ${isFirst ? "first" : "further"}`);
+        used.add(socket);
+        return isFirst ? void response.end("ok") : further(socket);
+      });
+      const { port, close } = await listen(server);
+      onTestFinished(close);
+      return { seen, url: new URL(`https://localhost:${port}/`) };
+    }
+
+    test("is replaced at once and silently, for a request that changes nothing", async () => {
+      const { seen, url } = await impatient((socket) => socket.destroy());
+      const { http, logged } = listening();
+      await http.open(url, limits).send();
+      const answer = await http.open(url, limits).send({ authorization: "Basic eDp5" });
+      expect([answer.status, answer.body]).toEqual([200, "ok"]);
+      expect(seen).toEqual(["GET first", "GET further", "GET first"]);
+      expect(logged.map(untimed)).toEqual(Array(2).fill(`GET ${url.host}/: 200, N ms`));
+    });
+
+    test("is a failure for another request", async () => {
+      const { seen, url } = await impatient((socket) => socket.destroy());
+      const http = client();
+      await http.open(url, limits).send();
+      expect((await httpFailure(http.open(url, limits, "POST").send({}, "{}"))).kind).toBe("unreachable");
+      expect(seen).toEqual(["GET first", "POST further"]);
+    });
+
+    test("is not replaced after the time is over", async () => {
+      const { seen, url } = await impatient(() => {});
+      const http = client();
+      await http.open(url, limits).send();
+      expect((await httpFailure(http.open(url, { ...limits, timeoutMs: 50 }).send())).kind).toBe("timeout");
+      await sleep(50);
+      expect(seen).toEqual(["GET first", "GET further"]);
+    });
+  });
+
   test("is closed if no answer arrives in time", async () => {
     let closed = 0;
     const port = await serveRaw((socket) => void socket.resume().on("close", () => closed++));

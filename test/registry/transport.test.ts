@@ -47,7 +47,8 @@ describe("a manifest", () => {
     const one = await client();
     script(answer(503), cut(), answer(500), answer(429, "", { "retry-after": "9" }), reset());
     expect((await one.manifest(image.digest))?.text).toBe(image.text);
-    expect(one.clock.waits).toHaveLength(5);
+    // The last connection was open already: its reset alone costs no wait.
+    expect(one.clock.waits).toHaveLength(4);
     expect(one.clock.waits[3]).toBe(9_000);
     script(answer(502), reset());
     await one.putManifest("again", image);
