@@ -10,6 +10,8 @@ export const freshTokenAdvice: Readonly<Record<Source, string>> = {
   file: "Provide a fresh token: the kubelet renews a projected one; any other writer of the file must write it again.",
   environment:
     "A variable is never renewed. Get a new token right before the login: Keycloak's expires after five minutes by default, GitLab's with the timeout of its job.",
+  command:
+    "The command runs anew for each login. If its tool keeps tokens, have it fetch a new one: its help says how.",
   spiffe: "The log of this node's SPIRE agent says why it gives an old one.",
 };
 
@@ -23,6 +25,8 @@ export const audienceAdvice = (source: Source, audience: string): Words => {
       return text`Set ${option} to the audience of the binding in Quay.`;
     case "file":
       return text`Have the token issued for ${audience} (in a pod: audience: ${audience} of its serviceAccountToken), ${orItsOwn}.`;
+    case "command":
+      return text`Have the command ask for ${audience} (buildkite-agent, aws: --audience; gcloud: --audiences), ${orItsOwn}.`;
     case "environment":
       return text`Have the token issued for ${audience} (GitLab: aud: ${audience} in id_tokens; Keycloak: a mapper of the type Audience at the client), ${orItsOwn}.`;
   }

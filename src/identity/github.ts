@@ -1,4 +1,4 @@
-/** GitHub's OIDC token for the job, and why it may be missing. */
+/** The OIDC token that GitHub or Forgejo has for the job, and why it may be missing. */
 import { join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
@@ -10,20 +10,17 @@ import { shortestSecret } from "../platform/reporter.ts";
 import { type Attempt, persistenceOf, retry } from "../platform/retry.ts";
 import { reasonIn } from "../platform/text.ts";
 import { mention, text } from "../platform/wording.ts";
-
-/** The runner sets both for every step of a job that has `permissions: id-token: write`. */
-const urlVariable = "ACTIONS_ID_TOKEN_REQUEST_URL";
-const secretVariable = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
-
-export function hasGitHubEndpoint(env: Environment): boolean {
-  return Boolean(env[urlVariable] && env[secretVariable]);
-}
+import { secretVariable, urlVariable } from "./choice.ts";
+import { type Forge, forgeOf } from "./forge.ts";
 
 export function openGitHub(audience: string, platform: Platform): PendingRequest {
-  const url = endpoint(platform.env[urlVariable] ?? "", audience);
+  const url = endpoint(platform.env, audience);
   // ca-file is for Quay and the issuer: a server that only it trusts must not get GitHub's request token.
   return platform.http.open(url, { timeoutMs: 20_000, maxBytes: 65_536 }, "GET", "machine");
 }
+
+/** For messages: `GitHub's token endpoint`. */
+export const endpointOf = (env: Environment): string => `${forgeOf(env)}'s token endpoint`;
 
 /**
  * `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` answers `{"value": "<JWT>"}`.
@@ -33,13 +30,15 @@ export function openGitHub(audience: string, platform: Platform): PendingRequest
 export async function fetchGitHubToken(audience: string, platform: Platform, opened?: PendingRequest): Promise<string> {
   let ready: PendingRequest | undefined = opened ?? openGitHub(audience, platform);
   const secret = platform.env[secretVariable] ?? "";
+  const forge = forgeOf(platform.env);
   if (secret.length < shortestSecret) {
     throw failed(
+      forge,
       `${secretVariable} has fewer than ${shortestSecret} characters: too short to be a secret, and too short to mask`,
     );
   }
   platform.reporter.secret(secret);
-  return retry(platform, "GitHub's token endpoint", async (): Promise<Attempt<string>> => {
+  return retry(platform, endpointOf(platform.env), async (): Promise<Attempt<string>> => {
     const request = ready ?? openGitHub(audience, platform);
     ready = undefined;
     let answer: HttpAnswer;
@@ -51,16 +50,17 @@ export async function fetchGitHubToken(audience: string, platform: Platform, ope
       }
       return {
         retry: persistenceOf(cause),
-        error: cause.kind === "untrusted" ? untrusted(cause) : failed(cause.message, cause),
+        error: cause.kind === "untrusted" ? untrusted(forge, cause) : failed(forge, cause.message, cause),
       };
     }
     return readAnswer(answer, platform);
   });
 }
 
-function endpoint(base: string, audience: string): URL {
+function endpoint(env: Environment, audience: string): URL {
+  const base = env[urlVariable] ?? "";
   if (!URL.canParse(base) || !/^https?:/i.test(base)) {
-    throw failed(`${urlVariable} is not an address`);
+    throw failed(forgeOf(env), `${urlVariable} is not an address`);
   }
   const url = new URL(base);
   url.searchParams.set("audience", audience);
@@ -68,15 +68,16 @@ function endpoint(base: string, audience: string): URL {
 }
 
 function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
+  const forge = forgeOf(platform.env);
   if (answer.status !== 200) {
     const reason = reasonIn(answer.body);
     const answered = `it answered ${answer.status}${reason ? `: "${reason}"` : ""}`;
     const error =
       answer.status >= 500 || answer.status === 429
-        ? failed(answered)
-        : new ExplainedError("identity-endpoint-refused", `GitHub's token endpoint refused this job: ${answered}.`, {
+        ? failed(forge, answered)
+        : new ExplainedError("identity-endpoint-refused", `${forge}'s token endpoint refused this job: ${answered}.`, {
             remedy: [
-              "Check that the job has permissions: id-token: write, that it is still running, and that the organization allows the audience.",
+              `Check that the job has ${forge === "GitHub" ? "permissions: id-token: write" : "enable-openid-connect: true"}, that it is still running, and that the organization allows the audience.`,
             ],
           });
     return { retry: error.code === "identity-endpoint-failed" ? "patient" : "no", error, answer };
@@ -86,25 +87,27 @@ function readAnswer(answer: HttpAnswer, platform: Platform): Attempt<string> {
     return { value: body.value };
   }
   if (body === undefined) {
-    platform.reporter.debug("the answer of GitHub's token endpoint is not JSON"); // not quoted: it may contain half a token
+    platform.reporter.debug(`the answer of ${forge}'s token endpoint is not JSON`); // not quoted: it may contain half a token
   }
-  return { retry: "quick", error: failed("its answer holds no token") };
+  return { retry: "quick", error: failed(forge, "its answer holds no token") };
 }
 
-function failed(why: string, cause?: unknown): ExplainedError {
-  return new ExplainedError("identity-endpoint-failed", `GitHub's token endpoint gave no identity token: ${why}.`, {
-    remedy: [
-      "Run the job again. If it keeps failing, check githubstatus.com, and the network between the runner and GitHub.",
-    ],
+function failed(forge: Forge, why: string, cause?: unknown): ExplainedError {
+  const check =
+    forge === "GitHub"
+      ? "githubstatus.com, and the network between the runner and GitHub"
+      : `that ${forge} is up, and the network between the runner and ${forge}`;
+  return new ExplainedError("identity-endpoint-failed", `${forge}'s token endpoint gave no identity token: ${why}.`, {
+    remedy: [`Run the job again. If it keeps failing, check ${check}.`],
     cause,
   });
 }
 
-function untrusted(cause: HttpFailure): ExplainedError {
-  return new ExplainedError("tls-untrusted", `GitHub's token endpoint cannot be verified: ${cause.message}.`, {
+function untrusted(forge: Forge, cause: HttpFailure): ExplainedError {
+  return new ExplainedError("tls-untrusted", `${forge}'s token endpoint cannot be verified: ${cause.message}.`, {
     remedy: [
       text`It is verified with the machine's own root certificates; ${mention("ca-file")} does not apply here.`,
-      "For a GitHub Enterprise with a private authority, set NODE_EXTRA_CA_CERTS=/path/to/root.pem or NODE_USE_SYSTEM_CA=1 in the step's env.",
+      `For a ${forge === "GitHub" ? "GitHub Enterprise" : forge} with a private authority, set NODE_EXTRA_CA_CERTS=/path/to/root.pem or NODE_USE_SYSTEM_CA=1 in the step's env.`,
       "TLS verification cannot be turned off, not even by NODE_TLS_REJECT_UNAUTHORIZED.",
     ],
     cause,
@@ -112,15 +115,19 @@ function untrusted(cause: HttpFailure): ExplainedError {
 }
 
 /**
- * Why the runner set no variables. GitHub does not say; the event, the actor and the workflow do. Runs of Dependabot have the
+ * Why the runner set no variables. It does not say; the event, the actor and the workflow do. Runs of Dependabot have the
  * permissions that their workflow names, or read-only ones if it names none.
  * @param workflowRef the workflow file that defines this job, if GitHub names it
- * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`
+ * @returns one of `github-fork`, `github-dependabot`, `github-reusable-workflow`, `github-permission-missing`; `identity-not-found` on Gitea
  */
 export async function missingGitHubEndpoint(
   workflowRef: string | undefined,
   { env, signal }: Platform,
 ): Promise<ExplainedError> {
+  const forge = forgeOf(env);
+  if (forge === "Gitea") {
+    return withoutIdentities();
+  }
   const event = env.GITHUB_EVENT_NAME ?? "";
   const skip = text`To let such runs continue without a login: ${mention("without-identity", "skip")}`;
   const isOfDependabot = env.GITHUB_ACTOR === "dependabot[bot]";
@@ -139,9 +146,12 @@ export async function missingGitHubEndpoint(
   }
   // pull_request_target runs with the rights of the base repository: a fork is not the reason there.
   if (/^pull_request(?!_target)/.test(event) && (await isFromFork(env, signal))) {
-    return new ExplainedError("github-fork", "GitHub gives no identity to a pull request from a fork.", {
+    return new ExplainedError("github-fork", `${forge} gives no identity to a pull request from a fork.`, {
       remedy: ["Build without pushing here; push after the merge, in a run of this repository.", skip],
     });
+  }
+  if (forge === "Forgejo") {
+    return permissionMissingOnForgejo(env.GITHUB_JOB ?? "");
   }
   if (workflowRef && env.GITHUB_WORKFLOW_REF && workflowRef !== env.GITHUB_WORKFLOW_REF) {
     return new ExplainedError(
@@ -173,6 +183,23 @@ const permissionMissing = (job: string, isOfDependabot: boolean): ExplainedError
       ],
     },
   );
+
+const permissionMissingOnForgejo = (job: string): ExplainedError =>
+  new ExplainedError(
+    "github-permission-missing",
+    `The job ${job} has no permission to request an identity token from Forgejo.`,
+    {
+      remedy: ["Add to the job, or at the top of the workflow (Forgejo 15 or newer):", "  enable-openid-connect: true"],
+    },
+  );
+
+const withoutIdentities = (): ExplainedError =>
+  new ExplainedError("identity-not-found", "Gitea has no identity tokens for its jobs.", {
+    remedy: [
+      "Forgejo, which speaks the same workflows, has them since version 15.",
+      text`To use another issuer's token, set ${mention("token-file", "/path")} or ${mention("token-command", "vault read -field=token identity/oidc/token/quay")}`,
+    ],
+  });
 
 /** Whether the workflow's file, if it is checked out, gives the permission to any job. */
 async function grantsIdentity(

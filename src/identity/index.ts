@@ -4,21 +4,19 @@ import { isThere } from "../platform/fs.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { oneLine, withoutSecrets } from "../platform/text.ts";
-import { mention, text, variable } from "../platform/wording.ts";
+import { mention, text } from "../platform/wording.ts";
+import { findSource, type Source, socketVariable } from "./choice.ts";
+import { nameOf } from "./command-words.ts";
 import { readTokenFile } from "./file.ts";
-import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint, openGitHub } from "./github.ts";
-import { conventionalTokenFile, type IdentityRequest, type IdentitySource, parseSocket } from "./source.ts";
-import { type SvidRequest, usualSockets } from "./spiffe/endpoint.ts";
+import { endpointOf, fetchGitHubToken, missingGitHubEndpoint, openGitHub } from "./github.ts";
+import { hintFor } from "./hints.ts";
+import { conventionalTokenFile, conventionalVariable, type IdentityRequest } from "./source.ts";
+import { usualSockets } from "./spiffe/endpoint.ts";
 import { asIdentity, type Identity, readToken, type TokenFacts } from "./token.ts";
 import { readTokenVariable } from "./variable.ts";
 
 /** The source that was found or asked for, and why, for the log. */
 export type IdentityChoice = Source & { readonly why: string };
-
-type Source = Exclude<IdentitySource, { source: "auto" | "spiffe" }> | ({ readonly source: "spiffe" } & SvidRequest);
-
-/** The SPIFFE Workload Endpoint specification, section 4. */
-const socketVariable = "SPIFFE_ENDPOINT_SOCKET";
 
 /**
  * Chooses where the token comes from; `auto` takes the first source that exists.
@@ -26,51 +24,37 @@ const socketVariable = "SPIFFE_ENDPOINT_SOCKET";
  */
 export async function chooseIdentity(request: IdentityRequest, platform: Platform): Promise<IdentityChoice> {
   const { env } = platform;
-  const { wanted, spiffeId: id, workflowRef } = request;
-  const because = (source: Source, reason: string): IdentityChoice => ({
-    ...source,
-    why: `${originOf(source)}${reason}`,
-  });
-  if (wanted.source === "file" || wanted.source === "environment") {
-    return because(wanted, "");
+  const { wanted, workflowRef } = request;
+  const found = findSource(request, env);
+  if (found) {
+    return { ...found.source, why: `${originOf(found.source, env)}${found.reason}` };
   }
   if (wanted.source === "spiffe") {
-    return because({ source: "spiffe", ...(wanted.socket ?? (await socketOf(env))), id }, "");
+    throw await withoutSocket();
   }
-  if (hasGitHubEndpoint(env)) {
-    return because({ source: "github" }, ", which this job may use");
-  }
-  if (wanted.source === "github") {
+  if (wanted.source === "github" || env.GITHUB_ACTIONS === "true") {
     throw await missingGitHubEndpoint(workflowRef, platform);
   }
-  if (env[socketVariable]) {
-    return because({ source: "spiffe", ...(await socketOf(env)), id }, `, which ${socketVariable} names`);
-  }
-  if (await isThere(conventionalTokenFile)) {
-    return because({ source: "file", path: conventionalTokenFile }, ", which exists");
-  }
-  if (env.GITHUB_ACTIONS === "true") {
-    throw await missingGitHubEndpoint(workflowRef, platform);
-  }
+  throw await notFound(request.audience, env);
+}
+
+async function notFound(audience: string, env: Platform["env"]): Promise<ExplainedError> {
   const socket = await findSocket();
-  throw new ExplainedError("identity-not-found", "No identity token was found for this job.", {
+  const hint = hintFor(env, audience);
+  return new ExplainedError("identity-not-found", "No identity token was found for this job.", {
     remedy: [
-      `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), ${socketVariable}, the file ${conventionalTokenFile}.`,
+      `Looked for: GitHub's variables (ACTIONS_ID_TOKEN_REQUEST_URL), ${socketVariable}, ${conventionalVariable}, the file ${conventionalTokenFile}.`,
+      ...(hint ? [hint] : []),
       socket
         ? text`There is a SPIFFE socket at ${socket}. To use it: ${mention("spiffe-socket", `unix://${socket}`)}`
-        : text`Kubernetes: mount a projected service-account token there. SPIFFE: ${mention("spiffe-socket", "unix:///path")}. GitLab and others: ${mention("token-env", "NAME_OF_A_VARIABLE")}`,
+        : text`Kubernetes: mount a projected service-account token there. SPIFFE: ${mention("spiffe-socket", "unix:///path")}. GitLab and others: ${mention("token-env", "NAME_OF_A_VARIABLE")}. A program that prints the token: ${mention("token-command", "COMMAND")}`,
     ],
   });
 }
 
-/** @throws ExplainedError `identity-not-found`; `invalid-input` if the variable is not an address */
-async function socketOf(env: Platform["env"]): Promise<Omit<SvidRequest, "id">> {
-  const address = env[socketVariable];
-  if (address) {
-    return parseSocket(variable(socketVariable), address);
-  }
+async function withoutSocket(): Promise<ExplainedError> {
   const socket = (await findSocket()) ?? usualSockets[0];
-  throw new ExplainedError(
+  return new ExplainedError(
     "identity-not-found",
     `The address of the SPIFFE Workload API is unknown: ${socketVariable} is not set.`,
     {
@@ -106,7 +90,11 @@ export async function fetchFacts(
 ): Promise<TokenFacts> {
   const token = await fetchToken(choice, audience, platform, opened);
   // Any other text is refused and printed nowhere. Masking it could mask ordinary words.
-  const facts = readToken(token, { source: choice.source, origin: originOf(choice), wantedAudience: audience });
+  const facts = readToken(token, {
+    source: choice.source,
+    origin: originOf(choice, platform.env),
+    wantedAudience: audience,
+  });
   platform.reporter.secret(token);
   return facts;
 }
@@ -129,6 +117,10 @@ async function fetchToken(
       return readTokenFile(choice.path, platform.signal);
     case "environment":
       return readTokenVariable(choice.variable, platform.env);
+    case "command": {
+      const { runTokenCommand } = await import(/* webpackMode: "eager" */ "./command.ts");
+      return runTokenCommand(choice, platform);
+    }
     case "spiffe": {
       // Loaded only here: HTTP/2 costs time that the other sources do not need.
       const { fetchJwtSvid } = await import(/* webpackMode: "eager" */ "./spiffe/workload-api.ts");
@@ -139,16 +131,18 @@ async function fetchToken(
   }
 }
 
-function originOf(source: Source): string {
+function originOf(source: Source, env: Platform["env"]): string {
   // A user may have put the token itself in the place of its path or name.
   const shown = (given: string) => withoutSecrets(oneLine(given, 4096));
   switch (source.source) {
     case "github":
-      return "GitHub's token endpoint";
+      return endpointOf(env);
     case "file":
       return `the file ${shown(source.path)}`;
     case "environment":
       return `the variable ${shown(source.variable)}`;
+    case "command":
+      return `the command ${nameOf(source.words)}`;
     case "spiffe":
       return `the SPIFFE Workload API at ${shown(source.address)}`;
     default:

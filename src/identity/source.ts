@@ -3,8 +3,10 @@
 import type { OptionReader } from "../options/reader.ts";
 import type { OptionName } from "../options/table.ts";
 import { type ExplainedError, invalidInput, oneOfTheTwo, unreachable } from "../platform/errors.ts";
-import { asGiven } from "../platform/text.ts";
+import { isJwt } from "../platform/jwt.ts";
+import { asGiven, shellWord } from "../platform/text.ts";
 import { mention, text, type Variable } from "../platform/wording.ts";
+import { wordsOf } from "./command-words.ts";
 import { parseEndpoint, type SvidRequest } from "./spiffe/endpoint.ts";
 
 /** The requested source of the identity token, before checking what exists. */
@@ -13,8 +15,17 @@ export type IdentitySource =
   | { readonly source: "github" }
   | { readonly source: "file"; readonly path: string }
   | { readonly source: "environment"; readonly variable: string }
+  | TokenCommand
   /** `socket`: the Workload API's address; undefined: the address in SPIFFE_ENDPOINT_SOCKET. */
   | { readonly source: "spiffe"; readonly socket: WorkloadSocket | undefined };
+
+/** A command that prints the token. */
+export interface TokenCommand {
+  readonly source: "command";
+  readonly words: readonly [program: string, ...args: string[]];
+  /** The variables that options name as places of secrets: it gets none of them. */
+  readonly withheld: readonly string[];
+}
 
 type WorkloadSocket = Omit<SvidRequest, "id">;
 
@@ -30,12 +41,16 @@ export interface IdentityRequest {
 /** The path of a projected token that is mounted by this project's convention. */
 export const conventionalTokenFile = "/var/run/secrets/tokens/quay-token";
 
-const sources = ["auto", "github", "file", "spiffe", "environment"] as const;
+/** The convention `<AUDIENCE>_ID_TOKEN` for the token of a job, which GitLab's users know from sigstore. */
+export const conventionalVariable = "QUAY_ID_TOKEN";
+
+const sources = ["auto", "github", "file", "spiffe", "environment", "command"] as const;
 
 /** The options that belong to one source, each with the source that it selects. */
 const sourceOptions = [
   ["token-file", "file"],
   ["token-env", "environment"],
+  ["token-command", "command"],
   ["spiffe-socket", "spiffe"],
 ] as const;
 
@@ -80,6 +95,8 @@ function parseSource(reader: OptionReader): IdentitySource {
       return { source, path: given?.value ?? conventionalTokenFile };
     case "environment":
       return { source, variable: parseVariable(given?.value) };
+    case "command":
+      return parseCommand(given?.value, reader);
     case "spiffe":
       return { source, socket: given && parseSocket("spiffe-socket", given.value) };
     default:
@@ -110,6 +127,36 @@ function parseVariable(variable = ""): string {
     throw invalidInput("token-env", "…", "it must be the name of a variable, not the token", example);
   }
   return variable;
+}
+
+const exampleCommand = mention("token-command", "buildkite-agent oidc request-token --audience quay");
+
+function parseCommand(command = "", reader: OptionReader): TokenCommand {
+  if (command === "") {
+    throw invalidInput("token-command", "", text`${mention("identity", "command")} needs it`, exampleCommand);
+  }
+  const read = wordsOf(command);
+  if (!read.ok) {
+    // An error is printed as one line: several lines would become another command.
+    const script = command.includes("\n") ? "'…'" : shellWord(command);
+    const example = read.needsShell ? mention("token-command", `sh -c ${script}`) : exampleCommand;
+    throw invalidInput("token-command", command, read.problem, example);
+  }
+  const [program] = read.words;
+  if (isJwt(program)) {
+    throw invalidInput(
+      "token-command",
+      "…",
+      "it must be a command that prints the token, not the token",
+      exampleCommand,
+    );
+  }
+  if (program.includes("/") && !program.startsWith("/")) {
+    const problem = `${program} depends on the current folder, where a checkout may have put another file`;
+    throw invalidInput("token-command", command, problem, mention("token-command", "/usr/local/bin/print-token"));
+  }
+  const named = (["token-env", "api-token-env"] as const).map((option) => reader.optional(option));
+  return { source: "command", words: read.words, withheld: named.filter((name) => name !== undefined) };
 }
 
 /**

@@ -1,7 +1,8 @@
 /** The text of a token in a file or variable: spaces around it are accepted, nothing else is. Pure. */
 export type TokenText =
   | { readonly ok: true; readonly token: string }
-  | { readonly ok: false; readonly problem: string; readonly remedy?: string };
+  /** `field`: where the token is in a whole JSON answer. */
+  | { readonly ok: false; readonly problem: string; readonly remedy?: string; readonly field?: string };
 
 export function readTokenText(text: string): TokenText {
   const token = text.trim();
@@ -27,10 +28,10 @@ export function readTokenText(text: string): TokenText {
   return { ok: true, token };
 }
 
-/** The fields in which token servers send the token: OAuth and OpenID Connect, the distribution project, GitHub. */
-const fields = ["access_token", "id_token", "token", "value"];
+/** The fields in which the token is: OAuth and OpenID Connect, the distribution project, GitHub, Azure DevOps, the CLIs of AWS and Azure. */
+const fields = ["access_token", "id_token", "token", "value", "oidcToken", "WebIdentityToken", "accessToken"];
 
-function ofJson(text: string): { readonly problem: string; readonly remedy: string } {
+function ofJson(text: string): { readonly problem: string; readonly remedy: string; readonly field?: string } {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -40,13 +41,16 @@ function ofJson(text: string): { readonly problem: string; readonly remedy: stri
   if (typeof value === "string") {
     return { problem: "holds a token in quotes", remedy: "Remove the quotes: jq -r prints a text without them." };
   }
-  const field = fields.find(
-    (name) => typeof (value as Record<string, unknown> | null | undefined)?.[name] === "string",
-  );
+  const fieldOf = (object: unknown) =>
+    fields.find((name) => typeof (object as Record<string, unknown> | null | undefined)?.[name] === "string");
+  // Vault wraps each of its answers (its HTTP API).
+  const wrapped = fieldOf((value as { readonly data?: unknown } | null | undefined)?.data);
+  const field = fieldOf(value) ?? (wrapped && `data.${wrapped}`);
   return field
     ? {
         problem: "holds a whole JSON answer, not the token in it",
         remedy: `Keep only the ${field}: jq -r .${field}`,
+        field,
       }
-    : { problem: "holds JSON, not a token", remedy: "Keep only the token: jq -r .access_token" };
+    : { problem: "holds JSON, not a token", remedy: "Keep only the token: jq -r .FIELD prints the text of one field." };
 }

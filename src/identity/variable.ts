@@ -1,5 +1,7 @@
 import { ExplainedError } from "../platform/errors.ts";
 import { withoutSecrets } from "../platform/text.ts";
+import { mention, text } from "../platform/wording.ts";
+import { conventionalVariable } from "./source.ts";
 import { readTokenText } from "./token-text.ts";
 
 /**
@@ -19,6 +21,11 @@ export function readTokenVariable(name: string, env: Readonly<Record<string, str
         remedy: [
           read.remedy ??
             `GitLab: id_tokens: {${shown}: {aud: quay}} in the job. Elsewhere: put the JWT into ${shown} for this step only.`,
+          ...(name === conventionalVariable
+            ? [
+                text`It is taken because it is set. To use another source, unset it, or name the source by ${mention("identity", "file")}`,
+              ]
+            : []),
         ],
       },
     );

@@ -3,7 +3,7 @@
 import { audienceAdvice, sameNameAdvice } from "../identity/advice.ts";
 import { explainFinding } from "../identity/explain-issuer.ts";
 import type { IssuerFinding } from "../identity/issuer.ts";
-import { lastingInstead } from "../identity/subject.ts";
+import { lastingInstead, narrowed } from "../identity/subject.ts";
 import { bindingOf, type Identity, isoTime } from "../identity/token.ts";
 import { ExplainedError, formatBinding, privateAuthority, unreachable } from "../platform/errors.ts";
 import type { HttpFailure } from "../platform/http.ts";
@@ -103,7 +103,9 @@ function explainRefusal(
   }
   if (binding === "new") {
     const enter = `Or add to ${robot}, ${dialog(robot)}`;
-    return new ExplainedError(code, message, { remedy: [...remedy, adds, enter], binding: toAdd });
+    const narrow = narrowed(identity);
+    const only = narrow ? [narrow.says, ...narrow.advice] : [];
+    return new ExplainedError(code, message, { remedy: [...remedy, ...only, adds, enter], binding: toAdd });
   }
   // The identity is shown even if the remedy asks for no binding: only these strings match.
   const facts = formatBinding(bindingOf(identity)).map((line) => `  ${line}`);

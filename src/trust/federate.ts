@@ -33,9 +33,11 @@ export interface Federation extends Progress {
  */
 export async function federate(request: FederationRequest, platform: Platform): Promise<Federation> {
   const { mode, prune } = request;
-  const trust = await readTrust(request.source, platform);
+  const readToken = once(() => readApiToken(request.apiToken, platform));
+  const trust = await readTrust(request.source, readToken, platform);
   const linted = await lint(trust, request, platform);
-  const { management, found, plan } = await compare(trust, request, platform).catch((error: unknown) => {
+  const compared = compare(trust, { readToken, prune }, platform);
+  const { management, found, plan } = await compared.catch((error: unknown) => {
     throw error instanceof ExplainedError ? (riskOf(linted.filter(isError), [error]) ?? error) : error;
   });
   plan.warnings.forEach(platform.reporter.warning);
@@ -54,9 +56,25 @@ export async function federate(request: FederationRequest, platform: Platform): 
   }
 }
 
-async function compare(trust: Trust, request: FederationRequest, platform: Platform) {
-  const { prune } = request;
-  const management = await open(trust, scopesFor(trust, prune), request, platform);
+/** Reads a secret, and masks it. */
+type ReadToken = () => Promise<string>;
+
+/** Standard input can be read only once. */
+function once(read: ReadToken): ReadToken {
+  let token: Promise<string> | undefined;
+  return () => {
+    token ??= read();
+    return token;
+  };
+}
+
+interface Comparison {
+  readonly readToken: ReadToken;
+  readonly prune: boolean;
+}
+
+async function compare(trust: Trust, { readToken, prune }: Comparison, platform: Platform) {
+  const management = await open(trust, scopesFor(trust, prune), readToken, platform);
   const found = await findTrust(management, trust, prune);
   return { management, found, plan: planTrust(trust, found, prune) };
 }
@@ -64,7 +82,8 @@ async function compare(trust: Trust, request: FederationRequest, platform: Platf
 /** Everything that an organization trusts today. @throws ExplainedError as `federate` does */
 export async function readOrganization(request: ExportRequest, platform: Platform): Promise<FoundOrganization> {
   const scopes = { organization: "org:admin repo:admin", user: "user:admin repo:admin" };
-  return findOrganization(await open(request, scopes, request, platform), request.organization);
+  const readToken = () => readApiToken(request.apiToken, platform);
+  return findOrganization(await open(request, scopes, readToken, platform), request.organization);
 }
 
 /** Of an API token, for an organization and for a user's robots. */
@@ -83,38 +102,44 @@ function scopesFor(trust: Trust, prune: boolean): Scopes {
 async function open(
   { registry, organization }: Pick<Trust, "registry" | "organization">,
   scopes: Scopes,
-  { apiToken }: Pick<FederationRequest, "apiToken">,
+  readToken: ReadToken,
   platform: Platform,
 ) {
   platform.reporter.info(
     `Asks ${registry} about ${organization}. The API token needs the scopes ${scopes.organization} (for the robots of a user: ${scopes.user}).`,
   );
-  return openManagement({ registry, token: await readApiToken(apiToken, platform) }, platform);
+  return openManagement({ registry, token: await readToken() }, platform);
 }
 
-async function readTrust(source: TrustSource, platform: Platform): Promise<Trust> {
+async function readTrust(source: TrustSource, readToken: ReadToken, platform: Platform): Promise<Trust> {
   switch (source.kind) {
     case "file":
       return readTrustFile(source.path, source, platform.signal);
     case "options":
       return source.trust;
     case "place": {
-      const bindings = [await bindingOfPlace(source.identity, platform)];
+      const bindings = [await bindingOfPlace(source.identity, readToken, platform)];
       return { ...source.trust, robots: source.trust.robots.map((robot) => ({ ...robot, bindings })) };
     }
   }
 }
 
 /** The identity that a login would use here. */
-async function bindingOfPlace(request: IdentityRequest, platform: Platform): Promise<WantedBinding> {
+async function bindingOfPlace(
+  request: IdentityRequest,
+  readToken: ReadToken,
+  platform: Platform,
+): Promise<WantedBinding> {
   const choice = await chooseIdentity(request, platform).catch(withForms);
+  // A token-command is a child process: its environment holds no secret that is known before it starts.
+  await readToken();
   const facts = await fetchFacts(choice, request.audience, platform);
   const { issuer, subject } = asIdentity(facts);
   const warning = audienceWarning(facts);
   if (warning !== undefined) {
     platform.reporter.warning(warning);
   }
-  const lasting = lastingInstead({ subject });
+  const lasting = lastingInstead({ issuer, subject });
   if (lasting !== undefined) {
     const [why = "", ...advice] = lasting.advice;
     const form = lasting.subject === undefined ? undefined : formOf({ issuer, subject: lasting.subject });

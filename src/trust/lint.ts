@@ -1,6 +1,6 @@
 /** What is wrong or unwise about a trust, as data. Pure but for the look at issuers. */
 import { examineIssuer, type IssuerFinding } from "../identity/issuer.ts";
-import { changesWith } from "../identity/subject.ts";
+import { changesWith, lastingInstead, narrowed, once } from "../identity/subject.ts";
 import { mapLimit } from "../platform/concurrency.ts";
 import type { Platform } from "../platform/platform.ts";
 import { oneLine, unprintable } from "../platform/text.ts";
@@ -16,6 +16,7 @@ const levels = {
   blanks: "error",
   "subject-changes": "error",
   "subject-matches-once": "warning",
+  "subject-narrow": "warning",
   wildcard: "warning",
   "pull-requests-write": "warning",
   "subject-shared": "warning",
@@ -61,6 +62,7 @@ export function lintTrust(trust: Trust, { strict }: LintOptions): readonly Findi
           blanks(binding),
           wildcard(binding),
           changing(binding),
+          narrow(binding),
           pullRequests(binding, robot),
           branchThatPromotes(binding, robot),
           shared(binding, robot, firstWith),
@@ -146,9 +148,6 @@ const wildcard = ({ subject }: WantedBinding): Found | undefined =>
       }
     : undefined;
 
-/** Subjects that stay the same from run to run, but name what comes only once: a release's tag. */
-const once: ReadonlySet<string> = new Set(["tag", "branch that a bot makes"]);
-
 function changing(binding: WantedBinding): Found | undefined {
   const changes = changesWith(binding.subject);
   return changes === undefined
@@ -156,8 +155,13 @@ function changing(binding: WantedBinding): Found | undefined {
     : {
         rule: once.has(changes) ? "subject-matches-once" : "subject-changes",
         says: `The subject ${oneLine(binding.subject)} changes with every ${changes}: the binding matches only this one.`,
-        remedy: ["Name what stays the same, such as an environment."],
+        remedy: lastingInstead(binding)?.advice.slice(1) ?? [],
       };
+}
+
+function narrow(binding: WantedBinding): Found | undefined {
+  const found = narrowed(binding);
+  return found && { rule: "subject-narrow", says: oneLine(found.says, 8192), remedy: found.advice };
 }
 
 const pullRequests = ({ subject }: WantedBinding, robot: WantedRobot): Found | undefined =>

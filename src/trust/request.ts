@@ -55,7 +55,7 @@ export interface ExportRequest extends Common {
   readonly organization: string;
 }
 
-const ofIdentity = ["identity", "token-file", "token-env", "spiffe-socket", "spiffe-id"] as const;
+const ofIdentity = ["identity", "token-file", "token-env", "token-command", "spiffe-socket", "spiffe-id"] as const;
 const ofOptions = ["robot", "description", "permission", ...formKeys, "audience", ...ofIdentity] as const;
 const ofPlans = ["prune", "create-robot", "create-repository", "check", "dry-run", "strict", "offline"] as const;
 

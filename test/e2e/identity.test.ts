@@ -161,6 +161,8 @@ describe.concurrent("GitHub gives no identity", () => {
 
   test.for([
     ["a fork", fork],
+    // What is left of a secret there.
+    ["a fork with an empty QUAY_ID_TOKEN", { ...fork, env: { ...fork.env, QUAY_ID_TOKEN: "" } }],
     ["Dependabot", dependabot],
   ] as const)("without-identity: skip continues without a login, for %s", async ([, options], { expect }) => {
     const job = await createJob({ peers: peers(), idToken: false, ...options });

@@ -1,6 +1,8 @@
 /** The fault matrix, first half: the peers, and the network to them. */
 import { elsewhere, type Group, lasting, row } from "./row.ts";
 
+const command = "identity/command.test.ts";
+
 export const networkRows: readonly Group[] = [
   {
     title: "Quay's exchange",
@@ -187,6 +189,47 @@ export const networkRows: readonly Group[] = [
     ],
   },
   {
+    title: "The command that prints the token",
+    about: "It is never retried: the platform's program does that itself. Nothing has been sent to Quay yet.",
+    rows: [
+      elsewhere(
+        row("F701", "it exits with another code than 0", "token-command-failed", "its standard error is shown"),
+        command,
+        "a failure > shows the exit code and the end of standard error as one line, and nothing of standard output",
+      ),
+      elsewhere(
+        row("F702", "its program is missing", "token-command-failed", "nothing of the current folder is run"),
+        command,
+        "the program > is missing: the error says what PATH counts, and what a shell's builtin needs",
+      ),
+      elsewhere(
+        row("F703", "it prints a whole JSON answer", "token-command-unusable", "which is shown nowhere"),
+        command,
+        `an output that is no token > echo '{"oidcToken":"a.b.c"}'`,
+      ),
+      elsewhere(
+        row("F704", "it prints without end", "token-command-unusable", "killed after 64 KiB, with its process group"),
+        command,
+        "its process group is killed > when it writes more than the limit",
+      ),
+      elsewhere(
+        row("F705", "it hangs", "token-command-failed", "killed before the timeout, with its process group"),
+        command,
+        "its process group is killed > shortly before the timeout, and the error says so",
+      ),
+      elsewhere(
+        row("F706", "the run is cancelled meanwhile", "cancelled", "killed, with its process group"),
+        command,
+        "its process group is killed > when the run is cancelled, with the reason of that",
+      ),
+      elsewhere(
+        row("F707", "it leaves a process that holds its output", "recovered", "which is killed"),
+        command,
+        "its process group is killed > after it has printed the token: what it leaves running does not delay the login",
+      ),
+    ],
+  },
+  {
     title: "The registry, asked where it sends logins",
     about:
       "It is asked without a login, while the identity token is on its way. The tool sends the robot token to the host that it names.",
@@ -242,6 +285,41 @@ export const networkRows: readonly Group[] = [
         "login-refused",
         "once; Quay's reason is shown",
       ),
+    ],
+  },
+  {
+    title: "The registry, without a tool",
+    about: "The exchange has worked; with `tool: none`, this program itself verifies the robot token at the registry.",
+    file: "registry.test.ts",
+    rows: [
+      row("F501", "429", "registry-unavailable", lasting),
+      row("F502", "500", "registry-unavailable", "after three attempts"),
+      row("F503", "502 at first", "recovered"),
+      row("F504", "502", "registry-unavailable", lasting),
+      row("F505", "503", "registry-unavailable", lasting),
+      row("F506", "504", "registry-unavailable", lasting),
+      row("F507", "no answer", "timeout"),
+      row("F508", "an answer after a second", "recovered"),
+      row("F509", "reset", "registry-unavailable", lasting),
+      row("F510", "half an answer", "registry-unavailable", lasting),
+      row("F511", "an answer of 10 MB", "quay-answer-unusable", "once; no more than 256 KiB are read"),
+      row("F512", "a redirect", "quay-answer-unusable", "once; it is not followed"),
+      row("F513", "429 with Retry-After in seconds", "recovered"),
+      row("F514", "429 with Retry-After of 3,000 years", "registry-unavailable", "once; a wait too long is not begun"),
+      row("F515", "a status of a proxy's own, 520", "registry-unavailable", lasting),
+      row("F516", "a page that is no error", "quay-answer-unusable", "once"),
+      row("F517", "certificate expired", "tls-untrusted", "once; nothing is sent"),
+      row("F518", "certificate for another name", "tls-untrusted", "once; nothing is sent"),
+      row("F519", "certificate of an unknown root", "tls-untrusted", "once; nothing is sent"),
+      row("F520", "its name is unknown to DNS", "registry-unavailable", lasting),
+      row("F521", "connection refused", "registry-unavailable", lasting),
+      row("F522", "refused at first", "recovered"),
+      row("F523", "reset (TCP) at the first bytes", "registry-unavailable", lasting),
+      row("F524", "cut in the middle of the TLS handshake", "registry-unavailable", lasting),
+      row("F525", "nothing comes through", "timeout"),
+      row("F526", "a slow network: 150 ms more for each packet", "recovered"),
+      row("F527", "robots are turned off", "robots-disabled", "once; Quay's reason is shown"),
+      row("F528", "the robot is deleted between exchange and check", "login-refused", "once; Quay's reason is shown"),
     ],
   },
 ];

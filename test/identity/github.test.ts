@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { fetchGitHubToken, hasGitHubEndpoint, missingGitHubEndpoint } from "../../src/identity/github.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { hasGitHubEndpoint } from "../../src/identity/choice.ts";
+import { fetchGitHubToken, missingGitHubEndpoint } from "../../src/identity/github.ts";
 import type { Environment } from "../../src/platform/environment.ts";
-import type { ErrorCode } from "../../src/platform/errors.ts";
+import { type ErrorCode, formatError } from "../../src/platform/errors.ts";
 import { failure, failureOf, failureText, fakeClock, makeFolder, testPlatform } from "../fixtures.ts";
 import { type Github, startGithub } from "../quay-stand-in/github.ts";
 import { type IssuerServer, startIssuer } from "../quay-stand-in/issuer.ts";
@@ -54,6 +55,42 @@ test("accepts an address without a query, and one with an audience", async () =>
   const error = await failure(fetchGitHubToken("quay", local(bare)));
   expect(error.code).toBe("identity-endpoint-refused"); // api-version is missing
   expect(github.requests.map(({ audience }) => audience)).toEqual(["quay", "quay"]);
+});
+
+describe("Forgejo", () => {
+  const forgejo = { GITHUB_ACTIONS: "true", GITEA_ACTIONS: "true", FORGEJO_ACTIONS: "true", GITHUB_JOB: "build" };
+  const speaksOf = (text: string) => [...text.matchAll(/GitHub|Forgejo|Gitea|githubstatus/g)].map(([name]) => name);
+
+  test("gives its token at its own form of address", async () => {
+    const instance = await startGithub(githubAuthority, issuer, { isForgejo: true });
+    onTestFinished(instance.close);
+    expect(await fetchGitHubToken("quay", local({ ...forgejo, ...instance.env }))).toBe(instance.issued.at(-1));
+    expect(instance.requests).toEqual([{ audience: "quay", authorized: true }]);
+  });
+
+  test.each<[string, Scripted, ErrorCode, string]>([
+    ["refuses", answer(403, {}), "identity-endpoint-refused", "enable-openid-connect: true"],
+    ["fails", answer(500, ""), "identity-endpoint-failed", "check that Forgejo is up"],
+  ])("is named where its endpoint %s", async (_, fault, code, remedy) => {
+    github.script.always(fault);
+    const error = await failure(fetchGitHubToken("quay", local({ ...github.env, ...forgejo })));
+    expect(error.code).toBe(code);
+    expect(error.remedy.join("\n")).toContain(remedy);
+    expect(new Set(speaksOf(formatError(error, () => "")))).toEqual(new Set(["Forgejo"]));
+  });
+
+  test("a job without permission gets the key of Forgejo's workflows", async () => {
+    const error = failureOf(await missingGitHubEndpoint("acme/app/w.yml@r", testPlatform({ env: forgejo })));
+    expect(error.code).toBe("github-permission-missing");
+    expect(error.message).toBe("The job build has no permission to request an identity token from Forgejo.");
+    expect(error.remedy.at(-1)).toBe("  enable-openid-connect: true");
+  });
+
+  test("Gitea has no tokens, and no setting would help", async () => {
+    const env = { GITHUB_ACTIONS: "true", GITEA_ACTIONS: "true" };
+    const error = failureOf(await missingGitHubEndpoint(undefined, testPlatform({ env })));
+    expect([error.code, error.message]).toEqual(["identity-not-found", "Gitea has no identity tokens for its jobs."]);
+  });
 });
 
 describe("retries temporary faults", () => {

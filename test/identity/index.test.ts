@@ -89,8 +89,43 @@ describe("auto takes the first source that exists", () => {
     });
   });
 
+  describe("QUAY_ID_TOKEN", () => {
+    test("comes after GitHub and SPIFFE, and before the conventional file", async () => {
+      await withConventionalFile();
+      const env = { QUAY_ID_TOKEN: "x" };
+      expect(await choose({}, { ...endpoint, ...env })).toMatchObject({ source: "github" });
+      expect(await choose({}, { ...withSocket, ...env })).toMatchObject({ source: "spiffe" });
+      expect(await choose({}, { GITHUB_ACTIONS: "true", ...env })).toEqual({
+        source: "environment",
+        variable: "QUAY_ID_TOKEN",
+        why: "the variable QUAY_ID_TOKEN, which is set",
+      });
+    });
+
+    test.each([
+      ["", "token-variable-unusable", "is empty"],
+      [" ", "token-variable-unusable", "is empty"],
+      ["not-a-jwt", "token-not-a-jwt", "from the variable QUAY_ID_TOKEN is not a JWT"],
+    ])("%j is an error: no other source takes its place", async (value, code, message) => {
+      await withConventionalFile();
+      const platform = testPlatform({ env: { QUAY_ID_TOKEN: value } });
+      const choice = await chooseIdentity(parseIdentityRequest(readOptions({})), platform);
+      const error = await failure(fetchFacts(choice, "quay", platform));
+      expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)]);
+      if (code === "token-variable-unusable") {
+        expect(error.remedy.at(-1)).toContain("unset it, or name the source by identity: file");
+      }
+    });
+  });
+
   test("explains on GitHub why there is none", async () => {
     expect((await failure(choose({}, { GITHUB_ACTIONS: "true" }))).code).toBe("github-permission-missing");
+  });
+
+  test.each(["", " "])("explains on GitHub why there is none, where QUAY_ID_TOKEN is %j", async (QUAY_ID_TOKEN) => {
+    await withConventionalFile();
+    const error = await failure(choose({}, { GITHUB_ACTIONS: "true", QUAY_ID_TOKEN }));
+    expect(error.code).toBe("github-permission-missing");
   });
 
   test("names elsewhere what was looked for", async () => {
@@ -121,6 +156,59 @@ describe("auto takes the first source that exists", () => {
   });
 });
 
+describe("asks no metadata service of a cloud by itself", () => {
+  const clouds = {
+    "Google Cloud": { GCE_METADATA_HOST: "127.0.0.1:9", K_SERVICE: "s", GOOGLE_CLOUD_PROJECT: "p" },
+    AWS: {
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://127.0.0.1:9/",
+      AWS_EXECUTION_ENV: "AWS_ECS_FARGATE",
+      AWS_WEB_IDENTITY_TOKEN_FILE: "/etc/hostname",
+    },
+    Azure: { IDENTITY_ENDPOINT: "http://127.0.0.1:9/", IDENTITY_HEADER: "s", MSI_ENDPOINT: "http://127.0.0.1:9/" },
+    "Azure DevOps": { SYSTEM_OIDCREQUESTURI: "http://127.0.0.1:9/", SYSTEM_ACCESSTOKEN: "s", TF_BUILD: "True" },
+    Fly: { FLY_MACHINE_ID: "148e", FLY_APP_NAME: "app" },
+  };
+  test.each(Object.entries(clouds))("%s", async (_, env) => {
+    const platform = testPlatform({ env: { PATH: "/usr/bin:/bin", ...env } });
+    const asked: unknown[] = [];
+    const http = { ...platform.http, open: (...request: unknown[]) => asked.push(request) as never };
+    const choosing = chooseIdentity(parseIdentityRequest(readOptions({})), { ...platform, http });
+    expect((await failure(choosing)).code).toBe("identity-not-found");
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("where nothing is found, the platform's own way is named:", () => {
+  const hint = async (env: Environment) => (await failure(choose({ audience: "registry" }, env))).remedy[1];
+  test.each<[Environment, string]>([
+    [{ GITLAB_CI: "true" }, "GitLab: add to the job id_tokens: {QUAY_ID_TOKEN: {aud: registry}}"],
+    [
+      { BUILDKITE: "true" },
+      "Buildkite: token-command: buildkite-agent oidc request-token --audience registry --subject-claim pipeline_id",
+    ],
+    [{ CIRCLECI: "true" }, `CircleCI: token-command: circleci run oidc get --claims '{"aud":"registry"}'`],
+    [
+      { BITBUCKET_BUILD_NUMBER: "7" },
+      "Bitbucket: the subject of its tokens names the step, so no binding matches twice",
+    ],
+    [{ SYSTEM_OIDCREQUESTURI: "https://x" }, "Azure DevOps: the job asks for its token at SYSTEM_OIDCREQUESTURI"],
+    [{ SEMAPHORE: "true" }, "Semaphore: token-env: SEMAPHORE_OIDC_TOKEN"],
+    [
+      { TFC_RUN_ID: "run-1" },
+      "HCP Terraform: set TFC_WORKLOAD_IDENTITY_AUDIENCE in the workspace, then token-env: TFC",
+    ],
+    [{ SPACELIFT_OIDC_TOKEN: "x" }, "Spacelift: token-env: SPACELIFT_OIDC_TOKEN"],
+    [{ JENKINS_URL: "https://x" }, "Jenkins: bind the credential"],
+    [{ FLY_MACHINE_ID: "1" }, "Fly: the machine asks for its token at the socket /.fly/api"],
+    [
+      { AWS_EXECUTION_ENV: "AWS_ECS_EC2" },
+      "AWS: token-command: aws sts get-web-identity-token --audience registry --signing",
+    ],
+  ])("%j", async (env, expected) => {
+    expect(await hint(env)).toContain(expected);
+  });
+});
+
 describe("an explicit source", () => {
   test("is used, with the reason for the log", async () => {
     expect(await choose({ identity: "github" }, endpoint)).toMatchObject({
@@ -132,6 +220,12 @@ describe("an explicit source", () => {
       path: "/var/run/secrets/tokens/quay-token",
     });
     expect(await choose({ identity: "environment", "token-env": "T" }, {})).toMatchObject({ why: "the variable T" });
+    expect(
+      await choose({ "token-command": "vault read -field=token identity/oidc/token/quay" }, endpoint),
+    ).toMatchObject({
+      source: "command",
+      why: "the command vault read",
+    });
   });
 
   test("is never replaced by another", async () => {

@@ -40,6 +40,18 @@ describe("each source can be named, or selected by its own option", () => {
       { source: "environment", variable: "QUAY_TOKEN" },
     ],
     [{ "token-env": "_t1" }, { source: "environment", variable: "_t1" }],
+    [
+      { "token-command": "aws sts  get-web-identity-token\t--audience 'quay' " },
+      {
+        source: "command",
+        words: ["aws", "sts", "get-web-identity-token", "--audience", "quay"],
+        withheld: ["QUAY_API_TOKEN"],
+      },
+    ],
+    [
+      { identity: "command", "token-command": "/opt/print-token", "api-token-env": "ADMIN" },
+      { source: "command", words: ["/opt/print-token"], withheld: ["ADMIN"] },
+    ],
     [{ identity: "spiffe" }, { source: "spiffe", socket: undefined }],
     [
       { identity: "spiffe", "spiffe-socket": address },
@@ -87,11 +99,55 @@ describe("contradictions", () => {
       { identity: "gitlab" },
       "identity",
       "gitlab",
-      "it must be one of auto, github, file, spiffe, environment",
+      "it must be one of auto, github, file, spiffe, environment, command",
       "identity: auto",
     ],
     [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
+    [
+      { identity: "command" },
+      "token-command",
+      "",
+      "identity: command needs it",
+      "token-command: buildkite-agent oidc request-token --audience quay",
+    ],
+    [
+      { "token-command": "bin/token" },
+      "token-command",
+      "bin/token",
+      "bin/token depends on the current folder, where a checkout may have put another file",
+      "token-command: /usr/local/bin/print-token",
+    ],
+    [
+      { "token-command": "curl -s 'https://x | jq" },
+      "token-command",
+      "curl -s 'https://x | jq",
+      "its quote ' (character 9) has no end",
+      "token-command: buildkite-agent oidc request-token --audience quay",
+    ],
+    [
+      { "token-command": "curl -s https://x/ | jq -r '.t'" },
+      "token-command",
+      "curl -s https://x/ | jq -r '.t'",
+      "it has | (character 20): a shell would connect commands with it, but no shell runs it. Between single quotes the character stands for itself",
+      "token-command: sh -c 'curl -s https://x/ | jq -r '\\''.t'\\'''",
+    ],
+    [
+      { "token-command": "x\ny" },
+      "token-command",
+      "x\ny",
+      "it has a line break (character 2): a shell would begin another command at it, but no shell runs it. Between single quotes the character stands for itself",
+      "token-command: sh -c '…'",
+    ],
     // Two sources at once, each pair.
+    [{ "token-file": "/t", "token-command": "c" }, "token-command", "c", 'token-file is set too ("/t")', two],
+    [{ "token-env": "T", "token-command": "c" }, "token-command", "c", 'token-env is set too ("T")', two],
+    [
+      { "token-command": "c", "spiffe-socket": address },
+      "spiffe-socket",
+      address,
+      'token-command is set too ("c")',
+      two,
+    ],
     [{ "token-file": "/t", "token-env": "T" }, "token-env", "T", 'token-file is set too ("/t")', two],
     [{ "token-file": "/t", "spiffe-socket": address }, "spiffe-socket", address, 'token-file is set too ("/t")', two],
     [{ "token-env": "T", "spiffe-socket": address }, "spiffe-socket", address, 'token-env is set too ("T")', two],
@@ -105,6 +161,8 @@ describe("contradictions", () => {
     // An option of another source than the chosen one.
     [{ identity: "github", "token-file": "/t" }, "token-file", "/t", unused("github"), "identity: auto"],
     [{ identity: "spiffe", "token-file": "/t" }, "token-file", "/t", unused("spiffe"), "identity: auto"],
+    [{ identity: "github", "token-command": "c" }, "token-command", "c", unused("github"), "identity: auto"],
+    [{ identity: "command", "token-file": "/t" }, "token-file", "/t", unused("command"), "identity: auto"],
     [{ identity: "environment", "token-file": "/t" }, "token-file", "/t", unused("environment"), "identity: auto"],
     [{ identity: "file", "token-env": "T" }, "token-env", "T", unused("file"), "identity: auto"],
     [{ identity: "spiffe", "token-env": "T" }, "token-env", "T", unused("spiffe"), "identity: auto"],
@@ -114,6 +172,7 @@ describe("contradictions", () => {
     [{ identity: "github", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("github"), "identity: auto"],
     [{ identity: "file", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("file"), "identity: auto"],
     [{ "token-file": "/t", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("file"), "identity: auto"],
+    [{ "token-command": "c", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("command"), "identity: auto"],
     [{ "token-env": "T", "spiffe-id": "ci" }, "spiffe-id", "ci", unused("environment"), "identity: auto"],
     // Addresses.
     [
@@ -160,6 +219,14 @@ describe("never shows a token given in place of the variable's name", () => {
   test.each(["1T", "A-B", "A B", "$T", "ß"])("rejects %s as the name of a variable", async (name) => {
     expect((await failure(() => parse({ "token-env": name }))).message).toContain("it must be the name of a variable");
   });
+});
+
+test("never shows a token given in place of the command", async () => {
+  const error = await failure(() => parse({ "token-command": jwt }));
+  expect(error.message).toBe(
+    'The option "token-command" is "…": it must be a command that prints the token, not the token.',
+  );
+  expect(formatError(error)).not.toContain(jwt.split(".")[1]);
 });
 
 test("names the variable of an invalid address", async () => {

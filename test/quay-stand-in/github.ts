@@ -36,6 +36,8 @@ export interface GithubOptions {
   certificate?: Certificate;
   /** Claims over the issuer's defaults. */
   claims?: Record<string, unknown>;
+  /** The address as Forgejo 15 has it: another path, and another query of its own. */
+  isForgejo?: boolean;
 }
 
 export async function startGithub(authority: Authority, issuer: Issuer, options: GithubOptions = {}): Promise<Github> {
@@ -53,19 +55,24 @@ export async function startGithub(authority: Authority, issuer: Issuer, options:
     requests.push({ audience, authorized });
     const scripted = script.take(request);
     if (scripted !== undefined && (await play(scripted, response))) return;
-    if (url.searchParams.get("api-version") !== "2.0")
-      return json(response, 400, { message: "api-version is required" });
+    if (url.pathname !== own.pathname) return json(response, 404, { message: "Not found" });
+    for (const [name, value] of own.searchParams)
+      if (url.searchParams.get(name) !== value) return json(response, 400, { message: `${name} is required` });
     if (!authorized) return json(response, 401, { message: "Not authorized" });
     const value = await issuer.sign({ aud: audience || OWNER, ...claims });
     issued.push(value);
     json(response, 200, { count: value.length, value });
   }
 
+  const path = options.isForgejo
+    ? "/api/actions/_apis/pipelines/workflows/7/idtoken?placeholder=true"
+    : "/token?api-version=2.0";
+  const own = new URL(path, "https://localhost");
   const certificate = options.certificate ?? (await authority.issue());
   const server = await listen(createServer(certificate, (request, response) => void handle(request, response)));
   return {
     env: {
-      ACTIONS_ID_TOKEN_REQUEST_URL: `https://localhost:${server.port}/token?api-version=2.0`,
+      ACTIONS_ID_TOKEN_REQUEST_URL: `https://localhost:${server.port}${path}`,
       ACTIONS_ID_TOKEN_REQUEST_TOKEN: secret,
     },
     issued,

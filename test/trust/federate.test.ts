@@ -199,6 +199,19 @@ describe("this place's identity", () => {
     expect(platform.reporter.secrets).toContain(env.MINE);
   });
 
+  test("comes from a command that gets no copy of the API token, wherever that comes from", async () => {
+    const robot = newName();
+    addRobot(peers.quay.store, robot);
+    const { MINE } = await envWith();
+    const file = await fileWith(peers.oauthToken);
+    const env = { QUAY_API_TOKEN: peers.oauthToken, COPY: peers.oauthToken, PATH: "/usr/bin:/bin" };
+    const command = { "token-command": `sh -c '[ -z "$COPY" ] && echo ${MINE}'`, offline: "true", robot };
+    for (const from of [{}, { "api-token-file": file }]) {
+      const without = { ...env, QUAY_API_TOKEN: "api-token-file" in from ? "" : env.QUAY_API_TOKEN };
+      expect(await run({ ...command, ...from }, platformHere(without))).toMatchObject({ failure: undefined });
+    }
+  });
+
   test("with another audience is bound with a warning", async () => {
     const robot = newName();
     addRobot(peers.quay.store, robot);
@@ -210,7 +223,7 @@ describe("this place's identity", () => {
 
   test.each([
     ["repo:acme/app:ref:refs/tags/v1", "subject: repo:acme/app:environment:release"],
-    ["tenant:1:run_id:7", "Have the issuer build it from what stays the same"],
+    ["repository_owner:acme:run_id:7", "a template of its own"],
   ])("that changes with each run is refused, with what to bind instead: %s", async (sub, advice) => {
     const output = await failureText("trust-risky", run(values("acme+ci"), platformHere(await envWith({ sub }))));
     expect(output).toContain(advice);

@@ -107,12 +107,31 @@ describe("a subject", () => {
     ["{11111111-2222-3333-4444-555555555555}:{66666666-7777-8888-9999-000000000000}", "subject-changes", "error"],
     // An account and a project: they stay.
     ["org/11111111-2222-3333-4444-555555555555/project/66666666-7777-8888-9999-000000000000", undefined],
+    ["org/11111111-2222/project/66666666-7777/user/88888888-9999", "subject-narrow", "warning"],
+    ["org/1/project/2/user/3/vcs-origin/github.com/acme/app/vcs-ref/refs/heads/main", "subject-narrow", "warning"],
+    ["project_path:a/b:ref_type:branch:ref:refs/merge-requests/7/head", "subject-changes", "error"],
+    ["project_path:a/b:ref_type:branch:ref:renovate/node-24.x", "subject-matches-once", "warning"],
+    ["org:acme:project:936a5312:repo:web:ref_type:pr:ref:refs/heads/main", "subject-changes", "error"],
     ["repo:acme/app:ref:refs/tags/v1.0", "subject-matches-once", "warning"],
     ["project_path:a/b:ref_type:tag:ref:v1.0", "subject-matches-once", "warning"],
     ["repo:acme/app:ref:refs/heads/renovate/node", "subject-matches-once", "warning"],
     ["repo:acme/app:ref:refs/heads/main", undefined],
   ])("%j", (subject, rule, level) => {
     expect(rules(lint([robot("acme+ci", [bind(subject)])]))).toEqual(rule ? [[rule, level]] : []);
+  });
+
+  test("of a machine of Fly's is narrow; the same of another issuer is not", () => {
+    const of = (issuer: string) => rules(lint([robot("acme+ci", [bind("acme:app:fixture-1", issuer)])]));
+    expect(of("https://oidc.fly.io/acme")).toEqual([["subject-narrow", "warning"]]);
+    expect(of("https://oidc.example.com")).toEqual([]);
+  });
+
+  test("that changes comes with its platform's cure", () => {
+    const remedyOf = (subject: string) => lint([robot("acme+ci", [bind(subject)])])[0]?.remedy.join("\n");
+    expect(remedyOf("organization:a:pipeline:p:ref:refs/heads/main:commit:9f3b5c1:step:build")).toContain(
+      "--subject-claim pipeline_id",
+    );
+    expect(remedyOf("repo:acme/app:ref:refs/pull/12/merge")).toContain("environment: release");
   });
 
   test("with a blank at the end of its issuer", () => {

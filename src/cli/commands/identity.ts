@@ -1,9 +1,9 @@
 import { inspectIdentity } from "../../identity/inspect.ts";
 import { parseIdentityRequest } from "../../identity/source.ts";
-import { changesWith, lastingInstead } from "../../identity/subject.ts";
+import { changesWith, lastingInstead, narrowed } from "../../identity/subject.ts";
 import { audienceToEnter, isoTime } from "../../identity/token.ts";
 import { parseTimeout, readOptions } from "../../options/reader.ts";
-import { formatBinding } from "../../platform/errors.ts";
+import { type ExplainedError, formatBinding } from "../../platform/errors.ts";
 import { oneLine } from "../../platform/text.ts";
 import { federateCommand } from "../../quay/federate-command.ts";
 import { readRoots } from "../../tools/certificates.ts";
@@ -24,7 +24,8 @@ export async function identity(call: Call): Promise<Outcome> {
   if (warning !== undefined) {
     call.terminal.warning(warning);
   }
-  const changes = subject && changesWith(subject);
+  const changes = subject === undefined ? undefined : changesWith(subject);
+  const narrow = subject === undefined ? undefined : narrowed({ issuer, subject });
   const entered = audienceToEnter(facts);
   const binding = issuer && subject ? { issuer, subject, ...(entered && { audiences: [entered] }) } : undefined;
   return {
@@ -37,7 +38,7 @@ export async function identity(call: Call): Promise<Outcome> {
         ["algorithm", algorithm],
         ["key-id", keyId ?? none],
         ["expires-at", end ?? none],
-        ["acceptable", problem ? "no" : "yes: Quay accepts the algorithm, and the issuer publishes the key"],
+        ["acceptable", verdictOf(problem, changes)],
       ]),
       ...(binding && !problem ? ["", ...howToTrust(binding)] : []),
     ],
@@ -52,11 +53,26 @@ export async function identity(call: Call): Promise<Outcome> {
       "expires-at": end ?? null,
       acceptable: problem === undefined,
       ...(changes && { "subject-changes-with": changes }),
-      federation: binding ? [binding] : [],
+      ...(narrow && { "subject-matches-only": narrow.says }),
+      // Where nothing that a binding could name stays the same, there is none to enter.
+      federation: binding && !isHopeless(binding) ? [binding] : [],
     },
     failure: problem,
   };
 }
+
+function verdictOf(problem: ExplainedError | undefined, changes: string | undefined): string {
+  const once = changes && `a binding matches once: the subject changes with every ${changes}`;
+  if (problem) {
+    return once ? `no, and ${once}` : "no";
+  }
+  return once ? `yes, but ${once}` : "yes: Quay accepts the algorithm, and the issuer publishes the key";
+}
+
+const isHopeless = (now: Federation): boolean => {
+  const lasting = lastingInstead(now);
+  return lasting !== undefined && lasting.subject === undefined;
+};
 
 interface Federation {
   readonly issuer: string;
@@ -68,11 +84,16 @@ interface Federation {
 /** The command that adds the binding, and what to enter in Quay's dialog instead. */
 function howToTrust(now: Federation): readonly string[] {
   const lasting = lastingInstead(now);
+  if (lasting && isHopeless(now)) {
+    return lasting.advice.map((line) => oneLine(line, 8192));
+  }
+  const narrow = narrowed(now);
   const binding = { ...now, ...(lasting?.subject && { subject: lasting.subject }) };
   const { issuer, subject, audiences: [audience = "(none)"] = [] } = binding;
   const command = federateCommand({ ...binding, audience, robot: "ORGANIZATION+ROBOT" });
   return [
     ...(lasting?.advice ?? []),
+    ...(narrow ? [narrow.says, ...narrow.advice] : []),
     `To let a robot trust ${lasting ? "that" : "it"}, with a token of Quay's API in QUAY_API_TOKEN:`,
     `  ${command}`,
     "or enter in Quay, under Robot accounts > the robot > Set robot federation:",

@@ -97,6 +97,39 @@ describe.concurrent("identity", () => {
     });
   });
 
+  test("says that no binding fits a subject of each step, and prints none", async ({ expect }) => {
+    const subject = "{11111111-2222-3333-4444-555555555555}:{66666666-7777-8888-9999-000000000000}";
+    const machine = await machineWithToken(peers(), {}, { sub: subject });
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
+    expect(resultsOf(ran.stdout).acceptable).toBe(
+      "yes, but a binding matches once: the subject changes with every step",
+    );
+    expect(ran.stdout).toContain("Bitbucket has no other subject, so no binding works for its own tokens.");
+    expect(ran.stdout).not.toContain("federate");
+    const json = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ subject, "subject-changes-with": "step", federation: [] });
+  });
+
+  test("says of an issuer that can't be reached, too, that no binding fits the subject", async ({ expect }) => {
+    const claims = { sub: "repo:acme/app:ref:refs/tags/v1.2.3", iss: "https://localhost:1" };
+    const machine = await machineWithToken(peers(), {}, claims);
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
+    expect(resultsOf(ran.stdout).acceptable).toBe("no, and a binding matches once: the subject changes with every tag");
+  });
+
+  test("says that a binding matches one user's pipelines, and prints it", async ({ expect }) => {
+    const subject = "org/1111/project/2222/user/3333";
+    const machine = await machineWithToken(peers(), {}, { sub: subject });
+    const ran = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust()]);
+    expect(ran.stdout).toContain("names the user who starts the pipeline");
+    expect(ran.stdout).toMatch(/^ {2}subject {3}org\/1111\/project\/2222\/user\/3333$/m);
+    const json = await machine.run(["identity", "--token-file", machine.tokenFile, ...trust(), "--output=json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      "subject-matches-only": expect.stringContaining("no other user's pipelines"),
+      federation: [{ subject }],
+    });
+  });
+
   test("names the option for an issuer with an unknown certificate", async ({ expect }) => {
     const machine = await machineWithToken(peers());
     const ran = await machine.run(["identity", "--token-file", machine.tokenFile]);
