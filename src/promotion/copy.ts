@@ -1,6 +1,7 @@
 /** Copies one image by its digest with `skopeo copy`: no tag changes. */
 import { dirname } from "node:path";
 import { isoTime } from "../identity/token.ts";
+import { toolEnvironment } from "../platform/child-environment.ts";
 import { ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { type Command, start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -10,8 +11,7 @@ import { remedies } from "../quay/explain.ts";
 import { explainState } from "../quay/states.ts";
 import { readToolFailure, type ToolWords } from "../tools/failures.ts";
 import { withStandIns } from "../tools/helpers.ts";
-import { toolEnvironment } from "../tools/tool-environment.ts";
-import type { Tool } from "../tools/tools.ts";
+import type { Program } from "../tools/tools.ts";
 import type { EndpointLogin, Endpoints } from "./logins.ts";
 import { byDigest, type Repository } from "./reference.ts";
 
@@ -30,7 +30,7 @@ export type Copier = (copy: Copy) => Promise<void>;
 
 /** What all copies of a promotion have in common. */
 export interface CopyTools {
-  readonly tool: Tool;
+  readonly tool: Program;
   readonly endpoints: Endpoints;
   /** Milliseconds without data in either direction after which an attempt is killed, on systems that count the bytes. */
   readonly idleMs: number;

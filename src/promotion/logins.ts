@@ -13,7 +13,8 @@ import type { Reporter } from "../platform/reporter.ts";
 import { type Mention, mention, plainly, text, type Words, withMentions } from "../platform/wording.ts";
 import type { RobotToken } from "../quay/exchange.ts";
 import type { Realm } from "../registry/realm.ts";
-import { standInForHelpers } from "../tools/helpers.ts";
+import { offerRoots } from "../tools/certificates.ts";
+import { assertFilesAreRead, standInForHelpers } from "../tools/helpers.ts";
 import type { PromotionRequest } from "./request.ts";
 import type { PromotionContext } from "./result.ts";
 import { readSourceLogins, type SourceLogin, writeSourceLogins } from "./source-login.ts";
@@ -60,35 +61,34 @@ export async function openEndpoints(
   platform: Platform,
 ): Promise<Endpoints> {
   const { reporter } = platform;
+  await assertFilesAreRead(platform.env);
   const others = await readOthers(request, reporter);
   const { writer, reader, isSame } = partiesOf(request);
   const quietly = { ...platform, reporter: withoutRepeats(reporter) };
   const open: LiveLogin[] = [];
   const close = async () => void (await Promise.all(open.map((each) => each.close())));
-  let ofOthers: string | undefined;
   try {
     const parties = reader && !isSame ? [writer, reader] : [writer];
     await mapLimit(parties, parties.length, async (party, index) => {
       open[index] = await logIn(party, request, context, quietly);
     });
-    const [{ session } = {}] = open;
-    if (session && others.size > 0) {
-      // Below the private folder of the destination's login, which is removed with it.
-      ofOthers = await writeSourceLogins([...others.values()], join(session.folder, "source"));
-    }
+    const [writing, reading = isSame ? writing : undefined] = open;
+    const { roots } = context.workplace;
+    // What the tools need is below the private folder of the destination's login, which is removed with it.
+    const below = (name: string) => writing && join(writing.session.folder, name);
+    const [forSource, forRoots, forHelpers] = [below("source"), below("certificates"), below("helpers")];
+    const ofOthers = forSource && others.size > 0 && (await writeSourceLogins([...others.values()], forSource));
+    return {
+      source: { name: "source", login: reading, authFile: reading?.authFile ?? (ofOthers || undefined), others },
+      destination: { name: "destination", login: writing, authFile: writing?.authFile, others: new Map() },
+      certificates: roots && forRoots && (await offerRoots(roots, forRoots)),
+      helpers: forHelpers && (await standInForHelpers(platform.env, forHelpers)),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
-  const [writing, reading = isSame ? writing : undefined] = open;
-  const { roots } = context.workplace;
-  return {
-    source: { name: "source", login: reading, authFile: reading?.authFile ?? ofOthers, others },
-    destination: { name: "destination", login: writing, authFile: writing?.authFile, others: new Map() },
-    certificates: roots && writing && join(writing.session.folder, "certificates"),
-    helpers: writing && (await standInForHelpers(platform.env, join(writing.session.folder, "helpers"))),
-    close,
-  };
 }
 
 /** Reads the logins of the option source-auth-file, and masks them. */
@@ -280,7 +280,7 @@ function asLogin(request: PromotionRequest, { registry, robot, tokenHost }: Part
     tokenHost,
     robots: [{ robot, scope: registry }],
     identity: request.identity,
-    tool: "skopeo",
+    tool: "none", // a process for each login and renewal would only cost time
     store: { authFile, authFileMode: undefined, dockerConfig: false },
     access: [],
   };

@@ -4,7 +4,7 @@ import { createLimit, mapLimit } from "../platform/concurrency.ts";
 import type { Platform } from "../platform/platform.ts";
 import { createClient, type RepositoryClient } from "../registry/client.ts";
 import { createTransport, type Transport } from "../registry/transport.ts";
-import { findTool } from "../tools/tools.ts";
+import { findProgram } from "../tools/tools.ts";
 import { type Applied, apply, type Means, notApplied } from "./apply.ts";
 import { type CopyTools, copyByDigest } from "./copy.ts";
 import { type Endpoint, openEndpoints } from "./logins.ts";
@@ -26,7 +26,7 @@ export async function promote(
   const { promotions, parallel, timeoutSeconds } = request;
   const platform = context.createPlatform(undefined);
   try {
-    const tool = await findTool("skopeo", false, platform.env);
+    const tool = await findProgram("skopeo", platform.env);
     const endpoints = await openEndpoints(request, context, platform);
     try {
       const clientOf = clientsOf(request, platform);

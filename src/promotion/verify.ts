@@ -1,10 +1,10 @@
 /** The user's own check of an image, before it is promoted. */
 import { dirname } from "node:path";
+import { commandEnvironment } from "../platform/child-environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { start } from "../platform/exec.ts";
 import type { Platform } from "../platform/platform.ts";
 import { mention, text } from "../platform/wording.ts";
-import { commandEnvironment } from "../tools/tool-environment.ts";
 import type { Endpoints } from "./logins.ts";
 
 /**

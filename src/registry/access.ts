@@ -41,7 +41,7 @@ export async function assertAccess(
 ): Promise<void> {
   let hasFailed = false;
   const missing = await mapLimit(wanted, maxConcurrentChecks, async ({ repository, actions }) => {
-    const robot = robotFor(repository, registry, robots)?.robot;
+    const robot = robotFor(repository, robots, actions)?.robot;
     const token = tokens.find((candidate) => candidate.robot === robot);
     if (token === undefined || hasFailed) {
       return undefined;
@@ -206,9 +206,13 @@ export async function whyRefused(
   }
 }
 
-/** @returns undefined if the answer has no reason */
-export function explainRefusal({ body }: HttpAnswer, registry: string, robot: string): ExplainedError | undefined {
-  const reason = registryReason(body);
+/** @returns undefined if the answer is no refusal, or has no reason */
+export function explainRefusal(
+  { status, body }: HttpAnswer,
+  registry: string,
+  robot: string,
+): ExplainedError | undefined {
+  const reason = status === 401 || status === 403 ? registryReason(body) : undefined;
   if (reason === undefined) {
     return undefined;
   }
@@ -222,9 +226,12 @@ export function explainRefusal({ body }: HttpAnswer, registry: string, robot: st
   );
 }
 
-/** A registry's own reason: `{"errors": [{code, message}]}` (OCI distribution specification, "Error codes"). */
+/**
+ * A registry's own reason: `{"errors": [{code, message}]}` (OCI distribution specification, "Error codes"), or Quay's
+ * `{"message"}` or `{"error"}`.
+ */
 export function registryReason(body: string): string | undefined {
-  const { errors } = parseObject(body) ?? {};
-  const reason: unknown = Array.isArray(errors) ? errors[0]?.message : undefined;
+  const { errors, message, error } = parseObject(body) ?? {};
+  const reason: unknown = (Array.isArray(errors) ? errors[0]?.message : undefined) ?? message ?? error;
   return typeof reason === "string" ? oneLine(reason) : undefined;
 }

@@ -6,13 +6,18 @@
 import { access, constants, readdir, rm } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
+import { helperName, removal } from "../authfile/cred-helpers.ts";
+import { containersLocations } from "../authfile/locations.ts";
+import { type AuthContent, readAuthFile } from "../authfile/read.ts";
 import type { Environment } from "../platform/environment.ts";
-import { ExplainedError } from "../platform/errors.ts";
+import { codeOf, ExplainedError } from "../platform/errors.ts";
 import { maxSize, readTextWithin } from "../platform/files.ts";
 import { makeFolders } from "../platform/fs.ts";
 import { replaceFile } from "../platform/replace.ts";
 
 const prefix = "docker-credential-";
+/** The name of the auth files in a list of helpers. */
+const authFiles = "containers-auth.json";
 const asked = ".asked";
 
 /** Answers as every helper does for a host that it does not know (docker-credential-helpers); rejects a login. */
@@ -83,19 +88,75 @@ export async function explainHelper(
   const missing = /docker-credential-([\w.-]+)/.exec(words)?.[1];
   const names = missing === undefined ? await askedHelpers(folder) : [missing];
   const files = await filesThatSet(env);
+  const naming = missing === undefined ? [] : await authFilesThatName(missing, env);
   const message =
     missing === undefined
-      ? `${tool} stores logins only in ${names.length > 0 ? `the credential helper ${names.join(", ")}` : "a credential helper"}, and would not read one from a file.`
+      ? `${tool} stores logins only in ${names.length > 0 ? named(names) : "a credential helper"}, and would not read one from a file.`
       : `${tool} asks the credential helper ${missing}, which is not installed, before each login and pull.`;
   return new ExplainedError("credential-helper", `${message} The helper did not get the robot token.`, {
-    remedy: withoutHelpers(files),
+    remedy: [...naming, ...(files.length > 0 || naming.length === 0 ? withoutHelpers(files) : [])],
   });
 }
 
 const withoutHelpers = (files: readonly string[]): readonly string[] => [
   `${files.join(" and ") || "registries.conf"} sets credential-helpers. Write there, for this job:`,
-  `credential-helpers = ["containers-auth.json"]`,
+  `credential-helpers = ["${authFiles}"]`,
 ];
+
+/** A remedy for each entry of `credHelpers` that names the helper, in the files that the containers tools read. */
+async function authFilesThatName(helper: string, env: Environment): Promise<readonly string[]> {
+  const found = containersLocations(env).map(async ({ path }) => {
+    const { content } = await readAuthFile(path, "read").catch(() => ({ content: {} as AuthContent }));
+    const hosts = Object.entries(content.credHelpers ?? {}).filter(([, name]) => name === helper);
+    return hosts.map(([host]) =>
+      helper === helperName
+        ? `${path} names it for ${host}. Put ${prefix}${helper} on PATH, or remove it: ${removal(host)}`
+        : `${path} names it for ${host}. Install ${prefix}${helper}, or remove credHelpers.${host} from that file for this job.`,
+    );
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** What the containers tools ask before they read a login in a file. */
+interface InFront {
+  /** That say so. */
+  readonly files: readonly string[];
+  readonly helpers: readonly string[];
+  /** Whether they read no file at all. */
+  readonly instead: boolean;
+}
+
+/** @returns undefined: they read the files first */
+async function helpersInFront(env: Environment): Promise<InFront | undefined> {
+  const lists = await helperLists(env);
+  const naming = lists.filter(({ names }) => names[0] !== authFiles);
+  const helpers = naming.flatMap(({ names }) => names.filter((name) => name !== authFiles));
+  // Which of several lists counts is up to the tool.
+  const instead = !lists.some(({ names }) => names.includes(authFiles));
+  return naming.length === 0 ? undefined : { files: naming.map(({ file }) => file), helpers, instead };
+}
+
+/** @returns a warning if the containers tools will ask a helper before a file, or read none */
+export async function helpersWarning(registry: string, env: Environment): Promise<string | undefined> {
+  const found = await helpersInFront(env);
+  return found?.instead
+    ? `The containers tools will not read this login: ${withoutHelpers(found.files).join(" ")}`
+    : found && askedFirst(found.helpers, registry);
+}
+
+/** @throws ExplainedError `credential-helper` if skopeo would read no file with logins */
+export async function assertFilesAreRead(env: Environment): Promise<void> {
+  const found = await helpersInFront(env);
+  if (found?.instead) {
+    const message = `skopeo takes logins only from ${named(found.helpers)}, and would not read one from a file.`;
+    throw new ExplainedError("credential-helper", message, { remedy: withoutHelpers(found.files) });
+  }
+}
+
+const named = (helpers: readonly string[]): string => `the credential helper ${helpers.join(", ")}`;
+
+export const askedFirst = (helpers: readonly string[], registry: string): string =>
+  `registries.conf names ${named(helpers)} before the file: where it holds another login for ${registry}, later steps use that one.`;
 
 /**
  * Runs `work` with stand-ins for the helpers on PATH, and removes them afterwards.
@@ -115,37 +176,59 @@ export async function besideHelpers<T>(
   }
 }
 
+/** The files that name more than the auth files. */
+async function filesThatSet(env: Environment): Promise<readonly string[]> {
+  const lists = await helperLists(env);
+  return lists.filter(({ names }) => names.some((name) => name !== authFiles)).map(({ file }) => file);
+}
+
+/** A file with a list of helpers. */
+interface HelperList {
+  readonly file: string;
+  /** In the order in which the tools ask them; never empty. */
+  readonly names: readonly string[];
+}
+
 /**
  * containers-registries.conf(5), "CONFIGURATION FILES". Current libraries also look below /usr/share, have drop-ins for each
  * kind of user (registries.rootful.conf.d, registries.rootless.conf.d/UID) and respect XDG_CONFIG_HOME (storage/pkg/configfile).
  */
-async function filesThatSet(env: Environment): Promise<readonly string[]> {
+async function helperLists(env: Environment): Promise<readonly HelperList[]> {
   const variables = ["CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_OVERRIDE", "REGISTRIES_CONFIG_PATH"];
   const homes = [env.XDG_CONFIG_HOME, join(env.HOME || homeOfUser(), ".config"), "/etc", "/usr/share"];
-  const usual = [...new Set(homes)].filter(Boolean).map((home) => join(home as string, "containers/registries"));
-  const dropIns = await Promise.all(
-    ["", ".rootful", ".rootless"]
-      .flatMap((kind) => usual.map((file) => `${file}${kind}.conf.d`))
-      .map(async (folder) => {
-        const names = await readdir(folder, { recursive: true }).catch(() => []);
-        return names.filter((name) => name.endsWith(".conf")).map((name) => join(folder, name));
-      }),
+  const folders = [...new Set(homes)].filter(Boolean).map((home) => join(home as string, "containers"));
+  const below = (await Promise.all(folders.map(settingsIn))).flat();
+  const candidates = [...variables.map((name) => env[name]).filter((path) => path !== undefined), ...below];
+  const lists = await Promise.all(
+    candidates.map(async (file) => {
+      const names = namesOfHelpers(await readTextWithin(file, maxSize.logins).catch(() => ""));
+      return names && { file, names };
+    }),
   );
-  const candidates = [
-    ...variables.map((name) => env[name]).filter((path) => path !== undefined),
-    ...usual.map((file) => `${file}.conf`),
-    ...dropIns.flat(),
-  ];
-  const sets = await Promise.all(
-    candidates.map(async (file) => namesHelpers(await readTextWithin(file, maxSize.logins).catch(() => ""))),
-  );
-  return candidates.filter((_, index) => sets[index]);
+  return lists.filter((list) => list !== undefined);
 }
 
-/** Whether the list names more than the auth files; an empty list means these alone. */
-function namesHelpers(text: string): boolean {
+/** The files of a folder that may name helpers, drop-ins last. One look at the folder: most machines have none. */
+async function settingsIn(folder: string): Promise<readonly string[]> {
+  const dropIns = ["registries.conf.d", "registries.rootful.conf.d", "registries.rootless.conf.d"];
+  const all = ["registries.conf", ...dropIns];
+  const there = await readdir(folder).catch((error) => (codeOf(error) === "EACCES" ? all : []));
+  const files = all
+    .filter((name) => there.includes(name))
+    .map(async (name) => {
+      if (!dropIns.includes(name)) {
+        return [join(folder, name)];
+      }
+      const names = await readdir(join(folder, name), { recursive: true }).catch(() => []);
+      return names.filter((each) => each.endsWith(".conf")).map((each) => join(folder, name, each));
+    });
+  return (await Promise.all(files)).flat();
+}
+
+/** @returns undefined: the text has no list. An empty list means the auth files alone. */
+function namesOfHelpers(text: string): readonly string[] | undefined {
   const [, list] = /^\s*["']?credential-helpers["']?\s*=([^\]]*)/m.exec(text) ?? [];
-  return list !== undefined && /[\w.-]+/.test(list.replaceAll(/(["'])containers-auth\.json\1|#.*/g, ""));
+  return list === undefined ? undefined : (list.replaceAll(/#.*/g, "").match(/[\w.-]+/g) ?? [authFiles]);
 }
 
 /** If HOME is not set, the tools ask the system's list of users. */

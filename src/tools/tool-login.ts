@@ -2,6 +2,7 @@
 import { rm } from "node:fs/promises";
 import type { AuthEntry } from "../authfile/read.ts";
 import { basicCredentials } from "../identity/token.ts";
+import { toolEnvironment } from "../platform/child-environment.ts";
 import type { Environment } from "../platform/environment.ts";
 import { type ErrorCode, ExplainedError, privateAuthority, unreachable } from "../platform/errors.ts";
 import { type Running, start } from "../platform/exec.ts";
@@ -16,8 +17,7 @@ import { whyRefused } from "../registry/access.ts";
 import type { Realm } from "../registry/realm.ts";
 import { readToolFailure, type ToolWords } from "./failures.ts";
 import { explainHelper, withStandIns } from "./helpers.ts";
-import { toolEnvironment } from "./tool-environment.ts";
-import { prepareLogin, readLogin, type Tool, tools } from "./tools.ts";
+import { type Program, prepareLogin, readLogin, tools } from "./tools.ts";
 
 export interface ToolLogin {
   /**
@@ -31,7 +31,7 @@ export interface ToolLogin {
 }
 
 export interface ToolLoginOptions {
-  readonly tool: Tool;
+  readonly tool: Program;
   readonly registry: string;
   readonly login: RobotLogin;
   /** Does not exist yet; removed afterwards. */
@@ -47,8 +47,10 @@ export interface ToolLoginOptions {
 /** Starts the tool, which waits for the password: its start takes no time once the token has arrived. */
 export async function startToolLogin(options: ToolLoginOptions, platform: Platform): Promise<ToolLogin> {
   const { tool, registry, login, folder, certificates, helpers } = options;
+  // Where a tool keeps one login per host, a file of its own makes it the login of a repository.
+  const scope = tools[tool.name].knowsScopes ? login.scope : registry;
   const launch = async (): Promise<Running> => {
-    const args = await prepareLogin(tool, folder, login.robot, login.scope);
+    const args = await prepareLogin(tool, folder, login.robot, scope);
     // Containers tools before 2023 (skopeo 1.9) ask ~/.docker/config.json for its helpers even if --authfile is given.
     const env = {
       ...withStandIns(toolEnvironment(platform.env, platform.reporter.holdsSecret, certificates), helpers),
@@ -73,7 +75,7 @@ export async function startToolLogin(options: ToolLoginOptions, platform: Platfo
         ready = undefined;
         try {
           const { exitCode, output } = await running.finish(credential.token);
-          const entry = await readLogin(tool, folder, login.scope);
+          const entry = await readLogin(tool, folder, scope);
           if (exitCode === 0 && entry?.auth === auth) {
             return { value: entry };
           }

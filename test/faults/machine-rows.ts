@@ -73,7 +73,7 @@ export const machineRows: readonly Group[] = [
         "the file holds both logins",
       ),
       row("F149", "the auth file becomes garbage during the login", "auth-file-unusable", "the file stays as it is"),
-      row("F150", "the lock of a login that was killed", "recovered", "after five seconds"),
+      row("F150", "the lock of a login that was killed", "recovered", "after four seconds"),
       row("F151", "the lock of a login that does not end", "timeout"),
       row("F152", "auth file replaced between reading and renaming", "recovered", "the file holds both logins"),
       elsewhere(
@@ -90,7 +90,7 @@ export const machineRows: readonly Group[] = [
         "F155",
         "another program's lock or folder at the lock's place",
         "auth-file-locked",
-        "after five seconds; it stays",
+        "after four seconds; it stays",
       ),
       row("F156", "auth file mounted by itself", "auth-file-unusable", "before anything is sent"),
       row(

@@ -7,7 +7,18 @@ import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { GATEWAY_TIMEOUT, INTERNAL_ERROR, LOADING, TOO_MANY_REQUESTS } from "../quay-stand-in/quay/pages.ts";
 import { type Quay, startQuay } from "../quay-stand-in/quay/server.ts";
 import { addRobot } from "../quay-stand-in/quay/store.ts";
-import { answer, cut, hang, huge, page, redirect, reset, type Scripted, slow } from "../quay-stand-in/scripted.ts";
+import {
+  answer,
+  cut,
+  hang,
+  huge,
+  notJson,
+  page,
+  redirect,
+  reset,
+  type Scripted,
+  slow,
+} from "../quay-stand-in/scripted.ts";
 import type { Flaw } from "../quay-stand-in/tls.ts";
 import { findToxiproxy, freePort, type Passage } from "../support/toxiproxy.ts";
 import { endingAfter, far, poisonedBy, resetting, shut, silent, usePassages } from "./network.ts";
@@ -51,20 +62,83 @@ describe.concurrent("the registry answers", () => {
   answers("F127", () => answer(520, ""));
 });
 
+/** The options of a login in which this program itself verifies the robot token. */
+const none = ["--tool", "none", "--docker-config", "false"];
+
+describe.concurrent("the registry, without a tool, answers", () => {
+  /** Always, or once. @param asked how often; default: more than once */
+  function answers(id: string, given: () => Scripted, { asked, first }: { asked?: number; first?: true } = {}) {
+    fault(id, async ({ expect, row }) => {
+      const world = await newWorld(peers(), { row, more: none });
+      const which = of(world.robot);
+      peers().quay.authScript.always(given(), first ? once(which) : which);
+      const { children } = await logIn(expect, row, world);
+      const checks = peers().quay.requests.filter(({ user, path }) => user === world.robot.name && path === "/v2/auth");
+      expect(checks.length).toBeGreaterThanOrEqual(asked ?? 2);
+      expect(checks.length).toBeLessThanOrEqual(asked ?? Number.POSITIVE_INFINITY);
+      expect([children, exchangesOf(peers(), world.robot)]).toEqual([[], 1]);
+    });
+  }
+  const later = (retryAfter: string) => answer(429, TOO_MANY_REQUESTS.body, { "retry-after": retryAfter });
+
+  answers("F501", () => page(TOO_MANY_REQUESTS));
+  answers("F502", () => page(INTERNAL_ERROR), { asked: 3 });
+  answers("F503", () => page(LOADING), { first: true, asked: 2 });
+  answers("F504", () => page(LOADING));
+  answers("F505", () => answer(503, ""));
+  answers("F506", () => page(GATEWAY_TIMEOUT));
+  answers("F507", hang, { asked: 1 });
+  answers("F508", () => slow(1000), { asked: 1 });
+  answers("F509", reset);
+  answers("F510", cut);
+  answers("F511", huge, { asked: 1 });
+  answers("F512", () => redirect("https://localhost:1/v2/auth"), { asked: 1 });
+  answers("F513", () => later("1"), { first: true, asked: 2 });
+  answers("F514", () => later("99999999999"), { asked: 1 });
+  answers("F515", () => answer(520, ""));
+  answers("F516", notJson, { asked: 1 });
+  const errors = [{ code: "UNAUTHORIZED", detail: {}, message: "Could not find robot with specified username" }];
+  answers("F528", () => answer(401, { errors }), { asked: 1 });
+
+  fault("F520", async ({ expect, row }) => {
+    const challenge = { "www-authenticate": 'Bearer realm="https://auth.invalid/v2/auth",service="x"' };
+    const world = await newQuay(row, undefined, { tool: [...none, "--token-host", "auth.invalid"] });
+    world.quay.registryScript.always(answer(401, "", challenge));
+    expect((await logIn(expect, row, world)).stderr).toContain("auth.invalid");
+  });
+
+  fault("F527", async ({ expect, row }) => {
+    const world = await newQuay(row, undefined, { tool: none });
+    world.quay.settings.robotsDisallowed = true;
+    expect((await logIn(expect, row, world)).stderr).toMatch(/Robot account have been disabled[\s\S]*ROBOTS_DISALLOW/);
+  });
+});
+
 /** A separate Quay, whose registry sends tools to `localhost:realm` (default: to itself) for their bearer token. */
-async function newQuay(row: Fault, realm?: number, port = 0): Promise<World & { quay: Quay }> {
+async function newQuay(
+  row: Fault,
+  realm?: number,
+  { port = 0, tool = [] }: { port?: number; tool?: readonly string[] } = {},
+): Promise<World & { quay: Quay }> {
   const { authority, issuer } = peers();
   const quay = await startQuay(authority, { port, ...(realm !== undefined && { publicPort: realm }) });
   closers.push(quay.close);
   const robot = newRobot(peers());
   addRobot(quay.store, robot.name, [{ issuer: issuer.url, subject: SUBJECT }]);
-  const more = realm === undefined ? undefined : ["--token-host", `localhost:${realm}`];
-  const world = await newWorld(peers(), { registry: `localhost:${quay.port}`, robot, row, ...(more && { more }) });
+  const more = [...tool, ...(realm === undefined ? [] : ["--token-host", `localhost:${realm}`])];
+  const world = await newWorld(peers(), { registry: `localhost:${quay.port}`, robot, row, more });
   return { ...world, quay };
 }
 
 describe.concurrent("the registry's certificate", () => {
-  function certificate(id: string, flaw: Flaw) {
+  function certificate(id: string, idWithoutTool: string, flaw: Flaw) {
+    fault(idWithoutTool, async ({ expect, row }) => {
+      const { authority } = peers();
+      const realm = await startQuay(authority, { certificate: await authority.issueFlawed(flaw) });
+      closers.push(realm.close);
+      await logIn(expect, row, await newQuay(row, realm.port, { tool: none }));
+      expect(realm.requests).toEqual([]);
+    });
     fault(id, async ({ expect, row }) => {
       const { authority } = peers();
       const realm = await startQuay(authority, { certificate: await authority.issueFlawed(flaw) });
@@ -75,9 +149,9 @@ describe.concurrent("the registry's certificate", () => {
     });
   }
 
-  certificate("F114", "expired");
-  certificate("F115", "other-name");
-  certificate("F116", "other-root");
+  certificate("F114", "F517", "expired");
+  certificate("F115", "F518", "other-name");
+  certificate("F116", "F519", "other-root");
 });
 
 describe.concurrent("Quay's registry part restarts, its web part is up", () => {
@@ -134,11 +208,34 @@ describe.concurrent("the registry's name", () => {
 describe.skipIf(findToxiproxy() === undefined).concurrent("the network to the registry", () => {
   const open = usePassages();
 
-  async function behind(row: Fault, prepare: (passage: Passage) => Promise<void>) {
+  async function behind(row: Fault, prepare: (passage: Passage) => Promise<void>, tool?: readonly string[]) {
     const port = await freePort();
     const passage = await open(port, prepare);
-    return { passage, world: await newQuay(row, passage.port, port) };
+    return { passage, world: await newQuay(row, passage.port, { port, ...(tool && { tool }) }) };
   }
+
+  /** The same without a tool. It asks the registry directly, and then the host that the registry names. */
+  function withoutTool(id: string, prepare: (passage: Passage) => Promise<void>) {
+    fault(id, async ({ expect, row }) => {
+      const { world } = await behind(row, prepare, none);
+      const { children, stderr } = await logIn(expect, row, world);
+      expect(children).toEqual([]);
+      if (row.lasting) expect(stderr).toContain("Retrying");
+    });
+  }
+
+  withoutTool("F521", shut);
+  fault("F522", async ({ expect, row }) => {
+    const { passage, world } = await behind(row, shut, none);
+    const exchanged = until(() => world.quay.requests.some(({ path }) => path.startsWith("/oauth2")), "the exchange");
+    const healed = exchanged.then(() => wait(300)).then(passage.heal);
+    const [{ stderr }] = await Promise.all([logIn(expect, row, world), healed]);
+    expect(stderr).toContain("Retrying");
+  });
+  withoutTool("F523", poisonedBy(resetting));
+  withoutTool("F524", poisonedBy(endingAfter(300)));
+  withoutTool("F525", poisonedBy(silent));
+  withoutTool("F526", poisonedBy(far));
 
   fault("F118", async ({ expect, row }) => {
     const { world } = await behind(row, shut);

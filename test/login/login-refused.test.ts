@@ -18,9 +18,9 @@ describe("sends nothing if it can be known before", () => {
     return error;
   };
 
-  test("no tool", async () => {
+  test("the tool that was named is not there", async () => {
     const job = await startJob({ env: { PATH: "" } });
-    expect((await untouched(job, {})).code).toBe("tool-not-found");
+    expect((await untouched(job, { tool: "skopeo" })).code).toBe("tool-not-found");
   });
 
   test("an auth file in the workspace", async () => {

@@ -1,7 +1,7 @@
 /** The logins of both endpoints, against a Quay stand-in over real TLS. Whole promotions: test/e2e/promote/logins.test.ts. */
 import { existsSync } from "node:fs";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Session } from "../../src/login/session.ts";
 import type { Workplace } from "../../src/login/workplace.ts";
@@ -33,10 +33,15 @@ interface Setting {
   readonly roots?: boolean;
   readonly cancelled?: AbortSignal;
   readonly path?: string;
+  /** In the home. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** @param values options over those of a public source */
-async function start(values: OptionValues = {}, { roots = true, cancelled, path = systemPath }: Setting = {}) {
+async function start(
+  values: OptionValues = {},
+  { roots = true, cancelled, path = systemPath, files = {} }: Setting = {},
+) {
   const folder = await makeFolder();
   const tokenFile = join(await makeFolder(), "token");
   await writeFile(tokenFile, await peers.issuer.sign({ exp: Math.floor(Date.now() / 1000) + 3600 }));
@@ -59,8 +64,13 @@ async function start(values: OptionValues = {}, { roots = true, cancelled, path 
     createPlatform({ env, reporter, timeoutSeconds, extraRoots, ...(cancelled && { cancelled }) });
   const platform = create(undefined);
   const context = { workplace, createPlatform: create, onProgress: () => {} };
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
   return {
     opened: openEndpoints(request, context, platform),
+    at: (name: string) => join(folder, name),
     reporter,
     sessions,
     /** Names of the files that are still in the job's folder. */
@@ -156,9 +166,26 @@ test("names the endpoint without an identity token, and leaves nothing", async (
   await end();
 });
 
-test("fails at once without skopeo, and names it", async () => {
-  const { opened, sessions, left, end } = await start({}, { path: await makeFolder() });
-  expect((await failure(opened)).message).toMatch(/The login to the destination failed\. .*skopeo/);
+test("logs in without a tool", async () => {
+  const { opened, end } = await start({}, { path: await makeFolder() });
+  const endpoints = await opened;
+  expect(Object.keys(await entriesOf(endpoints.destination.authFile))).toEqual([peers.registryHost]);
+  await end(endpoints);
+});
+
+test("sends nothing if skopeo would read no file, and says what to write", async () => {
+  const files = { ".config/containers/registries.conf": 'credential-helpers = ["pass"]' };
+  const { opened, sessions, left, end, at } = await start({}, { files });
+  const settings = at(".config/containers/registries.conf");
+  const error = await failure(opened);
+  expect([error.code, error.message]).toEqual([
+    "credential-helper",
+    "skopeo takes logins only from the credential helper pass, and would not read one from a file.",
+  ]);
+  expect(error.remedy).toEqual([
+    `${settings} sets credential-helpers. Write there, for this job:`,
+    'credential-helpers = ["containers-auth.json"]',
+  ]);
   expect([sessions, await left(), exchanges()]).toEqual([[], [], 0]);
   await end();
 });

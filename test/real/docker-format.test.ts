@@ -21,18 +21,18 @@ async function works(expect: ExpectStatic, job: Job, tool: string, ...args: stri
   return `${stdout}${stderr}`;
 }
 
-/** A job on a hosted runner, logged in with the robot. */
-async function loggedIn(expect: ExpectStatic, robot: string): Promise<Job> {
+/** A job on a hosted runner, logged in with the robot, by a tool or without one. */
+async function loggedIn(expect: ExpectStatic, robot: string, tool: string): Promise<Job> {
   const job = await createJob({ peers: peers() });
-  const main = await job.run({ robot });
+  const main = await job.run({ robot, tool });
   expect([main.code, main.shown]).toEqual([0, expect.anything()]);
   return job;
 }
 
-describe.concurrent("with the login of the Action", () => {
+describe.concurrent.for(["auto", "none"])("with the login of the Action, tool: %s,", (tool) => {
   test("crane copies an image", async ({ expect }) => {
     const { name, repository } = newRobot(peers());
-    const job = await loggedIn(expect, name);
+    const job = await loggedIn(expect, name, tool);
     const path = `${peers().registryHost}/${repository}`;
     const { digest } = await writeImage(join(job.scratch, "image"));
     await works(expect, job, "crane", "push", join(job.scratch, "image"), `${path}:1`);
@@ -47,7 +47,7 @@ describe.concurrent("with the login of the Action", () => {
     const { registryHost } = peers();
     const auths = { [registryHost]: entryOf("older", "an-older-password") };
     const job = await createJob({ peers: peers(), env: { DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) } });
-    const main = await job.run({ robot: name });
+    const main = await job.run({ robot: name, tool });
     const hidden = expect.stringContaining(
       `DOCKER_AUTH_CONFIG has a login for ${registryHost}: docker, crane and cosign`,
     );
@@ -63,7 +63,7 @@ describe.concurrent("with the login of the Action", () => {
 
   test("oras pushes a file, and pulls it", async ({ expect }) => {
     const { name, repository } = newRobot(peers());
-    const job = await loggedIn(expect, name);
+    const job = await loggedIn(expect, name, tool);
     const path = `${peers().registryHost}/${repository}:1`;
     const file = await job.write(join(job.scratch, "notes.txt"), "some notes");
     // By default it uses localhost without TLS.
@@ -82,7 +82,7 @@ describe.concurrent("with the login of the Action", () => {
     addOrganization(quay.store, organization, ["admin", ...(isThere ? [] : [robot])]);
     addRobot(quay.store, robot, [{ issuer: issuer.url, subject: SUBJECT }]);
     if (isThere) addRepository(quay.store, `${organization}/chart`, { [robot]: "write" });
-    const job = await loggedIn(expect, robot);
+    const job = await loggedIn(expect, robot, tool);
     const chart = join(job.scratch, "chart");
     await job.write(join(chart, "Chart.yaml"), "apiVersion: v2\nname: chart\nversion: 0.1.0\n");
     await works(expect, job, "helm", "package", chart, "--destination", job.scratch);

@@ -6,7 +6,14 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Environment } from "../../src/platform/environment.ts";
-import { besideHelpers, explainHelper, standInForHelpers, withStandIns } from "../../src/tools/helpers.ts";
+import {
+  assertFilesAreRead,
+  besideHelpers,
+  explainHelper,
+  helpersWarning,
+  standInForHelpers,
+  withStandIns,
+} from "../../src/tools/helpers.ts";
 import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 import { isRoot, needsRoot } from "../support/root.ts";
 
@@ -192,6 +199,35 @@ describe("a helper is named", () => {
   });
 });
 
+describe("a login that no tool has written", () => {
+  const alone = (path: string) =>
+    `The containers tools will not read this login: ${path} sets credential-helpers. Write there, for this job: credential-helpers = ["containers-auth.json"]`;
+  const first =
+    "registries.conf names the credential helper pass before the file: where it holds another login for quay.io, later steps use that one.";
+
+  test.each<[string, ((path: string) => string) | undefined, boolean]>([
+    ['credential-helpers = ["pass"]', alone, false],
+    ['credential-helpers = ["pass", "containers-auth.json"]', () => first, true],
+    ['credential-helpers = ["containers-auth.json", "pass"]', undefined, true],
+    ["credential-helpers = []", undefined, true],
+    ["", undefined, true],
+  ])("beside %j", async (text, warning, isRead) => {
+    const { env, usual, put } = await makeMachine();
+    await put(usual, text);
+    expect(await helpersWarning("quay.io", env)).toBe(warning?.(usual));
+    const [ended] = await Promise.allSettled([assertFilesAreRead(env)]);
+    expect(ended.status).toBe(isRead ? "fulfilled" : "rejected");
+  });
+
+  test("beside a list of the user's that takes the files back in", async () => {
+    const { env, home, usual, put } = await makeMachine();
+    await put(join(home, ".config/containers/registries.conf.d/10.conf"));
+    await put(usual, 'credential-helpers = ["containers-auth.json"]');
+    await assertFilesAreRead(env);
+    expect(await helpersWarning("quay.io", env)).toContain("names the credential helper secretservice before the file");
+  });
+});
+
 describe("beside stand-ins", () => {
   test("returns the helpers that a tool tried to store the login in", async () => {
     const { env, folder, put, usual, base } = await makeMachine();
@@ -274,6 +310,20 @@ describe("a tool's failure", () => {
     const error = await explainHelper("buildah", words, folder, env);
     expect(error?.message).toContain("buildah asks the credential helper osxkeychain, which is not installed");
     expect(error?.remedy[0]).toContain(usual);
+  });
+
+  test.each([
+    ["quay-keyless", "or remove it: quay-keyless-login configure --remove"],
+    ["ecr-login", "or remove credHelpers.quay.io from that file for this job."],
+  ])("because an auth file names the helper %s, which is not installed: names that file", async (helper, remedy) => {
+    const { env, folder, put, home } = await makeMachine();
+    const file = join(home, ".config/containers/auth.json");
+    await put(file, JSON.stringify({ credHelpers: { "quay.io": helper, "ghcr.io": "pass" } }));
+    const words = `error getting credentials - err: exec: "docker-credential-${helper}": executable file not found in $PATH`;
+    const error = await explainHelper("skopeo", words, folder, env);
+    expect(error?.remedy).toHaveLength(1);
+    expect(error?.remedy[0]).toContain(`${file} names it for quay.io.`);
+    expect(error?.remedy[0]).toContain(remedy);
   });
 
   test("is explained if the folder of stand-ins is gone", async () => {

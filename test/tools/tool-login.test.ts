@@ -3,15 +3,14 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { toolNames } from "../../src/options/table.ts";
+import { commandEnvironment, toolEnvironment } from "../../src/platform/child-environment.ts";
 import type { Environment } from "../../src/platform/environment.ts";
 import { ExplainedError, errorCodes } from "../../src/platform/errors.ts";
 import { which } from "../../src/platform/exec.ts";
 import type { RobotToken } from "../../src/quay/exchange.ts";
 import type { Realm } from "../../src/registry/realm.ts";
-import { commandEnvironment, toolEnvironment } from "../../src/tools/tool-environment.ts";
 import { startToolLogin } from "../../src/tools/tool-login.ts";
-import { type ToolName, tools } from "../../src/tools/tools.ts";
+import { type ProgramName, programNames, tools } from "../../src/tools/tools.ts";
 import { expectNoSecret, failure, fakeClock, fakeTool, makeFolder, type Refused, testPlatform } from "../fixtures.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { answer, pass } from "../quay-stand-in/scripted.ts";
@@ -29,7 +28,7 @@ afterEach(() => {
 });
 
 interface Setup {
-  name?: ToolName;
+  name?: ProgramName;
   file: string;
   env?: Environment;
   signal?: AbortSignal;
@@ -78,7 +77,7 @@ async function refused(setup: Setup): Promise<Refused & { waits: number[] }> {
   return Object.assign(error, { waits });
 }
 
-const fake = async (script: string, name: ToolName = "skopeo") => ({
+const fake = async (script: string, name: ProgramName = "skopeo") => ({
   name,
   file: join(await fakeTool(await makeFolder(), name, script), name),
 });
@@ -371,6 +370,10 @@ test("a command's environment is the user's without what leads to a login", () =
     ACTIONS_ID_TOKEN_REQUEST_URL: "https://token.example.com",
     ACTIONS_ID_TOKEN_REQUEST_TOKEN: "s",
     ACTIONS_RUNTIME_TOKEN: "s",
+    QUAY_ID_TOKEN: "s",
+    QUAY_API_TOKEN: "s",
+    QUAY_KEYLESS_ROBOT: "acme+ci",
+    "INPUT_VERIFY-COMMAND": "x",
     SPIFFE_ENDPOINT_SOCKET: "unix:///s",
     DOCKER_AUTH_CONFIG: "{}",
   };
@@ -378,7 +381,7 @@ test("a command's environment is the user's without what leads to a login", () =
   expect(env).toEqual({ ...kept, SSL_CERT_DIR: "/certs:/own" });
 });
 
-describe.each(toolNames)("the real %s", async (name) => {
+describe.each(programNames)("the real %s", async (name) => {
   const file = (await which(name, process.env)) ?? "";
   const real = async (): Promise<Setup> => {
     const home = await makeFolder();

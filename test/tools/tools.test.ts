@@ -1,8 +1,14 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { toolNames } from "../../src/options/table.ts";
-import { findTool, prepareLogin, readLogin, type ToolName } from "../../src/tools/tools.ts";
+import {
+  findProgram,
+  findTool,
+  type ProgramName,
+  prepareLogin,
+  programNames,
+  readLogin,
+} from "../../src/tools/tools.ts";
 import { failure, fakeTool, makeFolder } from "../fixtures.ts";
 
 describe("finding a tool", () => {
@@ -10,9 +16,9 @@ describe("finding a tool", () => {
 
   test("auto takes the first of the table", async () => {
     const folder = await makeFolder();
-    for (const name of [...toolNames].reverse()) {
+    for (const name of [...programNames].reverse()) {
       const bin = await fakeTool(folder, name, nothing);
-      expect(await findTool("auto", false, { PATH: bin })).toEqual({ name, file: join(bin, name) });
+      expect(await findTool("auto", ["host"], { PATH: bin })).toEqual({ name, file: join(bin, name) });
     }
   });
 
@@ -20,7 +26,7 @@ describe("finding a tool", () => {
     const folder = await makeFolder();
     await fakeTool(folder, "skopeo", nothing);
     const bin = await fakeTool(folder, "podman", nothing);
-    expect(await findTool("podman", true, { PATH: `/nowhere:${bin}` })).toEqual({
+    expect(await findTool("podman", ["organization"], { PATH: `/nowhere:${bin}` })).toEqual({
       name: "podman",
       file: join(bin, "podman"),
     });
@@ -28,23 +34,43 @@ describe("finding a tool", () => {
 
   test("never takes docker for a login to an organization", async () => {
     const bin = await fakeTool(await makeFolder(), "docker", nothing);
-    expect((await findTool("auto", false, { PATH: bin })).name).toBe("docker");
-    const error = await failure(findTool("auto", true, { PATH: bin }));
-    expect(error.code).toBe("tool-not-found");
-    expect(error.message).toBe("None of these is installed here: skopeo, buildah, podman (looked for on PATH).");
+    expect((await findTool("auto", ["host"], { PATH: bin })).name).toBe("docker");
+    expect(await findTool("auto", ["host", "organization"], { PATH: bin })).toEqual({ name: "none" });
   });
 
-  test("names the tools that it looked for if none is installed", async () => {
-    const error = await failure(findTool("auto", false, { PATH: await makeFolder() }));
-    expect(error.message).toBe(`None of these is installed here: ${toolNames.join(", ")} (looked for on PATH).`);
-    expect(error.remedy).toEqual(["Install one in a step before this one: sudo apt-get install --yes skopeo"]);
-    const one = await failure(findTool("buildah", false, {}));
-    expect(one.message).toBe("None of these is installed here: buildah (looked for on PATH).");
+  test("auto takes docker, or none, for docker's builder", async () => {
+    const folder = await makeFolder();
+    const bin = await fakeTool(folder, "skopeo", nothing);
+    expect(await findTool("auto", ["host", "action"], { PATH: bin })).toEqual({ name: "none" });
+    await fakeTool(folder, "docker", nothing);
+    expect((await findTool("auto", ["host", "action"], { PATH: bin })).name).toBe("docker");
+  });
+
+  test("auto needs none that is installed", async () => {
+    expect(await findTool("auto", ["host"], { PATH: await makeFolder() })).toEqual({ name: "none" });
+    expect(await findTool("auto", ["host", "organization"], {})).toEqual({ name: "none" });
+  });
+
+  test("none takes no tool, whatever is installed", async () => {
+    const bin = await fakeTool(await makeFolder(), "skopeo", nothing);
+    expect(await findTool("none", [], { PATH: bin })).toEqual({ name: "none" });
+  });
+
+  test("says how to get the one that was named, and that it need not be there", async () => {
+    const error = await failure(findTool("buildah", [], { PATH: await makeFolder() }));
+    expect(error.code).toBe("tool-not-found");
+    expect(error.message).toBe("buildah is not installed here (looked for on PATH).");
+    expect(error.remedy).toEqual([
+      "Install it in a step before this one: sudo apt-get install --yes buildah",
+      "Or log in without one: tool: none",
+    ]);
+    const docker = await failure(findProgram("docker", {}));
+    expect(docker.remedy[0]).toBe("Install it in a step before this one: sudo apt-get install --yes docker.io");
   });
 });
 
 describe("the fresh folder for a login", () => {
-  test.each<[ToolName, string]>([
+  test.each<[ProgramName, string]>([
     ["skopeo", "auth.json"],
     ["buildah", "auth.json"],
     ["podman", "auth.json"],

@@ -8,7 +8,7 @@ import { createMachine } from "../../support/command.ts";
 import { writeImage } from "../../support/image.ts";
 import { differences } from "../../support/leaks.ts";
 import { isRoot, needsRoot } from "../../support/root.ts";
-import { findTool, readBy, toolNames } from "../../support/runner.ts";
+import { findTool, toolNames } from "../../support/runner.ts";
 import { authsIn, digestIn, entryOf, of, until, userOf } from "../world.ts";
 import { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } from "./world.ts";
 
@@ -16,15 +16,17 @@ const peers = useWorld();
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 
 describe.concurrent("login", () => {
-  for (const tool of toolNames) {
-    test.skipIf(findTool(tool) === undefined)(`with ${tool}; then skopeo needs no flag`, async ({ expect }) => {
+  for (const tool of [...toolNames, "none"] as const) {
+    const isThere = tool === "none" || findTool(tool) !== undefined;
+    test.skipIf(!isThere)(`with ${tool}; then skopeo needs no flag`, async ({ expect }) => {
       const robot = newRobot(peers());
       const machine = await machineWithToken(peers());
       const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
       const ran = await machine.run(["login", ...target, "--tool", tool, "--session", "../session"]);
       expect(ran).toMatchObject({ code: 0 });
-      expect(ran.children.map(({ argv }) => argv[0])).toEqual([join(machine.scratch, "tools", tool)]);
-      const file = readBy[tool] === "docker" ? join(machine.home, ".docker/config.json") : machine.usualFile;
+      const programs = tool === "none" ? [] : [join(machine.scratch, "tools", tool)];
+      expect(ran.children.map(({ argv }) => argv[0])).toEqual(programs);
+      const file = tool === "docker" ? join(machine.home, ".docker/config.json") : machine.usualFile;
       expect(resultsOf(ran.stdout)["auth-file"]).toBe(file);
       expect([await modeOf(file), Object.keys(await authsIn(file))]).toEqual(["600", [peers().registryHost]]);
 

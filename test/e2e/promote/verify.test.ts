@@ -160,12 +160,24 @@ describe.concurrent("promote --verify-command", { timeout: 60_000 }, () => {
     const command = `look() { tr '\\0' '\\n' < /proc/$$/environ > '${seen}'; tr '\\0' ' ' < /proc/$$/cmdline >> '${seen}'; }; look`;
     const args = scenario.args(made, "1.0").flatMap((arg) => (arg === "--token-file" ? ["--token-env"] : [arg]));
     const named = args.map((arg) => (arg === machine.tokenFile ? "IDENTITY" : arg));
-    const how = { env: { IDENTITY: token, KEPT: "for the command" } };
+    const how = {
+      env: { IDENTITY: token, KEPT: "for the command", QUAY_ID_TOKEN: "of another job", QUAY_KEYLESS_ROBOT: "a+b" },
+    };
     succeeded(expect, await scenario.promote([...named, "--verify-command", command], how));
     const text = await readFile(seen, "utf8");
     expect(text).toContain("KEPT=for the command");
+    expect(text).not.toMatch(/QUAY_ID_TOKEN|QUAY_KEYLESS/);
     const secrets: Secret[] = [{ kind: "identity", value: token }, ...world().secrets];
     expect(kindsIn(text, secrets)).toEqual(new Set());
+    await arrived(expect, to, made, "1.0");
+  });
+
+  test("with an identity token from a command, which both logins run", async ({ expect }) => {
+    const scenario = await withImage();
+    const { to, machine } = scenario;
+    const args = scenario.args(made, "1.0").flatMap((arg) => (arg === "--token-file" ? ["--token-command"] : [arg]));
+    const printing = args.map((arg) => (arg === machine.tokenFile ? `cat '${machine.tokenFile}'` : arg));
+    succeeded(expect, await scenario.promote([...printing, "--verify-command", "true"]));
     await arrived(expect, to, made, "1.0");
   });
 
