@@ -2,6 +2,7 @@
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { parseObject } from "../platform/json.ts";
+import { isOurHelper } from "./cred-helpers.ts";
 import { containersLocations, dockerConfigPath } from "./locations.ts";
 import { type AuthContent, getOwn, readAuthFile } from "./read.ts";
 
@@ -36,6 +37,26 @@ export async function assertReadFirst(scopes: readonly string[], env: Environmen
           },
         );
       }
+    }
+  }
+}
+
+/**
+ * skopeo, buildah and podman take the first file that has anything for the image: a login there comes before a helper in `path`.
+ * @param path of a file that they read by default
+ * @throws ExplainedError `login-hidden`
+ */
+export async function assertHelperRead(registry: string, path: string, env: Environment): Promise<void> {
+  const locations = containersLocations(env).map((location) => location.path);
+  for (const earlier of locations.slice(0, Math.max(0, locations.indexOf(path)))) {
+    const { content } = await readAuthFile(earlier, "read").catch(() => ({ content: {} as AuthContent }));
+    const found = isOurHelper(getOwn(content.credHelpers, registry)) ? undefined : keyFor(registry, content);
+    if (found !== undefined) {
+      throw new ExplainedError(
+        "login-hidden",
+        `skopeo, buildah and podman would not ask the credential helper in ${path}: they read ${earlier} first, which has a login for ${found}.`,
+        { remedy: [`If you don't need that login: skopeo logout --authfile ${earlier} ${found}`] },
+      );
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The files where the tools store logins (containers-auth.json(5); docker's client). Pure, but for the user id. */
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import type { Environment } from "../platform/environment.ts";
 
 export interface Location {
@@ -37,6 +37,16 @@ export function containersLocations(
 export function dockerConfigPath(env: Environment): string | undefined {
   const folder = env.DOCKER_CONFIG || (env.HOME && join(env.HOME, ".docker"));
   return folder ? join(folder, "config.json") : undefined;
+}
+
+/**
+ * Where docker's builder looks for a login of a repository or an action before it reads docker's configuration: each folder
+ * below is named as the scope, and has a config.json (buildx, util/dockerutil/dockerconfig and util/confutil).
+ */
+export function builderFolder(env: Environment): string | undefined {
+  const docker = dockerConfigPath(env);
+  const folder = env.BUILDX_CONFIG || (docker && join(dirname(docker), "buildx"));
+  return folder ? join(folder, "config") : undefined;
 }
 
 /**

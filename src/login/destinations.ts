@@ -1,19 +1,29 @@
 /** Where the logins go: a file named by the user or a private one, and docker's configuration. */
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
+import { assertEnterable } from "../authfile/cred-helpers.ts";
 import { robotLoginState } from "../authfile/entry.ts";
-import { assertReadFirst, hidingVariable } from "../authfile/hidden.ts";
+import { assertReadFirst } from "../authfile/hidden.ts";
 import { containersLocations, dockerConfigPath } from "../authfile/locations.ts";
+import { readWithoutDead } from "../authfile/of-jobs.ts";
 import { groupOfNew, isAsPrivate } from "../authfile/privacy.ts";
-import { type AuthContent, type AuthEntry, type AuthFile, assertNotHidden, readAuthFile } from "../authfile/read.ts";
+import { type AuthContent, type AuthEntry, type AuthFile, readAuthFile } from "../authfile/read.ts";
 import { assertReplaceable } from "../authfile/replaceable.ts";
-import { anotherFile, ExplainedError, invalidInput, reworded } from "../platform/errors.ts";
+import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { leadsInto } from "../platform/fs.ts";
 import type { Platform } from "../platform/platform.ts";
-import { mention, mentionsIn, text, type Words } from "../platform/wording.ts";
-import { hasNamespacedScope } from "../quay/scope.ts";
+import { mention, text } from "../platform/wording.ts";
+import { hasNamespacedScope, kindOf } from "../quay/scope.ts";
 import { type Tool, tools } from "../tools/tools.ts";
-import type { LoginRequest } from "./request.ts";
+import {
+  assertFits,
+  type DestinationRequest,
+  type DockerFile,
+  forDocker,
+  inWorkspace,
+  needsDocker,
+  planDocker,
+} from "./docker-files.ts";
 import { sessionOfFile } from "./session.ts";
 import type { Workplace } from "./workplace.ts";
 
@@ -21,18 +31,17 @@ import type { Workplace } from "./workplace.ts";
 export interface Destinations {
   /** undefined: a private file of the job */
   readonly authFile: AuthFile | undefined;
+  /** Whether it is one of docker's files, which gets only what docker reads there, and the login's only kind of file. */
+  readonly isDockers: boolean;
   /** Permissions of the auth file; undefined: 0600 for a new one, unchanged for an existing one. */
   readonly mode: number | undefined;
-  /** docker's configuration, if it gets the login too */
-  readonly docker: AuthFile | undefined;
-  /** Whether the login fails if docker's configuration can't be written. */
-  readonly dockerIsNeeded: boolean;
+  /** docker's files, if it gets the logins too. */
+  readonly docker: readonly DockerFile[];
+  /** The failure of a login whose file of docker's can't be written; undefined: it does not fail for that. */
+  readonly explainDocker: ((error: ExplainedError) => ExplainedError) | undefined;
   /** What the private file starts with. */
   readonly start: AuthContent | undefined;
 }
-
-/** The part of a request that decides where its logins go. */
-export type DestinationRequest = Pick<LoginRequest, "registry" | "robots" | "store">;
 
 /**
  * Finds everything that could be wrong with the files before the first request leaves this machine.
@@ -54,100 +63,42 @@ export async function planDestinations(
       },
     );
   }
-  const docker = await planDocker(request, tool, workplace, platform);
-  const common = { mode: store.authFileMode, docker, dockerIsNeeded: needsDocker(tool, store) };
-  const path =
-    store.authFile === undefined
-      ? ((await sharedFile(store, workplace, platform)) ?? usualFile(request, tool, workplace, platform))
-      : resolve(store.authFile);
+  const explainDocker = needsDocker(tool, request)
+    ? (error: ExplainedError) => forDocker(error, tool, request, platform)
+    : undefined;
+  const common = { isDockers: false, mode: store.authFileMode, explainDocker };
+  // What is for docker's builder alone goes into no other file.
+  const ofTools = request.robots.filter(({ scope }) => kindOf(scope) !== "action");
   const isWhereTheToolLooks = store.authFile === undefined && workplace.keepsLogins === "where-the-tool-looks";
+  if (ofTools.length === 0 || (isWhereTheToolLooks && tools[tool.name].reads === "docker")) {
+    const docker = await planDocker(request, tool, workplace, platform);
+    return {
+      ...common,
+      docker,
+      isDockers: true,
+      authFile: (docker.find(({ scope }) => scope === registry) ?? docker[0])?.file,
+      start: undefined,
+    };
+  }
+  const named = store.authFile === undefined ? await sharedFile(store, workplace, platform) : resolve(store.authFile);
+  const path = named ?? usualFile({ ...request, robots: ofTools }, workplace, platform);
   if (isWhereTheToolLooks && tools[tool.name].readsOwnFilesFirst) {
-    const scopes = request.robots.map(({ scope }) => scope);
+    const scopes = ofTools.map(({ scope }) => scope);
     await assertReadFirst(scopes, platform.env);
   }
   if (path === undefined) {
-    return { ...common, authFile: undefined, start: await otherLogins(request, workplace, platform) };
-  }
-  if (store.authFile === undefined && tools[tool.name].reads === "docker") {
-    return { ...common, authFile: docker, start: undefined };
+    const docker = await planDocker(request, tool, workplace, platform);
+    return { ...common, docker, authFile: undefined, start: await otherLogins(request, workplace, platform) };
   }
   await assertOutside(path, workplace, store.authFile ?? path);
-  const authFile = await readAuthFile(path);
-  assertNotHidden("containers", authFile.path, authFile.content, registry);
+  const authFile = await readWithoutDead(path, registry, platform);
+  assertFits("containers", authFile, registry, { workplace, platform });
   await assertReplaceable(authFile);
+  // After the auth file: a warning of docker's files must not precede a failure.
+  const docker = await planDocker(request, tool, workplace, platform);
   await warnIfMoreCanRead(authFile, request, platform);
-  return { ...common, authFile, start: undefined };
+  return { ...common, docker, authFile, start: undefined };
 }
-
-const needsDocker = (tool: Tool, { dockerConfig }: DestinationRequest["store"]): boolean =>
-  tools[tool.name].reads === "docker" || dockerConfig === true;
-
-/**
- * docker's configuration, if it is to get the login. If the user has not asked for that, it must not keep the other tools from
- * their login: a problem with it becomes a warning, and it is left out.
- */
-async function planDocker(
-  { registry, robots, store }: DestinationRequest,
-  tool: Tool,
-  workplace: Workplace,
-  platform: Platform,
-): Promise<AuthFile | undefined> {
-  const { dockerConfig } = store;
-  if (tools[tool.name].reads === "docker" && dockerConfig === false) {
-    throw invalidInput(
-      "docker-config",
-      "false",
-      `the tool ${tool.name} reads its login from there`,
-      mention("docker-config", "auto"),
-    );
-  }
-  const isNeeded = needsDocker(tool, store);
-  if (!isNeeded && (dockerConfig === false || !workplace.isDisposable || hasNamespacedScope(registry, robots))) {
-    return undefined;
-  }
-  try {
-    const path = dockerConfigOf(platform);
-    if (workplace.workspace && (await leadsInto(workplace.workspace, path))) {
-      const error = invalidInput("docker-config", String(dockerConfig), `${path} ${inWorkspace}`, "");
-      throw reworded(error, { remedy: () => ["Set DOCKER_CONFIG to a folder outside the workspace.", anotherFile] });
-    }
-    const docker = await readAuthFile(path);
-    assertNotHidden("docker", docker.path, docker.content, registry);
-    await assertReplaceable(docker);
-    const hiding = hidingVariable(registry, platform.env);
-    if (hiding !== undefined) {
-      platform.reporter.warning(hiding);
-    }
-    return docker;
-  } catch (error) {
-    if (!(error instanceof ExplainedError)) {
-      throw error;
-    }
-    if (isNeeded) {
-      throw forDocker(error, tool);
-    }
-    platform.reporter.warning(withoutDocker(error));
-    return undefined;
-  }
-}
-
-/** docker reads one fixed file: naming another one would not help. */
-const forDocker = (error: ExplainedError, tool: Tool): ExplainedError =>
-  reworded(error, {
-    remedy: (lines) =>
-      lines.map((line) =>
-        !mentionsIn(line).includes("auth-file")
-          ? line
-          : tools[tool.name].reads === "docker"
-            ? `Or give ${tool.name} another folder, in this step and in later ones: DOCKER_CONFIG=/path/docker`
-            : text`Or leave docker's configuration out: ${mention("docker-config", "false")}`,
-      ),
-  });
-
-export const withoutDocker = ({ headline }: ExplainedError): Words =>
-  text`docker, cosign, crane, oras and helm will not see this login. ${headline} (${mention("docker-config", "false")} turns this warning off, ${mention("docker-config", "true")} makes this an error.)`;
-
-const inWorkspace = "is in the workspace, whose files end up in images and artifacts";
 
 async function assertOutside(path: string, { workspace }: Workplace, value: string): Promise<void> {
   if (workspace && (await leadsInto(workspace, path))) {
@@ -185,15 +136,11 @@ async function sharedFile(
 /** Where a login goes if no file is named for it; undefined: a private file. */
 function usualFile(
   { registry, robots }: DestinationRequest,
-  tool: Tool,
   workplace: Workplace,
   platform: Platform,
 ): string | undefined {
   if (workplace.keepsLogins === "privately") {
     return undefined;
-  }
-  if (tools[tool.name].reads === "docker") {
-    return dockerConfigOf(platform);
   }
   const [first] = containersLocations(platform.env);
   const path = resolve(first.path);
@@ -206,18 +153,6 @@ function usualFile(
     );
   }
   return path;
-}
-
-function dockerConfigOf({ env }: Platform): string {
-  const path = dockerConfigPath(env);
-  if (path === undefined) {
-    throw new ExplainedError(
-      "invalid-input",
-      "Neither HOME nor DOCKER_CONFIG is set, so there is no place for docker's configuration.",
-      { remedy: ["Set HOME to this user's home folder.", anotherFile] },
-    );
-  }
-  return resolve(path);
 }
 
 /** A mode that lets others read the file lets them read its other logins too. */
@@ -254,6 +189,12 @@ async function otherLogins(
       let auths = Object.fromEntries(
         Object.entries(all).filter(([, entry]) => robotLoginState(entry, platform.clock.now()) !== "expired"),
       );
+      if (workplace.installHelper) {
+        // As a login would, the helper takes the place of the registry's own login; it would hide those of its organizations.
+        const { [registry]: _, ...others } = auths;
+        auths = others;
+        assertEnterable({ host: registry, name: undefined }, { path, content: { auths } }, platform.clock.now());
+      }
       if (existing && Object.keys(auths).length > 0 && !(await isAsPrivate(privateOne, path))) {
         platform.reporter.warning(
           text`Logins in ${path} are left out: with this ${mention("auth-file-mode")}, more users could read them than can read that file.`,
@@ -262,7 +203,7 @@ async function otherLogins(
       }
       found = { auths: { ...auths, ...found.auths }, credHelpers: { ...content.credHelpers, ...found.credHelpers } };
     } catch (error) {
-      if (!(error instanceof ExplainedError)) {
+      if (!(error instanceof ExplainedError) || error.code === "credential-helper") {
         throw error;
       }
       platform.reporter.warning(text`Logins in ${path} are left out. ${error.headline}`);

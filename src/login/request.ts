@@ -4,11 +4,21 @@ import { type IdentityRequest, parseIdentityRequest } from "../identity/source.t
 import { readOptions, requireOptions } from "../options/reader.ts";
 import { type OptionValues, toolNames } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
-import { mention, text } from "../platform/wording.ts";
-import { parseOptionalHost, parseRegistry, parseRobot, parseScope, type RobotLogin, robotFor } from "../quay/scope.ts";
+import { joined, mention, text } from "../platform/wording.ts";
+import {
+  kindOf,
+  parseOptionalHost,
+  parseRegistry,
+  parseRobot,
+  parseScope,
+  type RobotLogin,
+  robotFor,
+  type ScopeKind,
+  scopesThatHide,
+} from "../quay/scope.ts";
 import type { AccessWanted } from "../registry/access.ts";
 import { actionNames } from "../registry/types.ts";
-import { type ToolName, tools } from "../tools/tools.ts";
+import { findsLogin, type ToolName } from "../tools/tools.ts";
 
 /** What a login is to do. Its timeout, its logout and what is printed are the entry point's. */
 export interface LoginRequest {
@@ -58,33 +68,83 @@ export function parseRequest(values: OptionValues): LoginRequest {
   return request;
 }
 
-function assertConsistent(request: LoginRequest): void {
-  const namespaced = request.robots.find(({ scope }) => scope !== request.registry);
-  if (namespaced && request.tool !== "auto" && !tools[request.tool].knowsScopes) {
+/** The tool, and docker's configuration, must be able to keep each login. */
+function assertConsistent({ registry, robots, tool, store }: LoginRequest): void {
+  const ofKind = (kind: ScopeKind) => robots.find(({ scope }) => kindOf(scope) === kind);
+  const ofOrganization = ofKind("organization");
+  const [organization, action] = [ofOrganization?.scope, ofKind("action")?.scope];
+  const robot = ofOrganization?.robot ?? "";
+  const byRepository = `${organization}/app=${robot}`;
+  const forAll = robots.some(({ scope }) => scope === registry) ? [] : [mention("robot", `${registry}=${robot}`)];
+  const others = joined([...forAll, mention("robot", byRepository)], ", or ");
+  if (organization !== undefined && action !== undefined) {
     throw invalidInput(
-      "tool",
-      request.tool,
-      `${request.tool} keeps one login per host, not one for ${namespaced.scope}`,
-      mention("tool", "skopeo"),
+      "robot",
+      `${organization}=${robot}`,
+      `docker's builder, which alone reads the login for ${action}, knows no login for an organization`,
+      others,
     );
   }
-  if (namespaced && request.store.dockerConfig === true) {
+  if (tool !== "auto" && action !== undefined && !findsLogin(tool, "action")) {
+    throw invalidInput(
+      "tool",
+      tool,
+      `the login for ${action} is one that docker's builder alone reads`,
+      text`${mention("tool", "docker")}, or ${mention("tool", "none")}`,
+    );
+  }
+  if (tool !== "auto" && organization !== undefined && !findsLogin(tool, "organization")) {
+    throw invalidInput(
+      "tool",
+      tool,
+      `${tool} knows logins for a host, and its builder for a repository, but none for an organization, ${organization}`,
+      text`${mention("tool", "skopeo")}, or ${others}`,
+    );
+  }
+  if (action !== undefined && store.dockerConfig === false) {
+    throw invalidInput(
+      "docker-config",
+      "false",
+      `the login for ${action} goes to docker's builder, which alone reads it`,
+      mention("docker-config", "auto"),
+    );
+  }
+  if (organization !== undefined && store.dockerConfig === true) {
     throw invalidInput(
       "docker-config",
       "true",
-      `docker would send the login for ${namespaced.scope} to every repository of ${request.registry}`,
-      text`${mention("docker-config", "false")}, or a single robot without a scope`,
+      `docker would send the login for ${organization} to every repository of ${registry}`,
+      text`${mention("docker-config", "false")}, or ${others}`,
+    );
+  }
+  if (store.authFile !== undefined && robots.every(({ scope }) => kindOf(scope) === "action")) {
+    throw invalidInput(
+      "auth-file",
+      store.authFile,
+      `the login for ${action} goes to docker's builder, which reads no other file than its own`,
+      text`${mention("tool", "auto")}, without ${mention("auth-file")}`,
     );
   }
 }
 
 function parseRobots(entries: readonly string[], registry: string): readonly RobotLogin[] {
-  const robots = entries.map((entry): RobotLogin => {
+  const given = entries.map((entry) => {
     const separator = entry.indexOf("=");
     const robot = parseRobot(entry.slice(separator + 1).trim());
-    const own = separator < 0 ? undefined : robotScope(entry.slice(0, separator).trim(), registry);
-    return { robot, scope: own ?? (entries.length === 1 ? registry : `${registry}/${organizationOf(robot)}`) };
+    const scope = entry.slice(0, Math.max(separator, 0)).trim();
+    return {
+      robot,
+      own: separator < 0 ? undefined : parseScope({ option: "robot", scope, registry, rest: `=${robot}` }),
+    };
   });
+  // docker's builder, which alone reads the login for an action, knows none for an organization.
+  const isWhole = given.length === 1 || given.some(({ own }) => own !== undefined && kindOf(own) === "action");
+  const robots = given.map(
+    ({ robot, own }): RobotLogin => ({
+      robot,
+      scope: own ?? (isWhole ? registry : `${registry}/${organizationOf(robot)}`),
+    }),
+  );
   for (const [index, { robot, scope }] of robots.entries()) {
     const twin = robots.slice(0, index).find((other) => other.scope === scope);
     if (twin) {
@@ -95,12 +155,25 @@ function parseRobots(entries: readonly string[], registry: string): readonly Rob
         `a scope of its own: ${registry}/${organizationOf(robot)}/app=${robot}`,
       );
     }
+    assertNoneHides(scope, robots);
   }
   return robots;
 }
 
-const robotScope = (scope: string, registry: string): string =>
-  parseScope({ option: "robot", scope, registry, shown: `${scope}=…`, example: `${registry}/acme=acme+ci` });
+/** @throws ExplainedError `invalid-input` if docker's builder would never use the login for this scope, or not for each push */
+function assertNoneHides(scope: string, robots: readonly RobotLogin[]): void {
+  const hiding = scopesThatHide(scope);
+  const hider = robots.find((other) => hiding.includes(other.scope));
+  if (hider) {
+    const [place] = scope.split("@");
+    throw invalidInput(
+      "robot",
+      `${hider.scope}=${hider.robot}`,
+      `docker's builder asks for pull and push when it pushes, and would not use the login for ${scope}`,
+      `a scope for all, and one for push: ${place}=acme+read and ${place}@push=acme+ci`,
+    );
+  }
+}
 
 const organizationOf = (robot: string): string => robot.slice(0, robot.indexOf("+"));
 
@@ -125,7 +198,7 @@ function parseAccess(
   registry: string,
   robots: readonly RobotLogin[],
 ): readonly AccessWanted[] {
-  return entries.map((line) => {
+  return entries.flatMap((line) => {
     const example = mention("access", "acme/app:pull,push");
     const separator = line.lastIndexOf(":");
     const [name, wanted] = separator < 0 ? [line, ""] : [line.slice(0, separator), line.slice(separator + 1)];
@@ -140,7 +213,9 @@ function parseAccess(
       }
       return found;
     });
-    if (!robotFor(repository, registry, robots)) {
+    // A pull and a push may be two robots'.
+    const checks = robots.some(({ scope }) => kindOf(scope) === "action") ? actions.map((each) => [each]) : [actions];
+    if (checks.some((each) => !robotFor(repository, robots, each))) {
       throw invalidInput(
         "access",
         line,
@@ -148,6 +223,6 @@ function parseAccess(
         `a robot with the scope ${registry}/${repository}`,
       );
     }
-    return { repository, actions };
+    return checks.map((each) => ({ repository, actions: each }));
   });
 }

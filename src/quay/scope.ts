@@ -65,31 +65,101 @@ export interface ScopeText {
   readonly option: OptionName;
   readonly scope: string;
   readonly registry: string;
-  /** The value as the error shows it. */
-  readonly shown: string;
-  readonly example: Words;
+  /** What the option has behind the scope: `=robot`. */
+  readonly rest?: string;
+  /** By default, a scope like the given one. */
+  readonly example?: Words;
 }
 
 const whatAScopeIs = "a scope is a host, host/organization or host/organization/repository";
+const whatAnActionIs =
+  "with @pull or @push, a scope is a host or host/organization/repository, since docker's builder knows no organization";
 
 /**
- * @returns the scope with its host in lower case, as registry is
+ * @returns the scope with its host in lower case, as registry is, and its actions in one order
  * @throws ExplainedError `invalid-input`
  */
-export function parseScope({ option, scope: given, registry, shown, example }: ScopeText): string {
-  const scope = given.replace(/^[^/]*/, (host) => host.toLowerCase());
-  if (scope !== registry && !scope.startsWith(`${registry}/`)) {
-    throw invalidInput(
-      option,
-      withoutUserinfo(shown),
-      text`the scope is on another host than ${mention("registry")} (${registry})`,
-      example,
-    );
+export function parseScope({ option, scope: given, registry, rest = "", ...other }: ScopeText): string {
+  const fail = (problem: Words) => {
+    const shown = mayHoldUserinfo(given, registry) ? withoutUserinfo(given) : given;
+    const example = other.example ?? mention(option, scopeLike(given, registry) + rest);
+    return invalidInput(option, shown + rest, problem, example);
+  };
+  const at = given.lastIndexOf("@");
+  const place = (at < 0 ? given : given.slice(0, at)).replace(/^[^/]*/, (host) => host.toLowerCase());
+  if (place !== registry && !place.startsWith(`${registry}/`)) {
+    throw fail(text`the scope is on another host than ${mention("registry")} (${registry})`);
   }
-  if (!/^(?:\/[a-z0-9][a-z0-9._-]*)*$/.test(scope.slice(registry.length))) {
-    throw invalidInput(option, withoutUserinfo(shown), whatAScopeIs, example);
+  // No part begins with a dot: a scope is also the path of a folder of docker's builder.
+  if (!/^(?:\/[a-z0-9][a-z0-9._-]*)*$/.test(place.slice(registry.length))) {
+    throw fail(whatAScopeIs);
   }
-  return scope;
+  if (at < 0) {
+    return place;
+  }
+  const actions = given.slice(at + 1);
+  if (!/^(?:pull|push)(?:,(?:pull|push))*$/.test(actions)) {
+    throw fail("the action of a scope, behind the @, is pull, push or both (push,pull)");
+  }
+  if (kindOf(place) === "organization") {
+    throw fail(whatAnActionIs);
+  }
+  return `${place}@${[...new Set(actions.split(","))].sort().join(",")}`;
+}
+
+/** Whether what is before the last @ may be a user and password. No host is a single word, as an action is. */
+function mayHoldUserinfo(given: string, registry: string): boolean {
+  const at = given.lastIndexOf("@");
+  const [before, after] = [given.slice(0, Math.max(at, 0)).toLowerCase(), given.slice(at + 1)];
+  const isAction = /^(?:pull|push|,)+$/i.test(after);
+  if (before === registry || before.startsWith(`${registry}/`)) {
+    return before.slice(registry.length).includes(":") && !isAction;
+  }
+  return at >= 0 && (before.includes(":") || !/^[a-z,]*$/i.test(after));
+}
+
+/** A valid scope for an example: for an action, that of the given repository. */
+function scopeLike(given: string, registry: string): string {
+  const at = given.lastIndexOf("@");
+  if (at < 0 || mayHoldUserinfo(given, registry)) {
+    return `${registry}/acme`;
+  }
+  const place = given.slice(0, at).toLowerCase();
+  const path = place.startsWith(registry) ? place.slice(registry.length) : place.replace(/^[^/]*[.:][^/]*/, "");
+  const [organization = "acme", ...names] = path
+    .replace(/[:@].*/s, "")
+    .split("/")
+    .filter(Boolean);
+  const repository = [organization, ...(names.length > 0 ? names : ["app"])].join("/");
+  const actions = ["pull", "push"].filter((action) => given.slice(at).toLowerCase().includes(action));
+  return `${registry}/${isRepository(repository) ? repository : "acme/app"}@${actions.join(",") || "push"}`;
+}
+
+/** What a scope covers. Tools differ in which of these they keep a login for. */
+export type ScopeKind = "host" | "organization" | "repository" | "action";
+
+interface ScopeParts {
+  readonly host: string;
+  /** organization, or organization/repository; empty: all */
+  readonly path: string;
+  /** `pull`, `push`; none: all */
+  readonly actions: readonly string[];
+}
+
+/** @param scope from `parseScope` */
+export function scopeParts(scope: string): ScopeParts {
+  const [place = "", actions] = scope.split("@");
+  const [host = "", ...path] = place.split("/");
+  return { host, path: path.join("/"), actions: actions === undefined ? [] : actions.split(",") };
+}
+
+/** @param scope from `parseScope` */
+export function kindOf(scope: string): ScopeKind {
+  const { path, actions } = scopeParts(scope);
+  if (actions.length > 0) {
+    return "action";
+  }
+  return path === "" ? "host" : path.includes("/") ? "repository" : "organization";
 }
 
 /**
@@ -100,30 +170,55 @@ export function parseScopes(values: OptionValues): { readonly registry: string; 
   const reader = readOptions(values);
   const entries = reader.list("scope");
   const [first = ""] = entries;
-  const host = first.replace(/\/.*/s, "").toLowerCase();
+  const host = first.replace(/\/.*|@[a-z,]*$/s, "").toLowerCase();
   const given = values.registry?.trim();
   if (!given && first !== "" && !isHost(host)) {
     const example = mention("scope", hostIn(first) === undefined ? "quay.io/acme" : bare(first));
     throw invalidInput("scope", withoutUserinfo(first), whatAScopeIs, example);
   }
   const registry = parseRegistry(given || host || reader.text("registry"));
-  const example = mention("scope", `${registry}/acme`);
-  const scopes = entries.map((scope) => parseScope({ option: "scope", scope, registry, shown: scope, example }));
+  const scopes = entries.map((scope) => parseScope({ option: "scope", scope, registry }));
   return { registry, scopes };
 }
 
-/** One robot and the key that its login is stored under: `quay.io`, `quay.io/org` or `quay.io/org/repo`. */
+/**
+ * The scopes of the same place whose login docker's builder takes instead. It takes the one with the most actions, and either of
+ * two with as many. Each push asks for pull and push (buildx, util/dockerutil/dockerconfig): `@pull` takes pushes too.
+ * @param scope from `parseScope`
+ */
+export function scopesThatHide(scope: string): readonly string[] {
+  const [place = "", actions = ""] = scope.split("@");
+  const hiding: Readonly<Record<string, readonly string[]>> = {
+    "": ["pull"],
+    pull: ["push"],
+    push: ["pull", "pull,push", "push,pull"],
+    "pull,push": ["push,pull"],
+  };
+  return (hiding[actions] ?? []).map((others) => `${place}@${others}`);
+}
+
+/** One robot and what its login is for: `quay.io`, `quay.io/org`, `quay.io/org/repo` or, for docker's builder, `quay.io/org/repo@push`. */
 export interface RobotLogin {
   readonly robot: string;
   readonly scope: string;
 }
 
-/** The robot whose login the containers tools use for a repository: the one with the longest matching scope. */
-export function robotFor(repository: string, registry: string, robots: readonly RobotLogin[]): RobotLogin | undefined {
-  const path = `${registry}/${repository}`;
+/**
+ * The robot whose login clients use for a repository: the one with the longest matching scope, and of these the one with the
+ * most matching actions (buildx, util/dockerutil/dockerconfig).
+ * @param wanted `pull`, `push`; a client that pushes asks for both
+ */
+export function robotFor(
+  repository: string,
+  robots: readonly RobotLogin[],
+  wanted: readonly string[],
+): RobotLogin | undefined {
+  const isWanted = (action: string) => wanted.includes(action) || (action === "pull" && wanted.includes("push"));
   return robots
-    .filter(({ scope }) => path === scope || path.startsWith(`${scope}/`))
-    .sort((a, b) => b.scope.length - a.scope.length)[0];
+    .map((robot) => ({ robot, ...scopeParts(robot.scope) }))
+    .filter(({ path }) => path === "" || repository === path || repository.startsWith(`${path}/`))
+    .filter(({ actions }) => actions.every(isWanted))
+    .sort((a, b) => b.path.length - a.path.length || b.actions.length - a.actions.length)[0]?.robot;
 }
 
 /** docker reads only keys that are hosts: it would send a namespaced login for every repository of that host. */

@@ -51,7 +51,7 @@ describe.concurrent("several robots", () => {
     expect(Object.keys(auths)).toEqual([`${peers().registryHost}/acme`, `${peers().registryHost}/other`]);
     // The log says which tools can't use it, and what they can use.
     expect(main.shown).toMatch(
-      /^Only skopeo, buildah and podman .*crane and cosign .*docker, oras, helm .*one robot without a scope/m,
+      /^Only skopeo, buildah and podman .*crane and cosign .*docker push, oras, helm .*one robot without a scope/m,
     );
     const single = await runAction({ peers: peers(), inputs: { robot: robot.name } });
     expect(single.shown).not.toContain("crane");

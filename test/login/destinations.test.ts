@@ -46,7 +46,7 @@ async function makeHome() {
       const platform = testPlatform({ env });
       warnings = platform.reporter.warnings;
       const plan = await planDestinations(request, { name: tool, file: `/usr/bin/${tool}` }, workplace, platform);
-      return { authFile: plan.authFile?.path, docker: plan.docker?.path, start: plan.start };
+      return { authFile: plan.authFile?.path, docker: plan.docker.map(({ file }) => file.path), start: plan.start };
     },
     /** What the last plan warned of. */
     warnings: () => warnings,
@@ -56,31 +56,31 @@ async function makeHome() {
 describe("where the tool looks by default", () => {
   test.each<ToolName>(["skopeo", "buildah", "podman"])("%s: the user's runtime folder", async (tool) => {
     const { plan, containers } = await makeHome();
-    expect(await plan({}, tool)).toEqual({ authFile: containers, docker: undefined, start: undefined });
-    expect(await plan(namespaced, tool)).toMatchObject({ authFile: containers, docker: undefined });
+    expect(await plan({}, tool)).toEqual({ authFile: containers, docker: [], start: undefined });
+    expect(await plan(namespaced, tool)).toMatchObject({ authFile: containers, docker: [] });
   });
 
   test("docker: its own configuration, once", async () => {
     const { plan, docker } = await makeHome();
-    expect(await plan({}, "docker")).toEqual({ authFile: docker, docker, start: undefined });
+    expect(await plan({}, "docker")).toEqual({ authFile: docker, docker: [docker], start: undefined });
   });
 
   test("docker with DOCKER_CONFIG", async () => {
     const { plan, usual, base } = await makeHome();
     const env = { ...usual, DOCKER_CONFIG: join(base, "config") };
     const path = join(base, "config/config.json");
-    expect(await plan({}, "docker", env)).toMatchObject({ authFile: path, docker: path });
+    expect(await plan({}, "docker", env)).toMatchObject({ authFile: path, docker: [path] });
     // The containers tools read it as well.
-    expect(await plan({}, "skopeo", env)).toMatchObject({ authFile: path, docker: undefined });
+    expect(await plan({}, "skopeo", env)).toMatchObject({ authFile: path, docker: [] });
   });
 
   test("a variable of the containers tools, which docker does not know", async () => {
     const { plan, usual, base, docker } = await makeHome();
     const env = { ...usual, REGISTRY_AUTH_FILE: join(base, "own.json"), DOCKER_CONFIG: join(base, "config") };
-    expect(await plan({}, "podman", env)).toMatchObject({ authFile: join(base, "own.json"), docker: undefined });
+    expect(await plan({}, "podman", env)).toMatchObject({ authFile: join(base, "own.json"), docker: [] });
     expect(await plan({}, "docker", { ...usual, REGISTRY_AUTH_FILE: join(base, "own.json") })).toMatchObject({
       authFile: docker,
-      docker,
+      docker: [docker],
     });
   });
 
@@ -92,16 +92,16 @@ describe("where the tool looks by default", () => {
 
   test("docker's file too, on request", async () => {
     const { plan, containers, docker } = await makeHome();
-    expect(await plan({ "docker-config": "true" })).toMatchObject({ authFile: containers, docker });
+    expect(await plan({ "docker-config": "true" })).toMatchObject({ authFile: containers, docker: [docker] });
   });
 
   test("prefers a named file, with any tool", async () => {
     const { plan, usual, base, docker } = await makeHome();
     const named = { "auth-file": join(base, "named.json") };
     const env = { ...usual, REGISTRY_AUTH_FILE: "/never" };
-    expect(await plan(named, "skopeo", env)).toMatchObject({ authFile: named["auth-file"], docker: undefined });
+    expect(await plan(named, "skopeo", env)).toMatchObject({ authFile: named["auth-file"], docker: [] });
     // docker reads only its own file, which gets the login too.
-    expect(await plan(named, "docker")).toMatchObject({ authFile: named["auth-file"], docker });
+    expect(await plan(named, "docker")).toMatchObject({ authFile: named["auth-file"], docker: [docker] });
   });
 
   test("follows a link", async () => {
@@ -245,7 +245,7 @@ describe("in the workspace, whatever path leads there", () => {
       const path = join(base, name);
       expect(await plan({ "auth-file": path }, "skopeo", usual, { workspace })).toMatchObject({ authFile: path });
     }
-    expect(await plan({}, "skopeo", usual, { workspace: join(base, "nowhere") })).toMatchObject({ docker: undefined });
+    expect(await plan({}, "skopeo", usual, { workspace: join(base, "nowhere") })).toMatchObject({ docker: [] });
   });
 });
 
@@ -257,7 +257,7 @@ describe("a private file of the job", () => {
     await put(containers, { auths: { "ghcr.io": { auth: "dGhlaXJz" } } });
     expect(await plan({}, "skopeo", usual, privately)).toEqual({
       authFile: undefined,
-      docker: undefined,
+      docker: [],
       start: { auths: { "ghcr.io": { auth: "dGhlaXJz" } } },
     });
   });
@@ -295,13 +295,13 @@ describe("a private file of the job", () => {
 
   test("does not keep the login out of docker's file", async () => {
     const { plan, usual, docker } = await makeHome();
-    expect(await plan({}, "docker", usual, privately)).toMatchObject({ authFile: undefined, docker });
+    expect(await plan({}, "docker", usual, privately)).toMatchObject({ authFile: undefined, docker: [docker] });
     expect(await plan({}, "skopeo", usual, { ...privately, isDisposable: true })).toMatchObject({
       authFile: undefined,
-      docker,
+      docker: [docker],
     });
     const env = { ...usual, DOCKER_CONFIG: dirname(docker) };
-    expect(await plan(namespaced, "skopeo", env, privately)).toMatchObject({ authFile: undefined, docker: undefined });
+    expect(await plan(namespaced, "skopeo", env, privately)).toMatchObject({ authFile: undefined, docker: [] });
   });
 });
 
@@ -312,7 +312,7 @@ describe("docker's configuration", () => {
   test("that can't take a login is left out with a warning if nothing asks for it", async () => {
     const { plan, put, usual, docker, warnings } = await makeHome();
     await put(docker, store);
-    expect(await plan({}, "skopeo", usual, disposable)).toMatchObject({ authFile: undefined, docker: undefined });
+    expect(await plan({}, "skopeo", usual, disposable)).toMatchObject({ authFile: undefined, docker: [] });
     expect(warnings()).toEqual([
       expect.stringContaining(
         `docker, cosign, crane, oras and helm will not see this login. ${docker} sets credsStore`,
@@ -340,7 +340,7 @@ describe("docker's configuration", () => {
       ["auto", false],
     ] as const) {
       const made = await plan({ "docker-config": option }, "skopeo", usual, { ...disposable, isDisposable });
-      expect(made.docker).toBeUndefined();
+      expect(made.docker).toEqual([]);
       expect(warnings()).toEqual([]);
     }
   });
@@ -358,8 +358,180 @@ describe("docker's configuration", () => {
     const { plan, usual, docker, warnings } = await makeHome();
     const variable = JSON.stringify({ auths: { "quay.io": entryOf("someone", "a-password") } });
     const made = await plan({}, "docker", { ...usual, DOCKER_AUTH_CONFIG: variable });
-    expect(made.docker).toBe(docker);
+    expect(made.docker).toEqual([docker]);
     expect(warnings()).toEqual([expect.stringContaining("The variable DOCKER_AUTH_CONFIG has a login for quay.io")]);
+  });
+});
+
+describe("without a tool, every tool is to find the login", () => {
+  test("docker too, and its builder, on any machine", async () => {
+    const { plan, usual, docker, containers, home, warnings } = await makeHome();
+    expect(await plan({}, "none")).toEqual({ authFile: containers, docker: [docker], start: undefined });
+    const privately = { keepsLogins: "privately" } as const;
+    expect((await plan({}, "none", usual, privately)).docker).toEqual([docker]);
+    const builder = join(home, ".docker/buildx/config/quay.io/acme/app/config.json");
+    expect((await plan({ robot: "quay.io/acme/app=acme+ci" }, "none")).docker).toEqual([builder]);
+    expect(warnings()).toEqual([]);
+  });
+
+  test("with a warning where docker's configuration can't hold it", async () => {
+    const { plan, put, docker, containers, warnings } = await makeHome();
+    await put(docker, { credsStore: "desktop" });
+    expect(await plan({}, "none")).toMatchObject({ authFile: containers, docker: [] });
+    expect(warnings()).toEqual([
+      expect.stringContaining("docker, cosign, crane, oras and helm will not see this login."),
+    ]);
+  });
+
+  test("but not of an organization, in a file that the user names, against the option, or of a job's helper", async () => {
+    const { plan, usual, base, warnings } = await makeHome();
+    const docker = async (options: OptionValues, more: Partial<Workplace> = {}) =>
+      (await plan(options, "none", usual, more)).docker;
+    expect(await docker(namespaced)).toEqual([]);
+    expect(await docker({ "auth-file": join(base, "a.json") })).toEqual([]);
+    expect(await docker({ "docker-config": "false" })).toEqual([]);
+    expect(await docker({}, { keepsLogins: "privately", installHelper: async () => "" })).toEqual([]);
+    expect(warnings()).toEqual([]);
+  });
+
+  test("DOCKER_CONFIG names one file for all", async () => {
+    const { plan, usual, base } = await makeHome();
+    const path = join(base, "config/config.json");
+    const env = { ...usual, DOCKER_CONFIG: dirname(path) };
+    expect(await plan({}, "none", env)).toMatchObject({ authFile: path, docker: [path] });
+    const push = join(base, "config/buildx/config/quay.io/acme/app@push/config.json");
+    const robot = "acme+ci\nquay.io/acme/app@push=acme+ci";
+    expect(await plan({ robot }, "none", env)).toMatchObject({ authFile: path, docker: [path, push] });
+  });
+});
+
+describe("the files of docker's builder", () => {
+  const robot = "quay.io/acme/base=acme+read\nquay.io/acme/app@push=acme+ci";
+  const below = (base: string) =>
+    ["quay.io/acme/base", "quay.io/acme/app@push"].map((scope) => join(base, "config", scope, "config.json"));
+
+  test("get a login for each repository and action, beside docker's configuration", async () => {
+    const { plan, docker, home, warnings } = await makeHome();
+    const files = below(join(home, ".docker/buildx"));
+    expect(await plan({ robot }, "docker")).toEqual({ authFile: files[0], docker: files, start: undefined });
+    expect(warnings()).toEqual([
+      "docker uses the logins for quay.io/acme/base, quay.io/acme/app@push in its builder alone: docker build, docker buildx build and docker compose build, with buildx 0.31 or newer. docker push and docker pull need a robot without a scope.",
+    ]);
+    // docker's own file is the one for the whole registry, wherever that stands.
+    const all = await plan({ robot: `${robot}\nquay.io=acme+all` }, "docker");
+    expect(all).toMatchObject({ authFile: docker, docker: [...files, docker] });
+  });
+
+  test("are where DOCKER_CONFIG or BUILDX_CONFIG says", async () => {
+    const { plan, usual, base } = await makeHome();
+    const moved = { ...usual, DOCKER_CONFIG: join(base, "d") };
+    expect((await plan({ robot }, "docker", moved)).docker).toEqual(below(join(base, "d/buildx")));
+    const own = { ...moved, BUILDX_CONFIG: join(base, "b") };
+    expect((await plan({ robot }, "docker", own)).docker).toEqual(below(join(base, "b")));
+  });
+
+  test("get what they can read of another tool's login: on request, or on the job's own machine", async () => {
+    const { plan, usual, home, docker, containers, warnings } = await makeHome();
+    const repositories = "quay.io=acme+all\nquay.io/acme/app=acme+ci";
+    const files = [docker, join(home, ".docker/buildx/config/quay.io/acme/app/config.json")];
+    expect(await plan({ robot: repositories }, "skopeo")).toMatchObject({ docker: [] });
+    const wanted = await plan({ robot: repositories, "docker-config": "true" }, "skopeo");
+    expect(wanted).toMatchObject({ authFile: containers, docker: files });
+    expect(warnings()).toEqual([
+      expect.stringContaining("docker uses the login for quay.io/acme/app in its builder alone:"),
+    ]);
+    const disposable = { keepsLogins: "privately", isDisposable: true } as const;
+    expect((await plan({ robot: repositories }, "skopeo", usual, disposable)).docker).toEqual(files);
+    expect(warnings()).toEqual([]);
+    const organization = `${repositories}\nquay.io/other=other+ci`;
+    expect((await plan({ robot: organization }, "skopeo", usual, disposable)).docker).toEqual([]);
+  });
+
+  test.each([
+    ["quay.io/acme/app@pull", "quay.io/acme/app@push"],
+    ["quay.io/acme/app@push,pull", "quay.io/acme/app@push"],
+    ["quay.io@pull", "quay.io@push"],
+  ])("of another program hide a login: %s that for %s", async (hiding, scope) => {
+    const { plan, put, home } = await makeHome();
+    const path = join(home, ".docker/buildx/config", hiding, "config.json");
+    await put(path, { auths: { "quay.io": entryOf("other", "a-password") } });
+    const error = await failure(plan({ robot: `${scope}=acme+ci` }, "docker"));
+    expect([error.code, error.message, error.remedy]).toEqual([
+      "login-hidden",
+      `docker's builder would not use the login for ${scope}: it takes the one of ${path} first.`,
+      [`If you don't need that login: rm ${path}`],
+    ]);
+  });
+
+  test.each([
+    ["quay.io/acme/app", "quay.io/acme/app@push"],
+    ["quay.io/acme/app@push", "quay.io/acme/app"],
+    ["quay.io/acme/base@pull", "quay.io/acme/app@push"],
+  ])("of another program stay beside ours: %s beside %s", async (other, scope) => {
+    const { plan, put, home } = await makeHome();
+    await put(join(home, ".docker/buildx/config", other, "config.json"), { auths: {} });
+    expect((await plan({ robot: `${scope}=acme+ci` }, "docker")).docker).toHaveLength(1);
+  });
+
+  test.each(["DOCKER_CONFIG", "BUILDX_CONFIG"])("are never in the workspace, by %s or by links", async (variable) => {
+    const { plan, usual, base } = await makeHome();
+    const workspace = join(base, "workspace");
+    await mkdir(workspace);
+    await symlink(workspace, join(base, "link"));
+    const error = await failure(plan({ robot }, "docker", { ...usual, [variable]: join(base, "link") }, { workspace }));
+    expect(error.message).toContain("is in the workspace, whose files end up in images and artifacts");
+    expect(error.remedy[0]).toBe(`Set ${variable} to a folder outside the workspace.`);
+  });
+
+  test("that name a credential store would hide the login", async () => {
+    const { plan, put, home } = await makeHome();
+    await put(below(join(home, ".docker/buildx"))[1] ?? "", { credsStore: "desktop" });
+    expect((await failure(plan({ robot }, "docker"))).code).toBe("credential-helper");
+  });
+
+  // A private file without a login would hide later ones of other tools.
+  test.each<[ToolName, Partial<Workplace>]>([
+    ["docker", { keepsLogins: "privately" }],
+    ["none", { keepsLogins: "privately" }],
+    ["none", {}],
+  ])("are the only ones for pushes alone: %s, %j", async (tool, more) => {
+    const { plan, put, usual, containers, home } = await makeHome();
+    await put(containers, { auths: { "ghcr.io": entryOf("someone", "a-password") } });
+    const path = join(home, ".docker/buildx/config/quay.io/acme/app@push/config.json");
+    const made = await plan({ robot: "quay.io/acme/app@push=acme+ci" }, tool, usual, more);
+    expect(made).toEqual({ authFile: path, docker: [path], start: undefined });
+  });
+
+  test("that can't be written are docker's: no other file helps", async () => {
+    const { plan, put, usual, home, base } = await makeHome();
+    const push = { robot: "quay.io/acme/app@push=acme+ci" };
+    const remedy = async (folder: string, env: Environment) => {
+      await put(join(folder, "config/quay.io/acme/app@push/config.json"), []);
+      return (await failure(plan(push, "none", env))).remedy.at(-1);
+    };
+    const another = "Or give docker another folder, in this step and in later ones:";
+    expect(await remedy(join(home, ".docker/buildx"), usual)).toBe(`${another} DOCKER_CONFIG=/path/docker`);
+    const own = { ...usual, BUILDX_CONFIG: join(base, "b") };
+    expect(await remedy(join(base, "b"), own)).toBe(`${another} BUILDX_CONFIG=/path/docker`);
+  });
+
+  test("of an earlier login of this program: the command that removes it", async () => {
+    const { plan, put, home } = await makeHome();
+    const path = join(home, ".docker/buildx/config/quay.io/acme/app@pull/config.json");
+    await put(path, { auths: { "quay.io": entryOf("acme+read", robotToken(now + 600)) } });
+    const error = await failure(plan({ robot: "quay.io/acme/app@push=acme+ci" }, "docker"));
+    expect(error.remedy).toEqual([
+      "If you don't need that login: quay-keyless-login logout --scope quay.io/acme/app@pull",
+    ]);
+  });
+
+  test("share a named file with the other tools, which gets what these can read", async () => {
+    const { plan, base, home } = await makeHome();
+    const named = { "auth-file": join(base, "a.json") };
+    expect(await plan({ robot, ...named }, "docker")).toMatchObject({
+      authFile: named["auth-file"],
+      docker: below(join(home, ".docker/buildx")),
+    });
   });
 });
 
@@ -412,7 +584,8 @@ describe("the private file of an earlier step", () => {
     return {
       ...made,
       path,
-      next: (options: OptionValues = {}, more = {}) => made.plan(options, "skopeo", env, { ...workplace, ...more }),
+      next: (options: OptionValues = {}, more = {}, tool: ToolName = "skopeo") =>
+        made.plan(options, tool, env, { ...workplace, ...more }),
     };
   };
 
@@ -420,6 +593,11 @@ describe("the private file of an earlier step", () => {
     const { next, path, warnings } = await makeStep();
     expect(await next()).toMatchObject({ authFile: path, start: undefined });
     expect(warnings()).toEqual([]);
+  });
+
+  test("stays the one of later steps if docker logs in", async () => {
+    const { next, path, docker } = await makeStep();
+    expect(await next({}, {}, "docker")).toMatchObject({ authFile: path, docker: [docker] });
   });
 
   test("does not get it with other permissions: the copy is not renewed", async () => {

@@ -106,11 +106,28 @@ describe("robots and scopes", () => {
       ],
     ],
     [
+      "docker's builder knows a pull from a push, in any order",
+      "quay.io/acme/app=acme+read\nQUAY.io/acme/app@push,pull,push=acme+ci\nquay.io@push=acme+all",
+      [
+        ["acme+read", "quay.io/acme/app"],
+        ["acme+ci", "quay.io/acme/app@pull,push"],
+        ["acme+all", "quay.io@push"],
+      ],
+    ],
+    [
       "two of one organization differ by a scope",
       "acme+ci\nquay.io/acme/app=acme+release",
       [
         ["acme+ci", "quay.io/acme"],
         ["acme+release", "quay.io/acme/app"],
+      ],
+    ],
+    [
+      "beside one for docker's builder, which knows no organization, it is for all",
+      "acme+ci\nquay.io/acme/app@push=acme+release",
+      [
+        ["acme+ci", "quay.io"],
+        ["acme+release", "quay.io/acme/app@push"],
       ],
     ],
   ])("%s", (_, value, expected) => {
@@ -119,13 +136,25 @@ describe("robots and scopes", () => {
 
   test("uses the most specific scope for a repository", () => {
     const { robots } = parseRequest({ robot: "quay.io=acme+all\nacme+ci\nquay.io/acme/app=acme+app" });
-    const name = (repository: string) => robotFor(repository, "quay.io", robots)?.robot;
+    const name = (repository: string) => robotFor(repository, robots, ["pull"])?.robot;
     expect(name("acme/app")).toBe("acme+app");
     expect(name("acme/app/sub")).toBe("acme+app");
     expect(name("acme/application")).toBe("acme+ci");
     expect(name("acmeco/app")).toBe("acme+all");
-    expect(robotFor("acmeco/app", "quay.io", robots.slice(1))).toBeUndefined();
+    expect(robotFor("acmeco/app", robots.slice(1), ["pull"])).toBeUndefined();
   });
+});
+
+test("asks each robot for the access that docker's builder uses it for", () => {
+  const robot = "quay.io=acme+all\nquay.io@push=acme+any\nquay.io/acme/app=acme+read\nquay.io/acme/app@push=acme+ci";
+  const { robots, access } = parseRequest({ robot, access: "acme/app:pull,push\nother/x:push" });
+  expect(
+    access.map(({ repository, actions }) => [repository, actions, robotFor(repository, robots, actions)?.robot]),
+  ).toEqual([
+    ["acme/app", ["pull"], "acme+read"],
+    ["acme/app", ["push"], "acme+ci"],
+    ["other/x", ["push"], "acme+any"],
+  ]);
 });
 
 const longName = "a".repeat(256);
@@ -134,8 +163,11 @@ const registryExample = "registry: quay.example.com:8443";
 const name = "organization and name are 2 to 255 lower-case letters and digits, with single . _ - between them";
 const blank = "a name contains no space, comma or semicolon; write one robot per line";
 const scope = "a scope is a host, host/organization or host/organization/repository";
+const action =
+  "with @pull or @push, a scope is a host or host/organization/repository, since docker's builder knows no organization";
 const mode = "it must be octal, let the owner read and write, and let no user execute";
 
+const pushExample = "robot: quay.io/acme/app@push=acme+ci";
 const oneOfTwo = "Set only one of the two.";
 
 test("requires a robot", async () => {
@@ -183,26 +215,26 @@ test.each<Bad>([
   [
     { robot: "ghcr.io/acme=acme+ci" },
     "robot",
-    "ghcr.io/acme=…",
+    "ghcr.io/acme=acme+ci",
     "the scope is on another host than registry (quay.io)",
-    "quay.io/acme=acme+ci",
+    "robot: quay.io/acme=acme+ci",
   ],
   [
     { robot: "quay.io.example/acme=acme+ci" },
     "robot",
-    "quay.io.example/acme=…",
+    "quay.io.example/acme=acme+ci",
     "the scope is on another host than registry (quay.io)",
-    "quay.io/acme=acme+ci",
+    "robot: quay.io/acme=acme+ci",
   ],
   [
     { robot: "me:secret@quay.io=acme+ci" },
     "robot",
-    "…@quay.io=…",
+    "…@quay.io=acme+ci",
     "the scope is on another host than registry (quay.io)",
-    "quay.io/acme=acme+ci",
+    "robot: quay.io/acme=acme+ci",
   ],
-  [{ robot: "quay.io/acme/=acme+ci" }, "robot", "quay.io/acme/=…", scope, "quay.io/acme=acme+ci"],
-  [{ robot: "quay.io/Acme=acme+ci" }, "robot", "quay.io/Acme=…", scope, "quay.io/acme=acme+ci"],
+  [{ robot: "quay.io/acme/=acme+ci" }, "robot", "quay.io/acme/=acme+ci", scope, "robot: quay.io/acme=acme+ci"],
+  [{ robot: "quay.io/Acme=acme+ci" }, "robot", "quay.io/Acme=acme+ci", scope, "robot: quay.io/acme=acme+ci"],
   [
     { registry: "https://quay.io" },
     "registry",
@@ -240,7 +272,7 @@ test.each<Bad>([
     { identity: "gitlab" },
     "identity",
     "gitlab",
-    "it must be one of auto, github, file, spiffe, environment",
+    "it must be one of auto, github, file, spiffe, environment, command",
     "identity: auto",
   ],
   [{ identity: "environment" }, "token-env", "", "identity: environment needs it", "token-env: QUAY_ID_TOKEN"],
@@ -287,16 +319,85 @@ test.each<Bad>([
     { tool: "docker", robot: "quay.io/acme=acme+ci" },
     "tool",
     "docker",
-    "docker keeps one login per host, not one for quay.io/acme",
-    "tool: skopeo",
+    "docker knows logins for a host, and its builder for a repository, but none for an organization, quay.io/acme",
+    "tool: skopeo, or robot: quay.io=acme+ci, or robot: quay.io/acme/app=acme+ci",
   ],
   [
     { "docker-config": "true", robot: "acme+ci\nother+ci" },
     "docker-config",
     "true",
     "docker would send the login for quay.io/acme to every repository of quay.io",
-    "docker-config: false, or a single robot without a scope",
+    "docker-config: false, or robot: quay.io=acme+ci, or robot: quay.io/acme/app=acme+ci",
   ],
+  [
+    { tool: "buildah", robot: "quay.io/acme/app@push=acme+ci" },
+    "tool",
+    "buildah",
+    "the login for quay.io/acme/app@push is one that docker's builder alone reads",
+    "tool: docker, or tool: none",
+  ],
+  [
+    { robot: "quay.io/acme/app@push=acme+ci", "docker-config": "false" },
+    "docker-config",
+    "false",
+    "the login for quay.io/acme/app@push goes to docker's builder, which alone reads it",
+    "docker-config: auto",
+  ],
+  [
+    { robot: "quay.io/acme/app@push=acme+ci\nacme+read\nother+read" },
+    "robot",
+    "other+read",
+    "acme+read logs in for quay.io already, and a scope has one login",
+    "a scope of its own: quay.io/other/app=other+read",
+  ],
+  [
+    { robot: "quay.io/acme/app@push=acme+ci\nquay.io/acme=acme+read\nquay.io=acme+all" },
+    "robot",
+    "quay.io/acme=acme+read",
+    "docker's builder, which alone reads the login for quay.io/acme/app@push, knows no login for an organization",
+    "robot: quay.io/acme/app=acme+read",
+  ],
+  [
+    { robot: "quay.io/acme/app@push=acme+ci\nquay.io/acme=acme+read" },
+    "robot",
+    "quay.io/acme=acme+read",
+    "docker's builder, which alone reads the login for quay.io/acme/app@push, knows no login for an organization",
+    "robot: quay.io=acme+read, or robot: quay.io/acme/app=acme+read",
+  ],
+  [
+    { robot: "quay.io/acme/app@push=acme+ci", "auth-file": "/a.json" },
+    "auth-file",
+    "/a.json",
+    "the login for quay.io/acme/app@push goes to docker's builder, which reads no other file than its own",
+    "tool: auto, without auth-file",
+  ],
+  ...[
+    ["quay.io/acme/app", "quay.io/acme/app@pull"],
+    ["quay.io/acme/app@pull", "quay.io/acme/app@push"],
+    ["quay.io/acme/app@push", "quay.io/acme/app@push,pull"],
+    ["quay.io", "quay.io@pull"],
+  ].map(
+    ([hidden = "", hiding = ""]): Bad => [
+      { robot: `${hidden}=acme+one\n${hiding}=acme+two` },
+      "robot",
+      `${hiding.replace("push,pull", "pull,push")}=acme+two`,
+      `docker's builder asks for pull and push when it pushes, and would not use the login for ${hidden}`,
+      `a scope for all, and one for push: ${hidden.split("@")[0]}=acme+read and ${hidden.split("@")[0]}@push=acme+ci`,
+    ],
+  ),
+  [{ robot: "quay.io/acme@push=acme+ci" }, "robot", "quay.io/acme@push=acme+ci", action, pushExample],
+  ...["", "psuh", "PUSH", "push,", "pushpush", "delete", "push@push"].map(
+    (actions): Bad => [
+      { robot: `quay.io/acme/app@${actions}=acme+ci` },
+      "robot",
+      `quay.io/acme/app@${actions}=acme+ci`,
+      actions === "push@push" ? scope : "the action of a scope, behind the @, is pull, push or both (push,pull)",
+      pushExample,
+    ],
+  ),
+  ...["quay.io/../../etc", "quay.io/acme/..", "quay.io/./app", "quay.io/acme//app", "quay.io/acme/.app"].map(
+    (place): Bad => [{ robot: `${place}@push=acme+ci` }, "robot", `${place}@push=acme+ci`, scope, pushExample],
+  ),
   [{ "docker-config": "yes" }, "docker-config", "yes", "it must be one of auto, true, false", "docker-config: auto"],
   ...["rw", "0700", "0444", "0666x", "1640", "66", "0688"].map(
     (value): Bad => [{ "auth-file-mode": value }, "auth-file-mode", value, mode, 'auth-file-mode: "0640"'],

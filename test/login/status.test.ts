@@ -2,9 +2,10 @@ import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isoTime } from "../../src/identity/token.ts";
+import { logoutOf } from "../../src/login/logout-of-scopes.ts";
 import { type AuthFileStatus, assertLasting, readStatus } from "../../src/login/status.ts";
 import { formatError } from "../../src/platform/errors.ts";
-import { entryOf, failure, makeFolder, now, robotToken } from "../fixtures.ts";
+import { entryOf, failure, makeFolder, now, robotToken, testPlatform } from "../fixtures.ts";
 
 const quay = { registry: "quay.io", scopes: [] };
 const robot = (expiresAt = now + 600, name = "acme+ci") => entryOf(name, robotToken(expiresAt));
@@ -38,33 +39,33 @@ describe("the logins in a file", () => {
     ["a placeholder", ["quay.io/placeholder"], []],
   ])("%s", async (_, scopes, logins) => {
     const file = await makeFile({ auths });
-    expect(await readStatus({ registry: "quay.io", scopes }, file, {})).toEqual({ authFile: file, logins });
+    expect(await readStatus({ registry: "quay.io", scopes }, file, {})).toEqual([{ authFile: file, logins }]);
   });
 
   test("another registry", async () => {
     const file = await makeFile({ auths });
-    const { logins } = await readStatus({ registry: "quay.io:8443", scopes: [] }, file, {});
+    const [{ logins }] = await readStatus({ registry: "quay.io:8443", scopes: [] }, file, {});
     expect(logins.map(({ scope }) => scope)).toEqual(["quay.io:8443"]);
   });
 
   test("none, if it does not exist or has none", async () => {
     const missing = join(await makeFolder(), "auth.json");
-    expect(await readStatus(quay, missing, {})).toEqual({ authFile: missing, logins: [] });
+    expect(await readStatus(quay, missing, {})).toEqual([{ authFile: missing, logins: [] }]);
     const empty = await makeFile("{}");
-    expect(await readStatus(quay, empty, {})).toEqual({ authFile: empty, logins: [] });
+    expect(await readStatus(quay, empty, {})).toEqual([{ authFile: empty, logins: [] }]);
   });
 
   test("with a relative path are returned with its whole path", async () => {
     const file = await makeFile({ auths });
-    expect((await readStatus(quay, relative(process.cwd(), file), {})).authFile).toBe(file);
+    expect((await readStatus(quay, relative(process.cwd(), file), {}))[0].authFile).toBe(file);
     const env = { REGISTRY_AUTH_FILE: relative(process.cwd(), file) };
-    expect((await readStatus(quay, undefined, env)).authFile).toBe(file);
+    expect((await readStatus(quay, undefined, env))[0].authFile).toBe(file);
   });
 
   test("are read from a read-only file, which does not change", async () => {
     const file = await makeFile({ auths });
     await chmod(file, 0o444);
-    expect((await readStatus(quay, file, {})).logins).toHaveLength(3);
+    expect((await readStatus(quay, file, {}))[0].logins).toHaveLength(3);
     expect(JSON.parse(await readFile(file, "utf8"))).toEqual({ auths });
     expect(await readdir(dirname(file))).toEqual(["auth.json"]);
   });
@@ -89,7 +90,7 @@ describe("without a named file, the first that the tools read and that holds suc
   test("reads the files in the tools' order", async () => {
     const { home, env, first, put } = await makeHome();
     const found = async (wanted: { registry: string; scopes: string[] } = { registry: "quay.io", scopes: [] }) => {
-      const { authFile, logins } = await readStatus(wanted, undefined, env);
+      const [{ authFile, logins }] = await readStatus(wanted, undefined, env);
       return [authFile.slice(home.length + 1), logins.map((login) => login.robot)];
     };
     const entries = (name: string) => ({ "quay.io": robot(now + 600, name) });
@@ -113,14 +114,109 @@ describe("without a named file, the first that the tools read and that holds suc
     const { home, env, put } = await makeHome();
     await put("run/containers/auth.json", { auths: { "quay.io": robot() } });
     const file = join(home, "own.json");
-    expect(await readStatus(quay, undefined, { ...env, REGISTRY_AUTH_FILE: file })).toEqual({
-      authFile: file,
-      logins: [],
-    });
+    expect(await readStatus(quay, undefined, { ...env, REGISTRY_AUTH_FILE: file })).toEqual([
+      { authFile: file, logins: [] },
+    ]);
     const config = await put("docker/config.json", { auths: { "quay.io": robot() } });
     const status = await readStatus(quay, undefined, { ...env, DOCKER_CONFIG: join(home, "docker") });
-    expect(status.authFile).toBe(config);
-    expect(status.logins).toHaveLength(1);
+    expect(status).toMatchObject([{ authFile: config, logins: [{ scope: "quay.io" }] }]);
+  });
+
+  test("and docker's configuration, which may hold a copy", async () => {
+    const { home, env, put } = await makeHome();
+    await put("run/containers/auth.json", { auths: { "quay.io": robot() } });
+    await put("me/.config/containers/auth.json", { auths: { "quay.io": robot() } });
+    await put("me/.docker/config.json", { auths: { "quay.io": robot(now - 60), "ghcr.io": robot() } });
+    const places = await readStatus(quay, undefined, env);
+    const paths = ["run/containers/auth.json", "me/.docker/config.json"].map((path) => join(home, path));
+    expect(places.map(({ authFile }) => authFile)).toEqual(paths);
+    // What skopeo reads counts.
+    assertLasting(places, quay, now * 1000, 60);
+    const platform = testPlatform();
+    expect(await logoutOf(places, ["quay.io"], platform)).toEqual(["quay.io"]);
+    expect(platform.reporter.infos.slice(0, 2)).toEqual(paths.map((path) => `Logged out of quay.io: ${path}`));
+    const left = await readFile(join(home, "me/.docker/config.json"), "utf8");
+    expect(Object.keys(JSON.parse(left).auths)).toEqual(["ghcr.io"]);
+  });
+
+  test("a password that docker has stored is no reason to fail, nor a file of docker's that can't be read", async () => {
+    const { env, first, put } = await makeHome();
+    await put("run/containers/auth.json", { auths: { "quay.io": robot() } });
+    const docker = await put("me/.docker/config.json", { auths: { "quay.io": entryOf("me", "geheim") } });
+    expect(await logoutOf(await readStatus(quay, undefined, env), ["quay.io"], testPlatform())).toEqual(["quay.io"]);
+    expect(JSON.parse(await readFile(docker, "utf8")).auths).toHaveProperty(["quay.io"]);
+    await put("run/containers/auth.json", { auths: { "quay.io": robot() } });
+    await writeFile(docker, "no JSON");
+    expect(await readStatus(quay, undefined, env)).toMatchObject([{ authFile: first }]);
+  });
+});
+
+describe("the logins of docker's builder", () => {
+  async function builder() {
+    const home = await makeFolder();
+    const folder = join(home, ".docker/buildx/config");
+    const put = (scope: string, auths: object) => makeFile({ auths }, join(folder, scope, "config.json"));
+    const own = { "quay.io": robot() };
+    const paths = {
+      app: await put("quay.io/acme/app", own),
+      push: await put("quay.io/acme/app@push", own),
+      host: await put("quay.io@pull,push", own),
+    };
+    await put("quay.io.example/acme/app", { "quay.io.example": robot() });
+    await put("quay.io/acme/empty", {});
+    const of = (scope: string, path: string) => ({ scope, path, robot: "acme+ci", expiresAt: now + 600 });
+    const all = [
+      of("quay.io/acme/app", paths.app),
+      of("quay.io/acme/app@push", paths.push),
+      of("quay.io@pull,push", paths.host),
+    ];
+    return { home, folder, paths, all, env: { HOME: home, XDG_RUNTIME_DIR: home } };
+  }
+
+  test("are found beside those of the tools' files", async () => {
+    const { home, folder, env, all } = await builder();
+    expect(await readStatus(quay, undefined, env)).toEqual([{ authFile: folder, logins: all }]);
+    const two = { registry: "quay.io", scopes: ["quay.io/acme/app", "quay.io/acme/app@push"] };
+    await makeFile({ auths: { "quay.io": robot(), "quay.io/acme/app": robot() } }, join(home, "containers/auth.json"));
+    const authFile = join(home, "containers/auth.json");
+    expect(await readStatus(quay, undefined, env)).toMatchObject([{ authFile }, { authFile: folder, logins: all }]);
+    expect(await readStatus(two, undefined, env)).toMatchObject([
+      { authFile, logins: [{ scope: "quay.io/acme/app" }] },
+      { authFile: folder, logins: all.slice(0, 2) },
+    ]);
+    const none = { ...quay, scopes: ["quay.io/acme/other@push"] };
+    expect(await readStatus(none, undefined, env)).toEqual([{ authFile: folder, logins: [] }]);
+    expect(await readStatus(two, join(home, "none.json"), env)).toMatchObject([{ logins: [] }]);
+    expect((await readStatus(two, undefined, { XDG_RUNTIME_DIR: join(home, "none") }))[0].logins).toEqual([]);
+  });
+
+  test("can be one's own files", async () => {
+    const { home, paths, env } = await builder();
+    const moved = { ...env, BUILDX_CONFIG: join(home, ".docker/buildx"), DOCKER_CONFIG: join(home, "other") };
+    expect(
+      (await readStatus({ ...quay, scopes: ["quay.io/acme/app@push"] }, undefined, moved))[0].logins,
+    ).toMatchObject([{ path: paths.push }]);
+  });
+
+  test("that expire too soon are renewed with docker", async () => {
+    const { env } = await builder();
+    const wanted = { registry: "quay.io", scopes: ["quay.io/acme/app@push"] };
+    const status = await readStatus(wanted, undefined, env);
+    expect((await failure(() => assertLasting(status, wanted, now * 1000, 900))).remedy).toEqual([
+      "Log in again: quay-keyless-login login --registry quay.io --robot quay.io/acme/app@push=acme+ci --tool docker",
+    ]);
+  });
+
+  test("are removed with their files and folders, and others stay", async () => {
+    const { folder, env, paths } = await builder();
+    const platform = testPlatform();
+    const scopes = ["quay.io/acme/app", "quay.io/acme/app@push"];
+    const status = await readStatus({ registry: "quay.io", scopes }, undefined, env);
+    await makeFile({ auths: { "quay.io": robot() }, HttpHeaders: { a: "b" } }, paths.app);
+    expect(await logoutOf(status, scopes, platform)).toEqual(scopes);
+    expect(JSON.parse(await readFile(paths.app, "utf8"))).toEqual({ auths: {}, HttpHeaders: { a: "b" } });
+    expect((await readdir(join(folder, "quay.io/acme"))).sort()).toEqual(["app", "empty"]);
+    expect(await readdir(folder)).toContain("quay.io@pull,push");
   });
 });
 
@@ -132,7 +228,7 @@ describe("how long the logins last", () => {
     expiresAt: left === undefined ? undefined : now + left,
   });
   const check = (logins: AuthFileStatus["logins"], seconds: number, scopes: string[] = [], at = ms) =>
-    assertLasting({ authFile: "/a.json", logins }, { registry: "quay.io", scopes }, at, seconds);
+    assertLasting([{ authFile: "/a.json", logins }], { registry: "quay.io", scopes }, at, seconds);
 
   test.each<[string, ReturnType<typeof login>[], number, string[]]>([
     ["long enough", [login(601)], 600, []],

@@ -5,6 +5,7 @@ import type { Destinations } from "../../src/login/destinations.ts";
 import type { Journal } from "../../src/login/journal.ts";
 import { openSession, privateFile } from "../../src/login/session.ts";
 import { storeLogins } from "../../src/login/store.ts";
+import { ExplainedError } from "../../src/platform/errors.ts";
 import { entryOf, failure, makeFolder, testPlatform } from "../fixtures.ts";
 
 describe("logins are written", () => {
@@ -12,8 +13,9 @@ describe("logins are written", () => {
   const privately: Destinations = {
     authFile: undefined,
     mode: undefined,
-    docker: undefined,
-    dockerIsNeeded: false,
+    isDockers: false,
+    docker: [],
+    explainDocker: undefined,
     start: undefined,
   };
   const written = async (path: string) => JSON.parse(await readFile(path, "utf8"));
@@ -23,13 +25,13 @@ describe("logins are written", () => {
     const platform = testPlatform();
     const [authFile, docker] = [join(base, "auth.json"), join(base, "docker/config.json")];
     const session = await openSession(base);
-    const store = async (destinations: Partial<Destinations>) => {
+    const store = async (destinations: Partial<Destinations>, logins: Record<string, { auth: string }> = entries) => {
       const remembered: string[] = [];
       const journal: Journal = {
         session,
         write: async ({ files = [] }) => void remembered.push(...files.map(({ path }) => path)),
       };
-      const path = await storeLogins(entries, { ...privately, ...destinations }, journal, platform);
+      const path = await storeLogins({ entries: logins }, { ...privately, ...destinations }, journal, platform);
       return { path, remembered: [...new Set(remembered)] };
     };
     return { base, session, authFile, docker, store, warnings: platform.reporter.warnings };
@@ -47,24 +49,55 @@ describe("logins are written", () => {
   test("into docker's configuration too, or once if both are one file", async () => {
     const { store, authFile, docker } = await makeStore();
     const of = (path: string) => ({ path, content: {} });
-    expect(await store({ authFile: of(authFile), docker: of(docker) })).toEqual({
+    const dockers = (path: string) => [{ scope: "quay.io", file: of(path) }];
+    expect(await store({ authFile: of(authFile), docker: dockers(docker) })).toEqual({
       path: authFile,
       remembered: [authFile, docker],
     });
     expect([await written(authFile), await written(docker)]).toEqual([{ auths: entries }, { auths: entries }]);
-    expect((await store({ authFile: of(docker), docker: of(docker) })).remembered).toEqual([docker]);
+    expect((await store({ authFile: of(docker), docker: dockers(docker) })).remembered).toEqual([docker]);
   });
 
   test("elsewhere if docker's configuration has become unusable, unless it is needed", async () => {
     const { store, authFile, docker, warnings } = await makeStore();
     await mkdir(docker, { recursive: true });
-    const destinations = { authFile: { path: authFile, content: {} }, docker: { path: docker, content: {} } };
+    const file = { path: docker, content: {} };
+    const destinations = { authFile: { path: authFile, content: {} }, docker: [{ scope: "quay.io", file }] };
     expect((await store(destinations)).path).toBe(authFile);
     expect(await written(authFile)).toEqual({ auths: entries });
     expect(warnings).toEqual([
       expect.stringContaining("docker, cosign, crane, oras and helm will not see this login."),
     ]);
-    const error = await failure(store({ ...destinations, dockerIsNeeded: true }));
-    expect(error.code).toBe("auth-file-unusable");
+    const explainDocker = ({ code }: ExplainedError) => new ExplainedError(code, "of docker", { remedy: [] });
+    for (const more of [{}, { authFile: file, isDockers: true }]) {
+      const error = await failure(store({ ...destinations, ...more, explainDocker }));
+      expect([error.code, error.message]).toEqual(["auth-file-unusable", "of docker"]);
+    }
+  });
+
+  test("of docker's builder each into a file of its own, under the host, and elsewhere only what other tools read", async () => {
+    const { store, base, authFile, docker, session } = await makeStore();
+    const login = (scope: string) => ({ [scope]: entryOf("acme+ci", scope) });
+    const of = (path: string) => ({ path, content: {} });
+    const builder = (scope: string) => ({ scope, file: of(join(base, "builder", scope, "config.json")) });
+    const [app, push] = [builder("quay.io/acme/app"), builder("quay.io/acme/app@push")];
+    const all = { ...login("quay.io"), ...login(app.scope), ...login(push.scope) };
+    const dockers = [{ scope: "quay.io", file: of(docker) }, app, push];
+    const stored = await store({ authFile: of(authFile), docker: dockers }, all);
+    expect(stored.remembered).toEqual([authFile, docker, app.file.path, push.file.path]);
+    expect(await written(authFile)).toEqual({ auths: { ...login("quay.io"), ...login(app.scope) } });
+    for (const { scope, file } of dockers) {
+      expect(await written(file.path)).toEqual({ auths: { "quay.io": entryOf("acme+ci", scope) } });
+    }
+    const own = of(join(base, "own/config.json"));
+    const ofDocker = { authFile: own, isDockers: true, docker: [{ scope: "quay.io", file: own }, push] };
+    expect((await store(ofDocker, all)).path).toBe(own.path);
+    expect(await written(own.path)).toEqual({ auths: login("quay.io") });
+    // The same file, named as the other tools': they read the repository's login there.
+    await store({ ...ofDocker, isDockers: false }, all);
+    expect(await written(own.path)).toEqual({ auths: { ...login("quay.io"), ...login(app.scope) } });
+    const start = { auths: { "ghcr.io": { auth: "dGhlaXJz" } } };
+    await store({ docker: [push], start }, login(push.scope));
+    expect(await written(privateFile(session.folder))).toEqual(start);
   });
 });

@@ -3,10 +3,12 @@ import type { OptionValues } from "../../src/options/table.ts";
 import {
   hasNamespacedScope,
   isHost,
+  kindOf,
   parseRegistry,
   parseRobot,
   parseScope,
   parseScopes,
+  scopeParts,
 } from "../../src/quay/scope.ts";
 import { failure } from "../fixtures.ts";
 
@@ -71,7 +73,7 @@ test("a host has at most 253 characters, without its port", () => {
 
 describe("a scope", () => {
   const parse = (scope: string, registry = "quay.io") =>
-    parseScope({ option: "scope", scope, registry, shown: `<${scope}>`, example: "this one" });
+    parseScope({ option: "scope", scope, registry, rest: "=rest" });
 
   test.each([
     ["quay.io", "quay.io"],
@@ -83,16 +85,61 @@ describe("a scope", () => {
     expect(parse(text)).toBe(expected);
   });
 
+  test.each([
+    ["quay.io/acme/app@push", "quay.io/acme/app@push", "action"],
+    ["QUAY.io/acme/app@push,pull,push", "quay.io/acme/app@pull,push", "action"],
+    ["Quay.io@pull", "quay.io@pull", "action"],
+    ["quay.io", "quay.io", "host"],
+    ["quay.io/acme", "quay.io/acme", "organization"],
+    ["quay.io/acme/app/sub", "quay.io/acme/app/sub", "repository"],
+  ])("%s is one, as %s: %s", (text, expected, kind) => {
+    expect([parse(text), kindOf(parse(text))]).toEqual([expected, kind]);
+  });
+
+  test("has its parts", () => {
+    expect(scopeParts("[::1]:1/acme/app@pull,push")).toEqual({
+      host: "[::1]:1",
+      path: "acme/app",
+      actions: ["pull", "push"],
+    });
+    expect(scopeParts("quay.io")).toEqual({ host: "quay.io", path: "", actions: [] });
+  });
+
   test.each(["quay.io.example/acme", "quay.iox", "acme/app", "quay.io:8443/acme", "", "/quay.io"])(
     "%j is on another host",
     async (text) => {
       const error = await failure(() => parse(text));
       expect(error.message).toBe(
-        `The option "scope" is "<${text}>": the scope is on another host than registry (quay.io).`,
+        `The option "scope" is "${text}=rest": the scope is on another host than registry (quay.io).`,
       );
-      expect(error.remedy).toEqual(["Write, for example, this one"]);
+      expect(error.remedy).toEqual(["Write, for example, scope: quay.io/acme=rest"]);
     },
   );
+
+  // What is given, what the error shows of it, and its example.
+  test.each([
+    ["quay.io/acme/app@PUSH", "quay.io/acme/app@PUSH", "quay.io/acme/app@push"],
+    ["quay.io/acme/app@", "quay.io/acme/app@", "quay.io/acme/app@push"],
+    ["quay.io/acme/app@Pull,push,", "quay.io/acme/app@Pull,push,", "quay.io/acme/app@pull,push"],
+    ["quay.io/acme/app:tag@push", "quay.io/acme/app:tag@push", "quay.io/acme/app@push"],
+    ["quay.io/acme/app/@pull", "quay.io/acme/app/@pull", "quay.io/acme/app@pull"],
+    ["quay.io/Acme/App/sub@push", "quay.io/Acme/App/sub@push", "quay.io/acme/app/sub@push"],
+    ["quay.io/release@push", "quay.io/release@push", "quay.io/release/app@push"],
+    ["release/app@push", "release/app@push", "quay.io/release/app@push"],
+    ["ghcr.io/release/app@push", "ghcr.io/release/app@push", "quay.io/release/app@push"],
+    ["@push", "@push", "quay.io/acme/app@push"],
+    // A user and password given by mistake are not shown.
+    ["me:secret@quay.io/release/app", "…@quay.io/release/app", "quay.io/acme"],
+    ["me:secret@push", "…@push", "quay.io/acme"],
+    ["a-secret@quay.io", "…@quay.io", "quay.io/acme"],
+    ["quay.io:secret@other.io", "…@other.io", "quay.io/acme"],
+    ["quay.io/me:secret@host", "…@host", "quay.io/acme"],
+  ])("%s: an error shows %s, and the example %s", async (text, shown, example) => {
+    const error = await failure(() => parse(text));
+    expect(error.message).toContain(`The option "scope" is "${shown}=rest": `);
+    expect(error.remedy).toEqual([`Write, for example, scope: ${example}=rest`]);
+    expect(parse(example)).toBe(example);
+  });
 
   test.each(["quay.io/", "quay.io/acme/", "quay.io//acme", "quay.io/Acme", "quay.io/-acme", "quay.io/acme:tag"])(
     "%s is none",
@@ -117,6 +164,8 @@ describe("registry and scopes of a search", () => {
     // A scope contains its host.
     [{ scope: "Quay.Example.com/acme" }, "quay.example.com", ["quay.example.com/acme"]],
     [{ scope: "localhost:5000" }, "localhost:5000", ["localhost:5000"]],
+    [{ scope: "localhost:5000@push" }, "localhost:5000", ["localhost:5000@push"]],
+    [{ scope: "Quay.io/acme/app@push,pull" }, "quay.io", ["quay.io/acme/app@pull,push"]],
     [
       { scope: "quay.example.com/acme\nquay.example.com" },
       "quay.example.com",
