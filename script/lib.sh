@@ -187,7 +187,7 @@ install_node() {
   git hash-object package-lock.json >node_modules/.installed
 }
 
-# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm : tests find it by its path (test/quay-stand-in/built.ts), since
+# need_go_tool actionlint|toxiproxy|cosign|cosign2|crane|oras|helm|ko|goreleaser|buildx : tests find it by its path (test/quay-stand-in/built.ts), since
 # some programs share a name with another, such as server.
 need_go_tool() {
   local module program="$1" takes="up to a minute"
@@ -199,6 +199,9 @@ need_go_tool() {
     crane) module=github.com/google/go-containerregistry/cmd/crane@v0.22.1 ;;
     oras) module=oras.land/oras/cmd/oras@v1.3.6 ;;
     helm) module=helm.sh/helm/v4/cmd/helm@v4.3.1 takes="about two minutes" ;;
+    ko) module=github.com/google/ko@v0.18.1 ;;
+    goreleaser) module=github.com/goreleaser/goreleaser/v2@v2.15.1 takes="about three minutes" ;;
+    buildx) module=github.com/docker/buildx/cmd/buildx@v0.38.2 takes="about three minutes" ;;
     *) die "no such Go tool: $1" ;;
   esac
   local folder="$tools/$1@${module##*@}"
@@ -235,6 +238,26 @@ install_act() {
   cp -R --no-preserve=mode "$(go env GOMODCACHE)/github.com/nektos/act@$2/." "$source"
   cp test/support/act/util.go "$source/pkg/container/util.go"
   quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off go build -C "$source" -ldflags "-s -w" -o "$1" .
+  rm -rf "$source"
+}
+
+# docker's builder without docker. Its go.mod has what `go install` does not take. It starts only where there is a runc.
+need_buildkitd() {
+  local version=v0.34.2
+  local folder="$tools/buildkitd@$version"
+  [[ -x "$folder/buildkitd" ]] || alone "$folder" install_buildkitd "$folder/buildkitd" "$version"
+  need_debian runc
+}
+
+install_buildkitd() {
+  [[ -x "$1" ]] && return
+  need_go buildkitd
+  echo "Building buildkitd $2 (about two minutes, once)"
+  local source
+  source="$(mktemp -d "$scratch/buildkitd.XXXXXX")"
+  quietly go mod download "github.com/moby/buildkit@$2"
+  cp -R --no-preserve=mode "$(go env GOMODCACHE)/github.com/moby/buildkit@$2/." "$source"
+  quietly env CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off go build -C "$source" -ldflags "-s -w" -o "$1" ./cmd/buildkitd
   rm -rf "$source"
 }
 
@@ -339,6 +362,43 @@ install_keycloak() {
   rm -rf "$work"
 }
 
+# need_renovate : installs it from npm, in a folder of its own.
+need_renovate() {
+  local version=44.121.2
+  local folder="$tools/renovate@$version"
+  [[ -x "$folder/renovate" ]] || alone "$folder" install_renovate "$version" "$folder"
+}
+
+install_renovate() {
+  [[ -x "$2/renovate" ]] && return # another process did it during the wait
+  echo "Installing Renovate $1 (half a minute, once)"
+  quietly npm install --prefix "$2" --no-save --ignore-scripts --no-audit --no-fund "renovate@$1"
+  ln -sf node_modules/.bin/renovate "$2/renovate"
+}
+
+# need_jib : fetches Jib and what Maven needs to compile, into a repository of its own: a test then needs no network.
+need_jib() {
+  local version=3.5.2
+  local folder="$tools/jib@$version"
+  [[ -e "$folder/ready" ]] || alone "$folder" install_jib "$version" "$folder"
+}
+
+install_jib() {
+  [[ -e "$2/ready" ]] && return # another process did it during the wait
+  command -v mvn >/dev/null || need_debian maven
+  command -v javac >/dev/null || need_debian openjdk-17-jdk-headless
+  echo "Fetching Jib $1 (seconds, once)"
+  local project
+  project="$(mktemp -d "$scratch/jib.XXXXXX")"
+  mkdir -p "$project/src/main/java"
+  cp test/support/recipes/jib/pom.xml "$project"
+  cp test/support/recipes/jib/Main.java "$project/src/main/java"
+  quietly mvn -B -q -f "$project" "-Dmaven.repo.local=$2/repository" -Djib.from.image=scratch \
+    compile "com.google.cloud.tools:jib-maven-plugin:$1:buildTar"
+  rm -rf "$project"
+  touch "$2/ready"
+}
+
 # bundle_into FOLDER : builds the source, one sub-folder per entry point.
 bundle_into() {
   alone "$scratch/build" bundle_alone "$1"
@@ -349,7 +409,7 @@ bundle_alone() {
   rm -rf out
   tsc -p tsconfig.json || return
   local name job jobs=() failed=0
-  for name in github/main github/post github/refresh github/promote-main github/federate-main cli/main cli/all; do
+  for name in github/main github/post github/refresh github/promote-main github/federate-main cli/main cli/all cli/credential-helper cli/credential-exchange; do
     bundle_one "$name" "$1/$(bundle_name "$name")" &
     jobs+=($!)
   done
@@ -359,11 +419,14 @@ bundle_alone() {
   return "$failed"
 }
 
-# The Actions' bundles are main, post, refresh, promote and federate; the command line's are cli and, below it, all.
+# The Actions' bundles are main, post, refresh, promote and federate; the command line's are cli and, below it, all; the
+# credential helper's are helper and, below it, exchange.
 bundle_name() {
   case "$1" in
     github/promote-main) echo promote ;;
     github/federate-main) echo federate ;;
+    cli/credential-helper) echo helper ;;
+    cli/credential-exchange) echo helper/exchange ;;
     github/*) echo "${1#github/}" ;;
     *) echo "${1%/main}" ;;
   esac
@@ -391,6 +454,11 @@ need_real_peers() {
   need_go_tool crane
   need_go_tool oras
   need_go_tool helm
+  need_go_tool goreleaser
+  need_renovate
+  need_jib
+  need_go_tool buildx
+  need_buildkitd
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

@@ -108,8 +108,8 @@ test("breaks one with a time in the future without an extra round", async () => 
   const clock = fakeClock(Date.now(), () => 0.25);
   await abandonedLock(path, -3_600_000);
   await withLock(path, { ...platform, clock }, async () => {});
-  // It polls every ten milliseconds; the lock is made in the round after the one that breaks it.
-  expect(clock.elapsed()).toBe(staleMs + 10);
+  // It polls every ten milliseconds, and after a second every fifty; the lock is made in the round after the one that breaks it.
+  expect(clock.elapsed()).toBe(staleMs + 50);
 });
 
 test("does not wait for one that is just old enough by its date", async () => {
@@ -239,6 +239,54 @@ test("fails for one that is renewed again and again, with an error that names it
   expect(error.message).toContain(`has held the lock ${path}.lock for more than 30 s`);
   expect(error.remedy).toEqual([`If no other login is running, delete ${path}.lock.`]);
   expect(await readFile(`${path}.lock`, "utf8")).toBe("a busy holder");
+});
+
+test("is renewed while the work runs, with no other change of it", async () => {
+  const path = await makePath();
+  let others = 0;
+  await withLock(path, platform, async (lock) => {
+    const first = await lstat(`${path}.lock`);
+    const content = await readFile(`${path}.lock`, "utf8");
+    const waiting = withLock(path, platform, async () => void others++);
+    await sleep(staleMs + 1_500);
+    const later = await lstat(`${path}.lock`);
+    expect(later.mtimeMs - first.mtimeMs).toBeGreaterThan(staleMs - 500);
+    expect(later.ino).toBe(first.ino);
+    expect(await readFile(`${path}.lock`, "utf8")).toBe(content);
+    expect([others, await lock.isHeld()]).toEqual([0, true]);
+    void waiting.catch(() => {});
+  });
+  await vi.waitFor(() => expect(others).toBe(1));
+}, 20_000);
+
+test("of another holder is never renewed", async () => {
+  const path = await makePath();
+  await withLock(path, platform, async () => {
+    await writeFile(`${path}.lock`, "the new holder");
+    await utimes(`${path}.lock`, 1_000, 1_000);
+    await sleep(1_300);
+    expect((await lstat(`${path}.lock`)).mtimeMs).toBe(1_000_000);
+    expect(await readFile(`${path}.lock`, "utf8")).toBe("the new holder");
+  });
+});
+
+test("is waited for as long as the caller says", async () => {
+  const path = await makePath();
+  await writeFile(`${path}.lock`, "a busy holder");
+  const clock = fakeClock();
+  const waiting = withLock(path, { ...platform, clock }, async () => {}, { waitMs: 700 });
+  expect((await failure(waiting)).message).toContain("for more than 0.7 s");
+  expect(clock.elapsed()).toBeLessThan(750);
+});
+
+test("is not taken if the wait has another end", async () => {
+  const path = await makePath();
+  await writeFile(`${path}.lock`, "a busy holder");
+  const answers = [undefined, undefined, "found"];
+  const instead = () => answers.shift();
+  const change = () => expect.unreachable("it is not held");
+  expect(await withLock<string>(path, platform, change, { waitMs: 1_000, instead })).toBe("found");
+  expect(await readdir(join(path, ".."))).toEqual(["auth.json.lock"]);
 });
 
 test("stops waiting at the timeout", async () => {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Imports the images of the tests into the running cluster's containerd (there is no registry):
-#   the project's own, built by ../image/build.sh from Containerfile and dist/cli, under the name that the Tasks give it
+#   the project's own, built by ../image/build.sh from Containerfile, dist/cli and dist/helper, under the name that the Tasks give it
 #   localhost/tools:test, Debian with skopeo and buildah, for the steps that use a login
 # Prints their names. Takes two seconds without changes, two minutes the first time.
 set -euo pipefail

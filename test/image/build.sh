@@ -4,7 +4,7 @@
 #     ARCHIVE            also writes a docker-archive there, for `ctr images import` or `skopeo copy docker-archive:…`
 #     --tag NAME:TAG     default: the name in the samples, with the version of package.json
 #     --context FOLDER   folder that the Containerfile copies from; default: the project
-# Prints the image's name. Needs dist/cli (script/build). Without changes it takes a second or two.
+# Prints the image's name. Needs dist/cli and dist/helper (script/build). Without changes it takes a second or two.
 set -euo pipefail
 # shellcheck source=test/image/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -22,7 +22,9 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-[[ -f $context/dist/cli/index.js ]] || die "there is no dist/cli yet: run script/build"
+for each in cli helper; do
+  [[ -f $context/dist/$each/index.js ]] || die "there is no dist/$each yet: run script/build"
+done
 
 names="$(test/image/base.sh)"
 { read -r base; read -r node; } <<<"$names"

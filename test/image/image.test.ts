@@ -1,80 +1,49 @@
 /** The image, built without a registry and run like a pod: any user, group 0, read-only root, no capabilities. */
-import { execFile, spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { execFile } from "node:child_process";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { writeImage } from "../support/image.ts";
 import { kindsIn, type Secret } from "../support/leaks.ts";
-import { becomesRoot, needsRoot } from "../support/root.ts";
-import { type Finished, finish } from "../support/runner.ts";
+import { needsRoot } from "../support/root.ts";
+import {
+  builds,
+  buildTime,
+  type Image,
+  makeFolder,
+  makeTmp,
+  openProjectImage,
+  type RunOptions,
+  runInImage,
+} from "./unpacked.ts";
 
 const project = resolve(import.meta.dirname, "../..");
-const script = (name: string) => join(import.meta.dirname, name);
 const call = promisify(execFile);
-const minutes = 60_000;
-
-interface Image {
-  name: string;
-  container: string;
-  root: string;
-  config: { User: string; Env: string[]; Entrypoint: string[]; Labels: Record<string, string> };
-}
 
 let image: Image;
 let peers: Peers;
 let folder: string;
 let version: string;
 
-const builds = becomesRoot();
 beforeAll(async () => {
   if (!builds) return;
-  folder = await mkdtemp(join(tmpdir(), "quay-keyless-image-"));
-  await chmod(folder, 0o755);
-  const [built] = await Promise.all([
-    call(script("build.sh"), [join(folder, "image.tar")]),
-    startPeers().then((started) => {
-      peers = started;
-    }),
-  ]);
-  const name = built.stdout.trim();
-  const [container = "", root = "", config = ""] = (await call(script("open.sh"), [name])).stdout.split("\n");
-  image = { name, container, root, config: JSON.parse(config) };
+  folder = await makeFolder();
+  const archive = join(folder, "image.tar");
+  [image, peers] = await Promise.all([openProjectImage(archive), startPeers()]);
   ({ version } = JSON.parse(await readFile(join(project, "package.json"), "utf8")));
-}, 10 * minutes);
+}, buildTime);
 
 afterAll(async () => {
   if (!builds) return;
-  if (image !== undefined) await call(script("open.sh"), ["--close", image.container]);
+  await image?.close();
   await Promise.all([peers?.close(), rm(folder, { recursive: true, force: true })]);
 });
 
-interface RunOptions {
-  /** Default: one without an entry in the image, as on OpenShift. */
-  uid?: number;
-  /** The folder for /tmp; default: a new one. */
-  tmp?: string;
-  env?: Record<string, string>;
-  /** Replaces the entry point. */
-  command?: readonly string[];
-}
-
-async function run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { uid = 1_000_680_000, tmp = await newTmp(), env = {}, command = image.config.Entrypoint } = options;
-  const variables = [...image.config.Env, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
-  const child = spawn(script("run.sh"), [image.root, String(uid), tmp, ...variables, "--", ...command, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  return finish(child);
-}
-
-async function newTmp(): Promise<string> {
-  const tmp = await mkdtemp(join(folder, "tmp-"));
-  await chmod(tmp, 0o1777);
-  return tmp;
-}
+const newTmp = () => makeTmp(folder);
+const run = async (args: readonly string[], { tmp, ...options }: RunOptions = {}) =>
+  runInImage(image, args, { tmp: tmp ?? (await newTmp()), ...options });
 
 describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
   test("has labels, and starts the command as a user that is not root", async () => {
@@ -94,7 +63,8 @@ describe.skipIf(!builds)(`the image ${needsRoot}`, () => {
   test("contains no package manager of Node, no downloader, no compiler, no other language", async () => {
     const folders = ["usr/local/bin", "usr/local/sbin", "usr/bin", "usr/sbin", "opt/quay-keyless-login"];
     const programs = (await Promise.all(folders.map((each) => readdir(join(image.root, each))))).flat();
-    expect(programs).toEqual(expect.arrayContaining(["node", "skopeo", "quay-keyless-login"]));
+    const ours = ["quay-keyless-login", "docker-credential-quay-keyless"];
+    expect(programs).toEqual(expect.arrayContaining(["node", "skopeo", ...ours]));
     const unwanted = /^(npm|npx|yarn\w*|pnpm|corepack|curl|wget|cc|gcc.*|make|python.*|git|ssh|buildah|podman|docker)$/;
     expect(programs.filter((name) => unwanted.test(name))).toEqual([]);
     expect(await readdir(join(image.root, "usr/local/lib"))).not.toContain("node_modules");

@@ -1,15 +1,16 @@
 /** The manifests of `kubernetes/`, read as text: existing names, confinement, and which container sees which secret. */
-import { existsSync, globSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { globSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { type OwnOption, optionsOf } from "../../src/options/table.ts";
 import { type Container, type PodSpec, type Probe, render } from "./render.ts";
 
 const base = render("kubernetes/base");
-const overlays = ["base", "overlays/kubernetes", "overlays/spiffe", "overlays/private-ca"];
+const sidecars = ["base", "overlays/kubernetes", "overlays/spiffe", "overlays/private-ca"];
+const overlays = [...sidecars, "overlays/credential-helper"];
 
-/** The two containers of every variant. */
+/** The two containers of every variant with a sidecar. */
 function containers({ initContainers, containers: [workload] }: PodSpec): { login: Container; workload: Container } {
   const login = initContainers.find(({ name }) => name === "login");
   if (!login || !workload) {
@@ -28,15 +29,46 @@ test("the list of variants is complete", () => {
   expect(found.sort()).toEqual(overlays.map((name) => `kubernetes/${name}`).sort());
 });
 
-describe.each(overlays)("%s", (name) => {
-  const { pod, documents, configMaps } = render(`kubernetes/${name}`);
-  const { login, workload } = containers(pod);
+describe.each(overlays)("the pod of %s", (name) => {
+  const { pod, documents } = render(`kubernetes/${name}`);
   const all = [...pod.initContainers, ...pod.containers];
 
   test("mounts existing volumes, and has none that is not mounted", () => {
     const mounted = new Set(all.flatMap(({ volumeMounts = [] }) => volumeMounts.map((mount) => mount.name)));
     expect([...mounted].sort()).toEqual(pod.volumes.map((volume) => volume.name).sort());
   });
+
+  test("sees no token for the Kubernetes API", () => {
+    expect(pod.automountServiceAccountToken).toBe(false);
+    expect(documents.find(({ kind }) => kind === "ServiceAccount")).toMatchObject({
+      metadata: { name: pod.serviceAccountName },
+      automountServiceAccountToken: false,
+    });
+  });
+
+  test("confines each container by Pod Security's restricted, and more", () => {
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+    for (const { securityContext, resources, name: container } of all) {
+      expect(securityContext, container).toMatchObject({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"] },
+      });
+      expect(securityContext, container).not.toHaveProperty("capabilities.add");
+      for (const amounts of [resources?.requests, resources?.limits]) {
+        expect(Object.keys(amounts ?? {}), container).toEqual(["cpu", "memory"]);
+      }
+    }
+    const kinds = pod.volumes.flatMap((volume) => Object.keys(volume).filter((key) => key !== "name"));
+    expect(kinds.filter((kind) => !["configMap", "csi", "emptyDir", "projected"].includes(kind))).toEqual([]);
+    expect(JSON.stringify(pod)).not.toMatch(/hostPath|hostNetwork|hostPID|hostIPC|privileged|"secret/);
+  });
+});
+
+describe.each(sidecars)("%s", (name) => {
+  const { pod, configMaps } = render(`kubernetes/${name}`);
+  const { login, workload } = containers(pod);
+  const all = [...pod.initContainers, ...pod.containers];
 
   test("shows the identity token to the login only", () => {
     const identities = pod.volumes.filter(({ projected, csi }) => projected ?? csi);
@@ -45,12 +77,6 @@ describe.each(overlays)("%s", (name) => {
       expect(mountOf(login, volume)?.readOnly).toBe(true);
       expect(all.filter((container) => mountOf(container, volume))).toEqual([login]);
     }
-    // None of them sees the token for the Kubernetes API.
-    expect(pod.automountServiceAccountToken).toBe(false);
-    expect(documents.find(({ kind }) => kind === "ServiceAccount")).toMatchObject({
-      metadata: { name: pod.serviceAccountName },
-      automountServiceAccountToken: false,
-    });
   });
 
   test("mounts the identity token where the login reads it", () => {
@@ -105,24 +131,6 @@ describe.each(overlays)("%s", (name) => {
       expect(values.registry).toBe(option(login, "registry")?.replace(/^\$\((.*)\)$/, "$$$1"));
       expect(probe?.exec.command.join()).not.toContain("$(");
     }
-  });
-
-  test("confines each container by Pod Security's restricted, and more", () => {
-    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
-    for (const { securityContext, resources, name: container } of all) {
-      expect(securityContext, container).toMatchObject({
-        allowPrivilegeEscalation: false,
-        readOnlyRootFilesystem: true,
-        capabilities: { drop: ["ALL"] },
-      });
-      expect(securityContext, container).not.toHaveProperty("capabilities.add");
-      for (const amounts of [resources?.requests, resources?.limits]) {
-        expect(Object.keys(amounts ?? {}), container).toEqual(["cpu", "memory"]);
-      }
-    }
-    const kinds = pod.volumes.flatMap((volume) => Object.keys(volume).filter((key) => key !== "name"));
-    expect(kinds.filter((kind) => !["configMap", "csi", "emptyDir", "projected"].includes(kind))).toEqual([]);
-    expect(JSON.stringify(pod)).not.toMatch(/hostPath|hostNetwork|hostPID|hostIPC|privileged|"secret/);
   });
 
   test("names the workload's image by version, and requires a name for the login's", () => {
@@ -248,12 +256,9 @@ describe("the variants", () => {
   });
 });
 
-test("the README names every variant and component, and its links have targets", () => {
+test("the README names every variant, and the component that has none", () => {
   const readme = readFileSync("kubernetes/README.md", "utf8");
   for (const name of [...overlays.map((each) => `kubernetes/${each}`), "components/fixed-user"]) {
     expect(readme).toContain(name);
-  }
-  for (const [, target = ""] of readme.matchAll(/\]\((?!https?:)([^)#]*)/g)) {
-    expect(existsSync(join("kubernetes", target)), target).toBe(true);
   }
 });

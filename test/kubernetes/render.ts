@@ -1,5 +1,5 @@
 /**
- * Renders `kubernetes/` like `kubectl kustomize`, as far as these manifests need it: the base's Deployment with the
+ * Renders `kubernetes/` like `kubectl kustomize`, as far as these manifests need it: the Deployment or Job with the
  * components' strategic merge patches. test/real uses kubectl itself.
  */
 import { readFileSync } from "node:fs";
@@ -45,8 +45,12 @@ export interface PodSpec {
 interface Kustomization {
   readonly resources?: readonly string[];
   readonly components?: readonly string[];
-  readonly patches?: readonly { readonly patch: string }[];
-  readonly configMapGenerator?: readonly { readonly name: string; readonly literals: readonly string[] }[];
+  readonly patches?: readonly { readonly target: { readonly kind: string }; readonly patch: string }[];
+  readonly configMapGenerator?: readonly {
+    readonly name: string;
+    readonly literals?: readonly string[];
+    readonly files?: readonly string[];
+  }[];
 }
 
 export interface Rendered {
@@ -58,23 +62,26 @@ export interface Rendered {
 
 const read = (file: string) => parse(readFileSync(file, "utf8"));
 
-/** @param folder of a kustomization */
-export function render(folder: string): Rendered {
-  const parts = [...collect(folder)];
-  const documents = parts.flatMap(({ folder: place, resources = [] }) =>
-    resources.filter((name) => name.endsWith(".yaml")).map((name) => read(join(place, name))),
-  );
+/** @param folders of a kustomization, and of components that come after it */
+export function render(...folders: string[]): Rendered {
+  const parts = folders.flatMap((folder) => [...collect(folder)]);
   const configMaps: Record<string, Record<string, string>> = {};
-  for (const { configMapGenerator = [] } of parts) {
-    for (const { name, literals } of configMapGenerator) {
+  let documents: Json[] = [];
+  for (const { folder, resources = [], configMapGenerator = [], patches = [] } of parts) {
+    documents.push(...resources.filter((name) => name.endsWith(".yaml")).map((name) => read(join(folder, name))));
+    for (const { name, literals = [], files = [] } of configMapGenerator) {
       const pairs = literals.map((literal) => literal.split(/=(.*)/s).slice(0, 2));
-      configMaps[name] = { ...configMaps[name], ...Object.fromEntries(pairs) };
+      const contents = files.map((file) => [file, readFileSync(join(folder, file), "utf8")]);
+      configMaps[name] = { ...configMaps[name], ...Object.fromEntries([...pairs, ...contents]) };
+    }
+    for (const { target, patch } of patches.map((each) => ({ ...each, patch: parse(each.patch) }))) {
+      documents = documents
+        .filter(({ kind }) => kind !== target.kind || patch.$patch !== "delete")
+        .map((each) => (each.kind === target.kind ? merge(each, patch, "") : each));
     }
   }
-  const patches = parts.flatMap(({ patches: all = [] }) => all.map(({ patch }) => parse(patch)));
-  const deployment = documents.find(({ kind }) => kind === "Deployment");
-  const merged = patches.reduce((before, patch) => merge(before, patch, ""), deployment);
-  return { pod: merged.spec.template.spec, documents, configMaps };
+  const { spec } = documents.find(({ kind }) => kind === "Deployment" || kind === "Job");
+  return { pod: { initContainers: [], ...spec.template.spec }, documents, configMaps };
 }
 
 /** The kustomizations of a folder, in the order in which they apply. */

@@ -24,13 +24,32 @@ function replace(name: string, image: string) {
   return { name, newName, newTag };
 }
 
-/** The output of kustomize. */
-export async function build({ resource, components, pod, socketFolder }: Overlay, peers: QuayForPods) {
+/**
+ * The output of kustomize.
+ * @param overlay makes it, with the paths of the project's folders from it
+ * @param files that it names, by name
+ */
+export async function kustomize(
+  overlay: (path: (name: string) => string) => object,
+  files: Readonly<Record<string, string>> = {},
+): Promise<Manifest[]> {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-overlay-"));
-  const path = (name: string) => relative(folder, join(kubernetes, name));
+  const kustomization = JSON.stringify(overlay((name) => relative(folder, join(kubernetes, name))));
+  try {
+    for (const [name, content] of Object.entries({ ...files, "kustomization.yaml": kustomization })) {
+      await writeFile(join(folder, name), content);
+    }
+    return parseAllDocuments(await kubectl(["kustomize", folder])).map((each) => each.toJS() as Manifest);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The manifests of an overlay with a Deployment. */
+export async function build({ resource, components, pod, socketFolder }: Overlay, peers: QuayForPods) {
   const spec = { hostAliases: peers.hostAliases, ...pod };
   const deployment = { kind: "Deployment", apiVersion: "apps/v1", metadata: { name: "quay-keyless" } };
-  const overlay = {
+  const documents = await kustomize((path) => ({
     apiVersion: "kustomize.config.k8s.io/v1beta1",
     kind: "Kustomization",
     resources: [path(resource)],
@@ -43,14 +62,8 @@ export async function build({ resource, components, pod, socketFolder }: Overlay
       replace("quay.io/skopeo/stable", TOOLS_IMAGE),
     ],
     patches: [{ patch: JSON.stringify({ ...deployment, spec: { template: { spec } } }) }],
-  };
-  await writeFile(join(folder, "kustomization.yaml"), JSON.stringify(overlay));
-  try {
-    const documents = parseAllDocuments(await kubectl(["kustomize", folder])).map((each) => each.toJS() as Manifest);
-    return socketFolder === undefined ? documents : documents.map((each) => withWorkloadApi(each, socketFolder));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  }));
+  return socketFolder === undefined ? documents : documents.map((each) => withWorkloadApi(each, socketFolder));
 }
 
 /** Applies it and waits until it is ready. */

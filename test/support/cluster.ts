@@ -199,7 +199,7 @@ export async function enterNamespace(name: string, podSecurity: "privileged" | "
       return run(kubectlCommand, [...asAdmin, ...place, "--", ...command], input);
     },
     traces: async () => {
-      const kinds = "pods,events,configmaps,serviceaccounts,deployments,taskruns,pipelineruns,tasks,pipelines";
+      const kinds = "pods,events,configmaps,serviceaccounts,deployments,jobs,taskruns,pipelineruns,tasks,pipelines";
       return [
         await here("get", kinds, "--output", "yaml"),
         await here("get", "events"),
