@@ -3,18 +3,17 @@
  * processes' entries stay as they are.
  */
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { fingerprint, makeFolders, missingFolders } from "../platform/fs.ts";
+import { makeFolders, missingFolders } from "../platform/fs.ts";
 import { parseObject } from "../platform/json.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
-import { draft } from "../platform/replace.ts";
+import { assertEnterable, type HelperNames, ownHosts, withHelpers, withoutHelpers } from "./cred-helpers.ts";
 import { readEntry, robotLoginState } from "./entry.ts";
-import { countHolders, entryKey, type Handover } from "./handover.ts";
-import { withLock } from "./lock.ts";
+import { countHolders, entryKey, type Handover, rememberProgram } from "./handover.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getOwn, readAuthFile } from "./read.ts";
 import { writingTo } from "./replaceable.ts";
+import { changeUnderLock, type Result, type Target } from "./under-lock.ts";
 
 /** What a merge did to one file, for logout to undo. Saved before the file changes. It holds other users' secrets. */
 export interface FileRecord {
@@ -27,6 +26,8 @@ export interface FileRecord {
   /** Folders made for it, outermost first. */
   readonly folders: readonly string[];
   readonly scopes: Readonly<Record<string, ScopeRecord>>;
+  /** The entries of `credHelpers` that are ours. No other was there before. */
+  readonly helpers?: HelperNames | undefined;
   /** SHA-256 of the whole file as written, and as it was before the last renewal: a kill may have left either. */
   readonly after: readonly string[];
 }
@@ -43,14 +44,12 @@ interface ScopeRecord {
   readonly isVacant?: boolean;
 }
 
-export interface Target {
-  readonly path: string;
-  /** Distinguishes the temporary files of two logins. */
-  readonly id: string;
-}
-
 export interface Change extends Target {
   readonly entries: Readonly<Record<string, AuthEntry>>;
+  /** Credential helpers to enter for hosts that have none. */
+  readonly helpers?: HelperNames | undefined;
+  /** Where their programs are, by their names, if those go with a job. */
+  readonly programs?: Readonly<Record<string, string>> | undefined;
   /** Permissions to give it; undefined: 0600 for a new file, unchanged for an existing one. */
   readonly mode: number | undefined;
   /** What a file that doesn't exist yet starts with. */
@@ -83,17 +82,35 @@ export async function mergeEntries(
       assertChangeable(file);
       const content = file.existing ? file.content : (change.start ?? {});
       const { entries, renews } = withoutTaken(change, content, platform);
-      const text = format({ ...content, auths: { ...content.auths, ...entries } });
-      if (renews && Object.keys(entries).length === 0) {
-        await remember({ ...renews, folders: [...renews.folders, ...folders] });
-        return "unchanged"; // other processes' logins are under all our scopes by now
+      for (const [host, name] of Object.entries(change.helpers ?? {})) {
+        assertEnterable({ host, name }, { path: file.path, content }, platform.clock.now());
       }
-      await remember(recordOf(file, content, text, { entries, renews, folders }));
+      const changed = withEntries(content, entries, change.helpers);
+      const text = format(changed, file);
+      const record = recordOf(file, content, text, { entries, renews, folders, helpers: change.helpers });
+      const isThere = file.existing !== undefined || change.start === undefined;
+      if (changed === content && isThere) {
+        // Other processes' logins are under all our scopes by now, or our helpers are entered already.
+        await remember({ ...(renews ?? { ...record, after: [] }), folders: record.folders, helpers: record.helpers });
+        return "unchanged";
+      }
+      await remember(record);
+      for (const [name, program] of Object.entries(change.programs ?? {})) {
+        await rememberProgram(change.path, name, program);
+      }
       doubled = renews ? [] : identicalEntries(entries, content);
       return { ...file, bytes: Buffer.from(text), mode: change.mode ?? file.existing?.mode ?? 0o600 };
     };
     await changeUnderLock(change, platform, add, () => countHolders(change.path, doubled, 1));
   });
+}
+
+/** @returns the very same content if it has all of them */
+function withEntries(content: AuthContent, entries: Change["entries"], helpers: HelperNames | undefined): AuthContent {
+  const withLogins =
+    Object.keys(entries).length === 0 ? content : { ...content, auths: { ...content.auths, ...entries } };
+  const isEntered = ownHosts(helpers, content).length === Object.keys(helpers ?? {}).length;
+  return isEntered ? withLogins : withHelpers(withLogins, helpers);
 }
 
 const untouched = (path: string): FileRecord => ({
@@ -146,7 +163,7 @@ function recordOf(
   file: AuthFile,
   content: AuthContent,
   text: string,
-  { entries, renews, folders }: Pick<Change, "entries" | "renews"> & Pick<FileRecord, "folders">,
+  { entries, renews, folders, helpers }: Pick<Change, "entries" | "renews" | "helpers"> & Pick<FileRecord, "folders">,
 ): FileRecord {
   const scopes = Object.entries(entries).map(([scope, entry]): [string, ScopeRecord] => {
     const earlier = getOwn(renews?.scopes, scope);
@@ -180,9 +197,21 @@ function recordOf(
     mode: renews?.mode ?? file.existing?.mode ?? 0o600,
     folders: [...(renews?.folders ?? []), ...folders],
     scopes: { ...renews?.scopes, ...Object.fromEntries(scopes) },
+    ...((helpers ?? renews?.helpers) && { helpers: { ...renews?.helpers, ...helpers } }),
     after: isAnew ? [] : [sha256(text), ...(renews && file.existing ? [sha256(file.existing.bytes)] : [])],
   };
 }
+
+/** Whether the bytes, base64, hold another user's login. */
+export function holdsLogins(before: string | null): boolean {
+  const { auths = {} } =
+    before === null ? {} : ((parseObject(Buffer.from(before, "base64").toString()) ?? {}) as AuthContent);
+  return Object.values(auths).some((entry) => Object.keys(entry ?? {}).length > 0);
+}
+
+/** The record without other users' logins, for one that lasts: what it undoes then keeps its indentation, not every blank. */
+export const withoutLogins = (record: FileRecord): FileRecord =>
+  holdsLogins(record.before) ? { ...record, before: Buffer.from("{}").toString("base64"), after: [] } : record;
 
 /** The file's content before this session. */
 export const beforesOf = ({ before, wasMissing }: FileRecord): Handover["befores"] =>
@@ -196,8 +225,9 @@ export function restored(file: AuthFile, record: FileRecord, befores: Handover["
   const found = Object.keys(record.scopes).filter(
     (scope) => record.scopes[scope]?.isVacant || isOurs(record, scope, getOwn(file.content.auths, scope)),
   );
+  const hosts = ownHosts(record.helpers, file.content);
   // Bytes alone prove nothing: a record from another user could name any file whose content that user knows.
-  if (!file.existing || found.length === 0) {
+  if (!file.existing || (found.length === 0 && hosts.length === 0)) {
     return "unchanged";
   }
   assertChangeable(file);
@@ -214,20 +244,23 @@ export function restored(file: AuthFile, record: FileRecord, befores: Handover["
       auths[scope] = before;
     }
   }
-  const content = { ...file.content, auths };
+  const content = withoutHelpers(found.length === 0 ? file.content : { ...file.content, auths }, hosts);
   // Where the content equals that from before a session that has logged out, the same bytes come back, or no file.
   const before = [...beforesOf(record), ...befores].find((each) => holds(each, content));
   if (before === null) {
     return "delete";
   }
-  const bytes = before === undefined ? Buffer.from(format(content)) : Buffer.from(before, "base64");
+  const bytes = before === undefined ? Buffer.from(format(content, file)) : Buffer.from(before, "base64");
   return { ...file, bytes, mode: file.existing.mode };
 }
+
+/** An empty list is the same as none. */
+const complete = (content: AuthContent): AuthContent => ({ auths: {}, credHelpers: {}, ...content });
 
 /** Whether these bytes, base64, are this content, however it is formatted; no file is the same as no login. */
 function holds(before: string | null, content: AuthContent): boolean {
   const parsed = before === null ? {} : parseObject(Buffer.from(before, "base64").toString());
-  return parsed !== undefined && isDeepStrictEqual({ auths: {}, ...parsed }, content);
+  return parsed !== undefined && isDeepStrictEqual(complete(parsed), complete(content));
 }
 
 export const mapValues = <T, U>(
@@ -244,7 +277,11 @@ export function changesMore(record: FileRecord, file: AuthFile): boolean {
   const { auths, ...others } = file.content;
   const left = Object.entries(auths ?? {}).filter(([scope, entry]) => !isOurs(record, scope, entry));
   const after: AuthContent = result === "delete" ? {} : JSON.parse(result.bytes.toString());
-  return !isDeepStrictEqual({ ...after, auths: after.auths ?? {} }, { ...others, auths: Object.fromEntries(left) });
+  const without = withoutHelpers(
+    { ...others, auths: Object.fromEntries(left) },
+    ownHosts(record.helpers, file.content),
+  );
+  return !isDeepStrictEqual(complete(after), complete(without));
 }
 
 /** Compares hashes. An entry without a credential, such as docker's placeholder, is not a login. */
@@ -259,51 +296,23 @@ export async function hasAllEntries({ path, scopes }: FileRecord): Promise<boole
   return Object.keys(scopes).every((scope) => getOwn(content.auths, scope) !== undefined);
 }
 
-type Write = AuthFile & { readonly bytes: Buffer; readonly mode: number };
-export type Result = Write | "delete" | "unchanged";
+/** A new file, or one of an odd form, as the containers tools and docker write it: Go's MarshalIndent with a tab. */
+const indents = ["\t", "  ", "    ", ""];
 
-/** @param target the file, and what distinguishes the temporary file beside it */
-export async function changeUnderLock(
-  { path, id }: Target,
-  platform: LocalPlatform,
-  change: (file: AuthFile) => Promise<Result>,
-  afterwards: () => Promise<void> = async () => {},
-): Promise<void> {
-  for (;;) {
-    const done = await withLock(path, platform, async (lock) => {
-      const mark = fingerprint(path);
-      const result = await change(await readAuthFile(path, "read"));
-      if (result === "unchanged") {
-        await afterwards();
-        return true;
-      }
-      const made =
-        result === "delete"
-          ? { place: () => rmSync(path), discard: async () => {} }
-          : await draft(result.path, result.bytes, { mode: result.mode, id, owner: result.existing });
-      try {
-        const isHeld = await lock.isHeld();
-        // The tools take no lock: what one of them has written meanwhile must not be lost.
-        if (!isHeld || fingerprint(path) !== mark) {
-          await made.discard();
-          return false;
-        }
-        made.place();
-        await afterwards();
-        return true;
-      } catch (error) {
-        await made.discard();
-        throw error;
-      }
-    });
-    if (done) {
-      return;
+/** The content as text, indented as the file is. */
+export function format(
+  content: AuthContent,
+  { existing, content: before }: Pick<AuthFile, "existing" | "content">,
+): string {
+  const text = existing?.bytes.toString() ?? "";
+  for (const indent of indents) {
+    const same = JSON.stringify(before, null, indent);
+    if (text.trimEnd() === same) {
+      return JSON.stringify(content, null, indent) + text.slice(same.length);
     }
   }
+  return JSON.stringify(content, null, "\t");
 }
-
-/** As the containers tools and docker write it: Go's MarshalIndent with a tab. */
-export const format = (content: AuthContent): string => JSON.stringify(content, null, "\t");
 
 export function hashOf(entry: AuthEntry | undefined): string {
   try {

@@ -4,6 +4,7 @@
  */
 import type { Stats } from "node:fs";
 import { rm, stat } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import { maxSize, readOwnFile } from "../platform/files.ts";
 import { parseObject } from "../platform/json.ts";
 import { replaceFile } from "../platform/replace.ts";
@@ -19,6 +20,8 @@ export interface Handover {
   readonly holders: Readonly<Record<string, number>>;
   /** Folders made by sessions that have logged out, outermost first. */
   readonly folders: readonly string[];
+  /** By the names of jobs' credential helpers in the file: where the program is. It goes with its job. */
+  readonly programs?: Readonly<Record<string, string>>;
 }
 
 /** Identifies an entry under its scope: one robot's login may be under several. @param hash of the entry */
@@ -61,6 +64,24 @@ export async function countHolders(authFile: string, keys: readonly string[], by
     const handover = await readHandover(authFile);
     const counted = keys.map((key) => [key, (getOwn(handover.holders, key) ?? 0) + by]);
     await writeHandover(authFile, { ...handover, holders: { ...handover.holders, ...Object.fromEntries(counted) } });
+  }
+}
+
+/** Call it before the helper is in the file. */
+export async function rememberProgram(authFile: string, name: string, program: string): Promise<void> {
+  const handover = await readHandover(authFile);
+  await writeHandover(authFile, { ...handover, programs: { ...handover.programs, [name]: program } });
+}
+
+/** Call it after the helper was removed from the file by another than its own session. */
+export async function forgetProgram(authFile: string, name: string): Promise<void> {
+  const handover = await readHandover(authFile);
+  const { [name]: known, ...programs } = handover.programs ?? {};
+  if (known !== undefined) {
+    const rest = { ...handover, programs };
+    await (isDeepStrictEqual(rest, { ...nothing, programs: {} })
+      ? removeHandover(authFile)
+      : writeHandover(authFile, rest));
   }
 }
 

@@ -111,32 +111,6 @@ export function parseAuthFile(bytes: Buffer): AuthContent | string {
     : 'is JSON, but not an auth file: {"auths": {"host": {"auth": "…"}}}';
 }
 
-/** Fails if the tools would ask a helper and never read a login in the file. */
-export function assertNotHidden(
-  kind: "containers" | "docker",
-  path: string,
-  content: AuthContent,
-  registry: string,
-): void {
-  const helper = getOwn(content.credHelpers, registry);
-  // credsStore: docker asks it for every host; the containers tools ignore it.
-  const hiding = helper
-    ? `credHelpers.${registry}`
-    : kind === "docker" && content.credsStore
-      ? "credsStore"
-      : undefined;
-  if (hiding === undefined) {
-    return;
-  }
-  throw new ExplainedError(
-    "credential-helper",
-    `${path} sets ${hiding}: the tools would not read a login in this file.`,
-    {
-      remedy: [`Remove ${hiding} from it for this job.`, anotherFile],
-    },
-  );
-}
-
 /** Keys come from outside: `constructor` must not be found in an object that has no such key of its own. */
 export const getOwn = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
   record && Object.hasOwn(record, key) ? record[key] : undefined;

@@ -9,21 +9,21 @@ import type { LocalPlatform } from "../platform/platform.ts";
 import { removeLeftovers } from "../platform/replace.ts";
 import {
   beforesOf,
-  changeUnderLock,
   type FileRecord,
   format,
   hashOf,
+  holdsLogins,
   isOurs,
   mapValues,
-  type Result,
   restored,
   sha256,
-  type Target,
 } from "./change.ts";
+import { holdsHelperOfSession, holdsOurHelper, isOurHelper, ownHosts, withoutHelpers } from "./cred-helpers.ts";
 import { robotLoginState } from "./entry.ts";
 import {
   countHolders,
   entryKey,
+  forgetProgram,
   type Handover,
   readHandover,
   removeHandover,
@@ -32,6 +32,7 @@ import {
 } from "./handover.ts";
 import { type AuthContent, type AuthEntry, type AuthFile, assertChangeable, getOwn, readAuthFile } from "./read.ts";
 import { writingTo } from "./replaceable.ts";
+import { changeUnderLock, type Result, type Target } from "./under-lock.ts";
 
 /**
  * Undoes `record`. A file that no other process wrote to is afterwards, byte for byte, what it was before; otherwise only the
@@ -68,12 +69,19 @@ export async function restoreEntries(record: FileRecord, id: string, platform: L
     }
     await removeFolders(folders);
   });
-  const left = Object.entries((await readAuthFile(record.path, "read")).content.auths ?? {}).find(
+  const { content } = await readAuthFile(record.path, "read");
+  const left = Object.entries(content.auths ?? {}).find(
     ([scope, entry]) => isOurs(record, scope, entry) && !shared.includes(entryKey(scope, hashOf(entry))),
   );
   if (left) {
     throw new ExplainedError("logout-incomplete", `The login for ${left[0]} is still in ${record.path}.`, {
       remedy: [`Delete it: skopeo logout --authfile ${record.path} ${left[0]}`],
+    });
+  }
+  const [host] = ownHosts(record.helpers, content);
+  if (host !== undefined) {
+    throw new ExplainedError("logout-incomplete", `The credential helper for ${host} is still in ${record.path}.`, {
+      remedy: [`Remove credHelpers.${host} from that file.`],
     });
   }
 }
@@ -109,13 +117,15 @@ function planLogout(file: AuthFile, record: FileRecord, handover: Handover, now:
   const content: AuthContent =
     result === "unchanged" ? file.content : result === "delete" ? {} : JSON.parse(result.bytes.toString());
   // The session of an expired token may still log out.
-  if (!Object.values(content.auths ?? {}).some((entry) => robotLoginState(entry, now - dayMs) === "valid")) {
+  const isOfSession = (entry: AuthEntry) => robotLoginState(entry, now - dayMs) === "valid";
+  const isShared = holdsHelperOfSession(content) || Object.values(content.auths ?? {}).some(isOfSession);
+  if (!isShared && !holdsOurHelper(content)) {
     return { result, shared, next: undefined };
   }
   // The record of a renewed session has the file without it at the renewal, not the file before its first login.
   const [written, isRenewed] = settled.after;
   if (file.existing && !isRenewed && written === sha256(file.existing.bytes)) {
-    return { result, shared, next: handover }; // the file is as it was before this session
+    return { result, shared, next: isShared ? handover : lasting(handover) }; // the file is as it was before this session
   }
   // As recorded, even if expired: the session of that entry knows what was there before it.
   const replaced = Object.entries(record.scopes).flatMap(([scope, { before, written }]) =>
@@ -124,29 +134,39 @@ function planLogout(file: AuthFile, record: FileRecord, handover: Handover, now:
       .filter((hash) => before === null || hash !== hashOf(before))
       .map((hash) => [entryKey(scope, hash), before] as const),
   );
-  const didWrite = Object.keys(record.scopes).length > 0;
+  const didWrite = Object.keys({ ...record.scopes, ...record.helpers }).length > 0;
   const next = {
     ...handover,
     entries: { ...handover.entries, ...Object.fromEntries(replaced) },
     befores: [...new Set([...handover.befores, ...(didWrite ? beforesOf(record) : [])])],
     folders: [...new Set([...record.folders, ...handover.folders])],
   };
-  return { result, shared, next };
+  return { result, shared, next: isShared ? next : lasting(next) };
 }
 
-/** @returns those of our scopes whose entry in the file is still ours; none if the file can't be read */
+/** For a helper on a user's machine alone, which may stay for years: without other users' logins. */
+const lasting = ({ befores, folders }: Handover): Handover => ({
+  entries: {},
+  befores: befores.filter((before) => !holdsLogins(before)),
+  holders: {},
+  folders,
+});
+
+/** @returns those of our scopes, and of our helpers' hosts, whose entry in the file is still ours; none if the file can't be read */
 export async function ownScopes(record: FileRecord): Promise<readonly string[]> {
   const { content } = await readAuthFile(record.path, "read").catch(() => ({ content: {} as AuthContent }));
-  return Object.keys(record.scopes).filter((scope) => isOurs(record, scope, getOwn(content.auths, scope)));
+  const scopes = Object.keys(record.scopes).filter((scope) => isOurs(record, scope, getOwn(content.auths, scope)));
+  return [...scopes, ...ownHosts(record.helpers, content)];
 }
 
 /**
- * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays as it is.
+ * Deletes the entries under `scopes` that `isOurs` accepts; the rest of the file stays as it is. A file of docker's builder goes
+ * with its last entry: without one, it would keep the builder from the other logins.
  * @returns the scopes whose entry was deleted
  * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`
  */
 export async function removeEntries(
-  target: Target,
+  target: Target & { readonly isBuilders?: boolean },
   scopes: readonly string[],
   isOurs: (entry: AuthEntry) => boolean,
   platform: LocalPlatform,
@@ -166,8 +186,50 @@ export async function removeEntries(
         return "unchanged";
       }
       assertChangeable(file);
-      return { ...file, bytes: Buffer.from(format({ ...file.content, auths })), mode: file.existing.mode };
+      const content = { ...file.content, auths };
+      if (target.isBuilders && isDeepStrictEqual(content, { auths: {} })) {
+        return "delete";
+      }
+      return { ...file, bytes: Buffer.from(format(content, file)), mode: file.existing.mode };
     }),
   );
   return removed;
+}
+
+/**
+ * Removes the helper of a host where `isWanted` accepts it; the rest of the file stays as it is.
+ * @returns whether there was one
+ * @throws ExplainedError `auth-file-unusable`, `auth-file-locked`
+ */
+export async function removeHelper(
+  target: Target,
+  host: string,
+  platform: LocalPlatform,
+  isWanted: (name: unknown) => boolean = isOurHelper,
+): Promise<boolean> {
+  let isRemoved = false;
+  let name = "";
+  await writingTo(target.path, () =>
+    changeUnderLock(
+      target,
+      platform,
+      async (file) => {
+        name = getOwn(file.content.credHelpers, host) ?? "";
+        isRemoved = isWanted(name);
+        if (!isRemoved || !file.existing) {
+          return "unchanged";
+        }
+        assertChangeable(file);
+        return {
+          ...file,
+          bytes: Buffer.from(format(withoutHelpers(file.content, [host]), file)),
+          mode: file.existing.mode,
+        };
+      },
+      async () => {
+        await (isRemoved && forgetProgram(target.path, name));
+      },
+    ),
+  );
+  return isRemoved;
 }

@@ -13,6 +13,8 @@ run(() =>
       return load(command);
     }
     switch (command) {
+      case "configure":
+        return (await import(/* webpackMode: "eager" */ "./commands/configure.ts")).configure;
       case "promote":
         return (await import(/* webpackMode: "eager" */ "./commands/promote.ts")).promote;
       case "federate":

@@ -16,6 +16,9 @@ export const setOutput: FileCommand = guarded("GITHUB_OUTPUT", core.setOutput);
 /** Sets a variable of later steps, and of this process: call it after the last child process was started. */
 export const exportVariable: FileCommand = guarded("GITHUB_ENV", core.exportVariable);
 
+/** Puts a folder first on PATH of later steps. */
+export const addPath = (folder: string): void => guarded("GITHUB_PATH", core.addPath)(folder, "");
+
 /** Sets a state of the post step. */
 export const saveState: FileCommand = guarded("GITHUB_STATE", core.saveState);
 

@@ -6,6 +6,7 @@ import type { Environment } from "../platform/environment.ts";
 
 /** The options that only the Action has. */
 export interface JobOptions {
+  readonly credentialHelper: boolean;
   readonly refresh: boolean;
   readonly logout: boolean;
   readonly withoutIdentity: "fail" | "skip";
@@ -14,6 +15,7 @@ export interface JobOptions {
 /** @throws ExplainedError `invalid-input` */
 export function parseJobOptions({ boolean, choice }: OptionReader): JobOptions {
   return {
+    credentialHelper: boolean("credential-helper"),
     refresh: boolean("refresh"),
     logout: boolean("logout"),
     withoutIdentity: choice("without-identity", ["fail", "skip"]),
@@ -23,7 +25,7 @@ export function parseJobOptions({ boolean, choice }: OptionReader): JobOptions {
 export function workplaceOf(
   env: Environment,
   roots: string | undefined,
-  memory: Pick<Workplace, "job" | "onSession">,
+  memory: Pick<Workplace, "job" | "onSession" | "installHelper">,
 ): Workplace {
   return {
     ...memory,

@@ -5,6 +5,7 @@ import { logout } from "../login/logout.ts";
 import { outputsOf, parseExportToken } from "../login/outputs.ts";
 import { sourceOf } from "../login/renewal.ts";
 import { type LoginRequest, parseRequest } from "../login/request.ts";
+import type { FirstLogin } from "../login/workplace.ts";
 import { parseTimeout, readOptions } from "../options/reader.ts";
 import { type OutputName, outputs } from "../options/table.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -14,11 +15,13 @@ import { run } from "../platform/exit.ts";
 import { createPlatform } from "../platform/platform.ts";
 import { assertNoSecret } from "../platform/reporter.ts";
 import { mention, text } from "../platform/wording.ts";
+import { kindOf } from "../quay/scope.ts";
 import { readRoots } from "../tools/certificates.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { startBackground } from "./background.ts";
 import { cancellation } from "./cancellation.ts";
-import { exportVariable, setOutput, summarize } from "./file-commands.ts";
+import { assertCanBeOnPath, assertGoWithHelper, installHelper } from "./credential-helper.ts";
+import { addPath, exportVariable, setOutput, summarize } from "./file-commands.ts";
 import { readInputs } from "./inputs.ts";
 import { type JobOptions, parseJobOptions, workplaceOf } from "./job.ts";
 import { forget, rememberSessions } from "./state.ts";
@@ -38,8 +41,14 @@ run(main);
 async function main(): Promise<void> {
   try {
     const reader = readOptions(inputs);
-    request = parseRequest(inputs);
     options = parseJobOptions(reader);
+    const { credentialHelper } = options;
+    if (credentialHelper) {
+      assertGoWithHelper(reader);
+      assertCanBeOnPath(env.RUNNER_TEMP ?? "");
+    }
+    const wanted = parseRequest(inputs);
+    request = credentialHelper ? { ...wanted, tool: "none" } : wanted;
     const exportToken = parseExportToken(reader, request.robots);
     const timeoutSeconds = parseTimeout(reader);
     const caFile = reader.optional("ca-file");
@@ -54,6 +63,9 @@ async function main(): Promise<void> {
     close = platform.close;
     const remember = rememberSessions();
     const workplace = workplaceOf(env, roots, {
+      ...(credentialHelper && {
+        installHelper: (first: FirstLogin) => installHelper(first, wanted, { inputs, roots }, platform),
+      }),
       job: { logout: options.logout, refresh: options.refresh, authFileBefore: env.REGISTRY_AUTH_FILE ?? "" },
       onSession(session) {
         sessionFolder = session.folder;
@@ -91,10 +103,17 @@ async function fail(error: unknown): Promise<void> {
 async function publish(result: LoginResult, asked: Parameters<typeof outputsOf>[1]): Promise<void> {
   const { token, ...others } = outputsOf(result, asked);
   assertNoSecret(others, reporter);
-  exportVariable("REGISTRY_AUTH_FILE", result.authFile);
+  // What docker's builder alone reads is no file of the other tools.
+  if (result.session.robots.some(({ scope }) => kindOf(scope) !== "action")) {
+    exportVariable("REGISTRY_AUTH_FILE", result.authFile);
+  }
   setOutputs({ ...others, token });
-  reporter.info(`The login is in ${result.files.join(" and ")}.`);
-  await summarize(successSummary(asked.registry, result));
+  const helper = options?.credentialHelper === true;
+  if (helper) {
+    addPath(result.session.folder);
+  }
+  reporter.info(`The ${helper ? "credential helper" : "login"} is in ${result.files.join(" and ")}.`);
+  await summarize(successSummary(asked.registry, result, helper));
 }
 
 async function startRenewal(result: LoginResult): Promise<void> {
@@ -111,9 +130,10 @@ function setOutputs(values: Partial<Record<OutputName, string>>): void {
 
 /** Removes what a failed login has left, whatever the option logout says. */
 async function removeLogin(): Promise<void> {
-  if (sessionFolder !== undefined) {
-    await logout(sessionFolder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) })
-      .then(forget)
+  const folder = sessionFolder;
+  if (folder !== undefined) {
+    await logout(folder, { clock: systemClock, reporter, signal: AbortSignal.timeout(30_000) })
+      .then(() => forget(folder))
       .catch((error) => reportFailure(error, reporter));
   }
 }

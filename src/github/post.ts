@@ -11,7 +11,7 @@ import { mention, text } from "../platform/wording.ts";
 import { createReporter, reportFailure } from "./annotations.ts";
 import { stopBackground } from "./background.ts";
 import { exportVariable } from "./file-commands.ts";
-import { remembered } from "./state.ts";
+import { failedSession, remembered } from "./state.ts";
 import { workflowSyntax } from "./syntax.ts";
 
 withoutTlsSwitch(process.env);
@@ -22,6 +22,9 @@ const lapses: ExplainedError[] = [];
 /** Whether there was a session, even of a login that was interrupted before it had logged in. */
 let hadSession = false;
 
+/** For the post step that may get the same state: the sessions of failed logins whose post step has run, one a line. */
+const failedLogins = "FAILED_QUAY_LOGINS";
+
 run(main);
 
 async function main(): Promise<void> {
@@ -30,8 +33,10 @@ async function main(): Promise<void> {
   for (const { folder, trace } of sessions) {
     found += Number(await end(folder, trace));
   }
-  // If a job uses a composite action twice, the runner gives both post steps the state of the second use. This is then the first's.
-  if (found === 0 && !hadSession && process.env.RUNNER_TEMP && sessions.some(({ trace }) => trace?.session.job)) {
+  // If a job uses a composite action twice, the runner gives both post steps the state of the second use (actions/runner#1947). This is
+  // then the first's: the second's runs before it.
+  const isSecondRun = isKnownAsFailed() || sessions.some(({ trace }) => trace?.session.job);
+  if (found === 0 && !hadSession && process.env.RUNNER_TEMP && isSecondRun) {
     for (const session of await jobSessions(process.env.RUNNER_TEMP)) {
       if (session.job?.logout) {
         reporter.info("Removing a login of this job that its own post step does not know.");
@@ -43,14 +48,28 @@ async function main(): Promise<void> {
     reporter.info(`There is no login to remove${sessions.length > 0 ? " any more" : ""}.`);
   }
   if (authFile !== (process.env.REGISTRY_AUTH_FILE ?? "")) {
-    try {
-      exportVariable("REGISTRY_AUTH_FILE", authFile);
-    } catch (error) {
-      reportFailure(error, reporter);
-    }
+    exportForPostSteps("REGISTRY_AUTH_FILE", authFile);
   }
   for (const lapse of lapses) {
     reportFailure(lapse, reporter);
+  }
+}
+
+/** Whether another post step with this state has run. The first one of a failed login has nothing to remove, and says that it ran. */
+function isKnownAsFailed(): boolean {
+  const [failed, before] = [failedSession(), process.env[failedLogins] ?? ""];
+  if (failed === undefined || before.split("\n").includes(failed)) {
+    return failed !== undefined;
+  }
+  exportForPostSteps(failedLogins, `${before}\n${failed}`.trim());
+  return false;
+}
+
+function exportForPostSteps(name: string, value: string): void {
+  try {
+    exportVariable(name, value);
+  } catch (error) {
+    reportFailure(error, reporter);
   }
 }
 

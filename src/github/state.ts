@@ -21,14 +21,20 @@ export function rememberSessions(): (session: Session) => void {
   };
 }
 
-/** After a failed login was removed: its post step has nothing to do. */
-export function forget(): void {
+/** After a failed login was removed: its post step has nothing to do. @param folder of its session, if it is a login */
+export function forget(folder?: string): void {
   try {
     saveState("session", "");
+    if (folder !== undefined) {
+      saveState("failed", folder);
+    }
   } catch {
     // The first write to the state has reported it; at worst, post finds nothing to do.
   }
 }
+
+/** The folder of a session that `forget` was called for. */
+export const failedSession = (): string | undefined => getState("failed") || undefined;
 
 export interface Remembered {
   readonly folder: string;

@@ -9,13 +9,14 @@ import { workflowSyntax } from "./syntax.ts";
 
 const skip = workflowSyntax("action").write(mention("without-identity", "skip"));
 
-export function successSummary(registry: string, { identity, session, files }: LoginResult): string {
+/** @param helper whether a credential helper is there instead of a login */
+export function successSummary(registry: string, { identity, session, files }: LoginResult, helper: boolean): string {
   const binding = bindingOf(identity);
   const rows = session.robots.map(({ robot, scope, expiresAt }) => [robot, scope, isoTime(expiresAt)]);
   return [
-    `### Logged in to ${cell(registry)}`,
+    helper ? `### Credential helper for ${cell(registry)}` : `### Logged in to ${cell(registry)}`,
     "",
-    ...table(["Robot", "Scope", "Expires"], rows),
+    ...table(["Robot", "Scope", helper ? "First token expires" : "Expires"], rows),
     "",
     ...table(
       ["Identity of this job", ""],
@@ -23,7 +24,7 @@ export function successSummary(registry: string, { identity, session, files }: L
         ["Issuer", binding.issuer],
         ["Subject", binding.subject],
         ["Audience", binding.audience],
-        ...files.map((file) => ["Login file", file] as const),
+        ...files.map((file) => [helper ? "Auth file" : "Login file", file] as const),
       ],
     ),
     "",

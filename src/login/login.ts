@@ -5,10 +5,10 @@ import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
 import { createTimeline, type Phase } from "../platform/timeline.ts";
 import { connect, type RobotToken } from "../quay/exchange.ts";
-import { hasNamespacedScope } from "../quay/scope.ts";
+import { hasNamespacedScope, kindOf } from "../quay/scope.ts";
 import { assertAccess } from "../registry/access.ts";
 import { findRealm, openRegistry, type Realm } from "../registry/realm.ts";
-import { findTool, scopedTools, type Tool } from "../tools/tools.ts";
+import { findTool, scopedTools, type Tool, tools } from "../tools/tools.ts";
 import { type Destinations, planDestinations } from "./destinations.ts";
 import { cacheIdentity } from "./identity-cache.ts";
 import { openJournal, reopenSession } from "./journal.ts";
@@ -16,8 +16,8 @@ import type { LoginRequest } from "./request.ts";
 import { installRootsForJob } from "./roots.ts";
 import type { Session } from "./session.ts";
 import { type SignedIn, signInAll } from "./sign-in.ts";
-import { storeLogins } from "./store.ts";
-import type { Workplace } from "./workplace.ts";
+import { type Stored, storeLogins } from "./store.ts";
+import type { FirstLogin, Workplace } from "./workplace.ts";
 
 export interface LoginResult {
   readonly session: Session;
@@ -27,7 +27,7 @@ export interface LoginResult {
   readonly tokens: readonly RobotToken[];
   /** Where clients trade them for bearer tokens. */
   readonly realm: Realm;
-  /** For REGISTRY_AUTH_FILE. */
+  /** The one for REGISTRY_AUTH_FILE; where only docker's builder reads the logins, the first of its files. */
   readonly authFile: string;
   /** All files that hold the login now. */
   readonly files: readonly string[];
@@ -81,14 +81,28 @@ export async function login(
   await journal.write({
     robots: signedIn.map(({ robot, token: { expiresAt, lifeSeconds } }) => ({ ...robot, expiresAt, lifeSeconds })),
   });
-  const entries = Object.fromEntries(signedIn.map(({ robot, entry }) => [robot.scope, entry]));
+  const found = { source: choice, identity: await identities.first };
+  const stored = await whatToStore(signedIn, { ...found, session: journal.session }, request, workplace);
   // With the outer platform: a renewal, too, logs that another process has replaced an entry.
-  const authFile = await timeline.time("auth file", () => storeLogins(entries, destinations, journal, outer));
-  logLoggedIn(signedIn, registry, tool, platform);
+  const authFile = await timeline.time("auth file", () => storeLogins(stored, destinations, journal, outer));
+  logLoggedIn(signedIn, stored, registry, { tool, platform });
   const { session } = journal;
   const files = session.files.map(({ path }) => path);
-  const found = { identity: await identities.first, realm: await realm() };
-  return { session, source: choice, ...found, tool, tokens, authFile, files, phases: timeline.phases };
+  return { session, ...found, realm: await realm(), tool, tokens, authFile, files, phases: timeline.phases };
+}
+
+/** The robots' logins; or the helper that has the one robot's, which is installed before any tool can ask it. */
+async function whatToStore(
+  signedIn: readonly SignedIn[],
+  first: Omit<FirstLogin, "token">,
+  { registry }: LoginRequest,
+  { installHelper }: Workplace,
+): Promise<Stored> {
+  const [only] = signedIn;
+  if (installHelper && only) {
+    return { entries: {}, helpers: { [registry]: await installHelper({ ...first, token: only.token }) } };
+  }
+  return { entries: Object.fromEntries(signedIn.map(({ robot, entry }) => [robot.scope, entry])) };
 }
 
 const quietly = (platform: Platform): Platform => {
@@ -117,22 +131,34 @@ async function prepare(request: LoginRequest, workplace: Workplace, platform: Pl
     quay: connect(registry, platform),
     registry: openRegistry(registry, platform),
   };
-  const tool = await findTool(request.tool, hasNamespacedScope(registry, robots), platform.env);
+  const kinds = robots.map(({ scope }) => kindOf(scope));
+  const tool = await findTool(request.tool, kinds, platform.env);
   const destinations = await planDestinations(request, tool, workplace, platform);
   platform.reporter.info(`Identity: ${choice.why}.`);
   return { choice, early, tool, destinations };
 }
 
-function logLoggedIn(signedIn: readonly SignedIn[], registry: string, tool: Tool, { reporter }: Platform): void {
-  for (const { robot, token } of signedIn) {
+function logLoggedIn(
+  signedIn: readonly SignedIn[],
+  { helpers }: Stored,
+  registry: string,
+  { tool, platform: { reporter } }: { readonly tool: Tool; readonly platform: Platform },
+): void {
+  if (helpers) {
+    const [{ robot, expiresAt } = { robot: "", expiresAt: 0 }] = signedIn.map(({ token }) => token);
     reporter.info(
-      `Logged in to ${robot.scope} as ${robot.robot} with ${tool.name}, until ${isoTime(token.expiresAt)}.`,
+      `Tools that ask for the login of ${registry} get a robot token of ${robot} from a credential helper. The first expires at ${isoTime(expiresAt)}.`,
     );
+    return;
   }
-  const robots = signedIn.map(({ robot }) => robot);
-  if (hasNamespacedScope(registry, robots)) {
+  const how = tool.name === "none" ? "without a tool" : `with ${tool.name}`;
+  for (const { robot, token } of signedIn) {
+    reporter.info(`Logged in to ${robot.scope} as ${robot.robot} ${how}, until ${isoTime(token.expiresAt)}.`);
+  }
+  const robots = signedIn.map(({ robot }) => robot).filter(({ scope }) => kindOf(scope) !== "action");
+  if (tools[tool.name].knowsScopes && hasNamespacedScope(registry, robots)) {
     reporter.info(
-      `Only ${scopedTools.slice(0, -1).join(", ")} and ${scopedTools.at(-1)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository; docker, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
+      `Only ${scopedTools.slice(0, -1).join(", ")} and ${scopedTools.at(-1)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository, and so does docker's builder if docker's configuration gets the login; docker pull, docker push, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
     );
   }
 }

@@ -1,20 +1,20 @@
 /** Undoes a session: removes exactly our entries, only if they are still ours, and restores what they replaced. */
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
+import { rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { type FileRecord, mapValues } from "../authfile/change.ts";
-import { isRobotLogin, readEntry } from "../authfile/entry.ts";
-import { type AuthContent, type AuthEntry, getOwn, readAuthFile } from "../authfile/read.ts";
-import { ownScopes, removeEntries, restoreEntries } from "../authfile/restore.ts";
+import { readEntry } from "../authfile/entry.ts";
+import { type AuthContent, getOwn, readAuthFile } from "../authfile/read.ts";
+import { ownScopes, restoreEntries } from "../authfile/restore.ts";
 import { isoTime } from "../identity/token.ts";
 import { asExplainedError, ExplainedError, reworded, withOthers } from "../platform/errors.ts";
 import { isThere } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
-import { newId } from "../platform/replace.ts";
 import { mentionsIn } from "../platform/wording.ts";
 import { type CertificateRecord, removeRoots } from "../tools/certificates.ts";
-import { whyNotOurs } from "./record.ts";
-import { readSession, removeEmptySession, removeSession, type Session, saveSession } from "./session.ts";
-import type { AuthFileStatus } from "./status.ts";
+import { undoConfigured } from "./configured.ts";
+import { readSession, removeEmptySession, removeSession, type Session, saveSession, takeBack } from "./session.ts";
+import { keyIn } from "./status.ts";
 
 /** A session without its secrets, for places where none may be stored: all but the files' earlier contents. */
 export interface Trace {
@@ -63,10 +63,15 @@ export async function logout(
     await removeEmptySession(folder);
     return found;
   }
+  const helpers = await helpersOf(session);
+  const failures = await undo(session, platform);
+  if (session.job) {
+    await rm(join(session.folder, "cache.json"), { force: true }); // a credential helper's
+  }
   // The folder holds the files' earlier contents: it stays until they are restored.
-  throwAll(await undo(session, platform));
+  throwAll(failures);
   await removeSession(session);
-  logLoggedOut(session, platform);
+  logLoggedOut(session, helpers, platform);
   return session;
 }
 
@@ -97,12 +102,17 @@ async function undo(session: Session, platform: LocalPlatform): Promise<Explaine
     const restored = session.named ? withOursAlone(record) : record;
     await attempt(() =>
       restoreEntries(restored, session.id, platform).catch((error) => {
-        throw error instanceof ExplainedError ? withRemaining(error, record.path, session) : error;
+        throw error instanceof ExplainedError ? withRemaining(error, record, session) : error;
       }),
     );
   }
   for (const record of session.certificates) {
     await attempt(() => undoRoots(record, platform));
+  }
+  // After the files: a tool never asks a helper that does not know the registry.
+  const { configured } = session;
+  if (configured) {
+    await attempt(() => undoConfigured(configured, session.id, platform));
   }
   return failures;
 }
@@ -125,8 +135,35 @@ function throwAll([first, ...others]: readonly ExplainedError[]): void {
   }
 }
 
-function logLoggedOut({ robots }: Session, platform: LocalPlatform): void {
-  if (robots.length > 0) {
+export const lasting = "Quay cannot revoke the robot tokens that it has got: each expires an hour after it was issued.";
+
+/** A file in which the session has entered a helper, and whether that is in it. */
+interface EnteredHelper {
+  readonly host: string;
+  readonly path: string;
+  readonly isThere: boolean;
+}
+
+async function helpersOf({ files }: Session): Promise<readonly EnteredHelper[]> {
+  const found = files.map(async (record) => {
+    const own = await ownScopes(record);
+    return Object.keys(record.helpers ?? {}).map((host) => ({ host, path: record.path, isThere: own.includes(host) }));
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** @param helpers as they were before the session was undone */
+function logLoggedOut({ robots, files }: Session, helpers: readonly EnteredHelper[], platform: LocalPlatform): void {
+  const [first] = helpers;
+  if (first !== undefined) {
+    const isRemoved = helpers.some((each) => each.isThere);
+    const others = helpers.filter((each) => !each.isThere).map(({ path }) => `${path} did not name it any more.`);
+    const removed = `Removed the credential helper for ${first.host}.`;
+    platform.reporter.info([...(isRemoved ? [removed] : []), ...others, lasting].join(" "));
+    return;
+  }
+  // A login that failed may have got a robot token, and written no login.
+  if (robots.length > 0 && files.some(({ scopes }) => Object.keys(scopes).length > 0)) {
     platform.reporter.info(`Logged out of ${robots.map(({ scope }) => scope).join(", ")}.`);
   }
   for (const { robot, expiresAt } of robots) {
@@ -140,13 +177,14 @@ async function undoTraced(
   unreadable: ExplainedError | undefined,
   platform: LocalPlatform,
 ): Promise<Session | undefined> {
+  const helpers = await helpersOf(session);
   const remaining = await Promise.all(
     session.files.map(async (record) => ({ record, ...(await lookFor(record, session)) })),
   );
   const roots = await Promise.all(session.certificates.map(({ path }) => isThere(path)));
   const isAnyLeft = remaining.some(({ ours }) => ours.length > 0) || roots.includes(true);
   const failures = [
-    ...(unreadable ? [unreadable] : []),
+    ...(unreadable ? [withTraceUsed(unreadable)] : []),
     ...(isShort ? session.files.filter(({ path }) => existsSync(path)).map(perhapsLeft(session)) : []),
     ...(await undo(session, platform)),
     ...remaining.flatMap(({ record: { path }, ours, renewed }) => [
@@ -156,18 +194,29 @@ async function undoTraced(
       ...renewed.map(maybeOurs(path, session)),
     ]),
   ];
-  if ((await whyNotOurs(session.folder).catch(() => "it is gone")) === undefined) {
+  if (await takeBack(session)) {
     await removeSession(session);
   }
   if (isAnyLeft) {
-    platform.reporter.info(
-      `The record of the login is gone (was ${dirname(session.folder)} emptied?). What the login wrote is still known.`,
-    );
-    logLoggedOut(session, platform);
+    if (unreadable === undefined) {
+      platform.reporter.info(
+        `The record of the login is gone (was ${dirname(session.folder)} emptied?). What the login wrote is still known.`,
+      );
+    }
+    logLoggedOut(session, helpers, platform);
   }
   throwAll(failures);
   return isAnyLeft ? session : undefined;
 }
+
+/** The record could not be used, and was not needed to remove what the login wrote. */
+const withTraceUsed = (unreadable: ExplainedError): ExplainedError =>
+  reworded(unreadable, {
+    remedy: () => [
+      "What the login wrote was removed without it, as the runner remembers it; the files are not formatted as before.",
+      "Find the step that changes files in the runner's temporary folder: it could have read the job's robot token.",
+    ],
+  });
 
 /** `renewed`: scopes with another token of the same robot, if a process renews ours: that process may have written it. */
 async function lookFor(record: FileRecord, { robots, job }: Session) {
@@ -178,7 +227,7 @@ async function lookFor(record: FileRecord, { robots, job }: Session) {
     return (
       job?.refresh &&
       !ours.includes(scope) &&
-      robots.some((each) => each.scope === scope && each.robot === found?.robot)
+      robots.some((each) => keyIn(record.path, each.scope) === scope && each.robot === found?.robot)
     );
   });
   return { ours, renewed };
@@ -236,46 +285,17 @@ export async function removeSessionRoots(
   return certificates.map(({ path }) => path);
 }
 
-/**
- * Deletes the robot tokens under `scopes` in an auth file for which no session knows the earlier content.
- * @returns the scopes that are logged out now
- * @throws ExplainedError `logout-incomplete` if another kind of password is there; `auth-file-unusable`, `auth-file-locked`
- */
-export async function logoutOf(
-  { authFile, logins }: AuthFileStatus,
-  scopes: readonly string[],
-  platform: LocalPlatform,
-): Promise<readonly string[]> {
-  const stored = logins.find((login) => scopes.includes(login.scope) && !isRobotLogin(login));
-  if (stored) {
-    throw new ExplainedError(
-      "logout-incomplete",
-      `${authFile} has a stored password for ${stored.scope} (user ${stored.robot}), not a robot token; it was left in place.`,
-      { remedy: [`To delete it: skopeo logout --authfile ${authFile} ${stored.scope}`] },
-    );
-  }
-  const isOurs = (entry: AuthEntry) => isRobotLogin(readEntry(entry) ?? { robot: "", expiresAt: undefined });
-  const removed = await removeEntries({ path: authFile, id: newId() }, [...new Set(scopes)], isOurs, platform);
-  if (removed.length > 0) {
-    platform.reporter.info(`Logged out of ${removed.join(", ")}: ${authFile}`);
-  }
-  for (const { robot, scope, expiresAt } of logins) {
-    if (removed.includes(scope) && expiresAt !== undefined) {
-      logExpiry(robot, expiresAt, platform);
-    }
-  }
-  return removed;
-}
-
 /** Names the logins that remain, and their expiry, and drops the advice to name another file: it is too late for that. */
-const withRemaining = (error: ExplainedError, path: string, { robots }: Session): ExplainedError =>
+const withRemaining = (error: ExplainedError, { path, scopes }: FileRecord, { robots }: Session): ExplainedError =>
   reworded(error, {
     remedy: (lines) => [
       ...lines.filter((line) => !mentionsIn(line).includes("auth-file")),
-      ...robots.map(
-        ({ robot, scope, expiresAt }) =>
-          `The login of ${robot} may still be there until it expires at ${isoTime(expiresAt)}: skopeo logout --authfile ${path} ${scope}`,
-      ),
+      ...robots
+        .filter(({ scope }) => Object.hasOwn(scopes, keyIn(path, scope)))
+        .map(
+          ({ robot, scope, expiresAt }) =>
+            `The login of ${robot} may still be there until it expires at ${isoTime(expiresAt)}: skopeo logout --authfile ${path} ${keyIn(path, scope)}`,
+        ),
     ],
   });
 
@@ -285,6 +305,7 @@ const late = (cause: unknown): ExplainedError =>
     cause,
   });
 
-function logExpiry(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
+/** What is still true of a robot token that was removed. */
+export function logExpiry(robot: string, expiresAt: number, { reporter }: LocalPlatform): void {
   reporter.info(`Quay cannot revoke the robot token of ${robot}; it expires at ${isoTime(expiresAt)}.`);
 }

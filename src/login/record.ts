@@ -6,6 +6,7 @@ import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { changesMore, type FileRecord } from "../authfile/change.ts";
+import { isOurHelper } from "../authfile/cred-helpers.ts";
 import { parseAuthFile, readAuthFile } from "../authfile/read.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { FileFailure, maxSize, readOwnFile } from "../platform/files.ts";
@@ -16,6 +17,7 @@ import { mention, text, type Words } from "../platform/wording.ts";
 import type { Life } from "../quay/answers.ts";
 import type { RobotLogin } from "../quay/scope.ts";
 import { type CertificateRecord, isCertificateOf } from "../tools/certificates.ts";
+import type { ConfiguredRecord } from "./configured.ts";
 
 /** The version of the record's format: another version of the program must not guess what a record means. */
 export const recordVersion = 1;
@@ -30,6 +32,8 @@ export interface Session {
   readonly id: string;
   readonly files: readonly FileRecord[];
   readonly certificates: readonly CertificateRecord[];
+  /** Set for a session of `configure`. */
+  readonly configured?: ConfiguredRecord | undefined;
   /** The robots that are logged in, and when their tokens expire (seconds since 1970): Quay has no revocation for them. */
   readonly robots: readonly (RobotLogin & Life)[];
   /** Set for a login of a job, whose later steps use it. */
@@ -68,7 +72,7 @@ export async function readRecord(folder: string, name: string): Promise<Session 
   }
   const problem = (await whyNotOurs(folder)) ?? whoseIsIt(found.info, await lstat(folder));
   if (problem !== undefined) {
-    throw fail(`is not trusted: ${problem}. Nothing was changed`, elsewhere);
+    throw fail(`is not trusted: ${problem}`, elsewhere);
   }
   let session: Session;
   try {
@@ -88,7 +92,7 @@ export async function readRecord(folder: string, name: string): Promise<Session 
 }
 
 const byHand = "Log out of each file that held the login: skopeo logout --authfile FILE HOST";
-const elsewhere = text`Log out as the user who logged in. For a new login name a folder of its own: ${mention("session", "/path/of/a/new/folder")}`;
+const elsewhere = text`Nothing was changed. Log out as the user who logged in. For a new login name a folder of its own: ${mention("session", "/path/of/a/new/folder")}`;
 
 /**
  * A folder of this user or root to which no other user may write, except a volume's group (a pod's fsGroup makes folders
@@ -141,12 +145,13 @@ async function beyondGroup(files: readonly FileRecord[], gid: number): Promise<s
 }
 
 /** @throws if a part is missing, or has a form that no login writes */
-export function assertForm({ version, id, files, certificates, robots }: Session): void {
+export function assertForm({ version, id, files, certificates, configured, robots }: Session): void {
   const sound =
     version === recordVersion &&
     isId(id) &&
     files.every(isFile) &&
     certificates.every((each) => isCertificate(each, id)) &&
+    (configured === undefined || isConfigured(configured)) &&
     robots.every(
       ({ robot, scope, expiresAt, lifeSeconds }) =>
         isName(robot) && isName(scope) && isTime(expiresAt) && isTime(lifeSeconds),
@@ -156,7 +161,7 @@ export function assertForm({ version, id, files, certificates, robots }: Session
   }
 }
 
-function isFile({ path, before, mode, folders, scopes, after }: FileRecord): boolean {
+function isFile({ path, before, mode, folders, scopes, helpers, after }: FileRecord): boolean {
   return (
     isPath(path) &&
     (before === null || typeof parseAuthFile(Buffer.from(before, "base64")) === "object") &&
@@ -168,9 +173,19 @@ function isFile({ path, before, mode, folders, scopes, after }: FileRecord): boo
     Object.entries(scopes).every(
       ([scope, entry]) => isName(scope) && entry.before !== undefined && areHashes(entry.written),
     ) &&
+    (helpers === undefined ||
+      (isObject(helpers) && Object.entries(helpers).every(([host, name]) => isName(host) && isOurHelper(name)))) &&
     areHashes(after)
   );
 }
+
+/** Only in a file of the helper's own name and folder. */
+const isConfigured = ({ path, registry, written, folders }: ConfiguredRecord): boolean =>
+  isPath(path) &&
+  path.endsWith("/quay-keyless/config.json") &&
+  isName(registry) &&
+  areHashes(written) &&
+  areFoldersOf(path, folders);
 
 const isCertificate = (record: CertificateRecord, id: string): boolean =>
   isPath(record.path) &&
@@ -187,4 +202,4 @@ const areFoldersOf = (path: string, folders: readonly string[]): boolean =>
 const areHashes = (hashes: readonly unknown[]): boolean => hashes.every((each) => typeof each === "string");
 
 /** A robot's name, or a scope. */
-const isName = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/-]{1,4096}$/.test(text);
+const isName = (text: unknown): boolean => typeof text === "string" && /^[\w.+:[\]/@,-]{1,4096}$/.test(text);

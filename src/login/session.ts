@@ -106,6 +106,9 @@ async function jobSession(folder: string): Promise<Session | undefined> {
   return session?.job ? session : undefined;
 }
 
+/** The program of a job's credential helper. */
+export const programOf = (folder: string, helper: string): string => join(folder, `docker-credential-${helper}`);
+
 /** The private auth file of a login. */
 export const privateFile = (folder: string): string => join(folder, "auth.json");
 
@@ -137,6 +140,17 @@ export async function removeSession({ folder, named }: Session): Promise<void> {
   }
   await rm(join(folder, record), { force: true });
   await removeEmptySession(folder);
+}
+
+/**
+ * Makes a job's folder private again: a later step may have opened it to others, and what is in it is deleted all the same.
+ * @returns whether it is this user's folder of a session
+ */
+export async function takeBack({ folder, named }: Session): Promise<boolean> {
+  if (!named && basename(folder).startsWith(prefix)) {
+    await makePrivate(folder);
+  }
+  return (await whyNotOurs(folder).catch(() => "it is gone")) === undefined;
 }
 
 /** Without a record, the folder holds nothing of ours. Another user's folder stays. */

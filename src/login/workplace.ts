@@ -1,4 +1,15 @@
+import type { IdentityChoice } from "../identity/index.ts";
+import type { Identity } from "../identity/token.ts";
+import type { RobotToken } from "../quay/exchange.ts";
 import type { JobLogin, Session } from "./session.ts";
+
+/** What a credential helper of a job begins with. */
+export interface FirstLogin {
+  readonly session: Session;
+  readonly source: IdentityChoice;
+  readonly identity: Identity;
+  readonly token: RobotToken;
+}
 
 /** What an entry point knows of the machine and job that it runs in. */
 export interface Workplace {
@@ -23,6 +34,11 @@ export interface Workplace {
   readonly showsIdentity?: boolean;
   /** What the end of the job needs to know; undefined: the login belongs to no job. */
   readonly job?: JobLogin | undefined;
+  /**
+   * Set where no login is stored: makes the program of a credential helper in the session's folder, which the tools ask instead.
+   * @returns the helper's name
+   */
+  readonly installHelper?: ((first: FirstLogin) => Promise<string>) | undefined;
   /** Called with the session before it is made or changed; with one in a folder that the user named, once that is made. */
   readonly onSession: (session: Session) => void;
 }

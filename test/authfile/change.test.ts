@@ -12,6 +12,7 @@ import {
   readdir,
   readFile,
   readlink,
+  rename,
   rm,
   stat,
   symlink,
@@ -239,6 +240,16 @@ describe("a symbolic link", () => {
     await restore(record);
     expect(await readFile(path, "utf8")).toBe('{"auths":{}}');
     expect((await lstat(path)).isSymbolicLink()).toBe(true);
+  });
+
+  test("that has taken the file's place since is no way to keep the login", async () => {
+    const folder = await makeFolder();
+    const [path, moved] = [join(folder, "auth.json"), join(folder, "moved.json")];
+    const record = await merge(path);
+    await rename(path, moved);
+    await symlink(moved, path);
+    await restore(record);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   test("loses nothing if the link and the real name are used at once", async () => {

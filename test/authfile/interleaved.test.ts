@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
 import { readEntry } from "../../src/authfile/entry.ts";
-import type { AuthEntry } from "../../src/authfile/read.ts";
+import type { AuthContent, AuthEntry } from "../../src/authfile/read.ts";
 import { restoreEntries } from "../../src/authfile/restore.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { createRecorder, entryOf, makeFolder, now, robotToken } from "../fixtures.ts";
@@ -15,16 +15,21 @@ import { createRecorder, entryOf, makeFolder, now, robotToken } from "../fixture
 interface Member {
   readonly id: string;
   readonly scopes: readonly string[];
+  /** The host whose logins a helper of its own has, instead of these scopes. */
+  readonly helped?: string;
   record?: FileRecord;
 }
 
 const scopes = ["quay.io", "quay.io/acme"];
+const hosts = ["helped.example", "helped.example:8443"];
+const foreign = "another tool logs in to ghcr.io";
 const person = JSON.stringify(entryOf("person", "a-password"));
 const starts = [
   undefined,
   "{}\n",
   `{ "auths":{"quay.io":${person}}, "x":1 }\n`,
   `{"auths":{"quay.io":${person},"ghcr.io":${person}}}`,
+  `{"auths":{"quay.io":${person}}, "credHelpers": {"ecr.example": "ecr-login"}, "credsStore": "x"}`,
 ];
 
 /** Mulberry32: the same numbers from the same seed. */
@@ -43,11 +48,12 @@ async function live(path: string, seed: number, start: string | undefined, steps
   const random = randomFrom(seed);
   const pick = <T>(from: readonly T[]): T => from[random(from.length)] as T;
   const platform = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
-  const auths = async (): Promise<Record<string, AuthEntry>> =>
-    JSON.parse(await readFile(path, "utf8").catch(() => "{}")).auths ?? {};
-  const wanted: Record<string, AuthEntry> = JSON.parse(start ?? "{}").auths ?? {};
+  const read = async (): Promise<AuthContent> => JSON.parse(await readFile(path, "utf8").catch(() => "{}"));
+  const auths = async (): Promise<Record<string, AuthEntry>> => (await read()).auths ?? {};
+  const { auths: wanted = {}, credHelpers: wantedHelpers = {} } = JSON.parse(start ?? "{}");
   let number = 0;
   const merge = async (member: Member) => {
+    const helpers = member.helped && { [member.helped]: `quay-keyless-${member.id}` };
     const entries = Object.fromEntries(
       member.scopes.map((scope) => [
         scope,
@@ -57,7 +63,14 @@ async function live(path: string, seed: number, start: string | undefined, steps
         ),
       ]),
     );
-    const change = { path, entries, mode: undefined, id: member.id, renews: member.record };
+    const change = {
+      path,
+      entries,
+      mode: undefined,
+      id: member.id,
+      renews: member.record,
+      ...(helpers && { helpers }),
+    };
     await mergeEntries(change, platform, async (record) => {
       member.record = record;
     });
@@ -71,8 +84,15 @@ async function live(path: string, seed: number, start: string | undefined, steps
   for (let left = 4 + random(8); left > 0; left--) {
     const deed = pick(["come", "come", "leave", "renew", "write"]);
     if (deed === "come") {
-      const member = { id: `id${random(1_000_000)}`, scopes: pick([["quay.io"], ["quay.io/acme"], scopes]) };
-      steps.push(`${member.id} comes for ${member.scopes.join(", ")}`);
+      const helped = pick([undefined, ...hosts.filter((host) => !members.some((each) => each.helped === host))]);
+      const member = {
+        id: random(2 ** 32)
+          .toString(16)
+          .padStart(12, "0"),
+        scopes: helped === undefined ? pick([["quay.io"], ["quay.io/acme"], scopes]) : [],
+        ...(helped !== undefined && { helped }),
+      };
+      steps.push(`${member.id} comes for ${member.helped ?? member.scopes.join(", ")}`);
       members.push(member);
       await merge(member);
     } else if (deed === "leave" && members.length > 0) {
@@ -82,13 +102,15 @@ async function live(path: string, seed: number, start: string | undefined, steps
       steps.push(`${member.id} renews`);
       await merge(member);
     } else if (deed === "write" && random(3) === 0) {
-      steps.push("another tool logs in to ghcr.io");
+      steps.push(foreign);
       wanted["ghcr.io"] = entryOf("another", `password-${number++}`);
       await mkdir(dirname(path), { recursive: true });
       const content = JSON.parse(await readFile(path, "utf8").catch(() => "{}"));
       await writeFile(path, JSON.stringify({ ...content, auths: { ...content.auths, "ghcr.io": wanted["ghcr.io"] } }));
     }
     expect((await auths())["ghcr.io"]).toEqual(wanted["ghcr.io"]);
+    const entered = members.flatMap(({ id, helped }) => (helped ? [[helped, `quay-keyless-${id}`]] : []));
+    expect((await read()).credHelpers ?? {}).toEqual({ ...wantedHelpers, ...Object.fromEntries(entered) });
   }
   while (members.length > 0) {
     await leave(pick(members));
@@ -96,6 +118,10 @@ async function live(path: string, seed: number, start: string | undefined, steps
   const left = await auths();
   expect(Object.values(left).filter((entry) => readEntry(entry)?.robot === "acme+ci")).toEqual([]);
   expect(left).toEqual(wanted);
+  // A renewed session remembers the content from before it, not the bytes.
+  if (!steps.includes(foreign) && !steps.some((step) => step.endsWith("renews"))) {
+    expect(await readFile(path, "utf8").catch(() => undefined)).toBe(start);
+  }
   expect((await readdir(dirname(path)).catch(() => [])).filter((name) => name !== "auth.json")).toEqual([]);
 }
 

@@ -3,7 +3,8 @@ import { chmod, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
-import { type AuthContent, assertNotHidden, readAuthFile } from "../../src/authfile/read.ts";
+import { assertNotHidden } from "../../src/authfile/cred-helpers.ts";
+import { type AuthContent, readAuthFile } from "../../src/authfile/read.ts";
 import { removeEntries, restoreEntries } from "../../src/authfile/restore.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { asNobody, createRecorder, failure, failureText, makeFolder } from "../fixtures.ts";
@@ -186,7 +187,7 @@ describe("a login in the file that a helper would hide", () => {
     ["docker", { credsStore: "" }, undefined],
     ["containers", { credsStore: "desktop" }, undefined],
   ])("%s %j: %s", async (kind, content, hiding) => {
-    const check = () => assertNotHidden(kind, "/c.json", content, "quay.io");
+    const check = () => assertNotHidden(kind, { path: "/c.json", content }, "quay.io");
     if (hiding === undefined) {
       expect(check).not.toThrow();
       return;

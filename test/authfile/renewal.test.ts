@@ -8,6 +8,7 @@ import { logout } from "../../src/login/logout.ts";
 import { openSession, readSession } from "../../src/login/session.ts";
 import { storeLogins } from "../../src/login/store.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import type { ExplainedError } from "../../src/platform/errors.ts";
 import { createRecorder, entryOf, makeFolder, testPlatform } from "../fixtures.ts";
 
 const local = { clock: systemClock, signal: new AbortController().signal, reporter: createRecorder() };
@@ -30,8 +31,15 @@ async function keeper(...paths: string[]) {
       const journal = await openJournal(workplace, (await readSession(session.folder)) ?? session);
       const entries = Object.fromEntries(scopes.map((scope) => [scope, entry(number)]));
       await storeLogins(
-        entries,
-        { authFile, mode, docker, dockerIsNeeded: true, start: undefined },
+        { entries },
+        {
+          authFile,
+          isDockers: false,
+          mode,
+          docker: docker ? [{ scope: "quay.io", file: docker }] : [],
+          explainDocker: (error: ExplainedError) => error,
+          start: undefined,
+        },
         {
           get session() {
             return journal.session;

@@ -8,7 +8,7 @@ import { type Authority, createAuthority } from "../quay-stand-in/tls.ts";
 import { createJob, removeJobs } from "../support/action.ts";
 import type { Job, JobOptions } from "../support/job.ts";
 import { differences } from "../support/leaks.ts";
-import { type Inputs, toolNames } from "../support/runner.ts";
+import type { Inputs } from "../support/runner.ts";
 import { failure } from "./world.ts";
 
 let authority: Authority;
@@ -52,11 +52,11 @@ const cases: Record<string, Case> = {
     options: { secrets: [{ kind: "identity", value: token }] },
     says: ['"token-env" is "…"', "name of a variable, not the token"],
   },
-  "no tool installed": {
-    inputs: {},
+  "a tool that is not installed": {
+    inputs: { tool: "buildah" },
     options: { tools: [] },
     code: "tool-not-found",
-    says: [toolNames.join(", "), "PATH", "apt-get install"],
+    says: ["buildah", "PATH", "apt-get install", "tool: none"],
   },
   "ca-file that isn't there": {
     inputs: { "ca-file": "/nowhere/ca.pem" },

@@ -4,7 +4,8 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
-import { logout, logoutOf } from "../../src/login/logout.ts";
+import { logout } from "../../src/login/logout.ts";
+import { logoutOf } from "../../src/login/logout-of-scopes.ts";
 import { openNamedSession, openSession, readSession, type Session, saveSession } from "../../src/login/session.ts";
 import { readStatus } from "../../src/login/status.ts";
 import { type CertificateRecord, installRoots } from "../../src/tools/certificates.ts";

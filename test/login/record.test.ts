@@ -77,6 +77,34 @@ describe("rejects a part in a form that no login writes", () => {
       "a scope without hashes",
       (base) => ({ files: [{ ...fileOf(`${base}/a`), scopes: { "quay.io": { before: null } } }] }),
     ],
+    [
+      "a helper of another program",
+      (base) => ({ files: [{ ...fileOf(`${base}/a`), helpers: { "quay.io": "pass" } }] }),
+    ],
+    ["helpers as a list", (base) => ({ files: [{ ...fileOf(`${base}/a`), helpers: ["quay-keyless"] }] })],
+    [
+      "a host with a line",
+      (base) => ({ files: [{ ...fileOf(`${base}/a`), helpers: { "quay.io\n": "quay-keyless" } }] }),
+    ],
+    [
+      "another file than the helper's configuration",
+      (base) => ({ configured: { path: `${base}/precious`, registry: "quay.io", written: [], folders: [] } }),
+    ],
+    [
+      "a configuration without hashes",
+      (base) => ({ configured: { path: `${base}/quay-keyless/config.json`, registry: "quay.io", folders: [] } }),
+    ],
+    [
+      "a configuration's folder elsewhere",
+      (base) => ({
+        configured: {
+          path: `${base}/quay-keyless/config.json`,
+          registry: "quay.io",
+          written: [],
+          folders: [`${base}/empty`],
+        },
+      }),
+    ],
     ["a file as a certificate", (base) => ({ certificates: [{ path: `${base}/precious`, folders: [], hash: "0" }] })],
     [
       "a certificate of another session",

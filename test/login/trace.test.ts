@@ -1,6 +1,6 @@
 /** Logging out if the record of the login is gone or damaged, with what the runner remembers. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type FileRecord, mergeEntries } from "../../src/authfile/change.ts";
@@ -167,6 +167,26 @@ describe("if the record is gone", () => {
     expect(platform.reporter.warnings).toEqual([]);
   });
 
+  test("knows a login of docker's builder again, which stands under its host", async () => {
+    const { platform, session, trace } = await loggedIn(undefined, true);
+    const folder = await makeFolder();
+    const scope = "quay.io/acme/app@push";
+    const path = join(folder, scope, "config.json");
+    const change = { path, entries: { "quay.io": ours }, mode: undefined, id: session.id };
+    const files: FileRecord[] = [];
+    await mergeEntries(change, platform, async (record) => void files.push(record));
+    const robots = trace.session.robots.map((robot) => ({ ...robot, scope }));
+    await rm(session.folder, { recursive: true });
+    await write(path, { "quay.io": entryOf("acme+ci", robotToken(end + 60)) });
+    const renewed = { ...trace, session: { ...trace.session, files: [files.at(-1) as FileRecord], robots } };
+    expect(messages(await failure(logout(session.folder, platform, { trace: renewed })))).toEqual([
+      expect.stringContaining(`The login for quay.io is still in ${path}. It was renewed`),
+    ]);
+    await writeFile(path, "broken");
+    const error = await failure(logout(session.folder, platform, { trace: renewed }));
+    expect(error.remedy.at(-1)).toContain(`skopeo logout --authfile ${path} quay.io`);
+  });
+
   test("reports an auth file that can't be read, and removes the roots", async () => {
     const { platform, path, session, trace, roots } = await loggedIn({ auths: {} }, true);
     await rm(session.folder, { recursive: true });
@@ -209,6 +229,31 @@ describe("if the record is damaged", () => {
     expect(await read(path)).toEqual({ auths: { "ghcr.io": theirs } });
     expect([existsSync(roots), existsSync(session.folder)]).toEqual([false, false]);
     expect(platform.reporter.infos).toContain("Logged out of quay.io.");
+  });
+
+  test("also if it is not trusted: a later step has opened the folder to others", async () => {
+    const { platform, path, session, trace } = await loggedIn({ auths: { "ghcr.io": theirs } });
+    await writeFile(join(session.folder, "cache.json"), "a robot token");
+    for (const name of ["cache.json", "session.json"]) {
+      await chmod(join(session.folder, name), 0o666);
+    }
+    await chmod(session.folder, 0o777);
+    const error = await failure(logout(session.folder, platform, { trace }));
+    expect(messages(error)).toEqual([
+      `The record of the login, ${session.folder}/session.json, is not trusted: every user may write to the folder.`,
+    ]);
+    expect(error.remedy[0]).toContain("What the login wrote was removed without it");
+    expect(platform.reporter.infos).toEqual(["Logged out of quay.io.", ended]);
+    expect(await read(path)).toEqual({ auths: { "ghcr.io": theirs } });
+    expect(existsSync(session.folder)).toBe(false);
+  });
+
+  test("names no login where a failure has come between the robot token and the files", async () => {
+    const platform = platformOf();
+    const robots = [{ robot: "acme+ci", scope: "quay.io", expiresAt: end, lifeSeconds: 3600 }];
+    const { folder } = await saveSession({ ...(await openSession(await makeFolder())), robots });
+    await logout(folder, platform);
+    expect(platform.reporter.infos).toEqual([ended]);
   });
 
   test("changes nothing without a trace", async () => {

@@ -12,6 +12,7 @@ import type { Job, JobOptions, Main, Step } from "./job.ts";
 import { type Entry, readTreeAtRest } from "./leaks.ts";
 import { isRoot } from "./root.ts";
 import {
+  dockerFiles,
   endPodman,
   findTool,
   finish,
@@ -100,11 +101,11 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
 
   const fromPeers: Inputs = peers ? { registry: peers.registryHost, "ca-file": peers.caFile } : {};
   const exported: Record<string, string> = {};
+  const added: string[] = [];
   let before: Map<string, Entry> | undefined;
   let steps = 0;
 
-  const dockerConfig = () => join(environment().DOCKER_CONFIG ?? join(home, ".docker"), "config.json");
-  const guard = createGuard(options, { temp, dockerConfig });
+  const guard = createGuard(options, { temp, dockerFiles: (robots) => dockerFiles(environment(), robots) });
 
   const environment = (): Record<string, string> => {
     const env: Record<string, string | undefined> = {
@@ -164,8 +165,8 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       const milliseconds = Math.round(performance.now() - started);
       const read = async (name: string) => readFile(files[`GITHUB_${name}`] ?? "", "utf8");
       const { text, masks, annotations } = show(stdout);
-      const [outputText, envText, stateText, summary] = await Promise.all(
-        ["OUTPUT", "ENV", "STATE", "STEP_SUMMARY"].map(read),
+      const [outputText, envText, stateText, summary, pathText] = await Promise.all(
+        ["OUTPUT", "ENV", "STATE", "STEP_SUMMARY", "PATH"].map(read),
       );
       const step: Step = {
         code,
@@ -178,11 +179,13 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
         state: parseFileCommands(stateText ?? ""),
         exported: parseFileCommands(envText ?? ""),
         summary: summary ?? "",
+        path: (pathText ?? "").split("\n").filter(Boolean),
         children: await readChildren(at("children")),
         milliseconds,
         leaks: [],
       };
       Object.assign(exported, step.exported);
+      added.unshift(...step.path);
       const background = await readBackground(step.state.session ?? main?.step.state.session);
       if (background) backgrounds.add(background.pid);
       const processes = background ? [...step.children, background] : step.children;
@@ -230,7 +233,7 @@ export async function createJob(options: JobOptions = {}): Promise<Job> {
       const bare = Object.entries(environment()).filter(([name]) => !name.startsWith("ACTIONS_ID_TOKEN"));
       const child = spawn(findTool(command) ?? command, args, {
         cwd: workspace,
-        env: { ...Object.fromEntries(bare), PATH: systemPath, ...env },
+        env: { ...Object.fromEntries(bare), PATH: [...added, systemPath].join(":"), ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       return finish(child);

@@ -13,6 +13,7 @@ import { differences, type Entry, findLeaks, type Kind, type Leak, readTreeAtRes
 import { isRoot } from "./root.ts";
 import {
   type Child,
+  dockerFiles,
   endPodman,
   type Finished,
   findTool,
@@ -27,6 +28,8 @@ import {
 
 export interface MachineOptions
   extends Pick<JobOptions, "peers" | "env" | "tools" | "secrets" | "tolerateLeaks" | "uid"> {
+  /** Puts docker-credential-quay-keyless on PATH too. */
+  helper?: boolean;
   /** A folder with an index.js; default: the project's dist/cli, copied without its sources and packages. */
   command?: string;
 }
@@ -42,6 +45,8 @@ export interface Machine {
   readonly work: string;
   /** Where no test looks for leaks. */
   readonly scratch: string;
+  /** PATH of its commands. */
+  readonly path: string;
   /** The file that skopeo, buildah and podman read by default. */
   readonly usualFile: string;
   /** Writes a file, its folders too; the machine's user owns it. */
@@ -63,7 +68,9 @@ export interface How {
   /** On a terminal: all output is then in stdout. */
   terminal?: boolean;
   /** Its standard input; none by default. */
-  input?: string;
+  input?: string | Buffer;
+  /** Default: the command line itself. */
+  program?: "docker-credential-quay-keyless";
 }
 
 /** A running command. */
@@ -91,7 +98,7 @@ const alive = new Set<ChildProcess>();
 async function makeRoot(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-cli-"));
   await chmod(folder, 0o755);
-  await cp(join(project, "dist/cli"), join(folder, "cli"), { recursive: true });
+  for (const each of ["cli", "helper"]) await cp(join(project, "dist", each), join(folder, each), { recursive: true });
   return folder;
 }
 
@@ -122,6 +129,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const path = await spyOnTools(at("tools"), at("children"), options.tools);
   const program = join(at("tools"), "quay-keyless-login");
   await symlink(join(options.command ?? join(folder, "cli"), "index.js"), program);
+  const helper = join(at("tools"), "docker-credential-quay-keyless");
+  if (options.helper) await symlink(join(folder, "helper/index.js"), helper);
   await symlink(join(project, "node_modules/node/bin/node"), join(at("tools"), "node"));
   const storage = { driver: "vfs", graphroot: at("storage/graph"), runroot: at("storage/run") };
   const lines = Object.entries(storage).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
@@ -153,13 +162,16 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   function authFiles(args: readonly string[], env: Record<string, string>): Map<string, number | undefined> {
     const named = optionOf(args, "auth-file");
     const mode = optionOf(args, "auth-file-mode");
-    const docker = join(env.DOCKER_CONFIG ?? join(home, ".docker"), "config.json");
+    // Without a tool, every tool is to find the login.
+    const isForAll = optionOf(args, "tool") === "none" || options.tools?.length === 0;
+    const [docker = "", ...builder] = dockerFiles(env, args);
     const usual = env.REGISTRY_AUTH_FILE ?? (env.DOCKER_CONFIG ? docker : join(runtime, "containers/auth.json"));
     const file = realPath(
       resolve(work, named || (readBy[optionOf(args, "tool") as ToolName] === "docker" ? docker : usual)),
     );
     return new Map([
-      ...(optionOf(args, "docker-config") === "true" ? [[docker, undefined] as const] : []),
+      ...(optionOf(args, "docker-config") === "true" || isForAll ? [[docker, undefined] as const] : []),
+      ...builder.map((path) => [path, undefined] as const),
       [file, mode ? Number.parseInt(mode, 8) : undefined],
     ]);
   }
@@ -171,20 +183,27 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     const files = loggedIn ? authFiles(args, environment(how.env)) : new Map<string, undefined>();
     const session = optionOf(args, "session");
     const record = session && join(resolve(work, session), "session.json");
-    const exported = loggedIn && args.includes("--export-token");
-    const tokenFile = resolve(work, optionOf(args, "token-file") ?? "token");
+    const answered = how.program !== undefined && args.at(-1) === "get" && ran.code === 0;
+    const exported = answered || (loggedIn && args.includes("--export-token"));
+    const tokenFile = resolve(work, optionOf(args, "token-file") ?? how.env?.QUAY_KEYLESS_TOKEN_FILE ?? "token");
     // The kubelet keeps earlier tokens beside the one that the link leads to.
     const isToken = (file: string) =>
       basename(file) === basename(tokenFile) && file.startsWith(`${dirname(tokenFile)}/`);
     const kindsOf = (file: string): Kind[] => {
       if (isToken(file)) return ["identity"];
+      if (how.program && (isCache(file) || (ran.code === null && isDraftOfCache(file)))) return ["robot"];
       if (files.has(file)) return ["robot", "foreign"];
       return file === record ? ["foreign"] : [];
     };
     const shown = { ...traces, stderr: ran.stderr, children, state: "", env: "", summary: "" };
     return findLeaks(
       { ...shown, log: exported ? "" : ran.stdout, outputs: exported ? { token: ran.stdout } : {} },
-      knownSecrets({ ...options, env: { ...options.env, ...how.env } }, robotsBefore, before),
+      // What the helper has cached earlier is no other program's.
+      knownSecrets(
+        { ...options, env: { ...options.env, ...how.env } },
+        how.program ? 0 : robotsBefore,
+        how.program ? new Map([...before].filter(([file]) => !isCache(file) && !isDraftOfCache(file))) : before,
+      ),
       {
         tokenOutput: exported,
         files: (file) => new Set(kindsOf(file)),
@@ -197,7 +216,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     const before = await snapshot();
     const robotsBefore = seen?.robot.length ?? 0;
     const started = performance.now();
-    const [command = "", ...rest] = how.terminal ? onTerminal([program, ...args]) : [program, ...args];
+    const called = [how.program ? (options.helper ? helper : join(folder, "helper/index.js")) : program, ...args];
+    const [command = "", ...rest] = how.terminal ? onTerminal(called) : called;
     const child = spawn(command, rest, {
       cwd: work,
       env: environment(how.env),
@@ -219,7 +239,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       const after = await snapshot();
       const children = await readChildren(at("children"));
       const leaks = check(ran, children, args, how, { before, after, robotsBefore });
-      const output = `--- quay-keyless-login ${args.join(" ")}\n${ran.stdout}\n--- standard error:\n${ran.stderr}`;
+      const output = `--- ${how.program ?? "quay-keyless-login"} ${args.join(" ")}\n${ran.stdout}\n--- standard error:\n${ran.stderr}`;
       if (leaks.length > 0 && !options.tolerateLeaks) {
         throw new Error(`Leaked:\n${leaks.map(({ where, what }) => `  ${what} in ${where}`).join("\n")}\n${output}`);
       }
@@ -247,6 +267,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     work,
     runtime,
     scratch,
+    path,
     usualFile: join(runtime, "containers/auth.json"),
     snapshot,
     async write(file, content, mode = 0o600) {
@@ -270,6 +291,9 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     },
   };
 }
+
+const isCache = (file: string): boolean => basename(file) === "cache.json";
+const isDraftOfCache = (file: string): boolean => /^\.cache\.json\..*\.tmp$/.test(basename(file));
 
 interface Traces {
   before: Map<string, Entry>;

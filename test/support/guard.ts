@@ -38,7 +38,10 @@ export interface Guard {
   check(step: Step, login: Login, script: "main" | "post", traces: RawTraces): Leak[];
 }
 
-export function createGuard(options: JobOptions, place: { temp: string; dockerConfig: () => string }): Guard {
+export function createGuard(
+  options: JobOptions,
+  place: { temp: string; dockerFiles: (robots: readonly string[]) => readonly string[] },
+): Guard {
   const { peers } = options;
   const seen = peers && watch(peers);
   let loginFiles: LoginFile[] = [];
@@ -50,11 +53,12 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
   function notMasked({ masks }: Step, login: Login, after: Map<string, Entry>): Leak[] {
     const content = after.get(authFileOf(login))?.content ?? "";
     const leaks = unmasked(content, seen?.robot.slice(login.robotsBefore) ?? [], masks);
-    const { "token-file": file, "token-env": variable } = login.inputs;
+    // What a command prints is known only to the test that wrote it.
+    const { "token-file": file, "token-env": variable, "token-command": command } = login.inputs;
     const identities = variable ? fromEnvironment(options).map(({ value }) => value) : (peers?.github.issued ?? []);
     const asCredential = (value: string) =>
       masks.some((mask) => Buffer.from(mask, "base64").toString("latin1").endsWith(`:${value}`));
-    if (peers && !file && !identities.some((value) => masks.includes(value) && asCredential(value))) {
+    if (peers && !file && !command && !identities.some((value) => masks.includes(value) && asCredential(value))) {
       leaks.push({ where: "masks", what: "an identity token that was not masked, alone and as a credential" });
     }
     return leaks;
@@ -64,24 +68,29 @@ export function createGuard(options: JobOptions, place: { temp: string; dockerCo
   function noteLogin(step: Step, login: Login, { before, after }: RawTraces): void {
     const { inputs, session } = login;
     const auth = authFileOf(login);
-    const files = [auth, place.dockerConfig()];
-    const kinds = ["robot", "foreign"] as const;
+    const { "auth-file": shared } = step.outputs;
+    const files = [auth, ...place.dockerFiles(inputs.robot?.split("\n") ?? []), ...(shared ? [shared] : [])];
+    const logins = ["robot", "foreign"] as const;
     if (step.signal !== null) {
       // It had no time to clean up: what it was writing must be private, and the post step must remove it.
       const touched = [...after.keys()].filter((path) => session && path.startsWith(`${session}/`));
-      loginFiles.push(...touched.map((path) => ({ login, path, kinds, mode: 0o600 })));
+      loginFiles.push(...touched.map((path) => ({ login, path, kinds: logins, mode: 0o600 })));
       for (const file of files) {
         const mode = before.get(file)?.mode ?? 0o600;
         const beside = [...after.keys()].filter((path) => path === file || isDraftOf(file, path));
-        loginFiles.push(...beside.map((path) => ({ login, path, kinds, mode })));
+        loginFiles.push(...beside.map((path) => ({ login, path, kinds: logins, mode })));
       }
     } else if (step.outputs["logged-in"] === "true") {
+      const kinds = inputs["credential-helper"] === "true" ? (["foreign"] as const) : logins;
       for (const path of files) {
         const asked = path === auth ? inputs["auth-file-mode"] : undefined;
         const mode = asked ? Number.parseInt(asked, 8) : (before.get(path)?.mode ?? 0o600);
         loginFiles.push({ login, path, kinds, mode });
       }
       loginFiles.push({ login, path: join(session ?? place.temp, "session.json"), kinds: ["foreign"], mode: 0o600 });
+      if (inputs["credential-helper"] === "true") {
+        loginFiles.push({ login, path: join(session ?? place.temp, "cache.json"), kinds: logins, mode: 0o600 });
+      }
     }
   }
 

@@ -33,7 +33,7 @@ export interface JobOptions {
 }
 
 /** As in GITHUB_NAME. */
-export type RunnerFile = "ENV" | "OUTPUT" | "STATE" | "STEP_SUMMARY";
+export type RunnerFile = "ENV" | "OUTPUT" | "PATH" | "STATE" | "STEP_SUMMARY";
 
 /** A job on a separate runner. */
 export interface Job {
@@ -54,7 +54,7 @@ export interface Job {
   start(inputs?: Inputs): Promise<Running>;
   /** The process that renews the login of this session (`refresh: true`): undefined if there is none, or it no longer runs. */
   background(session: string | undefined): Promise<Background | undefined>;
-  /** A later step: a command with what the Action has exported, and nothing else. */
+  /** A later step: a command with what the Action has exported and added to PATH, and nothing else. */
   later(command: string, args: readonly string[], env?: Record<string, string>): Promise<Finished>;
 }
 
@@ -80,6 +80,8 @@ export interface Step {
   state: Record<string, string>;
   /** For later steps. */
   exported: Record<string, string>;
+  /** Folders that later steps have first on PATH. */
+  path: string[];
   summary: string;
   children: Child[];
   milliseconds: number;

@@ -95,6 +95,17 @@ export function inputVariables(action: ActionFile, given: Inputs, workflowRef: s
   );
 }
 
+/**
+ * docker's files that a login may write: its configuration, and its builder's for each scope that a robot names.
+ * @param robots SCOPE=organization+name, or without a scope
+ */
+export function dockerFiles(env: Record<string, string | undefined>, robots: readonly string[]): string[] {
+  const folder = env.DOCKER_CONFIG || join(env.HOME ?? "", ".docker");
+  const builder = join(env.BUILDX_CONFIG || join(folder, "buildx"), "config");
+  const scopes = robots.flatMap((robot) => /^(.+)=/.exec(robot.trim())?.[1] ?? []);
+  return [folder, ...scopes.map((scope) => join(builder, scope))].map((each) => join(each, "config.json"));
+}
+
 /** Wrappers, first on PATH, that record what a tool gets, then become the tool. */
 export async function spyOnTools(folder: string, record: string, tools?: readonly ToolName[]): Promise<string> {
   for (const name of tools ?? toolNames) {

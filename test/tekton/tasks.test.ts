@@ -1,5 +1,5 @@
 /** Our Tasks and the StepAction, read as text: nothing undeclared, nothing unused, no drift between them. */
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../src/cli/arguments.ts";
@@ -268,25 +268,3 @@ describe("no drift", () => {
     expect(spiffe.spec.volumes?.map(({ name }) => name)).not.toContain("spiffe-workload-api");
   });
 });
-
-test("links between the READMEs have targets", () => {
-  for (const file of globSync("tekton/**/README.md")) {
-    const text = readFileSync(file, "utf8");
-    for (const [, target = "", anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
-      const path = join(dirname(file), target);
-      expect(existsSync(path), `${file}: ${target}`).toBe(true);
-      if (anchor !== undefined) {
-        const headings = [...readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
-          slug(heading),
-        );
-        expect(headings, `${file}: #${anchor}`).toContain(anchor);
-      }
-    }
-  }
-});
-
-const slug = (heading: string) =>
-  heading
-    .toLowerCase()
-    .replace(/[^a-z0-9 -]/g, "")
-    .replaceAll(" ", "-");

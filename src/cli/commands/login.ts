@@ -206,7 +206,8 @@ function describe(result: LoginResult, { request, watching, sessionFolder, ...as
     },
     brief: inBrief({
       outputs,
-      scopes: session.robots.map(({ scope }) => scope),
+      robots: session.robots,
+      files,
       isWatching: watching !== undefined,
       session: sessionFolder,
       namedFile: request.store.authFile,

@@ -1,11 +1,15 @@
 import { resolve } from "node:path";
-import { logoutOf, logout as removeLogin } from "../../login/logout.ts";
-import { readStatus } from "../../login/status.ts";
+import { isOurHelper, removal } from "../../authfile/cred-helpers.ts";
+import { isRobotLogin } from "../../authfile/entry.ts";
+import { logout as removeLogin } from "../../login/logout.ts";
+import { logoutOf } from "../../login/logout-of-scopes.ts";
+import { readStatus, type Status } from "../../login/status.ts";
 import { readOptions } from "../../options/reader.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { invalidInput, oneOfTheTwo } from "../../platform/errors.ts";
 import { isThere } from "../../platform/fs.ts";
 import { withoutSecrets } from "../../platform/text.ts";
+import { joined, mention, text } from "../../platform/wording.ts";
 import { parseScopes } from "../../quay/scope.ts";
 import type { Call, Outcome } from "../command.ts";
 
@@ -26,6 +30,11 @@ const platformOf = ({ terminal }: Call) =>
 
 async function fromSession(folder: string, call: Call): Promise<readonly string[]> {
   const session = await removeLogin(folder, platformOf(call), { named: true });
+  if (session?.configured) {
+    const { path, registry } = session.configured;
+    const { forgetTokens } = await import(/* webpackMode: "eager" */ "../../helper/cache-write.ts");
+    await forgetTokens(path, registry, { ...platformOf(call), env: call.env });
+  }
   if (session === undefined) {
     call.terminal.info(`There is no session in ${withoutSecrets(folder)}: no login was removed.`);
   }
@@ -37,12 +46,30 @@ async function fromFile(call: Call): Promise<readonly string[]> {
   const wanted = { registry, scopes: scopes.length > 0 ? scopes : [registry] };
   const named = readOptions(call.values).optional("auth-file");
   const authFile = named && resolve(named);
-  const stored = await readStatus(wanted, authFile, call.env);
-  const removed = stored.logins.length === 0 ? [] : await logoutOf(stored, wanted.scopes, platformOf(call));
+  const places = await readStatus(wanted, authFile, call.env);
+  const [{ authFile: first, helper }] = places;
+  const removed = await logoutOf(places, wanted.scopes, platformOf(call));
   if (removed.length === 0) {
     const isMissing = authFile !== undefined && !(await isThere(authFile));
     const why = isMissing ? "does not exist" : `holds no login for ${wanted.scopes.join(", ")}`;
-    call.terminal.info(`${withoutSecrets(stored.authFile)} ${why}: no login was removed.`);
+    call.terminal.info(`${withoutSecrets(first)} ${why}: no login was removed.`);
   }
+  if (helper !== undefined) {
+    const what = `It names the credential helper ${helper} for ${registry}, which the tools ask for a login.`;
+    call.terminal.info(isOurHelper(helper) ? `${what} To remove it: ${removal(registry)}` : what);
+  }
+  tellOfOthers(await readStatus({ registry, scopes: [] }, authFile, call.env), named, call);
   return removed;
+}
+
+/** Logs the robots' logins for other scopes of the registry, which stay. */
+function tellOfOthers(places: Status, named: string | undefined, { terminal }: Call): void {
+  const left = [...new Set(places.flatMap(({ logins }) => logins.filter(isRobotLogin).map(({ scope }) => scope)))];
+  // A scope of another form is another program's.
+  const scopes = left.filter((scope) => /^[\w.:/@,[\]-]{1,300}$/.test(scope));
+  if (scopes.length > 0) {
+    const file = named === undefined ? [] : [mention("auth-file", withoutSecrets(named))];
+    const options = joined([...scopes.map((scope) => mention("scope", scope)), ...file], " ");
+    terminal.info(text`Still logged in for ${scopes.join(", ")}. To log out: quay-keyless-login logout ${options}`);
+  }
 }

@@ -1,10 +1,13 @@
 import { resolve } from "node:path";
+import { isOurHelper, removal } from "../../authfile/cred-helpers.ts";
 import { assertReadFirst } from "../../authfile/hidden.ts";
 import { isoTime } from "../../identity/token.ts";
 import { assertLasting, readStatus, type StoredLogin } from "../../login/status.ts";
 import { readOptions } from "../../options/reader.ts";
 import { systemClock } from "../../platform/clock.ts";
+import type { Environment } from "../../platform/environment.ts";
 import { ExplainedError, invalidInput } from "../../platform/errors.ts";
+import { which } from "../../platform/exec.ts";
 import { isThere } from "../../platform/fs.ts";
 import { oneLine, withoutSecrets } from "../../platform/text.ts";
 import { mention, text } from "../../platform/wording.ts";
@@ -16,35 +19,61 @@ export async function status({ values, env }: Call): Promise<Outcome> {
   const wanted = parseScopes(values);
   const seconds = parseDuration(optional("for") ?? "0s");
   const authFile = optional("auth-file");
-  const stored = await readStatus(wanted, authFile && resolve(authFile), env);
+  const places = await readStatus(wanted, authFile && resolve(authFile), env);
+  const [first] = places;
   const now = systemClock.now();
   return {
-    lines: aligned([
-      ["auth-file", stored.authFile],
-      ...stored.logins.map((login) => [shown(login.scope), `${shown(login.robot)}, ${inWords(login, now)}`] as const),
-    ]),
+    lines: aligned(
+      places.flatMap((place) => [
+        ["auth-file", place.authFile],
+        ...(place.helper === undefined ? [] : [["credential-helper", shown(place.helper)] as const]),
+        ...place.logins.map((login) => [shown(login.scope), `${shown(login.robot)}, ${inWords(login, now)}`] as const),
+      ]),
+    ),
     object: {
-      "auth-file": stored.authFile,
-      logins: stored.logins.map(({ scope, robot, expiresAt }) => ({
-        scope,
-        robot,
-        "expires-at": expiresAt === undefined ? null : isoTime(expiresAt),
-        "seconds-left": expiresAt === undefined ? null : secondsLeft(expiresAt, now),
-      })),
+      "auth-file": first.authFile,
+      ...(first.helper !== undefined && { "credential-helper": first.helper }),
+      logins: places.flatMap(({ authFile, logins }) =>
+        logins.map(({ scope, robot, expiresAt, path }) => ({
+          scope,
+          robot,
+          "auth-file": path ?? authFile,
+          "expires-at": expiresAt === undefined ? null : isoTime(expiresAt),
+          "seconds-left": expiresAt === undefined ? null : secondsLeft(expiresAt, now),
+        })),
+      ),
     },
     failure: await failureOf(async () => {
       if (authFile !== undefined && !(await isThere(authFile))) {
         throw missing(authFile, wanted.registry);
       }
-      assertLasting(stored, wanted, now, seconds);
+      if (first.helper !== undefined) {
+        return assertThere(first.helper, first.authFile, wanted.registry, env);
+      }
+      assertLasting(places, wanted, now, seconds);
       if (authFile === undefined) {
+        const ofTools = places.flatMap(({ logins }) => logins).filter(({ path }) => path === undefined);
         await assertReadFirst(
-          stored.logins.map(({ scope }) => scope),
+          ofTools.map(({ scope }) => scope),
           env,
         );
       }
     }),
   };
+}
+
+/** The tools read no login of a registry that has a helper: all that counts is whether they find its program. */
+async function assertThere(helper: string, authFile: string, registry: string, env: Environment): Promise<void> {
+  if ((await which(`docker-credential-${helper}`, env)) === undefined) {
+    const [file, name] = [withoutSecrets(authFile), shown(helper)];
+    const message = `${file} names the credential helper ${name} for ${registry}, and docker-credential-${name} is not on PATH.`;
+    throw new ExplainedError("helper-not-found", message, {
+      remedy: [
+        "Add its folder to PATH, here and where the tools run.",
+        isOurHelper(helper) ? `Or remove it: ${removal(registry)}` : `Or remove credHelpers.${registry} from ${file}.`,
+      ],
+    });
+  }
 }
 
 function missing(authFile: string, registry: string): ExplainedError {
@@ -59,7 +88,7 @@ function missing(authFile: string, registry: string): ExplainedError {
 
 /** A scope or user as the file has it. Unusual text is quoted, so it can't imitate other output. */
 const shown = (text: string): string =>
-  /^[\w.:/+@[\]-]{1,300}$/.test(text) ? text : JSON.stringify(oneLine(text, 300));
+  /^[\w.,:/+@[\]-]{1,300}$/.test(text) ? text : JSON.stringify(oneLine(text, 300));
 
 const secondsLeft = (expiresAt: number, now: number): number => Math.max(0, Math.floor(expiresAt - now / 1000));
 

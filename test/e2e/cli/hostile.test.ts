@@ -100,7 +100,7 @@ describe.concurrent("PATH has a folder of the job", () => {
       const node = join(machine.scratch, "tools");
       const target = [...quayOf(peers()), "--robot", robot.name, "--token-file", machine.tokenFile];
       const ran = await machine.run(["login", ...target], { env: { PATH: `${entry}:${node}` } });
-      failed(expect, ran, 1, "tool-not-found");
+      expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining("without a tool")]);
       await expect(readFile(join(machine.scratch, "stolen"))).rejects.toThrow("ENOENT");
     },
   );

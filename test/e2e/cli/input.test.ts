@@ -27,7 +27,7 @@ const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJl";
 const login = (...more: string[]) => ["login", "--robot", "acme+ci", "--token-file", "/nowhere/token", ...more];
 
 const cases: Record<string, Case> = {
-  nothing: { args: [], says: ["login, logout, status, identity", "--help"] },
+  nothing: { args: [], says: ["login, configure, logout, status, identity", "--help"] },
   "a misspelled command": { args: ["logni", "--robot", "acme+ci"], says: ['"logni"', "quay-keyless-login login"] },
   "no robot": {
     args: ["login", "--token-file", "/x"],
@@ -50,7 +50,13 @@ const cases: Record<string, Case> = {
     args: async (machine) => login("--ca-file", await machine.write(join(machine.home, "ca.pem"), "not PEM")),
     says: ["--ca-file", "no PEM certificate"],
   },
-  "no tool": { args: login(), says: ["skopeo", "PATH"], code: "tool-not-found", exit: 1, options: { tools: [] } },
+  "a tool that is not installed": {
+    args: login("--tool", "buildah"),
+    says: ["buildah", "PATH", "--tool none"],
+    code: "tool-not-found",
+    exit: 1,
+    options: { tools: [] },
+  },
   "no auth file that the tools read": {
     args: login(),
     says: [`/run/containers/${isRoot ? 1234 : process.getuid?.()}/auth.json`, "--auth-file /path"],

@@ -15,6 +15,7 @@ const secrets = [
 /** Arguments with which each command runs until something is missing. */
 const usual: Record<Command, readonly string[]> = {
   login: ["--robot", "acme+ci", "--token-file", "/nowhere/token"],
+  configure: ["--robot", "acme+ci", "--token-file", "/nowhere/token"],
   logout: [],
   status: [],
   identity: ["--token-file", "/nowhere/token"],

@@ -36,7 +36,13 @@ describe.concurrent("status", () => {
       {
         "auth-file": machine.usualFile,
         logins: [
-          { scope: peers().registryHost, robot: robot.name, "expires-at": end, "seconds-left": expect.any(Number) },
+          {
+            scope: peers().registryHost,
+            robot: robot.name,
+            "auth-file": machine.usualFile,
+            "expires-at": end,
+            "seconds-left": expect.any(Number),
+          },
         ],
       },
     ]);
@@ -95,7 +101,7 @@ describe.concurrent("status", () => {
     const ran = await machine.run(["status", "--auth-file", file, "--for", "24h", "--output=json"]);
     expect([ran.code, JSON.parse(ran.stdout).logins]).toEqual([
       0,
-      [{ scope: "quay.io", robot: "acme+ci", "expires-at": null, "seconds-left": null }],
+      [{ scope: "quay.io", robot: "acme+ci", "auth-file": file, "expires-at": null, "seconds-left": null }],
     ]);
   });
 
