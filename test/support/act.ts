@@ -21,12 +21,13 @@ export interface Repository {
   tag: string | undefined;
 }
 
-/** Commits the files in `root`/work, with the Actions (as `uses: ./` needs them) and the workflow. */
+/** Commits the files in `root`/work, with the workflow and, if it says `uses: ./`, the Actions. */
 export async function commitRepository(root: string, workflow: string, tag?: string): Promise<Repository> {
   const [work, home] = [join(root, "work"), join(root, "home")];
   for (const each of [join(work, ".github/workflows"), home]) await mkdir(each, { recursive: true });
   await writeFile(join(work, ".github/workflows/test.yml"), workflow);
-  for (const each of ["action.yml", "promote", "federate", "dist"]) {
+  const own = workflow.includes("uses: ./") ? ["action.yml", "promote", "federate", "dist"] : [];
+  for (const each of own) {
     await cp(join(project, each), join(work, each), { recursive: true });
   }
   const git = (...args: string[]) =>
@@ -47,15 +48,18 @@ export interface ActOptions {
   /** Default: a push. */
   event?: { name: string; payload: unknown };
   secrets?: Record<string, string>;
+  /** Folders with an action.yml, by `owner/name@ref`, in place of Actions that would have to be fetched. */
+  actions?: Readonly<Record<string, string>>;
 }
 
 /** Runs the workflow for an event. */
 export async function runAct(
   { root, work, home, tag }: Repository,
-  { env = {}, tools, event, secrets = {} }: ActOptions = {},
+  { env = {}, tools, event, secrets = {}, actions = {} }: ActOptions = {},
 ): Promise<{ code: number | null; log: string }> {
   const { name, payload } = event ?? { name: "push", payload: tag && { ref: `refs/tags/${tag}` } };
   const args = [name, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
+  for (const [action, folder] of Object.entries(actions)) args.push("--local-repository", `${action}=${folder}`);
   const files = [
     ["--eventpath", "event.json", payload ? JSON.stringify(payload) : ""],
     [
