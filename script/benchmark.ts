@@ -2,6 +2,7 @@
 import { loadavg } from "node:os";
 import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
 import { enterJob, enterPod, type Name, type Place, script, verify, ways } from "./measure/commands.ts";
+import { measureHelper } from "./measure/helper.ts";
 import { largest, measurePromotion } from "./measure/promotion.ts";
 import { type Extras, intoDocument, type Result, report, type Setting } from "./measure/report.ts";
 import { at, type Figure, go, hyperfine, isInterrupted, progress, removeScratch, start } from "./measure/run.ts";
@@ -9,12 +10,13 @@ import { spiffeSizes } from "./measure/sizes.ts";
 import { measureWatch } from "./measure/watch.ts";
 
 const quick = process.argv.includes("--quick");
-const job: readonly Name[] = [...ways, "best", "skopeo", "node"];
-const pod: readonly Name[] = [...ways, "best", "spiffe"];
+const job: readonly Name[] = [...ways, "none", "best", "skopeo", "node"];
+const pod: readonly Name[] = [...ways, "none", "best", "spiffe"];
+const several: readonly Name[] = [...ways, "none"];
 const settings: readonly Setting[] = [
   { place: "job", delayMs: 0, robots: 1, rounds: quick ? 2 : 5, runs: quick ? 4 : 8, names: job },
-  { place: "job", delayMs: 0, robots: 5, rounds: quick ? 0 : 3, runs: 3, names: ways },
-  { place: "job", delayMs: 0, robots: 20, rounds: quick ? 1 : 2, runs: quick ? 1 : 2, names: ways },
+  { place: "job", delayMs: 0, robots: 5, rounds: quick ? 0 : 3, runs: 3, names: several },
+  { place: "job", delayMs: 0, robots: 20, rounds: quick ? 1 : 2, runs: quick ? 1 : 2, names: several },
   {
     place: "pod",
     delayMs: 0,
@@ -24,8 +26,8 @@ const settings: readonly Setting[] = [
     names: [...pod, "version", "node"],
   },
   { place: "job", delayMs: 30, robots: 1, rounds: quick ? 2 : 4, runs: quick ? 2 : 6, names: job },
-  { place: "job", delayMs: 30, robots: 5, rounds: quick ? 0 : 2, runs: 2, names: ways },
-  { place: "job", delayMs: 30, robots: 20, rounds: quick ? 0 : 2, runs: 1, names: ways },
+  { place: "job", delayMs: 30, robots: 5, rounds: quick ? 0 : 2, runs: 2, names: several },
+  { place: "job", delayMs: 30, robots: 20, rounds: quick ? 1 : 2, runs: 1, names: several },
   { place: "pod", delayMs: 30, robots: 1, rounds: quick ? 2 : 4, runs: quick ? 2 : 4, names: pod },
 ];
 
@@ -44,12 +46,13 @@ async function main(): Promise<void> {
         results.push({ ...setting, figures: await measure(setting, peers) });
       }
       if (delayMs === 0) {
-        progress("memory, the post step, a minute of login --watch, promotions");
+        progress("memory, the post step, a minute of login --watch, promotions, the credential helper");
         extras = {
           memory: await measureMemory(peers),
           post: await measurePost(peers),
           watch: await measureWatch(peers, quick ? 10 : 60),
           promotion: [await measurePromotion(quick ? 2 : 8, 0), await measurePromotion(quick ? 2 : 4, 30)],
+          helper: await measureHelper(peers, quick ? 10 : 100),
           spiffe,
         };
       }
@@ -68,13 +71,13 @@ async function measure({ place, robots, names, rounds, runs }: Setting, peers: P
   const there: Place = place === "job" ? await enterJob(peers, robots) : await enterPod(peers);
   try {
     if (robots < 20) await verify(there, robots); // also warms up; takes too long for 20
-    const figures = new Map<Name, Figure>(names.map((name) => [name, { times: [], cpu: 0 }]));
+    const figures = new Map<Name, Figure>(names.map((name) => [name, { times: [], cpu: 0, servers: 0 }]));
     for (let round = 0; round < rounds; round++) {
-      const commands = names.map((name) => there.commands[name]);
-      const measured = await hyperfine(there.prepare, commands, runs, there.env);
-      for (const [index, figure] of [...figures.values()].entries()) {
-        figure.times.push(...(measured[index]?.times ?? []));
-        figure.cpu += (measured[index]?.cpu ?? 0) / rounds;
+      for (const [name, figure] of figures) {
+        const { times, cpu, servers } = await hyperfine(there.prepare, there.commands[name], runs, there.env);
+        figure.times.push(...times);
+        figure.cpu += cpu / rounds;
+        figure.servers += servers / rounds;
       }
     }
     return figures;
@@ -105,9 +108,7 @@ async function measurePost(peers: Peers): Promise<Figure> {
     "post.sh",
     `${find}STATE_session=$session STATE_logout=true exec ${process.execPath} dist/post/index.js\n`,
   );
-  const [figure] = await hyperfine(prepare, [post], quick ? 3 : 15, env);
-  if (figure === undefined) throw new Error("hyperfine has no result");
-  return figure;
+  return hyperfine(prepare, post, quick ? 3 : 15, env);
 }
 
 try {

@@ -10,9 +10,10 @@ import { at, type Environment, start } from "./run.ts";
 
 /**
  * What is measured, side by side: `ours` against scripts with `jq` or `python`; `best`: curl trusts only the test's root.
- * `spiffe`: ours with an identity of the Workload API. `skopeo`, `version`, `node`: what every way needs.
+ * `none`: ours without a tool. `spiffe`: ours with an identity of the Workload API. `skopeo`, `version`, `node`: what every way
+ * needs.
  */
-export type Name = "ours" | "jq" | "python" | "best" | "spiffe" | "skopeo" | "version" | "node";
+export type Name = "ours" | "none" | "jq" | "python" | "best" | "spiffe" | "skopeo" | "version" | "node";
 
 /** The three ways that are compared everywhere. */
 export const ways = ["ours", "jq", "python"] as const;
@@ -45,7 +46,7 @@ export async function enterJob(peers: Peers, robots: number): Promise<Place> {
     robots === 1
       ? [[registryHost, "acme+ci"]]
       : Array.from({ length: robots }, (_, index) => [`${registryHost}/acme/app${index + 1}`, `acme+ci${index + 1}`]);
-  const action = parseActionFile(await readFile("action.yml", "utf8"));
+  const file = parseActionFile(await readFile("action.yml", "utf8"));
   const inputs = {
     registry: registryHost,
     robot: robots === 1 ? "acme+ci" : logins.map((login) => login.join("=")).join("\n"),
@@ -55,10 +56,11 @@ export async function enterJob(peers: Peers, robots: number): Promise<Place> {
     ...runnerVariables({ ...folders, path: systemPath, event, action: process.cwd() }),
     ...Object.fromEntries(runnerFiles.map((name) => [`GITHUB_${name}`, join(folders.temp, name)])),
     ...githubEnv,
-    ...inputVariables(action, inputs, ""),
+    ...inputVariables(file, inputs, ""),
     XDG_RUNTIME_DIR: at("run"),
     LOGINS: logins.map((login) => login.join(" ")).join("\n"),
   };
+  const action = (before: string) => `${before}${process.execPath} dist/main/index.js`;
   /** The identity token once, then each robot in turn. */
   const pipeline = (roots: string, field: Field) => `identity=$(${curl(roots)} \\
   --header "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=quay" | ${field("value")})
@@ -69,7 +71,7 @@ done <<<"$LOGINS"
 `;
   return {
     env,
-    ...(await writeCommands(peers, `${process.execPath} dist/main/index.js`, pipeline)),
+    ...(await writeCommands(peers, [action(""), action("env INPUT_TOOL=none ")], pipeline)),
     close: async () => {},
   };
 }
@@ -92,7 +94,7 @@ ${exchange(registryHost, roots, field)}
 ${skopeoLogin('"$robot"', registryHost, '<<<"$token"')}
 `;
   const ours = login("acme+ci", `--identity file --token-file ${at("identity")}`);
-  const { prepare, commands } = await writeCommands(peers, ours, pipeline);
+  const { prepare, commands } = await writeCommands(peers, [ours, `${ours} --tool none`], pipeline);
   return {
     env: { PATH: systemPath, HOME: home, TMPDIR: temp, RUNNER_TEMP: temp, LANG: "C.UTF-8" },
     prepare,
@@ -112,7 +114,7 @@ type Field = (name: string) => string;
 /** All commands; the scripts as a `run:` step or a container has them, each started without a shell in between. */
 async function writeCommands(
   { caFile, githubAuthority, quay, registryHost }: Peers,
-  ours: string,
+  [ours, none]: readonly [string, string],
   pipeline: (roots: string, field: Field) => string,
 ): Promise<Pick<Place, "commands" | "prepare">> {
   const root = await readFile(caFile, "utf8");
@@ -127,6 +129,7 @@ async function writeCommands(
     prepare: await script("prepare.sh", prepare),
     commands: {
       ours,
+      none,
       jq: await script("jq.sh", pipeline("bundle.pem", jq)),
       python: await script("python.sh", pipeline("bundle.pem", python)),
       best: await script("best.sh", pipeline("roots.pem", jq)),
@@ -158,7 +161,7 @@ export async function script(name: string, text: string): Promise<string> {
 
 /** Checks that each way logs in as often as it should. */
 export async function verify({ env, commands, prepare }: Place, robots: number): Promise<void> {
-  for (const name of [...ways, "spiffe"] as const) {
+  for (const name of [...ways, "none", "spiffe"] as const) {
     if (commands[name] === "") continue;
     await start(prepare, env);
     await start(commands[name], env);

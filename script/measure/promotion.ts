@@ -82,9 +82,11 @@ xargs -P 4 -I DIGEST bash -c 'tag=\${1#sha256:} && exec skopeo copy --quiet --al
       const tags = await release.tags(`acme/run${(await readFile(at("promotion/run"), "utf8")).trim()}`);
       if (tags.length !== images) throw new Error(`${name} promoted ${tags.length} images instead of ${images}`);
     }
-    const [first, second] = await hyperfine(prepare, [ours, shell], runs, env);
-    if (first === undefined || second === undefined) throw new Error("hyperfine has no result");
-    return { ours: first, shell: second, memory };
+    return {
+      ours: await hyperfine(prepare, ours, runs, env),
+      shell: await hyperfine(prepare, shell, runs, env),
+      memory,
+    };
   } finally {
     await world.close();
   }

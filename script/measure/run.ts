@@ -12,6 +12,8 @@ export interface Figure {
   times: number[];
   /** CPU, user and system, milliseconds: the mean. */
   cpu: number;
+  /** CPU of the servers, which are this process, for one run, milliseconds: the mean. */
+  servers: number;
 }
 
 const scratch = await mkdtemp(join(tmpdir(), "quay-keyless-benchmark-"));
@@ -24,20 +26,19 @@ export const removeScratch = (): Promise<void> => rm(scratch, { recursive: true,
 export const isInterrupted = (): boolean => stop.signal.aborted;
 export const progress = (text: string): void => console.error(text);
 
-/** Runs commands by turns without a shell, `prepare` before each run. */
-export async function hyperfine(prepare: string, commands: readonly string[], runs: number, env: Environment) {
+/** Runs a command without a shell, `prepare` before each run. */
+export async function hyperfine(prepare: string, command: string, runs: number, env: Environment): Promise<Figure> {
   const results = at("results.json");
   const options = ["--shell=none", "--style=none", `--runs=${runs}`, `--export-json=${results}`];
-  await go("hyperfine", [...options, "--prepare", prepare, ...commands], env);
-  const measured: { times: number[]; user: number; system: number }[] = JSON.parse(
-    await readFile(results, "utf8"),
-  ).results;
-  return measured.map(
-    ({ times, user, system }): Figure => ({
-      times: times.map((seconds) => seconds * 1000),
-      cpu: (user + system) * 1000,
-    }),
-  );
+  const before = process.cpuUsage();
+  await go("hyperfine", [...options, "--prepare", prepare, command], env);
+  const servers = process.cpuUsage(before);
+  const [measured] = JSON.parse(await readFile(results, "utf8")).results;
+  return {
+    times: measured.times.map((seconds: number) => seconds * 1000),
+    cpu: (measured.user + measured.system) * 1000,
+    servers: (servers.user + servers.system) / 1000 / runs,
+  };
 }
 
 /** The median: a single slow run does not move it. */

@@ -8,7 +8,9 @@ import { at } from "./run.ts";
 const run = promisify(execFile);
 
 /** Bytes of the JavaScript of one of dist's folders. */
-export async function bundleSize(name: "main" | "post" | "cli" | "cli/all"): Promise<number> {
+export async function bundleSize(
+  name: "main" | "post" | "cli" | "cli/all" | "helper" | "helper/exchange",
+): Promise<number> {
   const folder = join("dist", name);
   const files = (await readdir(folder)).filter((file) => file.endsWith(".js"));
   const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size));
