@@ -11,6 +11,7 @@ import {
   outputTable,
   taskParams,
   taskTables,
+  variableTable,
 } from "./generated.ts";
 
 /** The text of each block, by the name in its markers, in the order of the file. */
@@ -36,6 +37,7 @@ const fixed: Readonly<Record<string, Blocks>> = {
     audit: flagTable("federate", ["audit"]),
     retire: flagTable("federate", ["retire-static-token"]),
   },
+  "docs/credential-helper.md": { variables: variableTable() },
   "docs/migration.md": { flags: flagTable("action", ["migrate"]) },
 };
 

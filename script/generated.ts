@@ -1,5 +1,6 @@
 /** The texts that script/generate.ts writes: YAML for Actions and Tasks, tables for people. Pure. */
 import { Scalar, stringify } from "yaml";
+import { variableOf } from "../src/helper/configuration.ts";
 import { describe } from "../src/options/descriptions.ts";
 import {
   type Command,
@@ -61,6 +62,18 @@ export function flagTable(other: EntryPoint | undefined, commands: readonly Comm
   });
   return table(["flag", "default", "meaning"], rows);
 }
+
+/** The credential helper's options: a variable each, and a key of its file. */
+export const variableTable = (): string =>
+  table(
+    ["variable", "in the file", "default", "meaning"],
+    optionsOf("helper").map((option) => [
+      code(variableOf(option.name)),
+      option.name === "registry" ? "the key" : code(option.name),
+      presetOf(option),
+      describe(option.name, "helper"),
+    ]),
+  );
 
 export const outputTable = (outputs: readonly Described[]): string =>
   table(
