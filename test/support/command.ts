@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { knownSecrets, realPath } from "./guard.ts";
+import { isDraftOf, knownSecrets, realPath } from "./guard.ts";
 import type { JobOptions } from "./job.ts";
 import { differences, type Entry, findLeaks, type Kind, type Leak, readTreeAtRest, watch } from "./leaks.ts";
 import { isRoot } from "./root.ts";
@@ -189,11 +189,16 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     // The kubelet keeps earlier tokens beside the one that the link leads to.
     const isToken = (file: string) =>
       basename(file) === basename(tokenFile) && file.startsWith(`${dirname(tokenFile)}/`);
+    // A kill may leave what was to replace a file with others' logins: as private as that, and gone with the next logout or removal.
+    const replacedBy = (file: string) =>
+      ran.code === null
+        ? [...before.keys()].find((path) => /\/(?:auth|config)\.json$/.test(path) && isDraftOf(path, file))
+        : undefined;
     const kindsOf = (file: string): Kind[] => {
       if (isToken(file)) return ["identity"];
       if (how.program && (isCache(file) || (ran.code === null && isDraftOfCache(file)))) return ["robot"];
       if (files.has(file)) return ["robot", "foreign"];
-      return file === record ? ["foreign"] : [];
+      return file === record || replacedBy(file) !== undefined ? ["foreign"] : [];
     };
     const shown = { ...traces, stderr: ran.stderr, children, state: "", env: "", summary: "" };
     return findLeaks(
@@ -207,7 +212,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
       {
         tokenOutput: exported,
         files: (file) => new Set(kindsOf(file)),
-        mode: (file) => files.get(file) ?? before.get(file)?.mode ?? (isToken(file) ? 0o644 : 0o600),
+        mode: (file) =>
+          files.get(file) ?? before.get(replacedBy(file) ?? file)?.mode ?? (isToken(file) ? 0o644 : 0o600),
       },
     );
   }

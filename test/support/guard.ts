@@ -145,7 +145,7 @@ export function knownSecrets(
 }
 
 /** Whether a path is that of a file's new content before its rename. */
-const isDraftOf = (file: string, path: string): boolean =>
+export const isDraftOf = (file: string, path: string): boolean =>
   path.startsWith(join(dirname(file), `.${basename(file)}.`)) && path.endsWith(".tmp");
 
 /** The file behind a link; the path itself if it is not a link. */
