@@ -7,6 +7,7 @@ import { constants } from "node:fs";
 import { lstat, open, rm } from "node:fs/promises";
 import { anotherFile, codeOf, ExplainedError } from "../platform/errors.ts";
 import { maxSize, readOwnFile } from "../platform/files.ts";
+import { isThere } from "../platform/fs.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { createFile } from "../platform/replace.ts";
 
@@ -177,6 +178,10 @@ async function breakIfStale(lockPath: string, id: string, isStale: StaleTest): P
     await breakLock(breaking);
   }
 }
+
+/** Also of a file that a kill has left locked before it was made: to look at it takes the lock away. */
+export const isThereOrLocked = async (path: string): Promise<boolean> =>
+  (await isThere(path)) || (await isThere(`${path}.lock`));
 
 /** Removes a lock that a killed process has left. */
 export const removeStaleLock = (lockPath: string, clock: LocalPlatform["clock"]): Promise<void> =>

@@ -4,13 +4,13 @@ import { join, resolve } from "node:path";
 import { helperOfSession } from "../authfile/cred-helpers.ts";
 import { cachePlace, keyOf } from "../helper/cache.ts";
 import { keepToken } from "../helper/cache-write.ts";
-import type { HelperRequest } from "../helper/configuration.ts";
+import { type HelperRequest, optionsForFile } from "../helper/configuration.ts";
 import type { IdentityChoice } from "../identity/index.ts";
 import type { LoginRequest } from "../login/request.ts";
 import { programOf } from "../login/session.ts";
 import type { FirstLogin } from "../login/workplace.ts";
 import type { OptionReader } from "../options/reader.ts";
-import { type OptionName, type OptionValues, optionsOf } from "../options/table.ts";
+import type { OptionName, OptionValues } from "../options/table.ts";
 import { ExplainedError, invalidInput, unreachable } from "../platform/errors.ts";
 import type { LocalMachine } from "../platform/platform.ts";
 import { replaceFile } from "../platform/replace.ts";
@@ -94,12 +94,8 @@ export async function installHelper(
   if (roots !== undefined) {
     await replaceFile(caFile, roots, { mode: 0o600 });
   }
-  const given = optionsOf("helper").flatMap(({ name }): [OptionName, string][] => {
-    const value = inputs[name]?.trim();
-    return value && name !== "registry" ? [[name, value]] : [];
-  });
   const options: OptionValues = {
-    ...Object.fromEntries(given),
+    ...optionsForFile(inputs),
     ...(roots !== undefined && { "ca-file": caFile }),
     // What was found here is what later steps use, whatever they set.
     ...optionsOfSource(source),

@@ -2,8 +2,10 @@
  * The configuration of the credential helper: its variables, one for each option, or the file that `configure` writes. Only the helper
  * reads these variables: a step of a job could set them, and have an identity token sent to a host of its choice.
  */
+
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
+import type { ConfiguredOptions } from "../login/configured.ts";
 import { closest } from "../options/closest.ts";
 import { asInput } from "../options/input.ts";
 import { type OptionReader, parseTimeout, readOptions, requireOptions } from "../options/reader.ts";
@@ -208,6 +210,17 @@ function readEntry(path: string, host: string, value: unknown): Entry {
     values: { ...Object.fromEntries(options.filter(([name]) => name !== odd?.[0])), registry: host },
     problem,
   };
+}
+
+/** What the file holds of the options that were given: as text, without the registry, paths absolute. */
+export function optionsForFile(values: OptionValues): ConfiguredOptions {
+  const given = ownOptions.flatMap((name): [OptionName, string][] => {
+    const value = values[name]?.trim();
+    return value && name !== "registry" ? [[name, value]] : [];
+  });
+  return Object.fromEntries(
+    given.map(([name, value]) => [name, name === "token-file" || name === "ca-file" ? resolve(value) : value]),
+  );
 }
 
 const isOwn = (name: string): boolean => ownOptions.some((option) => option === name);

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type FileRecord, mergeEntries, withoutLogins } from "../authfile/change.ts";
 import { helperName, removal } from "../authfile/cred-helpers.ts";
 import { containersLocations, dockerConfigPath } from "../authfile/locations.ts";
-import { withLock } from "../authfile/lock.ts";
+import { isThereOrLocked, withLock } from "../authfile/lock.ts";
 import type { AuthFile } from "../authfile/read.ts";
 import { ownScopes, removeHelper } from "../authfile/restore.ts";
 import {
@@ -24,7 +24,7 @@ import { readSession, type Session } from "../login/session.ts";
 import type { Environment } from "../platform/environment.ts";
 import { codeOf, ExplainedError, reworded } from "../platform/errors.ts";
 import { which } from "../platform/exec.ts";
-import { isThere, makeFolders, removeFolders } from "../platform/fs.ts";
+import { makeFolders, removeFolders } from "../platform/fs.ts";
 import type { LocalMachine, LocalPlatform } from "../platform/platform.ts";
 import { newId, removeLeftovers } from "../platform/replace.ts";
 import { shellWord } from "../platform/text.ts";
@@ -209,10 +209,7 @@ async function enter(
   for (const file of places) {
     const { files } = journal.session;
     const renews = files.find((record) => record.path === file.path);
-    const remember = (made: FileRecord) => {
-      const record = session === undefined ? withoutLogins(made) : made;
-      return journal.write({ files: [...journal.session.files.filter(({ path }) => path !== record.path), record] });
-    };
+    const remember = (record: FileRecord) => journal.recordFile(session === undefined ? withoutLogins(record) : record);
     const helpers = { [registry]: helperName };
     platform.reporter.debug(`entering credHelpers.${registry} in ${file.path}`);
     await mergeEntries({ path: file.path, entries: {}, helpers, mode: undefined, id, renews }, platform, remember);
@@ -257,10 +254,6 @@ export async function removeConfiguration(
   await removeFolders([...folders, dirname(path)]);
   return { ...removed, configuration: path };
 }
-
-/** Also one that a kill has left locked before it was made: to look at it takes the lock away. */
-const isThereOrLocked = async (path: string): Promise<boolean> =>
-  (await isThere(path)) || (await isThere(`${path}.lock`));
 
 /** `files`: those that held our entry until now; `folders`: those that were made for the configuration. */
 async function undoRecord(folder: string, registry: string, platform: LocalPlatform) {

@@ -7,13 +7,13 @@ import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { sha256 } from "../authfile/change.ts";
-import { withLock } from "../authfile/lock.ts";
+import { isThereOrLocked, withLock } from "../authfile/lock.ts";
 import { getOwn } from "../authfile/read.ts";
 import { writingTo } from "../authfile/replaceable.ts";
 import type { Target } from "../authfile/under-lock.ts";
 import { codeOf, ExplainedError } from "../platform/errors.ts";
 import { maxSize, readOwnFile } from "../platform/files.ts";
-import { isThere, makeFolders, removeFolders } from "../platform/fs.ts";
+import { makeFolders, removeFolders } from "../platform/fs.ts";
 import { isObject, parseObject } from "../platform/json.ts";
 import type { LocalPlatform } from "../platform/platform.ts";
 import { removeLeftovers, replaceFile } from "../platform/replace.ts";
@@ -58,7 +58,7 @@ export async function removeConfigured(
   isOurs: (entry: unknown) => boolean = () => true,
 ): Promise<boolean> {
   let wasThere = false;
-  if ((await isThere(target.path)) || (await isThere(`${target.path}.lock`))) {
+  if (await isThereOrLocked(target.path)) {
     await change(target, platform, (registries) => {
       const { [registry]: entry, ...others } = registries;
       wasThere = entry !== undefined && isOurs(entry);

@@ -1,4 +1,5 @@
 /** The session of a login under way: each change is recorded, and the entry point learns of it, before it is made. */
+import type { FileRecord } from "../authfile/change.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import { openNamedSession, openSession, readSession, type Session, saveSession } from "./session.ts";
 import type { Workplace } from "./workplace.ts";
@@ -8,6 +9,8 @@ export interface Journal {
   readonly session: Session;
   /** @throws ExplainedError `auth-file-unusable` */
   write(change: Partial<Session>): Promise<void>;
+  /** Writes what was done to one file in the place of what was known of it. @throws ExplainedError `auth-file-unusable` */
+  recordFile(record: FileRecord): Promise<void>;
 }
 
 /**
@@ -43,14 +46,16 @@ export async function openJournal(
       ? await openSession(temporaryFolder, onSession, job)
       : await openNamedSession(sessionFolder));
   onSession(session);
+  const write = async (change: Partial<Session>) => {
+    session = { ...session, ...change };
+    onSession(session);
+    await saveSession(session);
+  };
   return {
     get session() {
       return session;
     },
-    async write(change) {
-      session = { ...session, ...change };
-      onSession(session);
-      await saveSession(session);
-    },
+    write,
+    recordFile: (record) => write({ files: [...session.files.filter(({ path }) => path !== record.path), record] }),
   };
 }

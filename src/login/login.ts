@@ -3,6 +3,7 @@ import { chooseIdentity, type IdentityChoice, openIdentity } from "../identity/i
 import { type Identity, isoTime } from "../identity/token.ts";
 import type { PendingRequest } from "../platform/http.ts";
 import type { Platform } from "../platform/platform.ts";
+import { listed } from "../platform/text.ts";
 import { createTimeline, type Phase } from "../platform/timeline.ts";
 import { connect, type RobotToken } from "../quay/exchange.ts";
 import { hasNamespacedScope, kindOf } from "../quay/scope.ts";
@@ -158,7 +159,7 @@ function logLoggedIn(
   const robots = signedIn.map(({ robot }) => robot).filter(({ scope }) => kindOf(scope) !== "action");
   if (tools[tool.name].knowsScopes && hasNamespacedScope(registry, robots)) {
     reporter.info(
-      `Only ${scopedTools.slice(0, -1).join(", ")} and ${scopedTools.at(-1)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository, and so does docker's builder if docker's configuration gets the login; docker pull, docker push, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
+      `Only ${listed(scopedTools)} take the login of the longest scope. crane and cosign find one whose scope is the whole repository, and so does docker's builder if docker's configuration gets the login; docker pull, docker push, oras, helm and GitHub's attest Actions none, or another robot's. What works for all: one robot without a scope, in a job of its own.`,
     );
   }
 }

@@ -145,7 +145,8 @@ interface EnteredHelper {
 }
 
 async function helpersOf({ files }: Session): Promise<readonly EnteredHelper[]> {
-  const found = files.map(async (record) => {
+  const entered = files.filter(({ helpers }) => helpers);
+  const found = entered.map(async (record) => {
     const own = await ownScopes(record);
     return Object.keys(record.helpers ?? {}).map((host) => ({ host, path: record.path, isThere: own.includes(host) }));
   });

@@ -1,5 +1,5 @@
 /** Writes the logins of all robots into their files, each file in one step. */
-import { type Change, type FileRecord, mergeEntries } from "../authfile/change.ts";
+import { type Change, mergeEntries } from "../authfile/change.ts";
 import type { AuthEntry } from "../authfile/read.ts";
 import { ExplainedError } from "../platform/errors.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -20,16 +20,18 @@ export type Stored = Pick<Change, "entries" | "helpers">;
 export async function storeLogins(
   { entries, helpers }: Stored,
   { authFile, isDockers, mode, docker, explainDocker, start }: Destinations,
-  journal: Journal,
+  journal: Pick<Journal, "session" | "recordFile">,
   platform: Platform,
 ): Promise<string> {
   const { folder, id, files: earlier } = journal.session;
-  const remember = (record: FileRecord) =>
-    journal.write({ files: [...journal.session.files.filter(({ path }) => path !== record.path), record] });
   const programs = Object.fromEntries(Object.values(helpers ?? {}).map((name) => [name, programOf(folder, name)]));
   const merge = (path: string, more: Pick<Change, "entries"> & Partial<Change>) => {
     const renews = earlier.find((record) => record.path === path);
-    return mergeEntries({ path, helpers, programs, mode: undefined, id, renews, ...more }, platform, remember);
+    return mergeEntries(
+      { path, helpers, programs, mode: undefined, id, renews, ...more },
+      platform,
+      journal.recordFile,
+    );
   };
   const path = authFile?.path ?? privateFile(folder);
   // By path: both may be one file, and a second merge would record our own entry as the earlier one.

@@ -69,6 +69,10 @@ export const withoutKeys = (text: string): string =>
 export const shellWord = (value: string): string =>
   /^[^\s"'`$\\!*?#~<>|&;(){}[\]^]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
 
+/** `a, b and c`. */
+export const listed = (words: readonly string[]): string =>
+  [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" and ");
+
 /** `1 robot`, `3 robots`, `0 entries` */
 export const counted = (count: number, one: string, several = `${one}s`): string =>
   `${count} ${count === 1 ? one : several}`;

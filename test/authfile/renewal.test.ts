@@ -44,9 +44,9 @@ async function keeper(...paths: string[]) {
           get session() {
             return journal.session;
           },
-          async write(change) {
-            await journal.write(change);
-            if (change.files?.at(-1)?.path === killedAt) throw new Error("killed");
+          async recordFile(record) {
+            await journal.recordFile(record);
+            if (record.path === killedAt) throw new Error("killed");
           },
         },
         platform,

@@ -27,9 +27,9 @@ describe("logins are written", () => {
     const session = await openSession(base);
     const store = async (destinations: Partial<Destinations>, logins: Record<string, { auth: string }> = entries) => {
       const remembered: string[] = [];
-      const journal: Journal = {
+      const journal: Pick<Journal, "session" | "recordFile"> = {
         session,
-        write: async ({ files = [] }) => void remembered.push(...files.map(({ path }) => path)),
+        recordFile: async ({ path }) => void remembered.push(path),
       };
       const path = await storeLogins({ entries: logins }, { ...privately, ...destinations }, journal, platform);
       return { path, remembered: [...new Set(remembered)] };

@@ -1,17 +1,17 @@
 import { join, resolve } from "node:path";
 import { helperName, removal } from "../../authfile/cred-helpers.ts";
 import { forgetTokens } from "../../helper/cache-write.ts";
-import { originOf, parseHelperRequest } from "../../helper/configuration.ts";
+import { optionsForFile, originOf, parseHelperRequest } from "../../helper/configuration.ts";
 import { type ConfigureRequest, configureHelper, removeConfiguration } from "../../helper/configure.ts";
 import { program } from "../../helper/protocol.ts";
 import { lasting, logout } from "../../login/logout.ts";
 import { readOptions } from "../../options/reader.ts";
-import { type OptionName, type OptionValues, optionsOf } from "../../options/table.ts";
+import { type OptionValues, optionsOf } from "../../options/table.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { ExplainedError, invalidInput, oneOfTheTwo, reworded } from "../../platform/errors.ts";
 import { isObject } from "../../platform/json.ts";
 import type { LocalMachine } from "../../platform/platform.ts";
-import { oneLine, withoutSecrets } from "../../platform/text.ts";
+import { listed, oneLine, withoutSecrets } from "../../platform/text.ts";
 import { mention, text } from "../../platform/wording.ts";
 import { parseRegistry } from "../../quay/scope.ts";
 import { readRoots } from "../../tools/certificates.ts";
@@ -70,17 +70,10 @@ async function parseConfigure(values: OptionValues): Promise<ConfigureRequest> {
   const { optional, choice, list } = readOptions(values);
   const { registry, robot, caFile } = withLoginInstead(list("robot"), () => parseHelperRequest(values));
   await readRoots(caFile); // the helper would fail with it later
-  const given = optionsOf("helper").flatMap(({ name }): [OptionName, string][] => {
-    const value = values[name]?.trim();
-    return value && name !== "registry" ? [[name, value]] : [];
-  });
-  const options = Object.fromEntries(
-    given.map(([name, value]) => [name, name === "token-file" || name === "ca-file" ? resolve(value) : value]),
-  );
   const [authFile, session] = [optional("auth-file"), optional("session")];
   return {
     registry,
-    options: { ...options, robot },
+    options: { ...optionsForFile(values), robot },
     authFile: authFile && resolve(authFile),
     docker: choice("docker-config", ["auto", "true", "false"]) !== "false",
     session: session && resolve(session),
@@ -160,9 +153,6 @@ async function remove(call: Call): Promise<Outcome> {
 }
 
 /** `a`, `a and b`, `a, b and c` */
-const listed = (words: readonly string[]): string =>
-  [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" and ");
-
 /** The record alone says what to remove. */
 async function removeSession(folder: string, call: Call): Promise<Outcome> {
   const machine = machineOf(call);

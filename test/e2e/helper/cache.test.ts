@@ -281,7 +281,8 @@ describe("at the same time", () => {
     expect([(await first).code, (await first).stderr]).toEqual([1, expect.stringContaining("explain timeout")]);
   });
 
-  test("a lock that a killed call has left is taken over within five seconds", async ({ expect }) => {
+  /** A call whose exchange is under way. */
+  async function holdLock(expect: ExpectStatic) {
     const machine = await helperMachine(peers());
     const clear = peers().quay.exchangeScript.always(slow(20_000), of(machine.robot));
     const how = {
@@ -291,6 +292,11 @@ describe("at the same time", () => {
     } as const;
     const holder = await machine.start(["get"], how);
     await expect.poll(() => exchangesOf(peers(), machine.robot.name), { timeout: 5_000 }).toBe(1);
+    return { machine, holder, clear };
+  }
+
+  test("a lock that a killed call has left is taken over within five seconds", async ({ expect }) => {
+    const { machine, holder, clear } = await holdLock(expect);
     clear();
     holder.kill("SIGKILL");
     await holder.done;
@@ -303,15 +309,7 @@ describe("at the same time", () => {
   });
 
   test("a call that is told to stop leaves no lock, and says so", async ({ expect }) => {
-    const machine = await helperMachine(peers());
-    const clear = peers().quay.exchangeScript.always(slow(20_000), of(machine.robot));
-    const how = {
-      env: machine.variables,
-      input: peers().registryHost,
-      program: "docker-credential-quay-keyless",
-    } as const;
-    const holder = await machine.start(["get"], how);
-    await expect.poll(() => exchangesOf(peers(), machine.robot.name), { timeout: 5_000 }).toBe(1);
+    const { machine, holder, clear } = await holdLock(expect);
     holder.kill("SIGTERM");
     const ran = await holder.done;
     clear();
