@@ -6,6 +6,7 @@ import { describe, test } from "vitest";
 import { createMachine, type Machine } from "../../support/command.ts";
 import { writeImage } from "../../support/image.ts";
 import { differences } from "../../support/leaks.ts";
+import { areToolsOfToday } from "../../support/runner.ts";
 import { entryOf, newRobot } from "../world.ts";
 import { failed, machineWithToken, quayOf, resultsOf, useWorld } from "./world.ts";
 
@@ -99,7 +100,10 @@ describe.concurrent("configure", () => {
     const own = machine.path.split(":").filter((folder) => folder.startsWith(machine.scratch));
     await Promise.all(own.map((folder) => rm(join(folder, "docker-credential-quay-keyless"), { force: true })));
     const ran = await machine.run(["login", ...target, "--auth-file", file, "--docker-config=false"]);
-    expect(ran.stderr).toContain(`${containers(machine)} names it for ${peers().registryHost}.`);
+    // Today's skopeo asks only the helpers of the file that it is given.
+    expect(ran.code).toBe(areToolsOfToday ? 0 : 1);
+    const reason = `${containers(machine)} names it for ${peers().registryHost}.`;
+    expect(ran.stderr.includes(reason)).toBe(!areToolsOfToday);
     expect(ran.stderr).not.toContain("registries.conf");
   });
 
