@@ -242,8 +242,8 @@ function failureOf(error: unknown, url: URL): HttpFailure {
     case "ECONNRESET":
     case "EPIPE":
       return new HttpFailure("unreachable", `${at} closed the connection`, error);
-    case "ERR_PROXY_TUNNEL":
-      return new HttpFailure("unreachable", `the proxy made no tunnel to ${at}`, error);
+    case "ERR_PROXY_TUNNEL": // whose message has the proxy's password, before Node 24.17
+      return new HttpFailure("unreachable", `the proxy made no tunnel to ${at}`);
     case "EPROTO":
       return tlsFailure(error as Error, at);
     default:
@@ -254,7 +254,8 @@ function failureOf(error: unknown, url: URL): HttpFailure {
 /** OpenSSL's reason is the fifth part: `…:error:0A00010B:SSL routines:FUNCTION:wrong version number:…` */
 function tlsFailure(error: Error, at: string): HttpFailure {
   const [, reason = "no reason"] = /:SSL routines:[^:]*:([\w /-]+):/.exec(error.message) ?? [];
-  return reason === "wrong version number"
+  // The second one is of Node before 24.16.
+  return reason === "wrong version number" || reason === "packet length too long"
     ? new HttpFailure("without-tls", `${at} answers without TLS, as a port for plain http does`, error)
     : new HttpFailure("unreachable", `the TLS handshake with ${at} failed (${reason})`, error);
 }

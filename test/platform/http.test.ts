@@ -504,6 +504,10 @@ describe("roots", () => {
 });
 
 describe("proxies", () => {
+  /** Node before 24.16 goes directly to every name that ends as the entry does. */
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const takesSuffixes = major === 24 && minor < 16;
+
   const proxied = async (options?: ProxyOptions) => {
     const proxy = await startProxy(options);
     onTestFinished(proxy.close);
@@ -561,7 +565,7 @@ describe("proxies", () => {
     ["quay.invalid", "cdn.quay.invalid", false],
     ["a.invalid , quay.invalid,", "cdn.quay.invalid", false],
     [".quay.invalid", "cdn.quay.invalid", false],
-    ["quay.invalid", "myquay.invalid", true],
+    ["quay.invalid", "myquay.invalid", !takesSuffixes],
     ["quay", "quay.invalid", true],
     ["QUAY.invalid", "quay.invalid", false],
     ["*", "quay.invalid", false],
