@@ -1,8 +1,10 @@
-/** What goes between which markers of which file; `script/generate` says what it is for. */
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+/** What goes between which markers of which file, and who we are in every file; `script/generate` says what it is for. */
+import { execFileSync } from "node:child_process";
+import { globSync, lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse } from "yaml";
 import { federationOutputs, outputs, promotionOutputs } from "../src/options/table.ts";
+import { type Known, rewrite, straysIn } from "./addresses.ts";
 import {
   actionInputs,
   actionOutputs,
@@ -13,6 +15,7 @@ import {
   taskTables,
   variableTable,
 } from "./generated.ts";
+import { type Project, readProject } from "./project.ts";
 
 /** The text of each block, by the name in its markers, in the order of the file. */
 type Blocks = Readonly<Record<string, string>>;
@@ -22,23 +25,19 @@ const fixed: Readonly<Record<string, Blocks>> = {
   "promote/action.yml": { inputs: actionInputs("promote-action"), outputs: actionOutputs(promotionOutputs) },
   "federate/action.yml": { inputs: actionInputs("federate-action"), outputs: actionOutputs(federationOutputs) },
   "federate/README.md": { inputs: inputTable("federate-action"), outputs: outputTable(federationOutputs) },
-  "README.md": {
+  "docs/options.md": {
     inputs: inputTable("action"),
     flags: flagTable("action", ["login", "logout", "status", "identity"]),
-    outputs: outputTable(outputs),
-  },
-  "docs/promotion.md": {
-    inputs: inputTable("promote-action"),
-    flags: flagTable("promote-action", ["promote"]),
-    outputs: outputTable(promotionOutputs),
-  },
-  "docs/trust.md": {
+    configure: flagTable(undefined, ["configure"]),
+    promotion: inputTable("promote-action"),
+    promoting: flagTable("promote-action", ["promote"]),
     federate: flagTable(undefined, ["federate"]),
     audit: flagTable("federate", ["audit"]),
     retire: flagTable("federate", ["retire-static-token"]),
+    migrate: flagTable("action", ["migrate"]),
   },
+  "docs/outputs.md": { outputs: outputTable(outputs), promotion: outputTable(promotionOutputs) },
   "docs/credential-helper.md": { variables: variableTable() },
-  "docs/migration.md": { flags: flagTable("action", ["migrate"]) },
 };
 
 /** The Tasks whose parameters are options; each has its folder below tekton/. */
@@ -81,7 +80,7 @@ function fill(file: string, blocks: Blocks): string {
   return text;
 }
 
-/** @returns each file with the text that it should have */
+/** @returns each file that has markers, with the text that it should have */
 function generate(): Map<string, string> {
   const texts = new Map(Object.entries(fixed).map(([file, blocks]) => [file, fill(file, blocks)]));
   for (const file of globSync("tekton/{task,stepaction}/*/*/*.yaml").sort()) {
@@ -93,19 +92,84 @@ function generate(): Map<string, string> {
   return texts;
 }
 
+const versionFile = "src/platform/version.ts";
+const versionText = (version: string): string =>
+  `/** As in package.json; script/generate writes it. */\nexport const version = "${version}";\n`;
+
+/** What the files of src/ say, which is what the others say, if nobody edits them by hand. */
+function known(): Known {
+  const owner = /github\.com\/([^/]+)/.exec(read("src/platform/project.ts"))?.[1];
+  const version = /"(.*)"/.exec(read(versionFile))?.[1];
+  if (owner === undefined || version === undefined) {
+    throw new Error(`src/platform/project.ts needs the repository's address, ${versionFile} the version.`);
+  }
+  return { owner, version };
+}
+
+/** Not ours to rewrite, or written by others: builds, locks and sums, and the one place itself. */
+const untouched = /^dist\/|(^|\/)(package-lock\.json|go\.(mod|sum))$|^package\.json$|^script\/(addresses|project)\.ts$/;
+
+const textFiles = (): string[] =>
+  execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], {
+    encoding: "utf8",
+    maxBuffer: 2 ** 26,
+  })
+    .split("\0")
+    .filter((file) => file && !untouched.test(file) && lstatSync(file, { throwIfNoEntry: false })?.isFile())
+    .filter((file) => !readFileSync(file).includes(0));
+
+/** package-lock.json repeats the version of the package that it belongs to. */
+function lockText(version: string): string {
+  const lock = JSON.parse(read("package-lock.json"));
+  lock.version = version;
+  lock.packages[""].version = version;
+  return `${JSON.stringify(lock, null, 2)}\n`;
+}
+
+/** @returns each text file with the text that it should have */
+function everything(project: Project): Map<string, string> {
+  const generated = generate();
+  const from = known();
+  const texts = new Map(
+    textFiles().map((file) => [file, rewrite(generated.get(file) ?? read(file), file, from, project)]),
+  );
+  return texts.set(versionFile, versionText(project.version)).set("package-lock.json", lockText(project.version));
+}
+
+/** The first line that differs. */
+function differenceIn(file: string, text: string): string {
+  const [lines, wanted] = [read(file).split("\n"), text.split("\n")];
+  const index = wanted.findIndex((line, at) => line !== lines[at]);
+  return `${file}:${index + 1}: is not what src/options/, the Tasks and package.json say: ${wanted[index]?.trim()}`;
+}
+
 try {
-  const stale = [...generate()].filter(([file, text]) => read(file) !== text);
+  const checks = process.argv.includes("--check");
+  const project = readProject();
+  const texts = everything(project);
+  const stale = [...texts].filter(([file, text]) => read(file) !== text);
   for (const [file, text] of stale) {
-    if (process.argv.includes("--check")) {
-      console.error(`${file}: the text between the markers is not what src/options/ and the Tasks say.`);
-      process.exitCode = 1;
+    if (checks) {
+      console.error(differenceIn(file, text));
     } else {
       writeFileSync(file, text);
       console.log(file);
     }
   }
-  if (process.exitCode) {
+  if (checks && stale.length > 0) {
     console.error("Type: script/generate");
+    process.exitCode = 1;
+  }
+  if (!checks && stale.some(([file]) => file.startsWith("src/"))) {
+    console.log("dist/ has these too. Type: script/build");
+  }
+  for (const [file, text] of texts) {
+    for (const { line, what } of straysIn(text, file, project)) {
+      console.error(
+        `${file}:${line}: "${what}" stays as it is when package.json changes. Use a form that script/addresses.ts has, or add one.`,
+      );
+      process.exitCode = 1;
+    }
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Environment } from "../platform/environment.ts";
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
+import { actionAddress } from "../platform/project.ts";
 import { mention, text } from "../platform/wording.ts";
 import { readTexts, resolvePaths, rootWithoutGit, selects, walk } from "./checkout.ts";
 import { unifiedDiff } from "./diff.ts";
@@ -40,9 +41,6 @@ export interface Migration {
   write(): Promise<readonly string[]>;
 }
 
-/** Stands for the Action's address where none is given: the plan is the same, and is not shown. */
-const anyAction = "OWNER/quay-keyless-login@v1";
-
 /** @throws ExplainedError `invalid-input`, `not-in-git` */
 export async function migrate(
   request: MigrationRequest,
@@ -74,7 +72,7 @@ export async function migrate(
   const read = await readTexts(root, await (known?.listFiles() ?? walk(root)));
   const plan = planMigration(
     { ...read, isSelected: selects(root, given), remote: known?.remote, defaultBranch: known?.defaultBranch },
-    { registry: request.registry, action: request.action ?? anyAction },
+    { registry: request.registry, action: request.action ?? actionAddress },
   );
   const files = request.action === undefined ? [] : plan.files;
   const reasons = new Map<string, string | undefined>();

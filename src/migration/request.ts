@@ -2,6 +2,7 @@
 import { readOptions } from "../options/reader.ts";
 import type { OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
+import { actionAddress } from "../platform/project.ts";
 import { mention } from "../platform/wording.ts";
 import { parseRegistry } from "../quay/scope.ts";
 
@@ -14,7 +15,7 @@ export interface MigrationRequest {
   readonly paths: readonly string[];
 }
 
-const example = mention("action", "acme/quay-keyless-login@v1");
+const example = mention("action", actionAddress);
 
 /** @throws ExplainedError `invalid-input` */
 export function readMigrationRequest(values: OptionValues): MigrationRequest {

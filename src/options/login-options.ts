@@ -38,6 +38,7 @@ export const loginOptions = [
     group: "identity",
     entryPoints: [...exchanges, "federate"],
     default: "auto",
+    choices: ["auto", "github", "file", "spiffe", "environment", "command"],
     value: "SOURCE",
   },
   {
@@ -82,6 +83,7 @@ export const loginOptions = [
     group: "login",
     entryPoints: ["action", "login"],
     default: "auto",
+    choices: ["auto", ...toolNames],
     value: "TOOL",
   },
   {
@@ -95,6 +97,7 @@ export const loginOptions = [
     group: "files",
     entryPoints: ["action", "login", "configure"],
     default: "auto",
+    choices: ["auto", "true", "false"],
     value: "WHETHER",
   },
   {
@@ -159,6 +162,7 @@ export const loginOptions = [
     group: "identity",
     entryPoints: ["action"],
     default: "fail",
+    choices: ["fail", "skip"],
   },
   {
     name: "export-token",
@@ -193,6 +197,7 @@ export const loginOptions = [
     group: "lifetime",
     entryPoints: ["login"],
     default: "exit",
+    choices: ["exit", "retry"],
     value: "WHAT",
   },
   {

@@ -53,12 +53,16 @@ export interface Option {
   readonly required?: readonly EntryPoint[];
   /** `list`: several values, one per line or flag. `flag`: the command line takes no value. */
   readonly takes?: "list" | "flag";
+  /** The only values. `fail-on` takes several, separated by commas. */
+  readonly choices?: readonly string[];
+  /** Those of them that only some entry points have. */
+  readonly choicesOf?: Readonly<Record<string, readonly EntryPoint[]>>;
   /** The placeholder of the value in the command line's help. */
   readonly value?: string;
   /** The commands whose plain arguments are values of it. */
   readonly argumentsOf?: readonly Command[];
   /** Name of the Tekton parameter that is an array. Without it, a list is one per line there. */
   readonly array?: string;
-  /** Set by the platform, not by the user: absent from the README. */
+  /** Set by the platform, not by the user: absent from docs/options.md. */
   readonly internal?: true;
 }

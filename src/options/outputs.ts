@@ -14,6 +14,8 @@ export const outputOptions = [
     group: "output",
     entryPoints: commands,
     default: "text",
+    choices: ["text", "json", "markdown"],
+    choicesOf: { markdown: ["audit"] }, // for a job's summary
     value: "FORMAT",
   },
   {

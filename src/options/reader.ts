@@ -1,13 +1,14 @@
 /** Options as text, and the values that each kind accepts. Pure. */
 import { ExplainedError, invalidInput } from "../platform/errors.ts";
 import { joined, mention, text } from "../platform/wording.ts";
-import { type Option, type OptionName, type OptionValues, options } from "./table.ts";
+import { type ChoiceOf, type Option, type OptionName, type OptionValues, options } from "./table.ts";
 
 export interface OptionReader {
   /** The value. Absent or blank: its default, or "" without one. */
   text(name: OptionName): string;
   optional(name: OptionName): string | undefined;
-  choice<T extends string>(name: OptionName, allowed: readonly T[]): T;
+  /** @param allowed the entry point has only these values of the table's */
+  choice<Name extends OptionName>(name: Name, allowed?: readonly string[]): ChoiceOf<Name>;
   boolean(name: OptionName): boolean;
   /** One entry per line, without blank ones. */
   list(name: OptionName): readonly string[];
@@ -20,11 +21,15 @@ const defaults: ReadonlyMap<OptionName, string | undefined> = new Map(
   ]),
 );
 
+const choices: ReadonlyMap<OptionName, readonly string[] | undefined> = new Map(
+  options.map(({ name, ...option }: Option & { name: OptionName }) => [name, option.choices]),
+);
+
 export const defaultOf = (name: OptionName): string | undefined => defaults.get(name);
 
 export function readOptions(values: OptionValues): OptionReader {
   const text = (name: OptionName): string => values[name]?.trim() || defaults.get(name) || "";
-  const choice = <T extends string>(name: OptionName, allowed: readonly T[]): T => {
+  const oneOf = (name: OptionName, allowed: readonly string[]): string => {
     const value = text(name);
     const found = allowed.find((candidate) => candidate === value.toLowerCase());
     if (found === undefined) {
@@ -35,8 +40,9 @@ export function readOptions(values: OptionValues): OptionReader {
   return {
     text,
     optional: (name) => text(name) || undefined,
-    choice,
-    boolean: (name) => choice(name, ["true", "false"]) === "true",
+    choice: <Name extends OptionName>(name: Name, allowed = choices.get(name) ?? []) =>
+      oneOf(name, allowed) as ChoiceOf<Name>,
+    boolean: (name) => oneOf(name, ["true", "false"]) === "true",
     list: (name) =>
       text(name)
         .split(/\r?\n/)

@@ -1,6 +1,6 @@
 /**
  * Every option once, as data. The parsing and the command line's help read it; `script/generate` writes each `action.yml`,
- * the parameters of the Tekton Tasks, and the tables of README.md and docs/promotion.md from it.
+ * the parameters of the Tekton Tasks, and the tables of docs/options.md and docs/outputs.md from it.
  */
 import { loginOptions } from "./login-options.ts";
 import { migrationOptions } from "./migration-options.ts";
@@ -19,6 +19,7 @@ export {
   type PromotionOutputName,
   promotionOutputs,
 } from "./outputs.ts";
+export { findingNames } from "./trust-options.ts";
 
 export const options = [
   ...loginOptions,
@@ -35,11 +36,19 @@ declare module "../platform/wording.ts" {
   interface MentionableOptions extends Record<OptionName, never> {}
 }
 
+/** The values that an option has in the table. */
+export type ChoiceOf<Name extends OptionName> =
+  Extract<(typeof options)[number], { readonly name: Name }> extends { readonly choices: infer Choices }
+    ? Choices extends readonly (infer Choice extends string)[]
+      ? Choice
+      : never
+    : never;
+
 /** The options as text, from an entry point. An absent or blank option has its default. */
 export type OptionValues = Partial<Record<OptionName, string | undefined>>;
 
 /** An option as one entry point has it. */
-export type OwnOption = Omit<Option, "required" | "withoutDefault"> & {
+export type OwnOption = Omit<Option, "required" | "withoutDefault" | "choicesOf"> & {
   readonly name: OptionName;
   readonly required: boolean;
 };
@@ -49,8 +58,9 @@ export function optionsOf(entryPoint: EntryPoint): readonly OwnOption[] {
   const all: readonly (Option & { readonly name: OptionName })[] = options;
   return all
     .filter(({ entryPoints }) => entryPoints.includes(entryPoint))
-    .map(({ required = [], withoutDefault = [], default: preset, ...option }) => ({
+    .map(({ required = [], withoutDefault = [], default: preset, choices, choicesOf = {}, ...option }) => ({
       ...option,
+      ...(choices && { choices: choices.filter((choice) => choicesOf[choice]?.includes(entryPoint) ?? true) }),
       ...(preset !== undefined && !withoutDefault.includes(entryPoint) && { default: preset }),
       required: required.includes(entryPoint),
     }));

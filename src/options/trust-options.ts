@@ -1,6 +1,16 @@
 /** The options of `federate`, `audit` and `retire-static-token`. */
 import { federates, managers, type Option } from "./option.ts";
 
+/** What an audit can find, in the order of their weight. */
+export const findingNames = [
+  "static-token",
+  "no-binding",
+  "unused-binding",
+  "unused-robot",
+  "admin",
+  "wide-permission",
+] as const;
+
 export const trustOptions = [
   {
     name: "organization",
@@ -135,6 +145,7 @@ export const trustOptions = [
     group: "audit",
     entryPoints: ["audit"],
     takes: "list",
+    choices: findingNames,
     value: "FINDING",
   },
   {

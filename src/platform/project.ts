@@ -1,5 +1,8 @@
-/** The project's address, for readers without its files. OWNER is the account of the repository. */
+/** The project's address, for readers without its files. script/generate writes it from package.json. */
 const home = "https://github.com/OWNER/quay-keyless-login";
+
+/** What a workflow has in `uses`. */
+export const actionAddress = "OWNER/quay-keyless-login@v1";
 
 /** The address of a document. @param name relative to the folder docs */
 export const documentUrl = (name: string): string => `${home}/blob/main/docs/${name}`;

@@ -1,2 +1,2 @@
-/** As in package.json; a test compares the two. */
-export const version = "0.1.0";
+/** As in package.json; script/generate writes it. */
+export const version = "1.0.0";

@@ -1,13 +1,14 @@
 /** What `audit` reports, for readers, for a job's summary and for programs; and what it fails on. Pure. */
 
 import { isoTime } from "../identity/token.ts";
+import { findingNames } from "../options/table.ts";
 import { dayMs } from "../platform/clock.ts";
 import { ExplainedError, reworded } from "../platform/errors.ts";
 import { cell, table } from "../platform/markdown.ts";
 import { counted } from "../platform/text.ts";
 import { mention, text } from "../platform/wording.ts";
 import type { Audit } from "./audit.ts";
-import { type FindingName, findingNames, type Row, rowsOf, staticSays, timeOf, unknownSays } from "./findings.ts";
+import { type FindingName, type Row, rowsOf, staticSays, timeOf, unknownSays } from "./findings.ts";
 import type { Gap, JudgedUses, Uses, Window } from "./judge.ts";
 
 type Pair = readonly [name: string, value: string | readonly string[]];

@@ -1,12 +1,12 @@
 /** The options of `audit` and `retire-static-token`, checked. */
 import { closest } from "../options/closest.ts";
 import { type OptionReader, parseTimeout, readOptions, requireOptions } from "../options/reader.ts";
-import type { OptionValues } from "../options/table.ts";
+import { findingNames, type OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { mention, text } from "../platform/wording.ts";
 import { type ApiTokenSource, parseApiTokenSource } from "../quay/api-token.ts";
 import { parseOrganization, parseRegistry, parseRobot } from "../quay/scope.ts";
-import { type FindingName, findingNames } from "./findings.ts";
+import type { FindingName } from "./findings.ts";
 
 export interface UsageRequest {
   readonly registry: string;

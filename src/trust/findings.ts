@@ -1,18 +1,10 @@
 /** What an audit finds about a robot, in words. Pure. */
 import { isoTime } from "../identity/token.ts";
+import type { findingNames } from "../options/table.ts";
 import { counted } from "../platform/text.ts";
 import type { Doubt, Uses } from "./judge.ts";
 import type { BindingUse, RobotUsage, WidePermission } from "./usage.ts";
 
-/** In the order of their weight. */
-export const findingNames = [
-  "static-token",
-  "no-binding",
-  "unused-binding",
-  "unused-robot",
-  "admin",
-  "wide-permission",
-] as const;
 export type FindingName = (typeof findingNames)[number];
 
 /** The finding, what is no finding, or what can't be known. */

@@ -234,9 +234,11 @@ describe("why the variables are missing", () => {
       shared,
     ],
   ])("%s: %s", async (_, code, change, event, workflowRef) => {
-    const path = join(await makeFolder(), "event.json");
+    const folder = await makeFolder();
+    const path = join(folder, "event.json");
     await writeFile(path, JSON.stringify(event) ?? "");
     const env = {
+      GITHUB_WORKSPACE: folder, // without the workflow
       GITHUB_EVENT_NAME: "pull_request",
       GITHUB_EVENT_PATH: path,
       GITHUB_REPOSITORY: "acme/app",

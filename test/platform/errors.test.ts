@@ -19,6 +19,7 @@ import {
 } from "../../src/platform/errors.ts";
 import { type Mention, mention, text } from "../../src/platform/wording.ts";
 import { failureOf } from "../fixtures.ts";
+import { address } from "../support/project.ts";
 
 const root = join(import.meta.dirname, "../..");
 const codes = Object.keys(errorCodes);
@@ -80,10 +81,10 @@ test("the text holds headline, remedy, binding, code, and the failures of other 
       "    issuer    https://i",
       "    subject   s",
       "    audience  quay",
-      "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#issuer-not-bound",
+      `  More: ${address("/blob/main/docs/troubleshooting.md#issuer-not-bound")}`,
       "Other.",
       "  Look",
-      "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#robot-not-found",
+      `  More: ${address("/blob/main/docs/troubleshooting.md#robot-not-found")}`,
     ].join("\n"),
   );
   expect(error).toBeInstanceOf(Error);

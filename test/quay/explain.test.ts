@@ -5,6 +5,7 @@ import { type FailureKind, HttpFailure } from "../../src/platform/http.ts";
 import type { ExchangeResult, RefusalCode } from "../../src/quay/answers.ts";
 import { explainFailure, explainIssuer, explainResult } from "../../src/quay/explain.ts";
 import { failureOf, issuer, subject, testIdentity } from "../fixtures.ts";
+import { address } from "../support/project.ts";
 
 const identity = testIdentity({
   audience: ["quay", "other"],
@@ -33,7 +34,7 @@ test("prints a refusal with headline, remedy and binding", () => {
       "    issuer    https://token.actions.githubusercontent.com",
       "    subject   repo:acme/app:environment:production",
       "    audience  quay",
-      "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#subject-not-bound",
+      `  More: ${address("/blob/main/docs/troubleshooting.md#subject-not-bound")}`,
     ].join("\n"),
   );
 });

@@ -1,12 +1,13 @@
 /** What is read for an audit, over real TLS; what the log's entries say; what the report and `fail-on` make of it. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { OptionValues } from "../../src/options/table.ts";
+import { findingNames } from "../../src/options/table.ts";
 import { keepsWholeLog } from "../../src/quay/log-retention.ts";
 import type { LogEntry } from "../../src/quay/management.ts";
 import { type Audit, audit } from "../../src/trust/audit.ts";
 import { failureOf, markdownOf, objectOf, reportOf } from "../../src/trust/audit-report.ts";
 import { parseAuditRequest, parseRetireRequest } from "../../src/trust/audit-request.ts";
-import { findingNames, rowsOf } from "../../src/trust/findings.ts";
+import { rowsOf } from "../../src/trust/findings.ts";
 import type { Gap } from "../../src/trust/judge.ts";
 import { retire } from "../../src/trust/retire.ts";
 import type { RobotUsage } from "../../src/trust/usage.ts";

@@ -8,6 +8,7 @@ import { systemClock } from "../../../src/platform/clock.ts";
 import type { ErrorCode } from "../../../src/platform/errors.ts";
 import type { Platform } from "../../../src/platform/platform.ts";
 import { failure, failureText, fakeClock, makeFolder, testPlatform } from "../../fixtures.ts";
+import { address } from "../../support/project.ts";
 import {
   encodeResponse,
   type Svid,
@@ -107,7 +108,7 @@ describe("one of several", () => {
         "  Choose one by its SPIFFE ID or hint, with the option spiffe-id:",
         "    spiffe://example.org/ci",
         "    spiffe://example.org/release  hint release",
-        "  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#spiffe-several-identities",
+        `  More: ${address("/blob/main/docs/troubleshooting.md#spiffe-several-identities")}`,
       ].join("\n"),
     );
     expect(platform.waits).toEqual([]);
