@@ -1,4 +1,5 @@
-// Prints the licences of all packages of a bundle: licenses.ts STATS, where STATS is what `ncc --stats-out` wrote.
+// Prints the licences of all packages of a bundle: licenses.ts STATS [FILE…], where STATS is what `ncc --stats-out` wrote. The files
+// are licences of what else is inside.
 // ncc's own --license keeps only those of the last chunk, and each `import()` makes one.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ interface Module {
   modules?: Module[]; // what was concatenated into it
 }
 
-const [stats = ""] = process.argv.slice(2);
+const [stats = "", ...others] = process.argv.slice(2);
 const bundled = (JSON.parse(readFileSync(stats, "utf8")).modules as Module[]).filter((module) => module.chunks?.length);
 const folders = new Set<string>();
 for (const { nameForCondition } of bundled.flatMap((module) => [module, ...(module.modules ?? [])])) {
@@ -24,4 +25,5 @@ const texts = [...folders].map((folder) => {
   const contents = files.sort().map((file) => readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").trim());
   return `${name} ${version} (${license})\n\n${contents.join("\n\n")}\n`;
 });
-process.stdout.write(texts.sort().join(`\n${"-".repeat(80)}\n\n`));
+const more = others.map((file) => readFileSync(file, "utf8"));
+process.stdout.write([...texts.sort(), ...more].join(`\n${"-".repeat(80)}\n\n`));

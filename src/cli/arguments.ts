@@ -15,16 +15,21 @@ import { ExplainedError, invalidInput, oneOfTheTwo } from "../platform/errors.ts
 import { asGiven } from "../platform/text.ts";
 
 /** The topics of help. */
-const topics = [...commands, "explain"] as const;
+export const topics = [...commands, "explain", "completion"] as const;
 export type Topic = (typeof topics)[number];
 
+export const shells = ["bash", "zsh", "fish"] as const;
+export type Shell = (typeof shells)[number];
+
 /** The possible first words. */
-const verbs = [...topics, "help", "version"] as const;
+export const verbs = [...topics, "licenses", "help", "version"] as const;
 
 export type Invocation =
   | { readonly kind: "help"; readonly topic: Topic | undefined }
   | { readonly kind: "version" }
+  | { readonly kind: "licenses" }
   | { readonly kind: "explain"; readonly code: string | undefined }
+  | { readonly kind: "completion"; readonly shell: Shell }
   | { readonly kind: "run"; readonly command: Command; readonly values: OptionValues };
 
 type Token = ReturnType<typeof tokenize>[number];
@@ -43,8 +48,14 @@ export function parseArguments(args: readonly string[]): Invocation {
   if (asksFor("version")) {
     return { kind: "version" };
   }
+  if (name === "licenses") {
+    return { kind: "licenses" };
+  }
   if (name === "explain") {
-    return { kind: "explain", code: onlyWord(rest, flags) };
+    return { kind: "explain", code: onlyWord(name, rest, flags) };
+  }
+  if (name === "completion") {
+    return { kind: "completion", shell: shellOf(onlyWord(name, rest, flags)) };
   }
   const command = commands.find((candidate) => candidate === name);
   if (command === undefined) {
@@ -86,17 +97,32 @@ function findTopic(word: string | undefined): Topic | undefined {
   return topic;
 }
 
-/** The one argument of `explain`. */
-function onlyWord([word, extra]: readonly string[], [flag]: readonly OptionToken[]): string | undefined {
+/** The one argument of a command without options. */
+function onlyWord(
+  name: "explain" | "completion",
+  [word, extra]: readonly string[],
+  [flag]: readonly OptionToken[],
+): string | undefined {
   const problem = flag
     ? `has no option ${asGiven(flag.rawName)}`
-    : `takes one code, and got ${JSON.stringify(asGiven(extra ?? ""))} too`;
+    : `takes one ${name === "explain" ? "code" : "shell"}, and got ${JSON.stringify(asGiven(extra ?? ""))} too`;
   if (flag !== undefined || extra !== undefined) {
-    throw new ExplainedError("invalid-input", `explain ${problem}.`, {
-      remedy: ["For help: quay-keyless-login explain --help"],
+    throw new ExplainedError("invalid-input", `${name} ${problem}.`, {
+      remedy: [`For help: quay-keyless-login ${name} --help`],
     });
   }
   return word;
+}
+
+function shellOf(word: string | undefined): Shell {
+  const shell = shells.find((candidate) => candidate === word);
+  if (shell === undefined) {
+    const got = word === undefined ? "got none" : `got ${JSON.stringify(asGiven(word))}`;
+    throw new ExplainedError("invalid-input", `completion needs a shell, ${shells.join(", ")}, and ${got}.`, {
+      remedy: ["Write, for example, quay-keyless-login completion bash"],
+    });
+  }
+  return shell;
 }
 
 function unknownCommand(name: string | undefined, flags: readonly OptionToken[]): ExplainedError {

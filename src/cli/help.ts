@@ -1,6 +1,7 @@
 /** The text of `--help`, from the table of options. Pure. */
 import { describe } from "../options/descriptions.ts";
-import { type Command, type OptionGroup, type OwnOption, optionsOf } from "../options/table.ts";
+import { type Command, commands, type OptionGroup, type OwnOption, optionsOf } from "../options/table.ts";
+import { actionAddress } from "../platform/project.ts";
 import type { Topic } from "./arguments.ts";
 import { wrap } from "./wrap.ts";
 
@@ -87,13 +88,22 @@ const about: Readonly<Record<Topic, About>> = {
     line: "find logins with stored passwords in a checkout, and show the change",
     usage: "migrate [PATH...] [OPTIONS]",
     more: "Looks at GitHub workflows, composite actions, Tekton YAML and GitLab pipelines. Changes nothing without --write.",
-    examples: [["migrate"], ["migrate --action acme/quay-keyless-login@v1 --write"]],
+    examples: [["migrate"], [`migrate --action ${actionAddress} --write`]],
   },
   explain: {
     line: "explain the code of an error",
     usage: "explain [CODE]",
     more: "Prints what causes an error and what to do. Without a code, lists all codes.",
     examples: [["explain subject-not-bound"], ["explain"]],
+  },
+  completion: {
+    line: "print the completion script of a shell",
+    usage: "completion bash|zsh|fish",
+    more: "The script completes commands, options and their values. The image has it already.",
+    examples: [
+      ["completion bash >~/.local/share/bash-completion/completions/quay-keyless-login"],
+      ["completion fish >~/.config/fish/completions/quay-keyless-login.fish"],
+    ],
   },
 };
 
@@ -113,6 +123,9 @@ const titles: Readonly<Record<OptionGroup, string>> = {
   lifetime: "Lifetime",
   output: "Output",
 };
+
+/** What a command does, in a few words. */
+export const lineOf = (topic: Topic): string => about[topic].line;
 
 /** @param width columns */
 export function help(topic: Topic | undefined, width: number): string {
@@ -135,6 +148,7 @@ function overview(width: number): string[] {
     "  -V, --version  show the version",
     "",
     ...wrap("Results go to standard output, everything else to standard error.", width),
+    ...wrap("The licenses of what is inside: quay-keyless-login licenses", width),
     ...wrap("Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 Quay differs, 75 failed, try again later.", width),
   ];
 }
@@ -148,7 +162,7 @@ function helpOf(topic: Topic, width: number): string[] {
     "",
     "Examples:",
     ...examples.map((lines) => `  quay-keyless-login ${lines.join(" \\\n    ")}`),
-    ...(topic === "explain" ? [] : optionsIn(topic, width)),
+    ...commands.filter((command) => command === topic).flatMap((command) => optionsIn(command, width)),
   ];
 }
 

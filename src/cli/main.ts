@@ -6,7 +6,7 @@ import { commands } from "../options/table.ts";
 import { run } from "../platform/exit.ts";
 import { isOfLogins, load, runCommand } from "./program.ts";
 
-const others: readonly string[] = commands.filter((command) => !isOfLogins(command));
+const others: readonly string[] = [...commands.filter((command) => !isOfLogins(command)), "completion"];
 
 if (process.argv.some((word) => others.includes(word))) {
   // It runs itself. Within `run`, the end of this import would count as the end of the program, and exit 0 as its exit code.

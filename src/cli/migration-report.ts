@@ -2,6 +2,7 @@
 import type { Finding } from "../migration/finding.ts";
 import type { Migration, ShownFile } from "../migration/migrate.ts";
 import type { MigrationRequest } from "../migration/request.ts";
+import { actionAddress } from "../platform/project.ts";
 import { oneLine, printable } from "../platform/text.ts";
 import { mention } from "../platform/wording.ts";
 import { flagSyntax } from "./syntax.ts";
@@ -60,7 +61,7 @@ export function migrationReport(found: Migration, request: MigrationRequest): re
 function findingLines(finding: Finding, { action }: MigrationRequest): readonly string[] {
   const { line, what, robot, change, notes, path } = finding;
   const head = `${path}:${line}  ${placeOf(finding).slice(path.length + 2) || "file"}: ${what}`;
-  const address = action === undefined ? `: name the Action, ${flag("action", "OWNER/quay-keyless-login@v1")}` : "";
+  const address = action === undefined ? `: name the Action, ${flag("action", actionAddress)}` : "";
   const verdict = change.kind === "rewritten" ? `Can be rewritten${address}.` : `Not rewritten: ${change.why}.`;
   const who = "name" in robot ? `as ${robot.name}` : `its robot is not known (${robot.from})`;
   return [`${head}, ${who}`, `  ${verdict}`, ...notes.map((note) => `  ${note}`)];

@@ -1,7 +1,7 @@
 /** The command line: parses arguments, runs the command, prints its result. */
 
 import { type OptionReader, readOptions } from "../options/reader.ts";
-import type { Command } from "../options/table.ts";
+import { type Command, optionsOf } from "../options/table.ts";
 import { withoutTlsSwitch } from "../platform/environment.ts";
 import {
   asExplainedError,
@@ -17,7 +17,7 @@ import { assertNoSecret } from "../platform/reporter.ts";
 import { unprintable } from "../platform/text.ts";
 import { version } from "../platform/version.ts";
 import { mention, text } from "../platform/wording.ts";
-import { parseArguments } from "./arguments.ts";
+import { parseArguments, type Shell } from "./arguments.ts";
 import type { Call, Outcome } from "./command.ts";
 import { exitCodeOf } from "./failure.ts";
 import { createTerminal, type Verbosity } from "./terminal.ts";
@@ -44,14 +44,22 @@ process.stderr.on("error", () => {});
 
 type Run = (call: Call) => Promise<Outcome>;
 
-/** Runs the command of the arguments, which `load` imports. */
-export async function runCommand(load: (command: Command) => Promise<Run>): Promise<void> {
+/** Runs the command of the arguments, which `load` imports. @param completion only in the bundle with all commands */
+export async function runCommand(
+  load: (command: Command) => Promise<Run>,
+  completion?: (shell: Shell) => Promise<string>,
+): Promise<void> {
   try {
     const invocation = parseArguments(args);
     switch (invocation.kind) {
       case "version":
         terminal.print(`quay-keyless-login ${version}`);
         break;
+      case "licenses": {
+        const { readPage } = await import(/* webpackMode: "eager" */ "./beside.ts");
+        terminal.print((await readPage("all/licenses.txt")).trimEnd());
+        break;
+      }
       case "help": {
         const { help } = await import(/* webpackMode: "eager" */ "./help.ts");
         terminal.print(help(invocation.topic, widthOf(process)));
@@ -62,6 +70,9 @@ export async function runCommand(load: (command: Command) => Promise<Run>): Prom
         terminal.print(await explain(invocation.code, widthOf(process)));
         break;
       }
+      case "completion":
+        terminal.print((await completion?.(invocation.shell)) ?? "");
+        break;
       case "run": {
         const reader = readOptions(invocation.values);
         reader.choice("output", outputFormats(invocation.command));
@@ -81,9 +92,8 @@ export async function runCommand(load: (command: Command) => Promise<Run>): Prom
   }
 }
 
-/** Markdown is for a job's summary. */
-const outputFormats = (command: Command): readonly string[] =>
-  command === "audit" ? ["text", "json", "markdown"] : ["text", "json"];
+const outputFormats = (command: Command): readonly string[] | undefined =>
+  optionsOf(command).find(({ name }) => name === "output")?.choices;
 
 function verbosityOf({ boolean }: OptionReader): Verbosity {
   const [quiet, verbose] = [boolean("quiet"), boolean("verbose")];

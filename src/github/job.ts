@@ -18,7 +18,7 @@ export function parseJobOptions({ boolean, choice }: OptionReader): JobOptions {
     credentialHelper: boolean("credential-helper"),
     refresh: boolean("refresh"),
     logout: boolean("logout"),
-    withoutIdentity: choice("without-identity", ["fail", "skip"]),
+    withoutIdentity: choice("without-identity"),
   };
 }
 

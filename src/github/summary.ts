@@ -9,8 +9,11 @@ import { workflowSyntax } from "./syntax.ts";
 
 const skip = workflowSyntax("action").write(mention("without-identity", "skip"));
 
+/** The part of a login that the page shows. */
+type Shown = Pick<LoginResult, "identity" | "files"> & { readonly session: Pick<LoginResult["session"], "robots"> };
+
 /** @param helper whether a credential helper is there instead of a login */
-export function successSummary(registry: string, { identity, session, files }: LoginResult, helper: boolean): string {
+export function successSummary(registry: string, { identity, session, files }: Shown, helper: boolean): string {
   const binding = bindingOf(identity);
   const rows = session.robots.map(({ robot, scope, expiresAt }) => [robot, scope, isoTime(expiresAt)]);
   return [

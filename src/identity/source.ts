@@ -44,8 +44,6 @@ export const conventionalTokenFile = "/var/run/secrets/tokens/quay-token";
 /** The convention `<AUDIENCE>_ID_TOKEN` for the token of a job, which GitLab's users know from sigstore. */
 export const conventionalVariable = "QUAY_ID_TOKEN";
 
-const sources = ["auto", "github", "file", "spiffe", "environment", "command"] as const;
-
 /** The options that belong to one source, each with the source that it selects. */
 const sourceOptions = [
   ["token-file", "file"],
@@ -70,7 +68,7 @@ export function parseIdentityRequest(reader: OptionReader): IdentityRequest {
 }
 
 function parseSource(reader: OptionReader): IdentitySource {
-  const wanted = reader.choice("identity", sources);
+  const wanted = reader.choice("identity");
   const [given, another] = sourceOptions.flatMap(([option, source]) => {
     const value = reader.optional(option);
     return value === undefined ? [] : [{ option, source, value, shown: option === "token-env" ? named(value) : value }];

@@ -2,7 +2,7 @@
 
 import { type IdentityRequest, parseIdentityRequest } from "../identity/source.ts";
 import { readOptions, requireOptions } from "../options/reader.ts";
-import { type OptionValues, toolNames } from "../options/table.ts";
+import type { OptionValues } from "../options/table.ts";
 import { invalidInput } from "../platform/errors.ts";
 import { joined, mention, text } from "../platform/wording.ts";
 import {
@@ -50,13 +50,13 @@ export function parseRequest(values: OptionValues): LoginRequest {
   requireOptions(reader, { robot: "acme+ci" });
   const registry = parseRegistry(text("registry"));
   const robots = parseRobots(list("robot"), registry);
-  const dockerConfig = choice("docker-config", ["auto", "true", "false"]);
+  const dockerConfig = choice("docker-config");
   const request: LoginRequest = {
     registry,
     tokenHost: parseOptionalHost(reader, "token-host"),
     robots,
     identity: parseIdentityRequest(reader),
-    tool: choice("tool", ["auto", ...toolNames]),
+    tool: choice("tool"),
     store: {
       authFile: optional("auth-file"),
       authFileMode: parseMode(optional("auth-file-mode")),

@@ -146,6 +146,11 @@ describe("help and version", () => {
   ])("%s", (line) => {
     expect(parse(line)).toEqual({ kind: "version" });
   });
+
+  test("licenses", () => {
+    expect(parse("licenses")).toEqual({ kind: "licenses" });
+    expect(parse("licenses --help")).toEqual({ kind: "help", topic: undefined });
+  });
 });
 
 describe("the code to explain", () => {
@@ -160,7 +165,7 @@ describe("the code to explain", () => {
 });
 
 describe("wrong use suggests what was meant, and names the help", () => {
-  const everyCommand = `The commands are ${[...commands, "explain"].join(", ")}.`;
+  const everyCommand = `The commands are ${[...commands, "explain", "completion"].join(", ")}.`;
 
   test.each<[line: string, message: string, remedy: string]>([
     ["", "No command was given.", everyCommand],

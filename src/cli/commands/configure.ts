@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { helperName, removal } from "../../authfile/cred-helpers.ts";
 import { forgetTokens } from "../../helper/cache-write.ts";
 import { optionsForFile, originOf, parseHelperRequest } from "../../helper/configuration.ts";
@@ -15,6 +15,7 @@ import { listed, oneLine, withoutSecrets } from "../../platform/text.ts";
 import { mention, text } from "../../platform/wording.ts";
 import { parseRegistry } from "../../quay/scope.ts";
 import { readRoots } from "../../tools/certificates.ts";
+import { ownHelper } from "../beside.ts";
 import { aligned, type Call, type Outcome } from "../command.ts";
 
 export async function configure(call: Call): Promise<Outcome> {
@@ -75,9 +76,9 @@ async function parseConfigure(values: OptionValues): Promise<ConfigureRequest> {
     registry,
     options: { ...optionsForFile(values), robot },
     authFile: authFile && resolve(authFile),
-    docker: choice("docker-config", ["auto", "true", "false"]) !== "false",
+    docker: choice("docker-config") !== "false",
     session: session && resolve(session),
-    helper: join(import.meta.dirname, "../../helper/index.js"),
+    helper: ownHelper(),
   };
 }
 

@@ -1,10 +1,9 @@
 /** `explain`: the page of an error, for readers who have only the program. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { closest } from "../../options/closest.ts";
 import { type ErrorCode, ExplainedError, errorCodes } from "../../platform/errors.ts";
 import { documentUrl, explanationUrl } from "../../platform/project.ts";
 import { asGiven } from "../../platform/text.ts";
+import { readPage } from "../beside.ts";
 import { wrap } from "../wrap.ts";
 
 const codes = Object.keys(errorCodes) as readonly ErrorCode[];
@@ -19,8 +18,7 @@ export async function explain(code: string | undefined, width: number): Promise<
   if (code !== undefined && known === undefined) {
     throw unknownCode(code);
   }
-  // script/build puts it beside the program, because an image has no docs/.
-  const pages = sectionsOf(await readFile(join(import.meta.dirname, "./troubleshooting.md"), "utf8"));
+  const pages = sectionsOf(await readPage("troubleshooting.md"));
   return (known === undefined ? overview(pages, width) : pageOf(known, pages.get(known) ?? "", width)).join("\n");
 }
 

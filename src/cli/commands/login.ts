@@ -140,7 +140,7 @@ interface Watching {
 
 /** @returns undefined without --watch */
 function parseWatching(reader: OptionReader, exportToken: boolean): Watching | undefined {
-  const onLapse = reader.choice("on-lapse", ["exit", "retry"]);
+  const onLapse = reader.choice("on-lapse");
   const logoutOnExit = reader.boolean("logout-on-exit");
   if (!reader.boolean("watch")) {
     if (onLapse !== "exit" || logoutOnExit) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { pageOf, sectionsOf } from "../../../src/cli/commands/explain.ts";
 import { errorCodes } from "../../../src/platform/errors.ts";
+import { address } from "../../support/project.ts";
 
 const document = await readFile(join(import.meta.dirname, "../../../docs/troubleshooting.md"), "utf8");
 
@@ -44,7 +45,7 @@ test("prints a page as text: filled lines, unchanged code, no links", () => {
     "",
     "Some bold words and `code`, another and",
     "the rules",
-    "(https://github.com/OWNER/quay-keyless-login/blob/main/docs/promotion.md#signatures).",
+    `(${address("/blob/main/docs/promotion.md#signatures")}).`,
     "",
     "    volumes:",
     "      - name: a-line-that-is-longer-than-the-terminal-is-wide",
@@ -52,7 +53,7 @@ test("prints a page as text: filled lines, unchanged code, no links", () => {
     "- one that goes on and on",
     "- two",
     "",
-    "https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#tag-taken",
+    address("/blob/main/docs/troubleshooting.md#tag-taken"),
   ]);
 });
 
