@@ -169,6 +169,11 @@ need_node() {
   alone "$scratch/npm" install_node
 }
 
+# need_plain_node : for scripts that import no package. They install none where there is a Node that can run them.
+need_plain_node() {
+  node_is_ready || [[ $(node -p 'parseInt(process.versions.node)' 2>/dev/null) -ge 24 ]] || need_node
+}
+
 node_is_ready() {
   [[ -x node_modules/.bin/node && -f node_modules/.installed ]] &&
     [[ $(<node_modules/.installed) == "$(git hash-object package-lock.json)" ]]
@@ -223,6 +228,7 @@ install_go_tool() {
 
 # act, with test/support/act/util.go in place of one of its files; that file says why.
 need_act() {
+  # renovate: datasource=go depName=github.com/nektos/act
   local version=v0.2.89
   local folder="$tools/act@$version-pipes"
   [[ -x "$folder/act" ]] || alone "$folder" install_act "$folder/act" "$version"
@@ -243,6 +249,7 @@ install_act() {
 
 # docker's builder without docker. Its go.mod has what `go install` does not take. It starts only where there is a runc.
 need_buildkitd() {
+  # renovate: datasource=go depName=github.com/moby/buildkit
   local version=v0.34.2
   local folder="$tools/buildkitd@$version"
   [[ -x "$folder/buildkitd" ]] || alone "$folder" install_buildkitd "$folder/buildkitd" "$version"
@@ -281,43 +288,80 @@ install_go_program() {
 
 # A registry with the referrers API: Debian's has none.
 need_referrers_registry() {
+  # renovate: datasource=go depName=github.com/google/go-containerregistry
   need_go_program referrers-registry@v0.22.1 referrers-registry test/quay-stand-in/referrers "a few seconds"
 }
 
 # Tekton's own validation.
 need_tekton_validate() {
+  # renovate: datasource=go depName=github.com/tektoncd/pipeline
   need_go_program tekton-validate@v1.14.0 tekton-validate test/tekton/validate "about two minutes"
 }
 
 # Today's containers tools, beside Debian's of 2022. The versions are those of test/support/{containers,buildah}-today/go.mod.
+without_storage="containers_image_openpgp exclude_graphdriver_btrfs exclude_graphdriver_devicemapper"
 need_todays_tools() {
-  local without="containers_image_openpgp exclude_graphdriver_btrfs exclude_graphdriver_devicemapper"
-  need_go_program containers-today@v5.42.1 skopeo test/support/containers-today "about a minute" -tags "$without"
-  # buildah enters a user's namespace in C. Without that part, it restarts itself endlessly for a user who is not root.
-  [[ -x $tools/buildah-today@1.42.0/buildah ]] || need_debian gcc libc6-dev
-  CGO_ENABLED=1 need_go_program buildah-today@1.42.0 buildah test/support/buildah-today "about two minutes" \
-    -tags "$without" github.com/containers/buildah/cmd/buildah
+  # renovate: datasource=go depName=go.podman.io/image/v5
+  need_go_program containers-today@v5.42.1 skopeo test/support/containers-today "about a minute" -tags "$without_storage"
+  need_todays_buildah
 }
 
-# need_zizmor : installs it from PyPI, in a virtual environment of its own.
-need_zizmor() {
-  local version=1.32.0
-  local folder="$tools/zizmor@$version"
-  [[ -x "$folder/bin/zizmor" ]] || alone "$folder" install_zizmor "$version" "$folder"
+# $todays_buildah is its path.
+need_todays_buildah() {
+  # renovate: datasource=go depName=github.com/containers/buildah extractVersion=^v(?<version>.+)$
+  todays_buildah="$tools/buildah-today@1.42.0/buildah"
+  # buildah enters a user's namespace in C. Without that part, it restarts itself endlessly for a user who is not root.
+  [[ -x $todays_buildah ]] || need_debian gcc libc6-dev
+  # renovate: datasource=go depName=github.com/containers/buildah extractVersion=^v(?<version>.+)$
+  CGO_ENABLED=1 need_go_program buildah-today@1.42.0 buildah test/support/buildah-today "about two minutes" \
+    -tags "$without_storage" github.com/containers/buildah/cmd/buildah
+}
+
+# need_python_tool zizmor|check-jsonschema : installs it from PyPI, in a virtual environment of its own.
+need_python_tool() {
+  local version
+  case "$1" in
+    zizmor)
+      # renovate: datasource=pypi depName=zizmor
+      version=1.32.0 ;;
+    check-jsonschema) # brings the schemas of GitHub's files
+      # renovate: datasource=pypi depName=check-jsonschema
+      version=0.39.0 ;;
+    *) die "no such Python tool: $1" ;;
+  esac
+  local folder="$tools/$1@$version"
+  [[ -x "$folder/bin/$1" ]] || alone "$folder" install_python_tool "$1" "$version" "$folder"
   export PATH="$folder/bin:$PATH"
 }
 
-install_zizmor() {
-  [[ -x "$2/bin/zizmor" ]] && return
+install_python_tool() {
+  [[ -x "$3/bin/$1" ]] && return # another process did it during the wait
   need_debian python3
   python3 -c 'import ensurepip' 2>/dev/null || need_debian python3-venv
-  echo "Installing zizmor $1"
-  quietly python3 -m venv --clear "$2"
-  quietly "$2/bin/pip" install --quiet --disable-pip-version-check "zizmor==$1"
+  echo "Installing $1 $2"
+  quietly python3 -m venv --clear "$3"
+  quietly "$3/bin/pip" install --quiet --disable-pip-version-check "$1==$2"
+}
+
+# need_gitlab_ci_local : installs it from npm, in a folder of its own. It runs jobs of GitLab with a shell, and copies the checkout with rsync.
+need_gitlab_ci_local() {
+  # renovate: datasource=npm depName=gitlab-ci-local
+  local version=4.75.1
+  local folder="$tools/gitlab-ci-local@$version"
+  [[ -x "$folder/gitlab-ci-local" ]] || alone "$folder" install_gitlab_ci_local "$version" "$folder"
+  need_debian rsync
+}
+
+install_gitlab_ci_local() {
+  [[ -x "$2/gitlab-ci-local" ]] && return # another process did it during the wait
+  echo "Installing gitlab-ci-local $1"
+  quietly npm install --prefix "$2" --no-save --ignore-scripts --no-audit --no-fund "gitlab-ci-local@$1"
+  ln -sf node_modules/.bin/gitlab-ci-local "$2/gitlab-ci-local"
 }
 
 # need_spire : builds SPIRE's server, agent and OIDC discovery provider from test/spire/go.mod.
 need_spire() {
+  # renovate: datasource=go depName=github.com/spiffe/spire
   local folder="$tools/spire@v1.13.3"
   spire_is_ready "$folder" || alone "$folder" install_spire "$folder"
   export PATH="$folder:$PATH"
@@ -341,6 +385,7 @@ install_spire() {
 
 # need_keycloak : installs the published server and builds it for the file database: it then starts in seconds.
 need_keycloak() {
+  # renovate: datasource=maven depName=org.keycloak:keycloak-quarkus-dist
   local version=26.4.7
   local folder="$tools/keycloak@$version"
   [[ -x "$folder/bin/kc.sh" ]] || alone "$folder" install_keycloak "$version" "$folder"
@@ -362,8 +407,29 @@ install_keycloak() {
   rm -rf "$work"
 }
 
+# need_sbom_validators : installs those of CycloneDX and SPDX from PyPI, in a virtual environment of their own.
+need_sbom_validators() {
+  # renovate: datasource=pypi depName=cyclonedx-python-lib
+  local cyclonedx=11.12.0
+  # renovate: datasource=pypi depName=spdx-tools
+  local spdx=0.8.5
+  local folder="$tools/sbom-validators@$cyclonedx-$spdx"
+  [[ -e "$folder/ready" ]] || alone "$folder" install_sbom_validators "$folder" "cyclonedx-python-lib[json-validation]==$cyclonedx" "spdx-tools==$spdx"
+}
+
+install_sbom_validators() {
+  [[ -e "$1/ready" ]] && return # another process did it during the wait
+  need_debian python3
+  python3 -c 'import ensurepip' 2>/dev/null || need_debian python3-venv
+  echo "Installing validators of SBOMs (half a minute, once)"
+  quietly python3 -m venv --clear "$1"
+  quietly "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"
+  touch "$1/ready"
+}
+
 # need_renovate : installs it from npm, in a folder of its own.
 need_renovate() {
+  # renovate: datasource=npm depName=renovate
   local version=44.121.2
   local folder="$tools/renovate@$version"
   [[ -x "$folder/renovate" ]] || alone "$folder" install_renovate "$version" "$folder"
@@ -378,6 +444,7 @@ install_renovate() {
 
 # need_jib : fetches Jib and what Maven needs to compile, into a repository of its own: a test then needs no network.
 need_jib() {
+  # renovate: datasource=maven depName=com.google.cloud.tools:jib-maven-plugin
   local version=3.5.2
   local folder="$tools/jib@$version"
   [[ -e "$folder/ready" ]] || alone "$folder" install_jib "$version" "$folder"
@@ -416,6 +483,12 @@ bundle_alone() {
   for job in "${jobs[@]}"; do wait "$job" || failed=1; done
   # The pages that `quay-keyless-login explain` prints.
   cp docs/troubleshooting.md "$1/cli/" || failed=1
+  # Under the names that the shells look for.
+  mkdir "$1/completions" || failed=1
+  local shell file
+  while read -r shell file; do
+    node "$1/cli/index.js" completion "$shell" >"$1/completions/$file" || failed=1
+  done <<<$'bash quay-keyless-login\nzsh _quay-keyless-login\nfish quay-keyless-login.fish'
   return "$failed"
 }
 
@@ -439,6 +512,85 @@ bundle_one() {
     node script/licenses.ts "out/$1.json" >"$2/licenses.txt"
 }
 
+# need_node_of ARCH : the Node that runs here, for Linux on x64 or arm64, from npm. It becomes a part of what is released, so its hash stands here:
+# what `npm view node-linux-ARCH@VERSION dist.integrity` prints. $node_of is its folder.
+declare -A node_hashes=(
+  [x64]=sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==
+  [arm64]=sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==
+)
+need_node_of() {
+  local version
+  version="$(node -p process.versions.node)"
+  node_of="$tools/node-linux-$1@$version/node_modules/node-linux-$1"
+  [[ -x $node_of/bin/node ]] || alone "$tools/node-linux-$1@$version" install_node_of "$1" "$version"
+}
+
+install_node_of() {
+  [[ -x $node_of/bin/node ]] && return # another process did it during the wait
+  echo "Installing Node $2 for $1 (seconds, once)" >&2
+  local package="node-linux-$1@$2" pinned="${node_hashes[$1]}" place found
+  place="$(mktemp -d "$tools/node.XXXXXX")"
+  quietly npm pack --pack-destination "$place" "$package"
+  found="$(node -p '"sha512-" + crypto.createHash("sha512").update(fs.readFileSync(process.argv[1])).digest("base64")' "$place"/*.tgz)"
+  [[ $found == "$pinned" ]] || {
+    rm -rf "$place"
+    die "$package is $found, but script/lib.sh says $pinned. If package-lock.json has another Node now, compare with the hash of its package: npm view $package dist.integrity"
+  }
+  mkdir -p "${node_of%/*}"
+  tar --extract --no-same-owner --file "$place"/*.tgz --directory "$place"
+  rm -rf "$node_of"
+  mv "$place/package" "$node_of"
+  rm -rf "$place"
+}
+
+# executable_sources : what the one file without Node is made of, as a hash.
+executable_sources() {
+  { node --version; hash_sources; } | sha256sum | cut -c1-16
+}
+
+hash_sources() {
+  find src script/{lib.sh,executable.ts,licenses.ts} tsconfig.json package-lock.json LICENSE docs/troubleshooting.md -type f -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum
+}
+
+# executable_alone ARCH FILE : the one file without Node (script/executable), for this architecture.
+executable_alone() {
+  [[ -x $2 ]] && return # another process did it during the wait
+  local work=out/executable cache=false
+  need_node_of "$1"
+  # It writes V8's cache.
+  [[ $1 != "$(node -p process.arch)" ]] || cmp --silent "$(node -p process.execPath)" "$node_of/bin/node" ||
+    die "the node of node_modules is not the one of the package node-linux-$1. Type: rm -r node_modules && script/bootstrap"
+  rm -rf "${2%-*}"-*
+  mkdir -p "${2%/*}"
+  # V8's cache of compiled code saves a third of the time to start. An arm64 program does not read an x64 one's.
+  [[ $1 != x64 ]] || cache=true
+  rm -rf out
+  tsc -p tsconfig.json || return
+  # A single executable application begins with a CommonJS module.
+  mkdir "$work"
+  echo 'require("../cli/executable.js");' >"$work/main.cjs"
+  # Paths and names are in the result. A code cache without a seed differs from run to run.
+  cat >"$work/application.json" <<END
+{
+  "main": "quay-keyless-login.cjs",
+  "output": "blob",
+  "disableExperimentalSEAWarning": true,
+  "useCodeCache": $cache,
+  "execArgv": ["--no-warnings"],
+  "execArgvExtension": "none",
+  "assets": { "all/licenses.txt": "licenses.txt", "troubleshooting.md": "troubleshooting.md" }
+}
+END
+  ncc build "$work/main.cjs" --minify --no-cache --quiet --stats-out "$work/stats.json" --out "$work" &&
+    sed -i 's/import\.meta\.dirname/__dirname/g' "$work/index.cjs" &&
+    terser "$work/index.cjs" --compress passes=2 --mangle --output "$work/quay-keyless-login.cjs" &&
+    node script/licenses.ts "$work/stats.json" LICENSE "$node_of/LICENSE" >"$work/licenses.txt" &&
+    cp docs/troubleshooting.md "$work" &&
+    (cd "$work" && quietly node --random-seed=1 --experimental-sea-config application.json) &&
+    node script/executable.ts "$node_of/bin/node" "$work/blob" "$2"
+}
+
 # need_real_peers : builds the programs of test/real, which takes minutes, once.
 need_real_peers() {
   local spire=""
@@ -456,9 +608,12 @@ need_real_peers() {
   need_go_tool helm
   need_go_tool goreleaser
   need_renovate
+  need_sbom_validators
   need_jib
   need_go_tool buildx
   need_buildkitd
+  need_debian qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross # for the file of script/executable
+  need_debian binutils # readelf, for the image's programs
   [[ -z $spire ]] || wait "$spire" || exit
   need_spire # puts it on PATH
 }

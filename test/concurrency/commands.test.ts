@@ -2,12 +2,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
+import { commandLine } from "../support/built.ts";
 
-const command = resolve(import.meta.dirname, "../../dist/cli/index.js");
+const [command = "", ...words] = commandLine;
 const lifeSeconds = 8;
 
 let quay: Peers;
@@ -54,7 +55,7 @@ function start(file: string, args: readonly string[], input = ""): Run {
   return { child, from, done };
 }
 
-const ours = (...args: string[]) => start(process.execPath, [command, ...args]);
+const ours = (...args: string[]) => start(command, [...words, ...args]);
 
 test("logins, logouts, watched logins, and skopeo to another registry each find their own entries", async () => {
   const path = join(folder, "auth.json");

@@ -2,13 +2,14 @@
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { addRobot } from "../quay-stand-in/quay/store.ts";
+import { helperName, helperProgram } from "../support/built.ts";
 
-const program = resolve(import.meta.dirname, "../../dist/helper/index.js");
+const [program = "", ...words] = helperProgram;
 let peers: Peers;
 let folder: string;
 
@@ -28,7 +29,7 @@ interface Call {
 
 /** @param killedAfter milliseconds; undefined: never */
 function get(env: Record<string, string>, killedAfter?: number): Promise<Call> {
-  const child = spawn(process.execPath, [program, "get"], { env, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(program, [...words, "get"], { argv0: helperName, env, stdio: ["pipe", "pipe", "pipe"] });
   const shown = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {
     child[stream].on("data", (text) => {

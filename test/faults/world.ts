@@ -7,6 +7,7 @@ import { type ErrorCode, errorCodes } from "../../src/platform/errors.ts";
 import { failed, machineWithToken, newRobot } from "../e2e/cli/world.ts";
 import { authsIn, entryOf, type Robot, until, userOf } from "../e2e/world.ts";
 import type { Peers } from "../quay-stand-in/peers.ts";
+import { oneFile } from "../support/built.ts";
 import type { Machine, MachineOptions, Ran } from "../support/command.ts";
 import { differences, type Entry } from "../support/leaks.ts";
 import { faultOf } from "./matrix.ts";
@@ -121,12 +122,12 @@ export async function begun({ machine }: Pick<World, "machine">): Promise<void> 
 
 /** Makes the machine's commands ask only this name server, in a separate mount namespace. Needs root. */
 export async function resolveAt({ scratch }: Machine, nameServer: string): Promise<void> {
-  const node = join(scratch, "tools/node");
+  const program = join(scratch, "tools", oneFile ? "quay-keyless-login" : "node");
   const [settings, inside] = [join(scratch, "resolv.conf"), join(scratch, "inside.sh")];
   await writeFile(settings, `nameserver ${nameServer}\n`);
-  await writeFile(inside, `mount --bind '${settings}' /etc/resolv.conf && exec '${await readlink(node)}' "$@"\n`);
-  await rm(node);
-  await writeFile(node, `#!/bin/sh\nexec unshare --mount sh '${inside}' "$@"\n`, { mode: 0o755 });
+  await writeFile(inside, `mount --bind '${settings}' /etc/resolv.conf && exec '${await readlink(program)}' "$@"\n`);
+  await rm(program);
+  await writeFile(program, `#!/bin/sh\nexec unshare --mount sh '${inside}' "$@"\n`, { mode: 0o755 });
 }
 
 let nameServers = 0;

@@ -1,5 +1,5 @@
 /**
- * The built command line as a user runs it: found on PATH, with its own home, temporary folder and runtime folder
+ * The built command line (built.ts) as a user runs it: found on PATH, with its own home, temporary folder and runtime folder
  * and nothing else of this machine. Every run passes through the leak harness. Nothing is masked here: neither standard
  * output nor standard error may hold a secret, and only the auth file may hold the robot token.
  */
@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { helperName, oneFile } from "./built.ts";
 import { isDraftOf, knownSecrets, realPath } from "./guard.ts";
 import type { JobOptions } from "./job.ts";
 import { differences, type Entry, findLeaks, type Kind, type Leak, readTreeAtRest, watch } from "./leaks.ts";
@@ -30,7 +31,7 @@ export interface MachineOptions
   extends Pick<JobOptions, "peers" | "env" | "tools" | "secrets" | "tolerateLeaks" | "uid"> {
   /** Puts docker-credential-quay-keyless on PATH too. */
   helper?: boolean;
-  /** A folder with an index.js; default: the project's dist/cli, copied without its sources and packages. */
+  /** A folder with an index.js for Node; default: the program under test (built.ts), without the project's sources and packages. */
   command?: string;
 }
 
@@ -98,7 +99,8 @@ const alive = new Set<ChildProcess>();
 async function makeRoot(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "quay-keyless-cli-"));
   await chmod(folder, 0o755);
-  for (const each of ["cli", "helper"]) await cp(join(project, "dist", each), join(folder, each), { recursive: true });
+  for (const each of oneFile ? [] : ["cli", "helper"])
+    await cp(join(project, "dist", each), join(folder, each), { recursive: true });
   return folder;
 }
 
@@ -128,10 +130,12 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const [home, temp, work, runtime] = [at("home"), at("temp"), at("work"), at("run")];
   const path = await spyOnTools(at("tools"), at("children"), options.tools);
   const program = join(at("tools"), "quay-keyless-login");
-  await symlink(join(options.command ?? join(folder, "cli"), "index.js"), program);
-  const helper = join(at("tools"), "docker-credential-quay-keyless");
-  if (options.helper) await symlink(join(folder, "helper/index.js"), helper);
-  await symlink(join(project, "node_modules/node/bin/node"), join(at("tools"), "node"));
+  const command = options.command && join(options.command, "index.js");
+  await symlink(command ?? oneFile ?? join(folder, "cli/index.js"), program);
+  const helper = join(options.helper ? at("tools") : scratch, helperName);
+  await symlink(oneFile ?? join(folder, "helper/index.js"), helper);
+  // The one file needs none.
+  if (command || !oneFile) await symlink(join(project, "node_modules/node/bin/node"), join(at("tools"), "node"));
   const storage = { driver: "vfs", graphroot: at("storage/graph"), runroot: at("storage/run") };
   const lines = Object.entries(storage).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
   await writeFile(at("storage.conf"), `[storage]\n${lines.join("\n")}\n`);
@@ -222,7 +226,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
     const before = await snapshot();
     const robotsBefore = seen?.robot.length ?? 0;
     const started = performance.now();
-    const called = [how.program ? (options.helper ? helper : join(folder, "helper/index.js")) : program, ...args];
+    const called = [how.program ? helper : program, ...args];
     const [command = "", ...rest] = how.terminal ? onTerminal(called) : called;
     const child = spawn(command, rest, {
       cwd: work,

@@ -2,6 +2,7 @@
  * Runs what docs/promotion.md shows: the release workflow with act, with two identities, and the command lines, unchanged
  * but for addresses.
  */
+
 import { execFile, spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,10 +16,12 @@ import { type Peers, RELEASE_SUBJECT, startPeers } from "../../quay-stand-in/pee
 import { addRepository, addRobot } from "../../quay-stand-in/quay/store.ts";
 import { pass } from "../../quay-stand-in/scripted.ts";
 import { act, commitRepository, runAct } from "../../support/act.ts";
+import { commandLine } from "../../support/built.ts";
 import { type Image, writeImage } from "../../support/image.ts";
 import { makeCosign, writeLayout } from "../../support/images.ts";
 import { kindsIn, readTree, type Secret, watch } from "../../support/leaks.ts";
-import { documentBlock, documentBlocks, readmeBlock, substitute } from "../../support/readme.ts";
+import { uses } from "../../support/project.ts";
+import { documentBlock, substitute } from "../../support/readme.ts";
 import { finish, systemPath } from "../../support/runner.ts";
 import { parseActionFile } from "../../support/workflow-commands.ts";
 import { referenceProblems } from "../../tekton/references.ts";
@@ -101,8 +104,8 @@ function workflow({ isProtected = true } = {}): string {
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: token } = production.env;
   return substitute(documentBlock(document, "## GitHub Actions", "yaml"), [
     ["      - uses: sigstore/cosign-installer@v4\n", ""],
-    ["OWNER/quay-keyless-login/promote@v1", "./promote"],
-    ["OWNER/quay-keyless-login@v1", "./"],
+    [uses("/promote"), "./promote"],
+    [uses(), "./"],
     ["robot: acme+ci\n", `${where}robot: acme+ci\n`],
     ["source: quay.io/", `${where}source: ${peers.registryHost}/`],
     ["quay.io/", `${peers.registryHost}/`],
@@ -118,6 +121,25 @@ function workflow({ isProtected = true } = {}): string {
       : []),
   ]);
 }
+
+/** A workflow with the steps of the document, at the peers' addresses. */
+const workflowOf = (steps: string): string => `on: push
+permissions:
+  contents: read
+  id-token: write
+jobs:
+  promote:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5
+${substitute(steps.replaceAll(/^(?=.)/gm, "      "), [
+  [uses("/promote"), "./promote"],
+  [
+    "source: quay.io/",
+    `registry: ${peers.registryHost}\n          ca-file: ${peers.caFile}\n          source: quay.io/`,
+  ],
+  ["quay.io/", `${peers.registryHost}/`],
+])}`;
 
 /** The scopes that each robot requested: `repository:acme/app:pull,push`. */
 const scopes: { readonly user: string; readonly scope: string }[] = [];
@@ -192,9 +214,19 @@ describe.skipIf(act === undefined)("GitHub Actions", () => {
     const [, output = ""] =
       /^\$\{\{ steps\.promote\.outputs\.(\w+) \}\}$/.exec(jobs.promote.steps.at(-1).env.IMAGE) ?? [];
     expect(promotionOutputs.map(({ name }) => name)).toContain(output);
-    // The separate step for tags that move.
-    const [moving = ""] = /^ {2}- uses: OWNER[\s\S]*?move-tags: true$/m.exec(await read(document)) ?? [];
-    expect(Object.keys(parse(moving)[0].with).filter((name) => !(name in (promote?.inputs ?? {})))).toEqual([]);
+  });
+
+  test("the separate step for tags that move", async () => {
+    const place = await prepare(
+      "moving",
+      workflowOf(documentBlock(document, "## Tags", "yaml")).replace(" latest\n", " edge\n"),
+    );
+    const target = `docker://${peers.registryHost}/acme/app`;
+    await skopeo("copy", (await writeImage(join(folder, "older"))).reference, `${target}:edge`);
+    await skopeo("copy", place.image.reference, `${target}:1.2.3`);
+    const { code, log } = await runAct(place, { env: { ...peers.githubEnv, ...production.env } });
+    expect(code, log).toBe(0);
+    for (const tag of ["1.2", "edge"]) expect(await digestOf(`acme/app:${tag}`)).toBe(place.image.digest);
   });
 });
 
@@ -203,7 +235,7 @@ describe("the command line", () => {
   beforeAll(async () => {
     bin = join(folder, "bin");
     await mkdir(bin);
-    await symlink(join(project, "dist/cli/index.js"), join(bin, "quay-keyless-login"));
+    await symlink(commandLine.at(-1) ?? "", join(bin, "quay-keyless-login"));
     await writeFile(
       join(bin, "cosign"),
       '#!/bin/sh\n[ "$1 $2 $3" = "verify --key release.pub" ] && echo "checked $4"\n',
@@ -247,7 +279,6 @@ describe("the command line", () => {
   test("the first example, by digest", async () => {
     const image = await stage("first", "first");
     const example = documentBlock(document, "# Promoting a release", "sh");
-    expect(readmeBlock("## Promote a release", "sh")).toBe(example);
     const script = at(example, "first");
     await bash(substitute(script, [["sha256:DIGEST", image.digest]]), folder);
     expect(await digestOf("acme/app:first")).toBe(image.digest);
@@ -283,7 +314,10 @@ describe("the command line", () => {
 
   test("runs a check of the user", async () => {
     const image = await stage("checked", "nightly");
-    const { stderr } = await bash(at(documentBlock(document, "## Your own check", "sh"), "checked"), folder);
+    const { stderr } = await bash(
+      at(documentBlock("docs/signatures.md", "## Your own check", "sh"), "checked"),
+      folder,
+    );
     expect(await digestOf("acme/app:checked")).toBe(image.digest);
     expect(stderr).toContain(image.digest);
     expect(await digestOf(`acme/app:${signatureTag(image)}`)).toMatch(/^sha256:/);
@@ -307,12 +341,29 @@ describe("the command line", () => {
     expect([JSON.parse(first.stdout).changed, JSON.parse(second.stdout).changed]).toEqual([true, false]);
     expect(await digestOf("acme/app:1.10")).toBe(image.digest);
   });
+
+  test("goes back to an older image, by digest", async () => {
+    const [older, newer] = await Promise.all(["older", "newer"].map((name) => writeImage(join(folder, name))));
+    const tag = (image: Image | undefined, name: string) =>
+      skopeo("copy", image?.reference ?? "", `docker://${peers.registryHost}/acme/app:${name}`);
+    await tag(older, "1.2.2");
+    for (const name of ["1.2.3", "latest"]) await tag(newer, name);
+    const example = documentBlock(document, "## Back to an older image", "sh");
+    const script = substitute(example, [
+      ["quay.io/", `${peers.registryHost}/`],
+      ["sha256:DIGEST", older?.digest ?? ""],
+    ]);
+    await bash(script, folder);
+    expect([await digestOf("acme/app:latest"), await digestOf("acme/app:1.2.3")]).toEqual([
+      older?.digest,
+      newer?.digest,
+    ]);
+  });
 });
 
 describe("Tekton", () => {
   test("the TaskRun sets what the Task requires", () => {
-    const [text = ""] = documentBlocks(document, "yaml").filter((block) => block.includes("kind: TaskRun"));
-    const { spec } = parse(text);
+    const { spec } = parse(documentBlock(document, "## Tekton", "yaml"));
     const task = resources("tekton/task/*/*/*.yaml").find(({ metadata }) => metadata.name === spec.taskRef.name);
     expect(referenceProblems({ place: document, ...spec }, task?.spec ?? {})).toEqual([]);
     const accounts = resources("tekton/task/quay-promote/*/samples/service-account.yaml");
