@@ -1,4 +1,4 @@
-/** What the renewal of a login costs: `login --watch` in a pod, with Node's options of kubernetes/base. */
+/** What the renewal of a login costs: `login --watch` in a pod. */
 import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,10 +17,7 @@ export async function measureWatch(peers: Peers, seconds: number): Promise<Watch
   const { env, commands, prepare, close } = await enterPod(peers);
   await start(prepare, env);
   const [program = "", ...args] = `${commands.ours} --watch`.split(" ");
-  const watch = spawn(program, args, {
-    env: { ...env, NODE_OPTIONS: "--jitless" },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const watch = spawn(program, args, { env, stdio: ["ignore", "ignore", "pipe"] });
   let told = "";
   watch.stderr.setEncoding("utf8").on("data", (text: string) => {
     told += text;

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Imports the images of the tests into the running cluster's containerd (there is no registry):
-#   the project's own, built by ../image/build.sh from Containerfile, dist/cli and dist/helper, under the name that the Tasks give it
+#   the project's own, built by ../image/build.sh from the Containerfile, under the name that the Tasks give it
 #   localhost/tools:test, Debian with skopeo and buildah, for the steps that use a login
+#   with the argument --resolvers: only Tekton's remote resolvers, for resolvers.sh
+#   with the argument --by-digest: only the project's own, under a name with its digest as well
 # Prints their names. Takes two seconds without changes, two minutes the first time.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -28,15 +30,27 @@ bring() { # NAME   from buildah's storage
   printf '%s\n' "$1"
 }
 
-make_tools() { # BASE
-  quietly buildah build --isolation chroot --layers --pull-never --tag "$TOOLS_IMAGE" --build-arg "BASE_IMAGE=$1" \
-    --file "$here/manifests/tools.Containerfile" "$here/manifests"
+make_on_base() { # NAME CONTAINERFILE FOLDER
+  quietly buildah build --isolation chroot --layers --pull-never --tag "$1" --build-arg "BASE_IMAGE=$base" \
+    --file "$here/manifests/$2.Containerfile" "$3"
 }
 
+if [[ ${1:-} == --resolvers ]]; then
+  base=$(test/image/base.sh)
+  # shellcheck disable=SC2154 # storage is of test/image/lib.sh
+  alone "$storage" make_on_base "$RESOLVERS_IMAGE" resolvers "$BIN/tekton"
+  bring "$RESOLVERS_IMAGE"
+  exit
+fi
 login_image=$(test/image/build.sh)
 bring "$login_image"
+if [[ ${1:-} == --by-digest ]]; then
+  digest=$(cctr images ls "name==$login_image" | awk 'NR == 2 { print $3 }')
+  cctr images tag --force "$login_image" "${login_image%:*}@$digest" >/dev/null
+  printf '%s\n' "${login_image%:*}@$digest"
+  exit
+fi
 # base.sh takes the storage's lock as well, so it runs before.
-read -r base < <(test/image/base.sh)
-# shellcheck disable=SC2154 # storage is of test/image/lib.sh
-alone "$storage" make_tools "$base"
+base="$(test/image/base.sh)"
+alone "$storage" make_on_base "$TOOLS_IMAGE" tools "$here/manifests"
 bring "$TOOLS_IMAGE"

@@ -1,12 +1,15 @@
 # shellcheck shell=bash
-# Settings and helper functions shared by up.sh, down.sh, image.sh and spire.sh.
+# Settings and helper functions shared by up.sh, down.sh, image.sh, resolvers.sh
+# and spire.sh.
 # Sourced, never run. Every setting can be overridden from the environment; all
 # state lives below CLUSTER_HOME.
 
 # shellcheck disable=SC2034 # the variables are used by the scripts that source this file
 {
   CLUSTER_HOME=${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/quay-keyless-login/cluster}
+  # renovate: datasource=github-releases depName=kubernetes/kubernetes
   K8S_VERSION=${K8S_VERSION:-v1.34.4}       # 1.34 is the last minor whose kubelet takes cgroup v1 by default
+  # renovate: datasource=go depName=github.com/tektoncd/pipeline
   TEKTON_VERSION=${TEKTON_VERSION:-v1.14.0}
 
   API_PORT=${API_PORT:-6443}
@@ -33,6 +36,7 @@
   BUSYBOX_IMAGE=localhost/busybox:test
   PAUSE_IMAGE=localhost/pause:test
   TOOLS_IMAGE=localhost/tools:test
+  RESOLVERS_IMAGE=localhost/tekton/resolvers:$TEKTON_VERSION
 }
 
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -100,6 +104,17 @@ fill() { # TEMPLATE -> stdout, with @NAME@ replaced
     -e "s|@POD_NET@|$POD_NET|g" -e "s|@BRIDGE@|$BRIDGE|g" \
     -e "s|@PAUSE_IMAGE@|$PAUSE_IMAGE|g" -e "s|@BUSYBOX_IMAGE@|$BUSYBOX_IMAGE|g" \
     -e "s|@MAX_OPEN_FILES@|$(ulimit -Hn)|g" "$1"
+}
+
+# The release's own manifests of Tekton, with the image names that exist here.
+tekton_manifests() { # FILE...
+  local file
+  for file in "$@"; do
+    printf -- '---\n'
+    sed -e "s#ko://github.com/tektoncd/pipeline/cmd/\([a-z]*\)#localhost/tekton/\1:$TEKTON_VERSION#g" \
+      -e "s#\"-shell-image\", \"[^\"]*\"#\"-shell-image\", \"$BUSYBOX_IMAGE\"#" \
+      -e "s#\"devel\"#\"$TEKTON_VERSION\"#g" "$file"
+  done
 }
 
 # --- images ---------------------------------------------------------------

@@ -32,6 +32,7 @@ server() { "$(cat "$spire/bin")/spire-server" "$@" -socketPath "$spire/server.so
 case ${1:-} in
   up)
     # On the PATH, or where need_spire of script/lib.sh puts it.
+    # renovate: datasource=go depName=github.com/spiffe/spire
     program=$(command -v spire-server || echo "${XDG_CACHE_HOME:-$HOME/.cache}/quay-keyless-login/spire@v1.13.3/spire-server")
     bin=$(dirname "$(realpath "$program")")
     for program in spire-server spire-agent oidc-discovery-provider; do

@@ -66,6 +66,7 @@ export GOFLAGS="-mod=mod -buildvcs=false" GOWORK=off
 k8s_programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl)
 tekton_services=(controller webhook)
 tekton_helpers=(entrypoint nop workingdirinit sidecarlogresults)
+tekton_others=(resolvers) # resolvers.sh starts it
 
 module_dir() { # MODULE VERSION -> its folder in the module cache (downloaded if necessary)
   (cd "$CLUSTER_HOME/build" && go mod download -json "$1@$2") | jq -r .Dir
@@ -103,7 +104,7 @@ build_kubernetes() {
 }
 
 build_tekton() {
-  local stamp=$BIN/.tekton-$TEKTON_VERSION dir work
+  local stamp=$BIN/.tekton-$TEKTON_VERSION-with-resolvers dir work
   [ ! -e "$stamp" ] || return 0
   say "building Tekton Pipelines $TEKTON_VERSION (a few minutes the first time)"
   dir=$(module_dir github.com/tektoncd/pipeline "$TEKTON_VERSION")
@@ -118,7 +119,8 @@ build_tekton() {
   cp "$dir/go.sum" "$work/go.sum" && chmod u+w "$work/go.sum"
   (cd "$work" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o out/ \
     "${tekton_services[@]/#/github.com/tektoncd/pipeline/cmd/}" \
-    "${tekton_helpers[@]/#/github.com/tektoncd/pipeline/cmd/}") >"$LOGS/build-tekton.log" 2>&1 ||
+    "${tekton_helpers[@]/#/github.com/tektoncd/pipeline/cmd/}" \
+    "${tekton_others[@]/#/github.com/tektoncd/pipeline/cmd/}") >"$LOGS/build-tekton.log" 2>&1 ||
     die "the build of Tekton failed, see $LOGS/build-tekton.log"
   rm -rf "$BIN/tekton" && mv "$work/out" "$BIN/tekton"
   touch "$stamp"
@@ -289,16 +291,14 @@ install_tekton() {
     say "installing Tekton Pipelines $TEKTON_VERSION"
     dir=$(module_dir github.com/tektoncd/pipeline "$TEKTON_VERSION")/config
     yaml=$CONF/tekton.yaml
-    # The release's own manifests, with the image names that exist here. Left
-    # out: the autoscaler (needs a metrics server), the cloud events controller
-    # and the remote resolvers.
+    # Left out: the autoscaler (needs a metrics server), the cloud events controller
+    # and the remote resolvers (resolvers.sh).
+    local files=()
     for file in "$dir"/100-namespace/*.yaml "$dir"/300-crds/*.yaml "$dir"/*.yaml; do
       case $(basename "$file") in webhook-hpa.yaml | events.yaml) continue ;; esac
-      printf -- '---\n'
-      sed -e "s#ko://github.com/tektoncd/pipeline/cmd/\([a-z]*\)#localhost/tekton/\1:$TEKTON_VERSION#g" \
-        -e "s#\"-shell-image\", \"[^\"]*\"#\"-shell-image\", \"$BUSYBOX_IMAGE\"#" \
-        -e "s#\"devel\"#\"$TEKTON_VERSION\"#g" "$file"
-    done >"$yaml"
+      files+=("$file")
+    done
+    tekton_manifests "${files[@]}" >"$yaml"
     kc apply --server-side --force-conflicts -f "$yaml" >"$LOGS/tekton-apply.log" 2>&1 ||
       die "the Tekton manifests were refused, see $LOGS/tekton-apply.log"
   fi

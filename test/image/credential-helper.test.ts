@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { writeImage } from "../support/image.ts";
+import { ownBuild } from "../support/project.ts";
 import { documentBlock, substitute } from "../support/readme.ts";
 import { needsRoot } from "../support/root.ts";
 import {
@@ -114,7 +115,7 @@ test.skipIf(!builds)(
   `the lines for an image of your own make the helper work there ${needsRoot}`,
   async () => {
     const written = documentBlock("docs/credential-helper.md", "## In a pod", "dockerfile");
-    const lines = substitute(written, [["registry.example.com/tools/quay-keyless-login:0.1.0", image.name]]);
+    const lines = substitute(written, [[ownBuild, image.name]]);
     const containerfile = join(folder, "Containerfile");
     await writeFile(containerfile, lines);
     const own = await openDerivedImage(containerfile);

@@ -8,7 +8,7 @@ source "$(dirname "$0")/lib.sh"
 require_root "$@"
 
 containerfile="$(absolute "$1")" image=localhost/quay-keyless-login-test/derived
-read -r base < <(test/image/base.sh)
+base="$(test/image/base.sh)"
 build() {
   sed "s|^FROM .*|FROM $base|" "$containerfile" |
     quietly buildah build --isolation chroot --layers --pull-never --tag "$image" --file - "$(dirname "$containerfile")"

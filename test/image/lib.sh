@@ -16,7 +16,6 @@ require_root() {
 # Images and layers between builds, separate from those of the user.
 storage="$tools/image-storage"
 base_image=localhost/quay-keyless-login-test/base
-node_image=localhost/quay-keyless-login-test/node
 
 # buildah in that storage.
 buildah() {

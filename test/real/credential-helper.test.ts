@@ -19,6 +19,7 @@ import {
   startSpireForPods,
 } from "../support/cluster.ts";
 import { writeImage } from "../support/image.ts";
+import { address, version } from "../support/project.ts";
 import { documentBlock, substitute } from "../support/readme.ts";
 import { kustomize } from "./deployment.ts";
 import { caConfigMap, OPENSHIFT_USER, withWorkloadApi } from "./tekton.ts";
@@ -78,7 +79,7 @@ async function start(namespace: Namespace, { pod, components = [], tags }: Job):
   const spec = { backoffLimit: 0, template: { spec: { hostAliases, ...pod } } };
   const manifests = await kustomize((path) => {
     const written = substitute(documentBlock("kubernetes/README.md", "## A Job with the credential helper", "yaml"), [
-      ["../quay-keyless-login/kubernetes", path("")],
+      [`${address()}//kubernetes/overlays/credential-helper?ref=v${version}`, path("overlays/credential-helper")],
       ["robot=acme+keyless", "robot=acme+ci"],
       ["namespace: quay-keyless", `namespace: ${namespace.name}`],
     ]);
