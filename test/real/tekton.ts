@@ -8,11 +8,12 @@ import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import type { Manifest, QuayForPods } from "../support/cluster.ts";
 import { writeImage } from "../support/image.ts";
+import { ownBuild } from "../support/project.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
 /** The image that the samples name. The cluster has it under this name; no registry does. */
-export const LOGIN_IMAGE = "registry.example.com/tools/quay-keyless-login:0.1.0";
+export const LOGIN_IMAGE = ownBuild;
 /** Debian with skopeo and buildah, as the image of a user. */
 export const TOOLS_IMAGE = "localhost/tools:test";
 export const BUSYBOX_IMAGE = "localhost/busybox:test";
