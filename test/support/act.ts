@@ -48,6 +48,8 @@ export interface ActOptions {
   /** Default: a push. */
   event?: { name: string; payload: unknown };
   secrets?: Record<string, string>;
+  /** The repository's variables. */
+  variables?: Readonly<Record<string, string>>;
   /** Folders with an action.yml, by `owner/name@ref`, in place of Actions that would have to be fetched. */
   actions?: Readonly<Record<string, string>>;
 }
@@ -55,11 +57,13 @@ export interface ActOptions {
 /** Runs the workflow for an event. */
 export async function runAct(
   { root, work, home, tag }: Repository,
-  { env = {}, tools, event, secrets = {}, actions = {} }: ActOptions = {},
+  { env = {}, tools, event, secrets = {}, variables = {}, actions = {} }: ActOptions = {},
 ): Promise<{ code: number | null; log: string }> {
   const { name, payload } = event ?? { name: "push", payload: tag && { ref: `refs/tags/${tag}` } };
-  const args = [name, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-offline-mode"];
+  const args = [name, "--no-cache-server", "--action-offline-mode"];
+  for (const label of ["ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04"]) args.push("-P", `${label}=-self-hosted`);
   for (const [action, folder] of Object.entries(actions)) args.push("--local-repository", `${action}=${folder}`);
+  for (const [variable, value] of Object.entries(variables)) args.push("--var", `${variable}=${value}`);
   const files = [
     ["--eventpath", "event.json", payload ? JSON.stringify(payload) : ""],
     [
