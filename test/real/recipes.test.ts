@@ -1,4 +1,4 @@
-/** The workflows of docs/recipes.md whose tools take minutes to build, or are large. test/e2e/recipes.test.ts has the others, and the page's rules. */
+/** The recipes whose tools take minutes to build, or are large. test/e2e/recipes.test.ts has the others, and the page's rules. */
 import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -11,7 +11,7 @@ import { addRobot } from "../quay-stand-in/quay/store.ts";
 import { type Builder, startBuilder } from "../support/buildkit.ts";
 import { kindsIn } from "../support/leaks.ts";
 import { blocksUnder } from "../support/readme.ts";
-import { bothWays, containerfile, page } from "../support/recipe-page.ts";
+import { bothWays, containerfile } from "../support/recipe-page.ts";
 import { findGo, goProgram, type Recipe, type RecipeWorld, startRecipeWorld } from "../support/recipes.ts";
 
 let world: RecipeWorld;
@@ -38,7 +38,7 @@ test("oras and helm log in with the outputs, and out again", async () => {
 
 describe("helm pushes a chart that is not there yet", () => {
   const heading = "## Helm: a chart that is not there yet";
-  const [beforehand = "", creator = ""] = blocksUnder(page, heading, "sh");
+  const [beforehand = "", creator = ""] = blocksUnder("docs/recipes.md", heading, "sh", 2);
   const recipe = {
     heading,
     files: { "app/Chart.yaml": "apiVersion: v2\nname: app\nversion: 0.1.0\n" },
@@ -123,7 +123,7 @@ async function release(
       ...program.files,
       ...files,
       // Neither GitHub's API nor Docker Hub, for its scanner, is here.
-      ".goreleaser.yaml": `${blocksUnder(page, "## GoReleaser", "yaml")[index]}${index === 2 ? "    sbom: false\n" : ""}release:\n  disable: true\n`,
+      ".goreleaser.yaml": `${blocksUnder("docs/recipes.md", "## GoReleaser", "yaml", 3)[index]}${index === 2 ? "    sbom: false\n" : ""}release:\n  disable: true\n`,
     },
     programs: ["goreleaser", await findGo(), ...programs],
     env: { ...program.env, ...env },

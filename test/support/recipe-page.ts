@@ -1,18 +1,25 @@
-/** docs/recipes.md as data: its workflows, the Actions that they use, and which file's tests run them. */
+/** The recipes of docs/ as data: their workflows, the Actions that they use, and which file's tests run them. */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
-import { blocksUnder, documentBlocks, substitute } from "./readme.ts";
+import { repository } from "./project.ts";
+import { blocksOf, blocksUnder, documentBlock, substitute } from "./readme.ts";
 
-export const page = "docs/recipes.md";
+export const pages = ["docs/recipes.md", "docs/recipes-jobs.md"] as const;
 const project = resolve(import.meta.dirname, "../..");
-export const ours = "OWNER/quay-keyless-login";
+export const ours = repository;
 const standIns = join(import.meta.dirname, "recipes");
 
-/** The workflows of the page, as text. */
-export const workflows = (): string[] => documentBlocks(page, "yaml").filter(isWorkflow);
+/** The workflows of the pages, as text. */
+export const workflows = (): string[] =>
+  pages.flatMap((page) => blocksOf(page).map(({ text }) => text)).filter(isWorkflow);
 export const isWorkflow = (text: string): boolean => /^jobs:/m.test(text);
-export const workflowsUnder = (heading: string): string[] => blocksUnder(page, heading, "yaml").filter(isWorkflow);
+
+/** The workflows below a heading, but illustrations. */
+export function workflowsUnder(heading: string): string[] {
+  const [page, count] = runs[heading as keyof typeof runs] ?? [pages[0], 1];
+  return blocksUnder(page, heading, "yaml", count).filter(isWorkflow);
+}
 
 /** Each step of a workflow that uses an Action: its name and reference, and its inputs. */
 export function actionsIn(workflow: string): { uses: string; inputs: Record<string, string> }[] {
@@ -38,22 +45,21 @@ export function folderOf(uses: string): string | undefined {
   return name === ours ? project : join(standIns, name);
 }
 
-/** The sections with workflows, and the file whose tests run them. */
+/** The sections with workflows: the page, and how many blocks of YAML the tests take. test/real/recipes.test.ts runs those of tools that take long to build. */
 export const runs = {
-  "## An Action that takes `username` and `password`": "e2e",
-  "## redhat-actions/push-to-registry": "e2e",
-  "## oras and helm, with `--password-stdin`": "real",
-  "## Helm: a chart that is not there yet": "real",
-  "## ko": "e2e",
-  "## GoReleaser": "real",
-  "## Jib": "real",
-  "## Secrets of a build": "e2e",
-  "## Renovate": "real",
-  "## A program in a container": "e2e",
-  "## The token in another job": "not run: act passes masked outputs on, GitHub does not",
-  "### Matrix jobs": "e2e",
-  "### A reusable workflow": "e2e",
-  "## `container:` and `services:`": "e2e",
+  "## An Action that takes `username` and `password`": ["docs/recipes.md", 1],
+  "## redhat-actions/push-to-registry": ["docs/recipes.md", 1],
+  "## oras and helm, with `--password-stdin`": ["docs/recipes.md", 1],
+  "## Helm: a chart that is not there yet": ["docs/recipes.md", 1],
+  "## ko": ["docs/recipes.md", 1],
+  "## GoReleaser": ["docs/recipes.md", 3],
+  "## Jib": ["docs/recipes.md", 1],
+  "## Secrets of a build": ["docs/recipes-jobs.md", 2],
+  "## Renovate": ["docs/recipes.md", 1],
+  "## A program in a container": ["docs/recipes-jobs.md", 1],
+  "### Matrix jobs": ["docs/recipes-jobs.md", 1],
+  "### A reusable workflow": ["docs/recipes-jobs.md", 2],
+  "## `container:` and `services:`": ["docs/recipes-jobs.md", 1],
 } as const;
 
 /** For tests of what the page says about an hour: a name, and the recipe's part. */
@@ -64,6 +70,6 @@ export const bothWays = [
 
 /** The page's Containerfile, with the image that `buildCrane` makes. */
 export function containerfile(): string {
-  const [file = ""] = blocksUnder(page, "## Secrets of a build", "dockerfile");
+  const file = documentBlock("docs/recipes-jobs.md", "## Secrets of a build", "dockerfile");
   return substitute(file, [["gcr.io/go-containerregistry/crane", "quay.io/acme/crane:1"]]);
 }

@@ -1,4 +1,4 @@
-/** A workflow of docs/recipes.md, run by act with the real tools against the peers. */
+/** A workflow of the recipes, run by act with the real tools against the peers. */
 import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,6 +25,8 @@ export interface RecipeWorld {
   run(recipe: Recipe): Promise<RecipeRun>;
   /** The digest that the registry has. */
   digest(reference: string): Promise<string>;
+  /** What `skopeo inspect` says. */
+  inspect(reference: string): Promise<{ Labels?: Record<string, string> }>;
   /** The manifest, and the content of its layers. */
   content(reference: string): Promise<{ manifest: Manifest; layers: string[] }>;
   /** Makes a repository that acme+ci may read, with an image in it: a random one, or `image`, as skopeo names it. @returns its digest */
@@ -42,7 +44,10 @@ interface Manifest {
 }
 
 export interface Recipe {
-  heading: string;
+  /** Of a recipe's workflow. */
+  heading?: string;
+  /** Instead: a workflow of another page. */
+  workflow?: string;
   /** Which of the heading's workflows; default the first. */
   index?: number;
   /** With `credential-helper: true` at each of our steps. */
@@ -56,6 +61,12 @@ export interface Recipe {
   env?: Record<string, string> | ((home: string) => Record<string, string>);
   /** The event's name, if not a push. */
   event?: string;
+  /** The event's content. */
+  payload?: object;
+  /** Variables of the repository. */
+  variables?: Readonly<Record<string, string>>;
+  /** Whether GitHub gives the job an identity. Default true. */
+  identity?: boolean;
   /** The run is of this tag. */
   tag?: string;
   /** Default 0. */
@@ -112,7 +123,7 @@ const trusting = ({ roots }: Place) => ({ NODE_EXTRA_CA_CERTS: roots, SSL_CERT_F
 const here = ({ peers }: Place, text: string) => text.replaceAll("quay.io", peers.registryHost);
 
 /** The test's own access to the registry, as a robot that no recipe uses. */
-async function openRegistry(place: Place): Promise<Pick<RecipeWorld, "digest" | "content" | "furnish">> {
+async function openRegistry(place: Place): Promise<Pick<RecipeWorld, "digest" | "inspect" | "content" | "furnish">> {
   const { peers, folder } = place;
   const { token } = addRobot(peers.quay.store, "acme+furnisher");
   addRepository(peers.quay.store, "acme/app", { "acme+furnisher": "write" });
@@ -128,6 +139,7 @@ async function openRegistry(place: Place): Promise<Pick<RecipeWorld, "digest" | 
   const digest = (reference: string) => skopeo("inspect", ["--no-tags", "--format", "{{.Digest}}", at(reference)]);
   return {
     digest,
+    inspect: async (reference) => JSON.parse(await skopeo("inspect", ["--no-tags", at(reference)])),
     async content(reference) {
       const manifest: Manifest = JSON.parse(await skopeo("inspect", ["--raw", at(reference)]));
       const copy = await mkdtemp(join(folder, "copy-"));
@@ -171,7 +183,7 @@ async function buildCrane({ folder, roots }: Place): Promise<string> {
 
 async function runRecipe(place: Place, recipe: Recipe): Promise<RecipeRun> {
   const { peers, folder } = place;
-  const { programs = [], env = {}, event, code = 0 } = recipe;
+  const { programs = [], env = {}, event, payload = {}, variables = {}, identity = true, code = 0 } = recipe;
   const root = await mkdtemp(join(folder, "recipe-"));
   const image = await writeImage(join(root, "work/image"), { tag: "latest" });
   const { repository, actions } = await checkOut(place, root, recipe);
@@ -179,10 +191,11 @@ async function runRecipe(place: Place, recipe: Recipe): Promise<RecipeRun> {
   const done = await runAct(repository, {
     tools: await gather(root, programs),
     actions,
-    ...(event && { event: { name: event, payload: {} } }),
+    variables,
+    ...(event && { event: { name: event, payload } }),
     secrets: { GITHUB_TOKEN: "of the workflow", RENOVATE_TOKEN: "of Renovate" },
     env: {
-      ...{ ...peers.githubEnv, ...trusting(place), ...(await storageIn(root)) },
+      ...{ ...(identity && peers.githubEnv), ...trusting(place), ...(await storageIn(root)) },
       RUNNER_ENVIRONMENT: "github-hosted",
       CHECKOUT: repository.work,
       ...(typeof env === "function" ? env(repository.home) : env),
@@ -200,9 +213,9 @@ async function runRecipe(place: Place, recipe: Recipe): Promise<RecipeRun> {
 async function checkOut(
   place: Place,
   root: string,
-  { heading, index = 0, replace = [], files = {}, helper, tag }: Recipe,
+  { heading = "", workflow: given, index = 0, replace = [], files = {}, helper, tag }: Recipe,
 ): Promise<{ repository: Repository; actions: Record<string, string> }> {
-  const text = workflowsUnder(heading)[index] ?? expect.fail(`no workflow under ${heading}`);
+  const text = given ?? workflowsUnder(heading)[index] ?? expect.fail(`no workflow under ${heading}`);
   const option = helper ? "\n          credential-helper: true" : "";
   const workflow = here(place, substitute(text, replace).replaceAll(/^ {10}robot: \S+$/gm, `$&${option}`));
   for (const [path, content] of Object.entries(files)) {
@@ -238,7 +251,7 @@ const uses = ({ quay }: Peers): string[] =>
   });
 
 /** The built Action, as a runner fetches it, with another default registry. */
-async function adapt(folder: string, host: string): Promise<string> {
+export async function adapt(folder: string, host: string): Promise<string> {
   const action = join(folder, "action");
   await cp(join(project, "dist"), join(action, "dist"), { recursive: true });
   const text = await readFile(join(project, "action.yml"), "utf8");
@@ -259,7 +272,7 @@ async function gather(root: string, programs: readonly string[]): Promise<string
 }
 
 /** Where the containers tools keep images, without rights that a container has not. */
-async function storageIn(root: string): Promise<Record<string, string>> {
+export async function storageIn(root: string): Promise<Record<string, string>> {
   const storage = { driver: "vfs", graphroot: join(root, "storage/graph"), runroot: join(root, "storage/run") };
   const lines = Object.entries(storage).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
   const file = join(root, "storage.conf");
