@@ -1,16 +1,37 @@
 // The measuring part of script/benchmark. docs/performance.md says what it compares and how.
 import { loadavg } from "node:os";
 import { type Peers, startPeers } from "../test/quay-stand-in/peers.ts";
-import { enterJob, enterPod, type Name, type Place, script, verify, ways } from "./measure/commands.ts";
+import { writeAll } from "./draw/pictures.ts";
+import {
+  enterJob,
+  enterPod,
+  type Name,
+  type Place,
+  type Result,
+  type Setting,
+  script,
+  verify,
+  ways,
+} from "./measure/commands.ts";
 import { measureHelper } from "./measure/helper.ts";
 import { largest, measurePromotion } from "./measure/promotion.ts";
-import { type Extras, intoDocument, type Result, report, type Setting } from "./measure/report.ts";
-import { at, type Figure, go, hyperfine, isInterrupted, progress, removeScratch, start } from "./measure/run.ts";
+import { type Extras, intoDocument, report } from "./measure/report.ts";
+import {
+  at,
+  type Figure,
+  go,
+  hyperfine,
+  inTurns,
+  isInterrupted,
+  progress,
+  removeScratch,
+  start,
+} from "./measure/run.ts";
 import { spiffeSizes } from "./measure/sizes.ts";
 import { measureWatch } from "./measure/watch.ts";
 
 const quick = process.argv.includes("--quick");
-const job: readonly Name[] = [...ways, "none", "best", "skopeo", "node"];
+const job: readonly Name[] = [...ways, "none", "other", "password", "best", "skopeo", "node"];
 const pod: readonly Name[] = [...ways, "none", "best", "spiffe"];
 const several: readonly Name[] = [...ways, "none"];
 const settings: readonly Setting[] = [
@@ -63,7 +84,9 @@ async function main(): Promise<void> {
   if (extras === undefined) return;
   const figures = await report(load, results, extras);
   console.log(figures);
-  if (!quick) await intoDocument(figures);
+  if (quick) return;
+  await intoDocument(figures);
+  await writeAll();
 }
 
 /** All commands of a setting by turns, each from the same empty state. */
@@ -71,16 +94,8 @@ async function measure({ place, robots, names, rounds, runs }: Setting, peers: P
   const there: Place = place === "job" ? await enterJob(peers, robots) : await enterPod(peers);
   try {
     if (robots < 20) await verify(there, robots); // also warms up; takes too long for 20
-    const figures = new Map<Name, Figure>(names.map((name) => [name, { times: [], cpu: 0, servers: 0 }]));
-    for (let round = 0; round < rounds; round++) {
-      for (const [name, figure] of figures) {
-        const { times, cpu, servers } = await hyperfine(there.prepare, there.commands[name], runs, there.env);
-        figure.times.push(...times);
-        figure.cpu += cpu / rounds;
-        figure.servers += servers / rounds;
-      }
-    }
-    return figures;
+    const commands = new Map(names.map((name) => [name, there.commands[name]]));
+    return await inTurns(there.prepare, commands, { rounds, runs }, there.env);
   } finally {
     await there.close();
   }

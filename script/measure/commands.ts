@@ -1,22 +1,52 @@
 /** What is compared: the Action in a job, the command line in a pod, and scripts that do the same. */
+import { execFile } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import type { Peers } from "../../test/quay-stand-in/peers.ts";
 import { addRobot } from "../../test/quay-stand-in/quay/store.ts";
 import { inputVariables, runnerVariables, systemPath } from "../../test/support/runner.ts";
 import { parseActionFile, parseFileCommands } from "../../test/support/workflow-commands.ts";
 import { startWorkloadApi } from "../../test/support/workload-api.ts";
-import { at, type Environment, start } from "./run.ts";
+import { at, type Environment, type Figure, start } from "./run.ts";
 
 /**
  * What is measured, side by side: `ours` against scripts with `jq` or `python`; `best`: curl trusts only the test's root.
+ * `other`: the only other Action of this kind. `password`: a stored password.
  * `none`: ours without a tool. `spiffe`: ours with an identity of the Workload API. `skopeo`, `version`, `node`: what every way
  * needs.
  */
-export type Name = "ours" | "none" | "jq" | "python" | "best" | "spiffe" | "skopeo" | "version" | "node";
+export type Name =
+  | "ours"
+  | "none"
+  | "jq"
+  | "python"
+  | "best"
+  | "other"
+  | "password"
+  | "spiffe"
+  | "skopeo"
+  | "version"
+  | "node";
 
 /** The three ways that are compared everywhere. */
 export const ways = ["ours", "jq", "python"] as const;
+
+export interface Setting {
+  /** Where it is measured: the Action in a job, the command line in a pod. */
+  place: "job" | "pod";
+  /** What a round trip costs, milliseconds. */
+  delayMs: number;
+  robots: number;
+  /** Rounds of all commands in turn: noise hits them alike. And runs of each command in a round. */
+  rounds: number;
+  runs: number;
+  names: readonly Name[];
+}
+
+export interface Result extends Setting {
+  figures: Map<Name, Figure>;
+}
 
 export interface Place {
   env: Environment;
@@ -69,11 +99,8 @@ while read -r scope robot; do
   ${skopeoLogin('"$robot"', '"$scope"', '<<<"$token"')}
 done <<<"$LOGINS"
 `;
-  return {
-    env,
-    ...(await writeCommands(peers, [action(""), action("env INPUT_TOOL=none ")], pipeline)),
-    close: async () => {},
-  };
+  const { prepare, commands } = await writeCommands(peers, [action(""), action("env INPUT_TOOL=none ")], pipeline);
+  return { env, prepare, commands: { ...commands, ...(await writePeers(peers)) }, close: async () => {} };
 }
 
 /** A pod with a projected token, and with SPIFFE's socket. */
@@ -133,6 +160,8 @@ async function writeCommands(
       jq: await script("jq.sh", pipeline("bundle.pem", jq)),
       python: await script("python.sh", pipeline("bundle.pem", python)),
       best: await script("best.sh", pipeline("roots.pem", jq)),
+      other: "",
+      password: "",
       spiffe: "",
       skopeo: await script("skopeo.sh", skopeoLogin("acme+ci", registryHost, `<${at("token")}`)),
       version: `${cli} --version`,
@@ -153,6 +182,29 @@ function skopeoLogin(robot: string, scope: string, input: string): string {
     --username ${robot} --password-stdin ${scope} ${input}`;
 }
 
+/** What people use on GitHub today, replayed (docs/performance.md). */
+async function writePeers({ registryHost, quay, caFile }: Peers): Promise<Record<"other" | "password", string>> {
+  const options = ["--no-cache", "--quiet", "--out", at("other")];
+  // Not in the project: its tsconfig.json leaves the network out of these packages.
+  await promisify(execFile)("ncc", ["build", resolve("script/measure/other-action.mjs"), ...options], { cwd: at(".") });
+  await writeFile(at("password"), await quay.tokens.robotToken("acme+ci"));
+  const certificate = (await readFile(caFile)).toString("base64");
+  const outputs = `while IFS= read -r line; do case $line in "token<<"*) IFS= read -r token ;; esac; done <"$GITHUB_OUTPUT"\n`;
+  return {
+    other: await script(
+      "other.sh",
+      `env INPUT_HOSTNAME=${registryHost} INPUT_USERNAME=acme+ci INPUT_TLS-CERTIFICATE-BASE64=${certificate} \\
+  ${process.execPath} ${at("other/index.mjs")} >/dev/null
+${outputs}${skopeoLogin("acme+ci", registryHost, '<<<"$token"')}
+`,
+    ),
+    password: await script(
+      "password.sh",
+      `SSL_CERT_FILE=${at("bundle.pem")} docker login --username acme+ci --password-stdin ${registryHost} <${at("password")}\n`,
+    ),
+  };
+}
+
 /** A shell script as a command. */
 export async function script(name: string, text: string): Promise<string> {
   await writeFile(at(name), `set -euo pipefail\n${text}`);
@@ -161,12 +213,14 @@ export async function script(name: string, text: string): Promise<string> {
 
 /** Checks that each way logs in as often as it should. */
 export async function verify({ env, commands, prepare }: Place, robots: number): Promise<void> {
-  for (const name of [...ways, "none", "spiffe"] as const) {
+  for (const name of [...ways, "none", "other", "password", "spiffe"] as const) {
     if (commands[name] === "") continue;
     await start(prepare, env);
     await start(commands[name], env);
     const text = await readFile(env.GITHUB_ENV ?? "", "utf8").catch(() => "");
-    const { REGISTRY_AUTH_FILE: file = join(env.RUNNER_TEMP ?? "", "auth.json") } = parseFileCommands(text);
+    const byItself =
+      name === "password" ? join(env.HOME ?? "", ".docker/config.json") : join(env.RUNNER_TEMP ?? "", "auth.json");
+    const { REGISTRY_AUTH_FILE: file = byItself } = parseFileCommands(text);
     const made = Object.keys(JSON.parse(await readFile(file, "utf8")).auths).length;
     if (made !== robots) throw new Error(`${name} made ${made} logins instead of ${robots}`);
   }

@@ -1,29 +1,15 @@
 /** The figures as docs/performance.md has them. */
 import { readFile, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
+import { findBuilt } from "../../test/quay-stand-in/built.ts";
 import { systemPath } from "../../test/support/runner.ts";
-import { type Name, ways } from "./commands.ts";
+import { peersTable } from "./against.ts";
+import { type Name, type Result, type Setting, ways } from "./commands.ts";
 import type { HelperCost } from "./helper.ts";
-import type { PromotionCost } from "./promotion.ts";
+import { copiers, type PromotionCost } from "./promotion.ts";
 import { type Figure, go, progress, typical } from "./run.ts";
 import { bundleSize, type SpiffeSizes } from "./sizes.ts";
 import type { WatchCost } from "./watch.ts";
-
-export interface Setting {
-  /** Where it is measured: the Action in a job, the command line in a pod. */
-  place: "job" | "pod";
-  /** What a round trip costs, milliseconds. */
-  delayMs: number;
-  robots: number;
-  /** Rounds of all commands in turn: noise hits them alike. And runs of each command in a round. */
-  rounds: number;
-  runs: number;
-  names: readonly Name[];
-}
-
-export interface Result extends Setting {
-  figures: Map<Name, Figure>;
-}
 
 export interface Extras {
   /** Largest process of the job, MB, by command and number of robots. */
@@ -40,6 +26,7 @@ export interface Extras {
 export async function report(load: number, results: readonly Result[], extras: Extras): Promise<string> {
   const parts = [
     await describeMachine(load),
+    peersTable(results, extras.promotion),
     jobTable(results),
     podTable(results),
     await others(results, extras),
@@ -53,12 +40,14 @@ async function describeMachine(load: number): Promise<string> {
     const text = await go(program, args.length > 0 ? args : ["--version"], { PATH: systemPath });
     return /\d+(\.\d+)+/.exec(text)?.[0] ?? "?";
   };
-  const versions = ["skopeo", "curl", "jq", "python3", "bash", "hyperfine"].map(
+  const versions = ["skopeo", "curl", "jq", "python3", "bash", "hyperfine", "docker"].map(
     async (program) => `${program} ${await version(program)}`,
   );
   const model = cpus()[0]?.model.replaceAll(/\s+/g, " ") ?? "unknown CPU";
+  // The folder of a program that script/lib.sh has built is NAME@vVERSION.
+  const built = ["crane", "oras"].map((name) => `${name} ${/@v([^/]+)/.exec(findBuilt(name) ?? "")?.[1] ?? "?"}`);
   return `Measured on ${new Date().toISOString().slice(0, 10)}: ${model}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB.
-Node ${process.versions.node}, ${(await Promise.all(versions)).join(", ")}.
+Node ${process.versions.node}, ${[...(await Promise.all(versions)), ...built].join(", ")}.
 Load when it began: ${load.toFixed(1)}. Wall clock, medians, in milliseconds.`;
 }
 
@@ -103,6 +92,8 @@ function podTable(results: readonly Result[]): string {
   ].join("\n");
 }
 
+const copyings = ["ours", ...copiers] as const;
+
 async function others(
   results: readonly Result[],
   { memory, post, watch, promotion, helper, spiffe }: Extras,
@@ -130,10 +121,11 @@ async function others(
     `| post step | ${typical(post).toFixed(0)} ms, ${post.cpu.toFixed(0)} ms of CPU |`,
     `| login --watch: peak memory, CPU in an idle minute | ${watch.memory.toFixed(0)} MB, ${watch.cpu.toFixed(0)} ms |`,
     ...promotion.map(
-      ({ ours, shell }, index) =>
-        `| promoting 20 small images at ${30 * index} ms; \`skopeo copy\` of them, four at a time | ${typical(ours).toFixed(0)}, ${typical(shell).toFixed(0)} ms |`,
+      ({ figures }, index) =>
+        `| promoting 20 small images at ${30 * index} ms; \`skopeo copy\`, \`crane copy\`, \`oras cp -r\` of them | ${copyings.map((name) => typical(figures.get(name)).toFixed(0)).join(", ")} ms |`,
     ),
-    `| the same at 0 ms: CPU; largest process | ${near.ours.cpu.toFixed(0)}, ${near.shell.cpu.toFixed(0)} ms; ${near.memory.ours.toFixed(0)}, ${near.memory.shell.toFixed(0)} MB |`,
+    `| the same at 0 ms: CPU | ${copyings.map((name) => near.figures.get(name)?.cpu.toFixed(0)).join(", ")} ms |`,
+    `| the same: largest process | ${copyings.map((name) => near.memory.get(name)?.toFixed(0)).join(", ")} MB |`,
     `| credential helper: \`get\` of a foreign host; with a cached token, its identity token in a file, in a variable; Node's own start beside it | ${[helper.foreign, helper.ofFile, helper.ofVariable, helper.node].map((figure) => typical(figure).toFixed(0)).join(", ")} ms |`,
     `| bundle: main, post, command line, its other commands, credential helper, its exchange | ${bundles.map((size) => (size / 1000).toFixed(0)).join(", ")} kB |`,
     `| of it the SPIFFE client; with addresses and error texts | ${kilobytes(spiffe.client)}, ${kilobytes(spiffe.all)} kB |`,
@@ -182,18 +174,18 @@ function aims(results: readonly Result[], { spiffe: { client }, watch, promotion
     ]),
     ...aim("login --watch, peak memory", watch.memory, 60, `${watch.memory.toFixed(0)} MB`),
     ...aim("login --watch, CPU in an idle minute, ms", watch.cpu, 100, `${watch.cpu.toFixed(0)}`),
-    ...promotion.flatMap(({ ours, shell }, index) =>
+    ...promotion.flatMap(({ figures: each }, index) =>
       aim(
         `promoting 20 images against skopeo copy, ${30 * index} ms`,
-        typical(ours) / typical(shell),
+        typical(each.get("ours")) / typical(each.get("skopeo")),
         [1.1, 1.08][index] ?? 1,
       ),
     ),
     ...aim(
       "promoting, memory besides skopeo's",
-      promotion[0].memory.ours,
+      promotion[0].memory.get("ours") ?? Number.NaN,
       60,
-      `${promotion[0].memory.ours.toFixed(0)} MB`,
+      `${promotion[0].memory.get("ours")?.toFixed(0)} MB`,
     ),
     ...aim("SPIFFE client, minified", client / 1000, 5, `${kilobytes(client)} kB`),
   ].join("\n");

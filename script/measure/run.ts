@@ -41,9 +41,49 @@ export async function hyperfine(prepare: string, command: string, runs: number, 
   };
 }
 
+/** All commands by turns, each from the same empty state: noise hits them alike. */
+export async function inTurns<Name>(
+  prepare: string,
+  commands: ReadonlyMap<Name, string>,
+  { rounds, runs }: { readonly rounds: number; readonly runs: number },
+  env: Environment,
+): Promise<Map<Name, Figure>> {
+  const figures = new Map<Name, Figure>();
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, command] of commands) {
+      const figure = figures.get(name) ?? { times: [], cpu: 0, servers: 0 };
+      const { times, cpu, servers } = await hyperfine(prepare, command, runs, env);
+      figure.times.push(...times);
+      figure.cpu += cpu / rounds;
+      figure.servers += servers / rounds;
+      figures.set(name, figure);
+    }
+  }
+  return figures;
+}
+
 /** The median: a single slow run does not move it. */
-export function typical(figure: Figure | undefined): number {
-  const sorted = figure?.times.toSorted((a, b) => a - b) ?? [];
+export const typical = (figure: Figure | undefined): number => median(figure?.times ?? []);
+
+/** Ours against another's, run by run. */
+export interface Ratio {
+  readonly median: number;
+  /** Between which half of the runs are. */
+  readonly half: readonly [number, number];
+}
+
+/** Both figures are of the same rounds. */
+export function ratioOf(ours: Figure, other: Figure): Ratio {
+  const ratios = ours.times.map((time, index) => time / (other.times[index] ?? Number.NaN)).toSorted((a, b) => a - b);
+  const middle = ratios.length / 2;
+  return {
+    median: median(ratios),
+    half: [median(ratios.slice(0, Math.ceil(middle))), median(ratios.slice(Math.floor(middle)))],
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
   const [low = Number.NaN, high = Number.NaN] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
   return (low + high) / 2;

@@ -5,17 +5,29 @@ import { SUBJECT } from "../../test/quay-stand-in/issuer.ts";
 import type { Peers } from "../../test/quay-stand-in/peers.ts";
 import { createJob, type Job, type Step } from "../../test/support/action.ts";
 import { writeImage } from "../../test/support/image.ts";
+import { uses } from "../../test/support/project.ts";
 import type { Finished } from "../../test/support/runner.ts";
 import { chapter, expect, heading, output, prompt, quote, say, type Told } from "./screen.ts";
 
-const action = "OWNER/quay-keyless-login@v1";
+const action = uses();
 
-/** @returns the digest of the image that the job has pushed as acme/app:1.2.3, and what its steps have masked */
-export async function showJob(peers: Peers): Promise<{ digest: string; masks: readonly string[] }> {
+export interface Pushed {
+  /** Digest of the image that the job has pushed as acme/app:1.2.3. */
+  readonly digest: string;
+  /** Of another build, acme/app:1.2.4. */
+  readonly rebuilt: string;
+  /** What the job's steps have masked. */
+  readonly masks: readonly string[];
+}
+
+export async function showJob(peers: Peers): Promise<Pushed> {
   const { registryHost: registry, issuer } = peers;
   const job = await createJob({ peers });
   const image = `docker://${registry}/acme/app:1.2.3`;
-  const pushed = await writeImage(join(job.workspace, "image"), { tag: "1.2.3" });
+  const build = (name: string, tag: string) =>
+    writeImage(join(job.workspace, name), { tag, content: Buffer.from(`acme/app:${tag}`) });
+  const pushed = await build("image", "1.2.3");
+  const rebuilt = await build("rebuilt", "1.2.4");
   await job.write(join(job.workspace, "ca/ca.crt"), peers.authority.ca);
   const before = await job.snapshot();
   const trusted = `issuer    ${issuer.url}\nsubject   ${SUBJECT}\naudience  quay`;
@@ -45,6 +57,8 @@ steps:
   expect("the push succeeds", push.code === 0, told(push));
   const pull = await run(job, "skopeo", "copy", "--quiet", image, "oci:pulled:1.2.3");
   expect("the pull succeeds", pull.code === 0, told(pull));
+  const another = await job.later("skopeo", ["copy", "oci:rebuilt:1.2.4", image.replace("1.2.3", "1.2.4")]);
+  expect("another push succeeds", another.code === 0, told(another));
   const inspect = await job.later("skopeo", ["inspect", "--format", "{{.Digest}}", "oci:pulled:1.2.3"]);
   expect(`the image that comes back is ${pushed.digest}`, inspect.stdout.trim() === pushed.digest, told(inspect));
   say("The pulled image is the pushed one. These steps got no password: REGISTRY_AUTH_FILE leads skopeo to the login.");
@@ -69,7 +83,8 @@ steps:
   const unauthorized = late.code !== 0 && /unauthorized|authentication required/.test(late.stderr);
   expect("after the end nothing is allowed", unauthorized, told(late));
   say("Refused, as it should be: the login is gone, and every file is as it was before the job.");
-  return { digest: pushed.digest, masks: [login, refused, post].flatMap(({ masks }) => masks) };
+  const masks = [login, refused, post].flatMap((step) => step.masks);
+  return { digest: pushed.digest, rebuilt: rebuilt.digest, masks };
 }
 
 const told = (done: Step | Finished): Told => ({

@@ -3,11 +3,32 @@ import { styleText } from "node:util";
 
 type Style = "bold" | "red" | "yellow";
 type Kind = "chapter" | "text" | "quote" | "log";
+type Styles = Parameters<typeof styleText>[0];
 
-const width = Math.min(process.stdout.columns || 100, 100);
-let printed = "";
+/** A piece of what has been printed, with the titles that it stands below. */
+export interface Printed {
+  readonly act: string;
+  readonly chapter: string;
+  readonly text: string;
+}
+
+let width = Math.min(process.stdout.columns || 100, 100);
+let inColours = false;
+let rewrite = (text: string): string => text;
+const printed: Printed[] = [];
+let latestAct = "";
+let latestChapter = "";
 let chapters = 0;
 let latest: Kind = "chapter";
+
+/** A screen that looks the same on each machine: its width, its colours, and what differs from run to run. */
+export function settle(columns: number, rewriting: (text: string) => string): void {
+  width = columns;
+  inColours = true;
+  rewrite = rewriting;
+}
+
+const styled = (style: Styles, text: string): string => styleText(style, text, { validateStream: !inColours });
 
 export class Unexpected extends Error {}
 
@@ -24,33 +45,40 @@ export function expect(what: string, holds: boolean, told?: Told): void {
   throw new Unexpected(`This is not so: ${what}${code}.\n${told?.output ?? ""}`);
 }
 
-export function act(title: string): void {
+export function act(name: string): void {
   chapters = 0;
-  if (printed !== "") print("", "");
-  print(styleText("bold", title));
+  if (printed.length > 0) print("", "");
+  latestAct = name;
+  latestChapter = "";
+  print(styled("bold", name));
   latest = "text";
 }
 
-export function chapter(title: string): void {
+export function chapter(name: string): void {
   space("chapter");
-  print(styleText(["bold", "cyan"], `${++chapters}. ${title}`));
+  latestChapter = name;
+  print(styled(["bold", "cyan"], `${++chapters}. ${name}`));
 }
 
 export function say(text: string): void {
   space("text");
-  print(...wrap(text.replaceAll(/\s+/g, " "), width));
+  print(...wrap(rewrite(text).replaceAll(/\s+/g, " "), width));
 }
 
 export function quote(text: string): void {
   space("quote");
-  print(...text.split("\n").map((line) => `  ${line}`));
+  print(
+    ...rewrite(text)
+      .split("\n")
+      .map((line) => `  ${line}`),
+  );
 }
 
 /** A command as you type it, with each option beside its value. Its output follows. */
 export function prompt(command: string): void {
   space("quote");
   const lines = [""];
-  for (const part of command.match(/--\S+(?: (?!--)\S+)?|\S+/g) ?? []) {
+  for (const part of rewrite(command).match(/--\S+(?: (?!--)\S+)?|\S+/g) ?? []) {
     const line = lines.pop() ?? "";
     if (line.length + part.length > width - 10) lines.push(line, `    ${part}`);
     else lines.push(line === "" ? part : `${line} ${part}`);
@@ -59,12 +87,12 @@ export function prompt(command: string): void {
     ...lines
       .join(" \\\n")
       .split("\n")
-      .map((line, index) => (index === 0 ? `  ${styleText("bold", "$")} ${line}` : `  ${line}`)),
+      .map((line, index) => (index === 0 ? `  ${styled("bold", "$")} ${line}` : `  ${line}`)),
   );
 }
 
 export function output(text: string, style?: Style): void {
-  for (const line of text.split("\n")) if (line !== "") print(...fold(line, style));
+  for (const line of rewrite(text).split("\n")) if (line !== "") print(...fold(line, style));
 }
 
 /** The beginning of a step's log. */
@@ -74,12 +102,12 @@ export function heading(title: string): void {
 }
 
 /** All that has been printed. */
-export const screen = (): string => printed;
+export const screen = (): readonly Printed[] => printed;
 
 /** A line of a log between margins, broken between words if it is too long. */
 function fold(line: string, style?: Style): string[] {
-  const margin = `  ${styleText("dim", "|")} `;
-  return wrap(line, width - 4).map((part) => margin + (style ? styleText(style, part) : part));
+  const margin = `  ${styled("dim", "|")} `;
+  return wrap(line, width - 4).map((part) => margin + (style ? styled(style, part) : part));
 }
 
 /** Continues a line that is too long below the beginning of its text. A long word, such as an address, stays whole: it is copied. */
@@ -107,18 +135,22 @@ function space(next: Kind): void {
 function print(...lines: string[]): void {
   if (interrupted) throw new Interrupted();
   const text = lines.map((line) => `${line}\n`).join("");
-  printed += text;
+  printed.push({ act: latestAct, chapter: latestChapter, text });
   process.stdout.write(text);
 }
 
 class Interrupted extends Error {}
 
+const interruption = Promise.withResolvers<void>();
+
 // The running step ends first, and nothing more is printed: everything can then be cleaned up.
 let interrupted = false;
 const interrupt = () => {
   interrupted = true;
+  interruption.resolve();
 };
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
 process.stdout.on("error", interrupt); // nobody reads on
 
 export const isInterrupted = (): boolean => interrupted;
+export const untilInterrupted = (): Promise<void> => interruption.promise;

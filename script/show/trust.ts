@@ -1,33 +1,53 @@
 /** The second act: Quay gets to trust a pod. */
 import type { Peers } from "../../test/quay-stand-in/peers.ts";
 import { type Pod, subject } from "./pod.ts";
-import { chapter, expect, say } from "./screen.ts";
+import { chapter, expect, quote, say } from "./screen.ts";
 
-const robot = "acme+deploy";
+const robots = ["acme+deploy", "acme+promote"] as const;
 
-/** @returns the robot's static token, which nothing may show */
+/** @returns the static tokens of the robots that it makes, which nothing may show */
 export async function showTrust(
-  { run }: Pod,
+  { run, write }: Pod,
   { registryHost: registry, quay, issuer, oauthToken }: Peers,
-): Promise<string> {
-  const federate = `quay-keyless-login federate --registry ${registry} --robot ${robot} --create-robot --permission acme/app=read --token-file tokens/quay-token --ca-file root.pem`;
+): Promise<string[]> {
+  const cluster = issuer.at("cluster").url;
+  const namespace = subject.split(":").slice(2).join("/");
+  const binding = `{ service-account: ${namespace}, issuer: ${cluster} }`;
+  const file = `organization: acme
+registry: ${registry}
+robots:
+  deploy:
+    create: true
+    permissions: { app: read }
+    bindings: [${binding}]
+  promote:
+    create: true
+    permissions: { release: { role: write, create: true } }
+    bindings: [${binding}]
+`;
+  const federate = "quay-keyless-login federate --file quay-trust.yaml --ca-file root.pem";
+
+  chapter("The file");
+  say(`Quay has no robot for this pod yet. quay-trust.yaml says what the organization trusts, and is reviewed like code. Once, the
+    command needs a token of Quay's API, in QUAY_API_TOKEN.`);
+  quote(file.trimEnd());
+  await write("quay-trust.yaml", file);
   const env = { QUAY_API_TOKEN: oauthToken };
 
   chapter("The plan");
-  say(`Quay has no robot for this pod yet. In the pod itself, you need not know its issuer and subject: the command reads them
-    from the pod's own token. Once, it needs a token of Quay's API, in QUAY_API_TOKEN.`);
-  await run(`${federate} --dry-run`, ({ stdout }) => stdout.includes(`+   binding ${subject}`), env);
-  expect("a dry run makes no robot", !quay.store.robots.has(robot));
+  await run(`${federate} --dry-run`, { env, ok: ({ stdout }) => stdout.includes(`+   binding ${subject}`) });
+  expect("a dry run makes no robot", !robots.some((name) => quay.store.robots.has(name)));
 
-  chapter("The robot, its permission, its binding");
-  await run(federate, ({ stdout }) => stdout.includes("3 added"), env);
-  const { bindings = [], token = "" } = quay.store.robots.get(robot) ?? {};
-  const [binding, ...others] = bindings;
-  const isBound = binding?.issuer === issuer.at("cluster").url && binding.subject === subject && others.length === 0;
-  expect(`${robot} trusts this pod alone`, isBound);
+  chapter("The robots, their permissions, their bindings");
+  await run(federate, { env, ok: ({ stdout }) => stdout.includes("7 added") });
+  const made = robots.flatMap((name) => quay.store.robots.get(name) ?? []);
+  const areBound = made.every(
+    ({ bindings: [first, ...others] }) => first?.issuer === cluster && first.subject === subject && others.length === 0,
+  );
+  expect("both robots trust this pod alone", made.length === robots.length && areBound);
 
-  chapter("A second run");
-  await run(federate, ({ stdout }) => stdout.includes("Nothing to change"), env);
-  say("Nothing to change. From here on, the pod needs no token of Quay's API, and never had the robot's password.");
-  return token;
+  chapter("Does Quay still have what the file says?");
+  await run(`${federate} --check`, { env, ok: ({ stdout }) => stdout.includes("Nothing to change") });
+  say("No difference. From here on, the pod needs no token of Quay's API, and never had a robot's password.");
+  return made.map(({ token }) => token);
 }

@@ -4,6 +4,7 @@ import { promotionFailureSummary, promotionSummary } from "../../src/github/prom
 import { ExplainedError } from "../../src/platform/errors.ts";
 import { failuresOf } from "../../src/promotion/report.ts";
 import { failureOf } from "../fixtures.ts";
+import { address } from "../support/project.ts";
 import { artifact, digest, failed, older, promotionOf, resultOf } from "./results.ts";
 
 /** As a reader sees it. */
@@ -43,7 +44,7 @@ test("shows whole failures below", () => {
     "| quay.io/acme/b | staging.example.com/acme/b:nightly | 1.4.2 not done<br>failed: source-not-found | - | 0.2 s |",
   );
   expect(summary).toContain(
-    "<pre>acme/b: It is not there.\n  Look for it.\n  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#source-not-found</pre>",
+    `<pre>acme/b: It is not there.\n  Look for it.\n  More: ${address("/blob/main/docs/troubleshooting.md#source-not-found")}</pre>`,
   );
   expect(summary).toContain("<pre>acme/c: &lt;b&gt;Full&lt;/b&gt; &amp; over.");
 });
@@ -65,6 +66,6 @@ test("escapes markup from outside", () => {
 test("has only the error if nothing was promoted", () => {
   const error = failureOf(new ExplainedError("tool-not-found", "There is no <skopeo>.", { remedy: ["Install it."] }));
   expect(promotionFailureSummary(error)).toBe(
-    "### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: https://github.com/OWNER/quay-keyless-login/blob/main/docs/troubleshooting.md#tool-not-found</pre>\n\n",
+    `### Nothing is promoted\n\n<pre>There is no &lt;skopeo&gt;.\n  Install it.\n  More: ${address("/blob/main/docs/troubleshooting.md#tool-not-found")}</pre>\n\n`,
   );
 });
