@@ -42,7 +42,7 @@ export default defineConfig({
                 include: process.env.TODAYS_TESTS === "all" ? withTools : most,
                 exclude: [
                   // They have to do with no tool's generation.
-                  "test/e2e/{platforms-page,token-command}.test.ts",
+                  "test/e2e/{executable,get-started-gitlab,get-started-pod,platforms-page,token-command}.test.ts",
                   "test/e2e/helper/{cache,configuration,get,variables}.test.ts",
                   "test/e2e/together.test.ts", // it takes both by itself
                   "test/e2e/recipes.test.ts", // today's buildah runs a build's commands only with a right that few machines give (RLIMIT_NPROC)

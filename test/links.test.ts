@@ -35,3 +35,8 @@ test.each(pages)("%s", (page) => {
   );
   expect(broken).toEqual([]);
 });
+
+test.each(pages)("the pictures of %s", (page) => {
+  const pictures = [...proseOf(page).matchAll(/\b(?:src|srcset)="(?![a-z]+:)([^"]*)"/g)].map(([, file = ""]) => file);
+  expect(pictures.filter((file) => !existsSync(join(root, dirname(page), file)))).toEqual([]);
+});

@@ -9,6 +9,7 @@ import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { act, commitRepository, runAct } from "../support/act.ts";
 import { writeImage } from "../support/image.ts";
 import { differences, kindsIn, readTree, type Secret, watch } from "../support/leaks.ts";
+import { uses } from "../support/project.ts";
 import { blocksUnder, substitute } from "../support/readme.ts";
 import { type Finished, findTool, finish, systemPath } from "../support/runner.ts";
 
@@ -87,7 +88,8 @@ const secrets = (): Secret[] => [
   ...watch(peers).robot.map((value): Secret => ({ kind: "robot", value })),
 ];
 
-const blocks = (heading: string, language = "sh"): string[] => blocksUnder(page, heading, language);
+const blocks = (heading: string, count: number, language = "sh"): string[] =>
+  blocksUnder(page, heading, language, count);
 const here = (text: string) => substitute(text, [["quay.io", peers.registryHost]]);
 
 /** The digest that the registry has under the page's tag. */
@@ -107,9 +109,9 @@ async function treeOf({ home }: Home) {
 describe.skipIf(act === undefined)("on GitHub", () => {
   test("the workflow, run by act", async () => {
     const place = await newHome();
-    const [written = ""] = blocks("## On GitHub", "yaml");
+    const [written = ""] = blocks("## On GitHub", 1, "yaml");
     const workflow = substitute(written, [
-      ["OWNER/quay-keyless-login@v1", "./"],
+      [uses(), "./"],
       [
         "          robot: acme+ci\n",
         `          robot: acme+ci\n          registry: ${peers.registryHost}\n          ca-file: ${peers.caFile}\n`,
@@ -128,7 +130,7 @@ describe("in any pipeline", () => {
   test("GitLab's job configures, pushes, and leaves nothing", async () => {
     const place = await newHome();
     const before = await treeOf(place);
-    const [yaml = ""] = blocks("## In GitLab, or in any other pipeline", "yaml");
+    const [yaml = ""] = blocks("## In GitLab, or in any other pipeline", 1, "yaml");
     const { publish } = parse(here(yaml));
     expect(publish.id_tokens).toEqual({ QUAY_ID_TOKEN: { aud: "quay" } });
     const env = { CI: "true", GITLAB_CI: "true", QUAY_ID_TOKEN: token };
@@ -141,7 +143,7 @@ describe("in any pipeline", () => {
   test("two jobs with one home, each with a folder of its own", async () => {
     const place = await newHome();
     const before = await treeOf(place);
-    const [, commands = ""] = blocks("## In GitLab, or in any other pipeline");
+    const [, commands = ""] = blocks("## In GitLab, or in any other pipeline", 2);
     const [setting = "", configure = "", push = "", remove = ""] = here(commands).trim().split("\n");
     const jobs = ["one", "two"].map((name) => ({ ...place, work: join(place.home, name) }));
     const run = (job: Home, lines: string[]) =>
@@ -160,7 +162,7 @@ describe("in any pipeline", () => {
     const place = await newHome();
     const before = await treeOf(place);
     await tokenProgram("buildkite-agent", "oidc request-token --audience quay --subject-claim pipeline_id");
-    const [commands = ""] = blocks("## In GitLab, or in any other pipeline");
+    const [commands = ""] = blocks("## In GitLab, or in any other pipeline", 2);
     await bash(here(commands), place, { env: { CI: "true" } });
     expect(await pushed(place)).toBe(place.digest);
     expect(differences(before, await treeOf(place))).toEqual([]);
@@ -169,9 +171,12 @@ describe("in any pipeline", () => {
 
 test("on your machine: both programs on PATH, configured once, removed with everything", async () => {
   const place = await newHome();
-  const [install = "", configure = ""] = blocks("## On your machine");
+  const [install = "", configure = ""] = blocks("## On your machine", 2);
   const path = `${join(place.home, ".local/bin")}:${join(folder, "platform")}:${node}:${systemPath}`;
-  await bash(install, place, { cwd: project, path });
+  // In place of the program in one file, which is called by both names too.
+  const built = `case "$0" in *${helper}) name=helper ;; *) name=cli ;; esac\nexec ${node}/node ${project}/dist/$name/index.js "$@"`;
+  await writeFile(join(place.work, "quay-keyless-login"), `#!/bin/bash\n${built}\n`);
+  await bash(install, place, { path });
   await mkdir(join(folder, "platform"));
   await tokenProgram("vault", "read -field=token identity/oidc/token/quay");
   await symlink(join(folder, "bin/vault"), join(folder, "platform/vault"));
@@ -180,7 +185,7 @@ test("on your machine: both programs on PATH, configured once, removed with ever
   const toHere = (text: string) => text.replaceAll("configure ", `configure --registry ${peers.registryHost} `);
   const { stdout } = await bash(toHere(here(configure)), place, { path });
   expect(stdout).toContain(place.digest);
-  const [remove = ""] = blocks("## Remove it");
+  const [remove = ""] = blocks("## Remove it", 1);
   await bash(toHere(remove), place, { path });
   const after = await treeOf(place);
   // The cache itself stays, without a token.
@@ -194,7 +199,7 @@ const copyOfImage = () =>
 
 describe("in a pod", () => {
   const inPod = () => {
-    const [commands = ""] = blocks("## In a pod");
+    const [commands = ""] = blocks("## In a pod", 1);
     return substitute(here(commands), [
       ["/var/run/secrets/tokens/quay-token", join(folder, "token")],
       ["QUAY_KEYLESS_ROBOT=", `QUAY_KEYLESS_REGISTRY=${peers.registryHost} QUAY_KEYLESS_ROBOT=`],
@@ -255,13 +260,13 @@ describe("in a pod", () => {
 
   test("asked by hand, as a client does; the file that `configure` writes", async () => {
     const place = await newHome();
-    const [file = ""] = blocks("## The file", "json");
+    const [file = ""] = blocks("## The file", 1, "json");
     const written = substitute(here(file), [["/var/run/secrets/tokens/quay-token", join(folder, "token")]]);
     const path = join(place.home, ".config/quay-keyless/config.json");
     await mkdir(join(place.home, ".config/quay-keyless"), { recursive: true, mode: 0o700 });
     await writeFile(path, written, { mode: 0o600 });
     await chmod(join(place.home, ".config/quay-keyless"), 0o700);
-    const [ask = ""] = blocks("## What each client does");
+    const [ask = ""] = blocks("## What each client does", 1);
     expect((await bash(here(ask), place)).stdout).toBe("it works\n");
     const list = await bash(`${helper} list`, place);
     expect(JSON.parse(list.stdout)).toEqual({ [`https://${peers.registryHost}`]: "acme+ci" });

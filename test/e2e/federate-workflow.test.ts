@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { act, commitRepository, type Repository, runAct } from "../support/act.ts";
+import { uses } from "../support/project.ts";
 import { documentBlock, substitute } from "../support/readme.ts";
 import { parseActionFile } from "../support/workflow-commands.ts";
 
@@ -63,7 +64,7 @@ describe("the workflow", () => {
 async function prepare(name: string): Promise<Repository & { git(...args: string[]): Promise<string> }> {
   const root = join(folder, name);
   const workflow = substitute(sample, [
-    ["OWNER/quay-keyless-login/federate@v1", "./federate"],
+    [uses("/federate"), "./federate"],
     [
       "file: quay-trust.yaml\n",
       `file: quay-trust.yaml\n          registry: ${peers.registryHost}\n          ca-file: ${peers.caFile}\n`,

@@ -192,10 +192,9 @@ describe.concurrent("federate", () => {
   test("says whether it changed Quay, even if standard output can't be written", async ({ expect }) => {
     const { org, machine } = await newWorld();
     const typed = ["federate", ...quayOf(peers()), "--robot", `${org}+ci`, ...release, "--quiet"].join(" ");
-    const ran = await machine.other("bash", [
-      "-c",
-      `${process.execPath} ${join(machine.scratch, "tools/quay-keyless-login")} ${typed} >/dev/full`,
-    ]);
+    const ran = await machine.other("bash", ["-c", `quay-keyless-login ${typed} >/dev/full`], {
+      env: { PATH: machine.path },
+    });
     expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining(`Quay was changed: ${org}+ci.`)]);
   });
 

@@ -18,7 +18,8 @@ import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { act, commitRepository, runAct } from "../support/act.ts";
 import { type Image, writeImage } from "../support/image.ts";
 import { kindsIn, type Secret, watch } from "../support/leaks.ts";
-import { blocksUnder, substitute } from "../support/readme.ts";
+import { uses } from "../support/project.ts";
+import { blocksOf, blocksUnder, documentBlock, substitute } from "../support/readme.ts";
 import { finish, systemPath } from "../support/runner.ts";
 import { startWorkloadApi } from "../support/workload-api.ts";
 
@@ -99,7 +100,7 @@ async function trusted(heading: string, warning?: string): Promise<Place> {
   for (const each of ["work", "home", "run", "tokens"]) await mkdir(join(root, each), { mode: 0o700 });
   const ci = peers.quay.store.robots.get("acme+ci") ?? expect.fail("no robot");
   ci.bindings = [];
-  const [federate = ""] = blocksUnder(page, heading, "sh");
+  const { federate } = examples(heading);
   const commands = federate.replace(/--issuer \S+/, `--issuer ${peers.issuer.url}`);
   const said = await run(commands, { root }, { QUAY_API_TOKEN: peers.oauthToken });
   expect(/^Warning: .*/m.exec(said)?.[0] ?? "").toEqual(warning ? expect.stringContaining(warning) : "");
@@ -127,10 +128,19 @@ async function expectPushed({ image }: Place): Promise<void> {
   expect((await promisify(execFile)("skopeo", ["inspect", ...options, reference])).stdout.trim()).toBe(image.digest);
 }
 
-/** The job's part of a section: its second block of sh, or its block of another language. */
-const job = (heading: string, language = "sh"): string =>
-  blocksUnder(page, heading, language)[language === "sh" ? 1 : 0] ?? expect.fail(`${heading} has no job`);
-const pipeline = (heading: string) => parse(job(heading, "yaml"));
+/** A section's two blocks: what the robot is to trust, and the job. */
+function examples(heading: string): { federate: string; job: string } {
+  const other = ["yaml", "groovy"].find((language) =>
+    blocksOf(page).some((block) => block.heading === heading && block.language === language),
+  );
+  const [federate = "", job = ""] =
+    other === undefined
+      ? blocksUnder(page, heading, "sh", 2)
+      : [documentBlock(page, heading, "sh"), documentBlock(page, heading, other)];
+  return { federate, job };
+}
+const job = (heading: string): string => examples(heading).job;
+const pipeline = (heading: string) => parse(job(heading));
 
 /** An HTTP server of a platform for one test. @returns its address */
 async function serve(answer: RequestListener): Promise<string> {
@@ -144,8 +154,8 @@ const answerJson = (response: Parameters<RequestListener>[1], status: number, bo
 
 /** How each section's job runs. `test/real` runs those with the platform's own programs too. */
 const sections: Readonly<Record<string, () => Promise<void>>> = {
-  async "GitHub Actions"() {
-    const [federate = ""] = blocksUnder(page, "## GitHub Actions", "sh");
+  async "## GitHub Actions"() {
+    const { federate } = examples("## GitHub Actions");
     const root = await mkdtemp(join(folder, "job-"));
     await mkdir(join(root, "work"));
     const ci = peers.quay.store.robots.get("acme+ci") ?? expect.fail("no robot");
@@ -154,8 +164,8 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     expect(ci.bindings).toMatchObject([{ subject: SUBJECT }]);
     ci.bindings = [{ issuer: peers.issuer.url, subject: SUBJECT }];
     const image = await writeImage(join(root, "work/image"));
-    const workflow = substitute(job("## GitHub Actions", "yaml"), [
-      ["OWNER/quay-keyless-login@v1", "./"],
+    const workflow = substitute(job("## GitHub Actions"), [
+      [uses(), "./"],
       [
         "robot: acme+ci\n",
         `robot: acme+ci\n          registry: ${peers.registryHost}\n          ca-file: ${peers.caFile}\n`,
@@ -167,7 +177,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed({ root, image, subject: SUBJECT, audience: "quay" });
   },
 
-  async "Forgejo and Codeberg"() {
+  async "## Forgejo and Codeberg"() {
     const place = await trusted("## Forgejo and Codeberg");
     const workflow = pipeline("## Forgejo and Codeberg");
     expect(workflow["enable-openid-connect"]).toBe(true);
@@ -181,7 +191,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async GitLab() {
+  async "## GitLab"() {
     const place = await trusted("## GitLab");
     const { push } = pipeline("## GitLab");
     const wanted: [name: string, token: { aud: string }][] = Object.entries(push.id_tokens);
@@ -191,7 +201,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async "Kubernetes and OpenShift"() {
+  async "## Kubernetes and OpenShift"() {
     const place = await trusted("## Kubernetes and OpenShift");
     const { metadata, spec } = pipeline("## Kubernetes and OpenShift");
     expect(place.subject).toBe(`system:serviceaccount:${metadata.namespace}:${spec.serviceAccountName}`);
@@ -206,7 +216,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async SPIFFE() {
+  async "## SPIFFE"() {
     const place = await trusted("## SPIFFE");
     const svids = [{ id: place.subject, token: await sign(place) }];
     const api = await startWorkloadApi(join(place.root, "agent.sock"), { svids });
@@ -215,7 +225,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async Keycloak() {
+  async "## Keycloak"() {
     const place = await trusted("## Keycloak");
     const token = await sign(place);
     const server = await serve(async (request, response) => {
@@ -235,7 +245,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async Buildkite() {
+  async "## Buildkite"() {
     const place = await trusted("## Buildkite");
     await offer(place, "pipeline_id.quay", await sign(place));
     const variables = { BUILDKITE: "true", BUILDKITE_AGENT_ACCESS_TOKEN: "agent-token", BUILDKITE_JOB_ID: "0198" };
@@ -243,7 +253,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async CircleCI() {
+  async "## CircleCI"() {
     const heading = "## CircleCI";
     const place = await trusted(heading, "names the user who starts the pipeline");
     await offer(place, "quay", await sign(place));
@@ -251,7 +261,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async AWS() {
+  async "## AWS"() {
     const place = await trusted("## AWS");
     await offer(place, "quay", await sign(place));
     const variables = {
@@ -263,21 +273,21 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async "Google Cloud"() {
+  async "## Google Cloud"() {
     const place = await trusted("## Google Cloud");
     await offer(place, "quay", await sign(place));
     await run(job("## Google Cloud"), place);
     await expectPushed(place);
   },
 
-  async "Azure, managed identity"() {
+  async "## Azure, managed identity"() {
     const place = await trusted("## Azure, managed identity");
     await offer(place, place.audience, await sign(place));
     await run(job("## Azure, managed identity"), place);
     await expectPushed(place);
   },
 
-  async "Azure DevOps"() {
+  async "## Azure DevOps"() {
     const place = await trusted("## Azure DevOps");
     const token = await sign(place);
     const server = await serve((request, response) => {
@@ -297,23 +307,23 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async Vault() {
+  async "## Vault"() {
     const place = await trusted("## Vault");
     await offer(place, "quay", await sign(place));
     await run(job("## Vault"), place, { VAULT_ADDR: "https://vault.example.com", VAULT_TOKEN: "token-of-vault" });
     await expectPushed(place);
   },
 
-  async Jenkins() {
+  async "## Jenkins"() {
     const place = await trusted("## Jenkins");
-    const file = job("## Jenkins", "groovy");
+    const file = job("## Jenkins");
     const [, name = ""] = /string\(credentialsId: '[\w-]+', variable: '(\w+)'\)/.exec(file) ?? [];
     const [, script = ""] = /sh '''\n(.*?)'''/s.exec(file) ?? [];
     await run(script, place, { JENKINS_URL: "https://jenkins.example.com/", [name]: await sign(place) });
     await expectPushed(place);
   },
 
-  async Semaphore() {
+  async "## Semaphore"() {
     const place = await trusted("## Semaphore");
     const [checkout, ...commands] = pipeline("## Semaphore").blocks[0].task.jobs[0].commands;
     expect(checkout).toBe("checkout");
@@ -321,13 +331,13 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async "HCP Terraform"() {
+  async "## HCP Terraform"() {
     const place = await trusted("## HCP Terraform");
     await run(job("## HCP Terraform"), place, { TFC_RUN_ID: "run-1", TFC_WORKLOAD_IDENTITY_TOKEN: await sign(place) });
     await expectPushed(place);
   },
 
-  async Spacelift() {
+  async "## Spacelift"() {
     const place = await trusted("## Spacelift");
     const file = join(place.root, "spacelift.oidc");
     await writeFile(file, await sign(place));
@@ -336,7 +346,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async Bitbucket() {
+  async "## Bitbucket"() {
     const place = await trusted("## Bitbucket");
     await offer(place, "quay", await sign(place));
     const [{ step }] = pipeline("## Bitbucket").pipelines.branches.main;
@@ -348,7 +358,7 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
     await expectPushed(place);
   },
 
-  async Fly() {
+  async "## Fly"() {
     const place = await trusted("## Fly");
     const token = await sign(place);
     const socket = join(place.root, "api.sock");
@@ -368,15 +378,15 @@ const sections: Readonly<Record<string, () => Promise<void>>> = {
 
 describe("the example of", () => {
   for (const [name, example] of Object.entries(sections)) {
-    test.skipIf(name === "GitHub Actions" && act === undefined)(name, { timeout: 120_000 }, example);
+    test.skipIf(name === "## GitHub Actions" && act === undefined)(name, { timeout: 120_000 }, example);
   }
 });
 
 test("each section has an example that a test runs, and a row of the table", () => {
-  const headings = [...document.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+  const headings = [...document.matchAll(/^## .*$/gm)].map(([heading]) => heading);
   expect(headings).toEqual(Object.keys(sections));
   const anchors = headings.map(
-    (heading = "") => `(#${heading.toLowerCase().replaceAll(",", "").replaceAll(" ", "-")})`,
+    (heading) => `(#${heading.slice("## ".length).toLowerCase().replaceAll(",", "").replaceAll(" ", "-")})`,
   );
   const rows = [...document.matchAll(/^\| \[[^\]]+\](\(#[^)]+\)) \|.*\| (.+) \|$/gm)];
   expect(rows.map(([, anchor]) => anchor)).toEqual(anchors);
@@ -387,9 +397,7 @@ test("each section has an example that a test runs, and a row of the table", () 
 
 test("each section has exactly two examples: what the robot is to trust, and the job", () => {
   for (const heading of Object.keys(sections)) {
-    const blocks = ["sh", "yaml", "groovy"].flatMap((language) => blocksUnder(page, `## ${heading}`, language));
-    expect([heading, blocks.length]).toEqual([heading, 2]);
-    expect(blocks[0]).toMatch(/^quay-keyless-login federate --robot acme\+ci /);
+    expect(examples(heading).federate).toMatch(/^quay-keyless-login federate --robot acme\+ci /);
   }
-  expect([...document.matchAll(/^ *```\w/gm)]).toHaveLength(2 * Object.keys(sections).length);
+  expect(blocksOf(page)).toHaveLength(2 * Object.keys(sections).length);
 });

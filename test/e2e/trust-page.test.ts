@@ -1,18 +1,22 @@
-/** What docs/trust.md shows works: its commands, unchanged, one after the other, as a reader pastes them. */
+/** What docs/trust.md, organization.md, audit.md and migration.md show works: their commands, unchanged, one after the other, as a reader pastes them. */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { type Peers, startPeers } from "../quay-stand-in/peers.ts";
 import { addLogEntry, used } from "../quay-stand-in/quay/log.ts";
+import { addRobot } from "../quay-stand-in/quay/store.ts";
 import { answer } from "../quay-stand-in/scripted.ts";
 import { kindsIn, type Secret, watch } from "../support/leaks.ts";
-import { blocksUnder, substitute } from "../support/readme.ts";
+import { uses } from "../support/project.ts";
+import { blocksUnder, documentBlock, substitute } from "../support/readme.ts";
 import { type Finished, finish, systemPath } from "../support/runner.ts";
 
 const page = "docs/trust.md";
+const organization = "docs/organization.md";
 const project = resolve(import.meta.dirname, "../..");
 const node = join(project, "node_modules/node/bin");
 
@@ -69,7 +73,7 @@ const secrets = (): Secret[] =>
     ...watch(peers).robot,
   ].map((value) => ({ kind: "robot", value }));
 
-const blocks = (heading: string): string[] => blocksUnder(page, heading, "sh");
+const blocks = (heading: string, count: number): string[] => blocksUnder(page, heading, "sh", count);
 const robot = (name: string) => peers.quay.store.robots.get(name) ?? expect.fail(`no robot ${name}`);
 const role = (repository: string, name: string) => peers.quay.store.repositories.get(repository)?.permissions.get(name);
 const here = () => ({ issuer: peers.issuer.url, subject: SUBJECT });
@@ -77,8 +81,8 @@ const github = "https://token.actions.githubusercontent.com";
 
 describe("the first minute", () => {
   test("in the pipeline itself: the token is pasted, the plan is shown, and then carried out", async () => {
-    const [paste = ""] = blocks("## The first minute");
-    const [plan = "", inPod = ""] = blocks("### In the pipeline itself");
+    const [paste = ""] = blocks("## The first minute", 1);
+    const [plan = "", inPod = ""] = blocks("### In the pipeline itself", 2);
     robot("acme+ci").bindings = [];
     const [dryRun = "", apply = ""] = plan.trim().split("\n");
     const input = `${peers.oauthToken}\n`;
@@ -94,7 +98,7 @@ describe("the first minute", () => {
   });
 
   test("from anywhere", async () => {
-    const [commands = ""] = blocks("### From anywhere");
+    const [commands = ""] = blocks("### From anywhere", 1);
     await bash(commands);
     expect(robot("acme+release").bindings).toContainEqual(
       expect.objectContaining({ issuer: github, subject: "repo:acme/app:environment:release" }),
@@ -107,10 +111,10 @@ describe("the first minute", () => {
   });
 
   test("from a file: what is exported is no difference, and the example makes what it says", async () => {
-    const [toFile = "", commands = ""] = blocks("### From a file in git");
+    const [toFile = "", commands = ""] = blocksUnder(organization, "## From a file in git", "sh", 2);
     const [, , check = ""] = commands.trim().split("\n");
     await bash(`${toFile}\n${check}`);
-    const [file = ""] = blocksUnder(page, "### From a file in git", "yaml");
+    const file = documentBlock(organization, "## From a file in git", "yaml");
     await writeFile(join(folder, "work/quay-trust.yaml"), file);
     await bash(check, { code: 3 });
     await bash(commands);
@@ -125,8 +129,18 @@ describe("the first minute", () => {
   });
 });
 
+test("a service account, as the page of the Task shows it", async () => {
+  const [, command = ""] = blocksUnder("tekton/task/quay-keyless-login/0.1/README.md", "## Set up Quay, once", "sh", 2);
+  const issuer = "https://oidc.example.com/cluster";
+  const account = { NAMESPACE: "build", SERVICEACCOUNT: "pipeline", ISSUER: issuer };
+  await bash(substitute(command, Object.entries(account)));
+  expect(robot("acme+ci").bindings).toContainEqual(
+    expect.objectContaining({ issuer, subject: "system:serviceaccount:build:pipeline" }),
+  );
+});
+
 test("the plan is as the page shows it", async () => {
-  const [shown = ""] = blocksUnder(page, "## What it changes", "console");
+  const shown = documentBlock(page, "## What it changes", "console");
   const [command = "", ...plan] = shown.trimEnd().split("\n");
   peers.quay.store.repositories.delete("acme/staging");
   robot("acme+ci").bindings = [{ issuer: github, subject: "repo:acme/app:ref:refs/heads/main" }];
@@ -135,7 +149,7 @@ test("the plan is as the page shows it", async () => {
 });
 
 test("a token that expires is asked for as newer Quays take it", async () => {
-  const [command = ""] = blocks("## The API token");
+  const [command = ""] = blocks("## The API token", 1);
   const [, body = ""] = /--json '(.*)'/.exec(command) ?? [];
   expect(JSON.parse(body)).toEqual({ name: "one day", scope: "org:admin repo:admin", expiration: 86400 });
   const path = "/api/v1/organization/acme/applications/CLIENT_ID/tokens";
@@ -159,8 +173,7 @@ test("a token that expires is asked for as newer Quays take it", async () => {
 });
 
 test("an organization in a day: from a stored password to none", async () => {
-  const steps = blocks("## An organization in a day");
-  expect(steps).toHaveLength(9);
+  const steps = blocksUnder(organization, "## An organization in a day", "sh", 9);
   const [see = "", writeDown = "", find = "", trust = "", change = "", works = ""] = steps;
   const [retire = "", force = "", watchOver = ""] = steps.slice(6).map((step) => step.trim());
   const { store } = peers.quay;
@@ -178,7 +191,7 @@ test("an organization in a day: from a stored password to none", async () => {
   const federate = /^ +(quay-keyless-login federate .*)$/m.exec(found)?.[1] ?? "";
   expect(federate).toContain("--robot acme+ci --github acme/app --branch main");
   expect(found).toContain("Secrets that nothing in this checkout uses after the change: QUAY_PASSWORD");
-  expect(found).toContain("+      - uses: OWNER/quay-keyless-login@v1");
+  expect(found).toContain(`+      - uses: ${uses()}`);
 
   const file = join(folder, "work/quay-trust.yaml");
   const binding = `    bindings:\n      - issuer: ${peers.issuer.url}\n        subject: ${SUBJECT}\n`;
@@ -187,7 +200,7 @@ test("an organization in a day: from a stored password to none", async () => {
   expect(ci.bindings).toMatchObject([here()]);
   await bash(substitute(federate, [[` --registry ${peers.registryHost}`, ""]]));
   expect(ci.bindings).toMatchObject([here(), { issuer: github, subject: "repo:acme/app:ref:refs/heads/main" }]);
-  expect((await bash(change)).stdout).toContain("+      - uses: OWNER/quay-keyless-login@v1");
+  expect((await bash(change)).stdout).toContain(`+      - uses: ${uses()}`);
   expect(await readFile(workflow, "utf8")).not.toContain("secrets.");
   await bash("quay-keyless-login login --robot acme+ci --auth-file auth.json");
 
@@ -200,6 +213,61 @@ test("an organization in a day: from a stored password to none", async () => {
   expect((await bash(`${force} ${yes}`)).stdout).toContain("only keyless logins work now");
   expect(ci.token).not.toBe(before);
   await bash(watchOver);
+});
+
+describe("the page of the audit", () => {
+  const unbound = () => addRobot(peers.quay.store, "acme+old", []);
+
+  test("its commands report, and fail on what they are told to", async () => {
+    unbound();
+    const [token = "", text = "", json = "", failing = ""] = documentBlock("docs/audit.md", "# Audit", "sh")
+      .trim()
+      .split("\n");
+    expect((await bash(`${token}\n${text}`)).stdout).toMatch(/^acme\+old +no-binding /m);
+    expect(JSON.parse((await bash(json)).stdout)).toMatchObject({ organization: "acme" });
+    await bash(failing, { code: 3 });
+  });
+
+  test("its scheduled job fails, with the report in the summary", async () => {
+    unbound();
+    const { jobs } = parse(documentBlock("docs/audit.md", "## In a scheduled job", "yaml"));
+    const command = substitute(jobs.audit.steps.at(-1).run, [["node dist/cli/index.js", "quay-keyless-login"]]);
+    await bash(command, { env: { QUAY_API_TOKEN: peers.oauthToken, GITHUB_STEP_SUMMARY: "summary.md" }, code: 3 });
+    expect(await readFile(join(folder, "work/summary.md"), "utf8")).toContain("acme+old");
+  });
+
+  test("its last step asks on a terminal, and there is none", async () => {
+    const [look = "", retire = ""] = documentBlock("docs/audit.md", "## The last step of a migration", "sh")
+      .trim()
+      .split("\n");
+    await bash(look);
+    const before = robot("acme+ci").token;
+    expect((await bash(retire, { code: 2 })).stderr).toContain("--yes acme+ci");
+    expect(robot("acme+ci").token).toBe(before);
+  });
+});
+
+test("the page of the migration: it shows the change, git applies it, it writes it", async () => {
+  const workflow = join(folder, "work/.github/workflows/build.yml");
+  const restore = async () => {
+    await bash("git checkout --quiet -- .");
+    expect(await readFile(workflow, "utf8")).toContain("secrets.QUAY_PASSWORD");
+  };
+  await restore();
+  const [find = "", show = "", write = ""] = documentBlock(
+    "docs/migration.md",
+    "# From stored passwords to keyless logins",
+    "sh",
+  )
+    .trim()
+    .split("\n");
+  expect((await bash(find)).stdout).toContain(".github/workflows/build.yml");
+  expect((await bash(show)).stdout).toContain(`+      - uses: ${uses()}`);
+  for (const command of [write, documentBlock("docs/migration.md", "## The output", "sh")]) {
+    await restore();
+    await bash(command);
+    expect(await readFile(workflow, "utf8")).not.toContain("secrets.");
+  }
 });
 
 /** A repository whose workflow logs in with a stored password. @returns the workflow's path */

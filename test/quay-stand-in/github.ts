@@ -11,7 +11,7 @@ import { createScript, play, type Script } from "./scripted.ts";
 import type { Authority, Certificate } from "./tls.ts";
 
 /** The default audience: the address of the repository's owner. */
-const OWNER = "https://github.com/acme";
+const ownerUrl = "https://github.com/acme";
 
 export interface GithubRequest {
   audience: string | null;
@@ -59,7 +59,7 @@ export async function startGithub(authority: Authority, issuer: Issuer, options:
     for (const [name, value] of own.searchParams)
       if (url.searchParams.get(name) !== value) return json(response, 400, { message: `${name} is required` });
     if (!authorized) return json(response, 401, { message: "Not authorized" });
-    const value = await issuer.sign({ aud: audience || OWNER, ...claims });
+    const value = await issuer.sign({ aud: audience || ownerUrl, ...claims });
     issued.push(value);
     json(response, 200, { count: value.length, value });
   }

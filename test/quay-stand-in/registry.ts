@@ -59,8 +59,8 @@ async function startDistribution(quay: Quay): Promise<Registry> {
   return run('docker-registry serve "$1/config.yml" & cat >/dev/null; kill $!; wait; rm -rf "$1"', folder);
 }
 
-/** The program of test/quay-stand-in/referrers, built by `need_referrers_registry` of script/lib.sh. */
-async function startWithReferrers(): Promise<Registry> {
+/** One that asks for no login. The program of test/quay-stand-in/referrers, built by `need_referrers_registry` of script/lib.sh. */
+export async function startWithReferrers(): Promise<Registry> {
   const program = findBuilt("referrers-registry");
   if (program === undefined) throw new Error("there is no referrers-registry here: script/test builds it");
   return run('"$1" & cat >/dev/null; kill $!; wait', program);

@@ -64,7 +64,7 @@ async function installAction(): Promise<string> {
   return folder;
 }
 
-/** The folder of another Action on a runner: `uses: owner/quay-keyless-login/NAME@v1` */
+/** The folder of another Action on a runner: the one that `uses` names with `/NAME` behind the repository. */
 export async function installOther(name: "promote" | "federate"): Promise<string> {
   installed ??= installAction();
   const folder = join(await installed, name);

@@ -16,7 +16,7 @@ const cache = join(env.XDG_CACHE_HOME ?? join(env.HOME ?? "", ".cache"), "quay-k
 const home = env.CLUSTER_HOME ?? join(cache, "cluster");
 
 /** This machine, as pods see it. */
-const NODE_ADDRESS = "10.88.64.1";
+export const NODE_ADDRESS = "10.88.64.1";
 /** The `iss` of service account tokens. */
 export const CLUSTER_ISSUER = "https://localhost:6443";
 /** The root of the cluster's own certificates, PEM: for the issuer's discovery document and keys. */
@@ -55,15 +55,23 @@ async function must(command: string, args: readonly string[], input?: string): P
   return stdout;
 }
 
-const kubectlCommand = join(home, "bin", "kubectl");
-const asAdmin = ["--kubeconfig", join(home, "kubeconfig", "admin.conf")];
+export const kubectlCommand = join(home, "bin", "kubectl");
+export const adminConfig = join(home, "kubeconfig", "admin.conf");
+const asAdmin = ["--kubeconfig", adminConfig];
 
 export function kubectl(args: readonly string[], input?: string): Promise<string> {
   return must(kubectlCommand, [...asAdmin, ...args], input);
 }
 
+/** A script in which kubectl is the cluster's, in a namespace. */
+export const withKubectl = (namespace: string, commands: string): string =>
+  `kubectl() { ${[kubectlCommand, ...asAdmin].join(" ")} --namespace ${namespace} "$@"; }\n${commands}`;
+
 /** One of test/cluster's scripts. @returns its last line */
-export async function clusterScript(name: "image.sh" | "spire.sh", ...args: string[]): Promise<string> {
+export async function clusterScript(
+  name: "image.sh" | "resolvers.sh" | "spire.sh",
+  ...args: string[]
+): Promise<string> {
   return (await must(join(scripts, name), args)).trim().split("\n").at(-1) ?? "";
 }
 
@@ -98,6 +106,8 @@ export interface Namespace {
   kubectl(...args: string[]): Promise<string>;
   apply(...manifests: Manifest[]): Promise<void>;
   get(kind: string, name: string): Promise<Manifest>;
+  /** Makes a volume to which only root and a pod's `fsGroup` may write, for whichever claim asks. @returns its name */
+  volume(name: string, size: string): Promise<string>;
   /** Makes a volume claim, and a volume for it to which only root and a pod's `fsGroup` may write. */
   claim(name: string): Promise<void>;
   /** Creates a TaskRun or PipelineRun and waits for its end, at most two minutes. */
@@ -148,28 +158,32 @@ export async function enterNamespace(name: string, podSecurity: "privileged" | "
   }
 
   const volumes: string[] = [];
-  async function claim(claimName: string): Promise<void> {
-    const volume = `${name}-${claimName}`;
-    volumes.push(volume);
-    const path = join(home, "volumes", volume);
+  const common = { accessModes: ["ReadWriteOnce"], storageClassName: "" };
+  async function volume(volumeName: string, storage: string): Promise<string> {
+    const own = `${name}-${volumeName}`;
+    volumes.push(own);
+    const path = join(home, "volumes", own);
     await mkdir(path, { recursive: true });
-    const common = { accessModes: ["ReadWriteOnce"], storageClassName: "" };
     const onThisNode = { key: "kubernetes.io/hostname", operator: "Exists" };
     const nodeAffinity = { required: { nodeSelectorTerms: [{ matchExpressions: [onThisNode] }] } };
-    await apply(
-      {
-        apiVersion: "v1",
-        kind: "PersistentVolume",
-        metadata: { name: volume },
-        spec: { ...common, capacity: { storage: "10Mi" }, local: { path }, nodeAffinity },
-      },
-      {
-        apiVersion: "v1",
-        kind: "PersistentVolumeClaim",
-        metadata: { name: claimName },
-        spec: { ...common, volumeName: volume, resources: { requests: { storage: "10Mi" } } },
-      },
-    );
+    await apply({
+      apiVersion: "v1",
+      kind: "PersistentVolume",
+      metadata: { name: own },
+      spec: { ...common, capacity: { storage }, local: { path }, nodeAffinity },
+    });
+    return own;
+  }
+
+  async function claim(claimName: string): Promise<void> {
+    const storage = "10Mi";
+    const volumeName = await volume(claimName, storage);
+    await apply({
+      apiVersion: "v1",
+      kind: "PersistentVolumeClaim",
+      metadata: { name: claimName },
+      spec: { ...common, volumeName, resources: { requests: { storage } } },
+    });
   }
 
   return {
@@ -177,6 +191,7 @@ export async function enterNamespace(name: string, podSecurity: "privileged" | "
     kubectl: here,
     apply,
     get,
+    volume,
     claim,
     run: async (manifest) => {
       await kubectl(["--namespace", name, "create", "--filename", "-"], asStream([manifest]));

@@ -1,62 +1,81 @@
-/** The examples of README.md and docs/, for tests that run them unchanged. */
+/**
+ * The blocks of README.md and docs/, for tests that run them unchanged. test/pages.test.ts sees to it that each block is taken
+ * by a test, or marked as an illustration.
+ */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
-const file = "README.md";
-const read = (document: string) => readFileSync(resolve(root, document), "utf8");
 
-/** As `documentBlock`, of README.md. */
-export const readmeBlock = (heading: string, language: string): string => documentBlock(file, heading, language);
+/** The line before a block that no test runs, such as a fragment with `…`. */
+const ILLUSTRATION = "<!-- illustration -->";
+
+export interface Block {
+  /** The nearest heading above it, hashes included: `### Tekton`. */
+  readonly heading: string;
+  /** Empty if the block names none. */
+  readonly language: string;
+  /** Without the indentation of a list. */
+  readonly text: string;
+  readonly line: number;
+  readonly isIllustration: boolean;
+}
+
+/** @returns each fenced block of a page, in order. @param document its path from the project's root */
+export function blocksOf(document: string): Block[] {
+  return blocksIn(readFileSync(resolve(root, document), "utf8"));
+}
+
+/** @throws Error where a block has tildes, more than three backticks, or more than a language behind them: no test would see it */
+export function blocksIn(page: string): Block[] {
+  const blocks: Block[] = [];
+  let heading = "";
+  let open: (Block & { indent: string; lines: string[] }) | undefined;
+  let above = "";
+  for (const [index, line] of page.split("\n").entries()) {
+    const [, indent = "", language] = /^( *)```([\w-]*)$/.exec(line) ?? [];
+    if (open !== undefined && line === `${open.indent}\`\`\``) {
+      blocks.push({ ...open, text: open.lines.map((each) => `${each}\n`).join("") });
+      open = undefined;
+    } else if (open !== undefined) {
+      open.lines.push(line.startsWith(open.indent) ? line.slice(open.indent.length) : line);
+    } else if (language !== undefined) {
+      const isIllustration = above === ILLUSTRATION;
+      open = { heading, language, text: "", line: index + 1, isIllustration, indent, lines: [] };
+    } else if (/^[\s>]*(?:[-*+]\s+|\d+\.\s+)?(?:~~~|```)/.test(line)) {
+      throw new Error(
+        `line ${index + 1}: a block begins with three backticks and a language alone, and not with: ${line.trim()}`,
+      );
+    } else if (/^#+ /.test(line)) heading = line;
+    if (line.trim() !== "") above = line.trim();
+  }
+  if (open !== undefined) throw new Error(`line ${open.line}: the block has no end`);
+  return blocks;
+}
 
 /**
- * @param document its path from the project's root
- * @param heading as in the document, hashes included: `### Tekton`
- * @param language of the block
- * @returns the first such block below the heading, before the next heading of its level or above
- * @throws Error if there is none
+ * @param heading directly above the block, hashes included
+ * @returns the only such block
+ * @throws Error if there is none, or another one that no test runs then
  */
 export function documentBlock(document: string, heading: string, language: string): string {
-  const block = blocksOf(sectionOf(document, heading)).find((each) => each.language === language);
-  if (block === undefined) throw new Error(`${document} has no block of ${language} under ${heading}`);
-  return block.text;
+  const [block = ""] = blocksUnder(document, heading, language, 1);
+  return block;
 }
 
-/** All blocks of a language, in order. */
-export const readmeBlocks = (language: string): string[] => documentBlocks(file, language);
-
-/** All blocks of a language in a document, in order; not those that are indented. */
-export function documentBlocks(document: string, language: string): string[] {
-  return blocksOf(read(document)).flatMap((each) => (each.language === language ? [each.text] : []));
-}
-
-/** All blocks of a language below a heading, in order; those of list items too, without their indentation. */
-export function blocksUnder(document: string, heading: string, language: string): string[] {
-  const found = sectionOf(document, heading).matchAll(/^( *)```(\w+)\n([\s\S]*?)^\1```$/gm);
-  return [...found].flatMap(([, indent = "", name, text = ""]) =>
-    name === language ? [text.replaceAll(new RegExp(`^${indent}`, "gm"), "")] : [],
+/**
+ * All blocks of a language directly below a heading, but illustrations.
+ * @param count how many the caller takes, and runs
+ * @throws Error if there are more or fewer
+ */
+export function blocksUnder(document: string, heading: string, language: string, count: number): string[] {
+  const found = blocksOf(document).filter(
+    (block) => block.heading === heading && block.language === language && !block.isIllustration,
   );
-}
-
-function sectionOf(document: string, heading: string): string {
-  const lines = read(document).split("\n");
-  const start = lines.indexOf(heading);
-  if (start < 0) throw new Error(`${document} has no heading ${heading}`);
-  const level = heading.indexOf(" ");
-  let fenced = false;
-  const end = lines.findIndex((line, index) => {
-    if (line.startsWith("```")) fenced = !fenced;
-    const hashes = /^(#+) /.exec(line)?.[1];
-    return index > start && !fenced && hashes !== undefined && hashes.length <= level;
-  });
-  return lines.slice(start + 1, end < 0 ? undefined : end).join("\n");
-}
-
-function blocksOf(text: string): { language: string; text: string }[] {
-  return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = "", block = ""]) => ({
-    language,
-    text: block,
-  }));
+  if (found.length !== count) {
+    throw new Error(`${document} has ${found.length} blocks of ${language} under ${heading}, and a test runs ${count}`);
+  }
+  return found.map(({ text }) => text);
 }
 
 /**

@@ -4,6 +4,7 @@ import { chmod, mkdir, readFile, rename, rm, stat, symlink } from "node:fs/promi
 import { join } from "node:path";
 import { afterAll, describe, test } from "vitest";
 import { createMachine, type Machine, removeMachines } from "../../support/command.ts";
+import { uses } from "../../support/project.ts";
 import { failed } from "./world.ts";
 
 afterAll(removeMachines);
@@ -134,7 +135,7 @@ describe.concurrent("the change", () => {
     const machine = await checkout();
     const { code, stdout } = await machine.run(["migrate"]);
     expect(code).toBe(0);
-    expect(stdout).toContain("Can be rewritten: name the Action, --action OWNER/quay-keyless-login@v1.");
+    expect(stdout).toContain(`Can be rewritten: name the Action, --action ${uses()}.`);
     expect(stdout).toContain("quay-keyless-login federate --robot acme+ci");
     expect(stdout).not.toContain("diff --git");
   });

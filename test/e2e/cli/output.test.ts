@@ -67,6 +67,15 @@ describe.concurrent("help", () => {
   });
 });
 
+test("licenses prints those of the bundled packages", async ({ expect }) => {
+  const machine = await createMachine();
+  const ran = await machine.run(["licenses"]);
+  expect([ran.code, ran.stderr]).toEqual([0, ""]);
+  for (const name of ["jose", "yaml"]) {
+    expect(ran.stdout).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(\\w+\\)$`, "m"));
+  }
+});
+
 describe.concurrent("explain", () => {
   test("prints the page of every error from dist", async ({ expect }) => {
     const machine = await createMachine();

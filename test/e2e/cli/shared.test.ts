@@ -67,8 +67,7 @@ describe.skipIf(process.getuid?.() !== 0)("a shared auth file (needs root)", () 
     await chown(precious, 0, 0);
     // Its user can't read this user's home.
     const program = await machine.write(join(machine.scratch, "attacker.mjs"), await readFile(attacker, "utf8"), 0o644);
-    const node = join(machine.scratch, "tools/node");
-    const attack = spawn("setpriv", [...member, node, program, dirname(file), precious]);
+    const attack = spawn("setpriv", [...member, process.execPath, program, dirname(file), precious]);
     await once(attack.stdout, "data");
     for (let tries = 0; tries < 8; tries++) {
       const ran = await as(root, login);
