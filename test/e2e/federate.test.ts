@@ -49,7 +49,7 @@ async function newWorld(
 
 const release = ["--github", "acme/app", "--environment", "release", "--offline"];
 const github = "https://token.actions.githubusercontent.com";
-const asked = (org: string) => peers().quay.requests.filter(({ path }) => path.includes(`/${org}`));
+const asked = (org: string) => peers().quay.requests.filter(({ path }) => new RegExp(`/${org}\\b`).test(path));
 const writes = (org: string) => asked(org).filter(({ method }) => method !== "GET");
 
 describe.concurrent("federate", () => {
