@@ -336,11 +336,16 @@ need_python_tool() {
 
 install_python_tool() {
   [[ -x "$3/bin/$1" ]] && return # another process did it during the wait
+  echo "Installing $1 $2"
+  python_environment "$3" "$1==$2"
+}
+
+# python_environment FOLDER PACKAGE… : packages from PyPI in a virtual environment of their own.
+python_environment() {
   need_debian python3
   python3 -c 'import ensurepip' 2>/dev/null || need_debian python3-venv
-  echo "Installing $1 $2"
-  quietly python3 -m venv --clear "$3"
-  quietly "$3/bin/pip" install --quiet --disable-pip-version-check "$1==$2"
+  quietly python3 -m venv --clear "$1"
+  quietly "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"
 }
 
 # need_gitlab_ci_local : installs it from npm, in a folder of its own. It runs jobs of GitLab with a shell, and copies the checkout with rsync.
@@ -419,11 +424,8 @@ need_sbom_validators() {
 
 install_sbom_validators() {
   [[ -e "$1/ready" ]] && return # another process did it during the wait
-  need_debian python3
-  python3 -c 'import ensurepip' 2>/dev/null || need_debian python3-venv
   echo "Installing validators of SBOMs (half a minute, once)"
-  quietly python3 -m venv --clear "$1"
-  quietly "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"
+  python_environment "$@"
   touch "$1/ready"
 }
 

@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
 import { makeTwoPlatforms } from "../support/images.ts";
 import { startProxy } from "../support/proxy.ts";
-import { startWorkloadApi } from "../support/workload-api.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -19,7 +18,9 @@ await run(join(project, "script/executable"), [x64], { env });
 process.env.PROGRAM = x64;
 // These read PROGRAM.
 const { createMachine } = await import("../support/command.ts");
-const { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } = await import("./cli/world.ts");
+const { failed, machineWithSpiffe, machineWithToken, newRobot, quayOf, resultsOf, useWorld } = await import(
+  "./cli/world.ts"
+);
 const { helperMachine, notFound } = await import("./helper/world.ts");
 const { arrived, newScenario, succeeded, usePromotionWorld } = await import("./promote/world.ts");
 const { authsIn, until } = await import("./world.ts");
@@ -169,16 +170,9 @@ describe("without Node on PATH", () => {
   });
 
   test("gets its identity from SPIFFE's socket", async ({ expect }) => {
-    const [id, { issuer, github }] = ["spiffe://example.org/ci", peers()];
-    const token = await issuer.sign({ sub: id, aud: ["quay"] });
-    github.issued.push(token);
-    const socket = join(folder, "api.sock");
-    const api = await startWorkloadApi(socket, { svids: [{ id, token }] });
+    const { id, api, machine, target } = await machineWithSpiffe(peers(), join(folder, "api.sock"));
     try {
-      const robot = newRobot(peers(), [{ issuer: issuer.url, subject: id }]);
-      const machine = await createMachine({ peers: peers() });
-      const target = [...quayOf(peers()), "--robot", robot.name, "--spiffe-socket", `unix://${socket}`];
-      const ran = await machine.run(["login", ...target, "--tool", "none"]);
+      const ran = await machine.run(["login", ...quayOf(peers()), ...target]);
       expect([ran.stderr, ran.code, resultsOf(ran.stdout).subject]).toEqual([expect.anything(), 0, id]);
     } finally {
       await api.close();

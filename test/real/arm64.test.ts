@@ -6,7 +6,6 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { SUBJECT } from "../quay-stand-in/issuer.ts";
-import { startWorkloadApi } from "../support/workload-api.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 300_000 });
 const project = resolve(import.meta.dirname, "../..");
@@ -16,7 +15,9 @@ const file = join(folder, "quay-keyless-login-linux-arm64");
 process.env.PROGRAM = join(folder, "program");
 // These read PROGRAM.
 const { createMachine } = await import("../support/command.ts");
-const { failed, machineWithToken, newRobot, quayOf, resultsOf, useWorld } = await import("../e2e/cli/world.ts");
+const { failed, machineWithSpiffe, machineWithToken, newRobot, quayOf, resultsOf, useWorld } = await import(
+  "../e2e/cli/world.ts"
+);
 const { helperMachine } = await import("../e2e/helper/world.ts");
 const { authsIn } = await import("../e2e/world.ts");
 
@@ -57,15 +58,9 @@ test("is the credential helper under its name", async () => {
 });
 
 test("gets its identity from SPIFFE's socket; refuses a server that it does not trust", async () => {
-  const [id, { issuer, github }] = ["spiffe://example.org/ci", peers()];
-  const token = await issuer.sign({ sub: id, aud: ["quay"] });
-  github.issued.push(token);
-  const socket = join(folder, "api.sock");
-  const api = await startWorkloadApi(socket, { svids: [{ id, token }] });
+  const { id, api, machine, ...spiffe } = await machineWithSpiffe(peers(), join(folder, "api.sock"));
   try {
-    const robot = newRobot(peers(), [{ issuer: issuer.url, subject: id }]);
-    const machine = await createMachine({ peers: peers() });
-    const target = ["--robot", robot.name, "--spiffe-socket", `unix://${socket}`, "--tool", "none", ...patience];
+    const target = [...spiffe.target, ...patience];
     const ran = await machine.run(["login", ...quayOf(peers()), ...target]);
     expect([ran.stderr, ran.code, resultsOf(ran.stdout).subject]).toEqual([expect.anything(), 0, id]);
     failed(expect, await machine.run(["login", "--registry", peers().registryHost, ...target]), 1, "tls-untrusted");

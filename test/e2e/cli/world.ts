@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, type ExpectStatic } from "vitest";
 import type { Peers, PeersOptions } from "../../quay-stand-in/peers.ts";
 import { createMachine, type Machine, type MachineOptions, type Ran, removeMachines } from "../../support/command.ts";
-import { usePeers } from "../world.ts";
+import { startWorkloadApi, type WorkloadApi } from "../../support/workload-api.ts";
+import { newRobot, usePeers } from "../world.ts";
 
 export { newRobot } from "../world.ts";
 
@@ -26,6 +27,20 @@ export async function machineWithToken(
   const machine = await createMachine({ peers, ...options });
   const token = await peers.issuer.sign(claims);
   return { ...machine, tokenFile: await machine.write(join(machine.home, "token"), `${token}\n`) };
+}
+
+/** A machine beside a Workload API, and the options that log a robot in with its identity. */
+export async function machineWithSpiffe(
+  peers: Peers,
+  socket: string,
+): Promise<{ id: string; api: WorkloadApi; machine: Machine; target: string[] }> {
+  const id = "spiffe://example.org/ci";
+  const token = await peers.issuer.sign({ sub: id, aud: ["quay"] });
+  peers.github.issued.push(token);
+  const robot = newRobot(peers, [{ issuer: peers.issuer.url, subject: id }]);
+  const machine = await createMachine({ peers });
+  const api = await startWorkloadApi(socket, { svids: [{ id, token }] });
+  return { id, api, machine, target: ["--robot", robot.name, "--spiffe-socket", `unix://${socket}`, "--tool", "none"] };
 }
 
 /** Text results: a name, two blanks or more, a value. A name can be on several lines. */
